@@ -1,0 +1,2 @@
+//! riskgrid
+fn main() {}
