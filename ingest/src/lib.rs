@@ -1,1 +1,24 @@
-//! Placeholder.
+//! Events, sources, the edge, and the H3 grid in memory with its checkpoints.
+//!
+//! The way of the data: a source hands over records; [`decode`] reads them into candidates; the [`edge`] turns each into an
+//! [`Event`] or a [`Refusal`]; the grid adds the event to its cell; readers take a snapshot.
+//! This crate knows Kafka, H3, R-trees and Arrow arrays, and nothing of DataFusion or of serving HTTP.
+
+pub mod decode;
+pub mod edge;
+mod event;
+mod layer;
+mod refusal;
+mod time;
+mod unit;
+
+pub use event::{
+    Candidate, CandidateTime, Channel, Event, EventHash, EventKind, Number, Position, ReportOp, SourceKey,
+};
+pub use layer::{
+    InvalidLayer, LIVE_DOMAIN, Layer, LayerIndex, LayerKind, LayerLookup, LayerSettings, LayerTable,
+    ValueScale, slug,
+};
+pub use refusal::{Refusal, RefusalReason};
+pub use time::{DAY, EventTime, HOUR, MINUTE, SECOND};
+pub use unit::Unit;

@@ -1,0 +1,3 @@
+//! From bytes to candidates: CloudEvents, and feeds mapped by configuration.
+
+pub mod cloudevent;
