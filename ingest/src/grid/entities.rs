@@ -1,0 +1,259 @@
+//! Entities: the newest state of each sensor, report and unit. Newest wins, field by field, by `(time, event hash)`,
+//! so that order of arrival does not matter.
+
+use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
+
+use hashbrown::{DefaultHashBuilder, Equivalent, HashMap};
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, ReportOp};
+use crate::time::EventTime;
+
+/// Tables are cut into this many parts, so that a change copies one part and not the table.
+const SHARDS: usize = 512;
+
+/// Names one entity: a sensor in its layer, a report of its source, a unit (scope empty).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct EntityKey {
+    /// The layer's id, or the source.
+    pub scope: Box<str>,
+    /// The entity's own id.
+    pub name: Box<str>,
+}
+
+/// An [`EntityKey`] that borrows.
+#[derive(Clone, Copy, Hash)]
+pub(crate) struct KeyRef<'a> {
+    pub(crate) scope: &'a str,
+    pub(crate) name: &'a str,
+}
+
+impl Equivalent<EntityKey> for KeyRef<'_> {
+    fn equivalent(&self, key: &EntityKey) -> bool {
+        self.scope == &*key.scope && self.name == &*key.name
+    }
+}
+
+impl From<&KeyRef<'_>> for EntityKey {
+    fn from(key: &KeyRef<'_>) -> Self {
+        Self { scope: key.scope.into(), name: key.name.into() }
+    }
+}
+
+/// A map whose copies share their parts: a snapshot is `SHARDS` reference counts.
+#[derive(Clone, Debug)]
+pub struct EntityTable<V> {
+    shards: Vec<Arc<HashMap<EntityKey, V>>>,
+    hasher: DefaultHashBuilder,
+}
+
+impl<V> Default for EntityTable<V> {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Arc::default()).collect(), hasher: DefaultHashBuilder::default() }
+    }
+}
+
+impl<V: Clone + Default> EntityTable<V> {
+    /// The entity of this key, made first when it is new.
+    pub(crate) fn entry(&mut self, key: KeyRef<'_>) -> &mut V {
+        let shard = self.hasher.hash_one(key) as usize % SHARDS;
+        let map = Arc::make_mut(&mut self.shards[shard]);
+        map.entry_ref(&key).or_default()
+    }
+}
+
+impl<V> EntityTable<V> {
+    /// The entity of `scope` and `name`.
+    pub fn get(&self, scope: &str, name: &str) -> Option<&V> {
+        let key = KeyRef { scope, name };
+        self.shards[self.hasher.hash_one(key) as usize % SHARDS].get(&key)
+    }
+
+    /// All entities, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&EntityKey, &V)> {
+        self.shards.iter().flat_map(|shard| shard.iter())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.len()).sum()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.shards.iter().all(|shard| shard.is_empty())
+    }
+}
+
+/// A value with the time and hash of the event that set it; a newer event replaces it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamped<T> {
+    /// When the event that set it happened.
+    pub time: EventTime,
+    hash: u128,
+    /// What it set.
+    pub value: T,
+}
+
+/// Sets `slot` unless a newer event has set it already.
+fn set<T>(slot: &mut Option<Stamped<T>>, event: &Event<'_>, value: impl FnOnce() -> T) {
+    let stamp = (event.time, event.hash.0);
+    if slot.as_ref().is_none_or(|old| (old.time, old.hash) < stamp) {
+        *slot = Some(Stamped { time: stamp.0, hash: stamp.1, value: value() });
+    }
+}
+
+/// Keeps the newer of two.
+fn set_merged<T: Clone>(slot: &mut Option<Stamped<T>>, other: &Option<Stamped<T>>) {
+    if let Some(other) = other
+        && slot.as_ref().is_none_or(|old| (old.time, old.hash) < (other.time, other.hash))
+    {
+        *slot = Some(other.clone());
+    }
+}
+
+/// A place of an entity: degrees, and its base-resolution cell.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// Degrees east.
+    pub lon: f64,
+    /// Degrees north.
+    pub lat: f64,
+    /// H3 index.
+    pub cell: u64,
+}
+
+impl Place {
+    fn of(event: &Event<'_>) -> Option<Self> {
+        event.position.map(|position| Self { lon: position.lon, lat: position.lat, cell: position.cell.into() })
+    }
+}
+
+/// The newest reading of one sensor on one layer; the key's scope is the layer's id.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sensor {
+    /// Place and value (in whole units of the layer's resolution), which come together.
+    pub reading: Option<Stamped<(Place, i64)>>,
+}
+
+impl Sensor {
+    /// Applies an observation. Whether it is now the newest.
+    pub(crate) fn apply(&mut self, event: &Event<'_>) -> bool {
+        let (Some(place), Some(value)) = (Place::of(event), event.value) else { return false };
+        let before = self.reading;
+        set(&mut self.reading, event, || (place, value));
+        self.reading != before
+    }
+
+    /// Takes over what `other`, of another partition, knows better.
+    pub fn merge(&mut self, other: &Self) {
+        set_merged(&mut self.reading, &other.reading);
+    }
+}
+
+/// One report; the key's scope is its source.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Id of the layer of its category.
+    pub layer: Option<Stamped<String>>,
+    /// 0 unknown to 4 critical.
+    pub severity: Option<Stamped<u8>>,
+    /// Where.
+    pub place: Option<Stamped<Place>>,
+    /// Time of its first opening.
+    pub opened: Option<EventTime>,
+    /// The newest event of any kind.
+    pub updated: Option<EventTime>,
+    /// Whether the newest opening or closing closed it.
+    pub closed: Option<Stamped<bool>>,
+    /// How it turned out.
+    pub outcome: Option<Stamped<String>>,
+}
+
+impl Report {
+    pub(crate) fn apply(&mut self, event: &Event<'_>, layer: Option<&str>) {
+        if let Some(layer) = layer {
+            set(&mut self.layer, event, || layer.to_owned());
+        }
+        if event.severity > 0 {
+            set(&mut self.severity, event, || event.severity);
+        }
+        if let Some(place) = Place::of(event) {
+            set(&mut self.place, event, || place);
+        }
+        if event.op == ReportOp::Open {
+            self.opened = Some(self.opened.map_or(event.time, |opened| opened.min(event.time)));
+        }
+        self.updated = self.updated.max(Some(event.time));
+        if event.op != ReportOp::Update {
+            set(&mut self.closed, event, || event.op == ReportOp::Close);
+        }
+        if let Some(outcome) = event.outcome.as_deref().filter(|_| event.op == ReportOp::Close) {
+            let known = ["confirmed", "false", "duplicate"];
+            set(&mut self.outcome, event, || {
+                if known.contains(&outcome) { outcome.to_owned() } else { "unknown".to_owned() }
+            });
+        }
+    }
+
+    /// `open` or `closed`; `unknown` when neither its opening nor its closing was seen.
+    pub fn status(&self) -> &'static str {
+        match &self.closed {
+            Some(stamped) if stamped.value => "closed",
+            Some(_) => "open",
+            None => "unknown",
+        }
+    }
+
+    /// When it was closed, if it is.
+    pub fn closed_at(&self) -> Option<EventTime> {
+        self.closed.as_ref().filter(|stamped| stamped.value).map(|stamped| stamped.time)
+    }
+
+    /// Takes over what `other`, of another partition, knows better.
+    pub fn merge(&mut self, other: &Self) {
+        set_merged(&mut self.layer, &other.layer);
+        set_merged(&mut self.severity, &other.severity);
+        set_merged(&mut self.place, &other.place);
+        set_merged(&mut self.closed, &other.closed);
+        set_merged(&mut self.outcome, &other.outcome);
+        self.updated = self.updated.max(other.updated);
+        self.opened = match (self.opened, other.opened) {
+            (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
+    }
+}
+
+/// A response unit; the key's scope is empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResponseUnit {
+    /// Where it is.
+    pub place: Option<Stamped<Place>>,
+    /// What it is doing.
+    pub status: Option<Stamped<String>>,
+    /// What it can do.
+    pub skills: Option<Stamped<Vec<String>>>,
+}
+
+impl ResponseUnit {
+    pub(crate) fn apply(&mut self, event: &Event<'_>) {
+        if let Some(place) = Place::of(event) {
+            set(&mut self.place, event, || place);
+        }
+        if let Some(status) = event.status.as_deref() {
+            set(&mut self.status, event, || status.to_owned());
+        }
+        if !event.skills.is_empty() {
+            set(&mut self.skills, event, || event.skills.iter().map(|skill| skill.clone().into_owned()).collect());
+        }
+    }
+
+    /// Takes over what `other`, of another partition, knows better.
+    pub fn merge(&mut self, other: &Self) {
+        set_merged(&mut self.place, &other.place);
+        set_merged(&mut self.status, &other.status);
+        set_merged(&mut self.skills, &other.skills);
+    }
+}

@@ -1,0 +1,266 @@
+//! The raw events of a window, as Arrow batches with the times that they span.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{
+    Array, ArrayRef, Float64Builder, ListBuilder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
+    UInt8Builder, UInt64Builder,
+};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
+use crate::event::{Event, EventKind};
+use crate::layer::Layer;
+use crate::time::EventTime;
+
+/// Rows of a full batch.
+const BATCH_ROWS: usize = 8192;
+
+/// Columns of the table `events`; times are microseconds UTC.
+pub static EVENT_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let time = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
+    let areas = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
+    Arc::new(Schema::new(vec![
+        text("source", false),
+        text("id", false),
+        text("type", false),
+        text("layer", true),
+        Field::new("time", time.clone(), false),
+        Field::new("lon", DataType::Float64, true),
+        Field::new("lat", DataType::Float64, true),
+        Field::new("cell", DataType::UInt64, true),
+        Field::new("value", DataType::Float64, true),
+        Field::new("severity", DataType::UInt8, true),
+        text("report", true),
+        text("op", true),
+        text("sensor", true),
+        text("unit", true),
+        Field::new("areas", areas, true),
+        Field::new("received", time, false),
+    ]))
+});
+
+/// One batch of events.
+#[derive(Clone, Debug)]
+pub struct EventBatch {
+    /// Rows in order of arrival, columns of [`EVENT_SCHEMA`].
+    pub batch: RecordBatch,
+    /// The earliest event time in it.
+    pub first: EventTime,
+    /// The latest event time in it.
+    pub last: EventTime,
+    /// Bytes that it takes.
+    pub bytes: usize,
+}
+
+/// How much of the raw events is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct EventLogLimits {
+    /// Event time behind the partition's newest event, in microseconds.
+    pub age: i64,
+    /// Bytes of one partition's batches.
+    pub bytes: usize,
+}
+
+/// The batch being filled.
+struct Builders {
+    source: StringBuilder,
+    id: StringBuilder,
+    kind: StringBuilder,
+    layer: StringBuilder,
+    time: TimestampMicrosecondBuilder,
+    lon: Float64Builder,
+    lat: Float64Builder,
+    cell: UInt64Builder,
+    value: Float64Builder,
+    severity: UInt8Builder,
+    report: StringBuilder,
+    op: StringBuilder,
+    sensor: StringBuilder,
+    unit: StringBuilder,
+    areas: ListBuilder<StringBuilder>,
+    received: TimestampMicrosecondBuilder,
+    rows: usize,
+    first: EventTime,
+    last: EventTime,
+}
+
+impl Builders {
+    fn new() -> Self {
+        Self {
+            source: StringBuilder::new(),
+            id: StringBuilder::new(),
+            kind: StringBuilder::new(),
+            layer: StringBuilder::new(),
+            time: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
+            lon: Float64Builder::new(),
+            lat: Float64Builder::new(),
+            cell: UInt64Builder::new(),
+            value: Float64Builder::new(),
+            severity: UInt8Builder::new(),
+            report: StringBuilder::new(),
+            op: StringBuilder::new(),
+            sensor: StringBuilder::new(),
+            unit: StringBuilder::new(),
+            areas: ListBuilder::new(StringBuilder::new()),
+            received: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
+            rows: 0,
+            first: EventTime::from_micros(i64::MAX),
+            last: EventTime::from_micros(i64::MIN),
+        }
+    }
+
+    fn push(&mut self, event: &Event<'_>, layer: Option<&Layer>) {
+        self.source.append_value(&event.source);
+        self.id.append_value(&event.id);
+        self.kind.append_value(event.kind.type_name());
+        self.layer.append_option(layer.map(|layer| layer.id.as_str()));
+        self.time.append_value(event.time.micros());
+        self.lon.append_option(event.position.map(|position| position.lon));
+        self.lat.append_option(event.position.map(|position| position.lat));
+        self.cell.append_option(event.position.map(|position| u64::from(position.cell)));
+        let value = event.value.zip(layer).map(|(units, layer)| layer.scale().value(units as f64));
+        self.value.append_option(value);
+        let of = |kind| (event.kind == kind).then_some(&*event.entity);
+        self.severity.append_option((event.kind == EventKind::Report).then_some(event.severity));
+        self.report.append_option(of(EventKind::Report));
+        self.op.append_option((event.kind == EventKind::Report).then(|| event.op.as_str()));
+        self.sensor.append_option(of(EventKind::Observation));
+        self.unit.append_option(of(EventKind::Position));
+        self.areas.append_null();
+        self.received.append_value(event.received.micros());
+        self.rows += 1;
+        self.first = self.first.min(event.time);
+        self.last = self.last.max(event.time);
+    }
+
+    /// A copy of what is there so far.
+    fn batch(&self) -> Option<Arc<EventBatch>> {
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.source.finish_cloned()),
+            Arc::new(self.id.finish_cloned()),
+            Arc::new(self.kind.finish_cloned()),
+            Arc::new(self.layer.finish_cloned()),
+            Arc::new(self.time.finish_cloned()),
+            Arc::new(self.lon.finish_cloned()),
+            Arc::new(self.lat.finish_cloned()),
+            Arc::new(self.cell.finish_cloned()),
+            Arc::new(self.value.finish_cloned()),
+            Arc::new(self.severity.finish_cloned()),
+            Arc::new(self.report.finish_cloned()),
+            Arc::new(self.op.finish_cloned()),
+            Arc::new(self.sensor.finish_cloned()),
+            Arc::new(self.unit.finish_cloned()),
+            Arc::new(self.areas.finish_cloned()),
+            Arc::new(self.received.finish_cloned()),
+        ];
+        let bytes = columns.iter().map(|column| column.get_buffer_memory_size()).sum();
+        // The builders are those of the schema; an error here would be a defect that tests see as missing rows.
+        let batch = RecordBatch::try_new(Arc::clone(&EVENT_SCHEMA), columns)
+            .inspect_err(|error| tracing::error!(%error, "a batch of raw events does not fit its schema"))
+            .ok()?;
+        Some(Arc::new(EventBatch { batch, first: self.first, last: self.last, bytes }))
+    }
+}
+
+/// The newest events of one partition.
+pub(crate) struct EventLog {
+    limits: EventLogLimits,
+    full: VecDeque<Arc<EventBatch>>,
+    bytes: usize,
+    building: Builders,
+    /// The batch being filled, as of the last publication.
+    published: Option<Arc<EventBatch>>,
+    published_rows: usize,
+    /// How many of the newest full batches are in no checkpoint yet.
+    unsaved: usize,
+}
+
+impl EventLog {
+    pub(crate) fn new(limits: EventLogLimits) -> Self {
+        Self {
+            limits,
+            full: VecDeque::new(),
+            bytes: 0,
+            building: Builders::new(),
+            published: None,
+            published_rows: 0,
+            unsaved: 0,
+        }
+    }
+
+    pub(crate) fn push(&mut self, event: &Event<'_>, layer: Option<&Layer>) {
+        if self.limits.bytes == 0 {
+            return;
+        }
+        self.building.push(event, layer);
+        if self.building.rows >= BATCH_ROWS {
+            if let Some(batch) = self.building.batch() {
+                self.add_full(batch);
+                self.unsaved += 1;
+            }
+            self.building = Builders::new();
+            self.published = None;
+            self.published_rows = 0;
+        }
+    }
+
+    fn add_full(&mut self, batch: Arc<EventBatch>) {
+        self.bytes += batch.bytes;
+        self.full.push_back(batch);
+    }
+
+    /// Drops the oldest batches that are past the limits.
+    pub(crate) fn expire(&mut self, newest: EventTime) {
+        let oldest = newest.plus(-self.limits.age);
+        while let Some(first) = self.full.front() {
+            if self.bytes <= self.limits.bytes && first.last >= oldest {
+                break;
+            }
+            self.bytes -= first.bytes;
+            self.full.pop_front();
+        }
+        self.unsaved = self.unsaved.min(self.full.len());
+    }
+
+    /// All batches, the one being filled included, for a snapshot.
+    pub(crate) fn publish(&mut self) -> Vec<Arc<EventBatch>> {
+        if self.building.rows > self.published_rows {
+            self.published = self.building.batch();
+            self.published_rows = self.building.rows;
+        }
+        self.full.iter().chain(&self.published).map(Arc::clone).collect()
+    }
+
+    /// Full batches for a checkpoint, and the one being filled apart: it is written anew each time.
+    pub(crate) fn to_save(&mut self, all: bool) -> (Vec<Arc<EventBatch>>, Option<Arc<EventBatch>>) {
+        self.publish();
+        let skip = if all { 0 } else { self.full.len() - self.unsaved };
+        (self.full.iter().skip(skip).map(Arc::clone).collect(), self.published.clone())
+    }
+
+    pub(crate) fn mark_saved(&mut self) {
+        self.unsaved = 0;
+    }
+
+    pub(crate) fn restore(&mut self, batch: RecordBatch) {
+        let times = batch.column_by_name("time").and_then(|column| {
+            column.as_any().downcast_ref::<arrow::array::TimestampMicrosecondArray>().cloned()
+        });
+        let Some((first, last)) = times.and_then(|times| {
+            Some((arrow::compute::kernels::aggregate::min(&times)?, arrow::compute::kernels::aggregate::max(&times)?))
+        }) else {
+            return;
+        };
+        let bytes = batch.columns().iter().map(|column| column.get_buffer_memory_size()).sum();
+        let (first, last) = (EventTime::from_micros(first), EventTime::from_micros(last));
+        self.add_full(Arc::new(EventBatch { batch, first, last, bytes }));
+    }
+}
+
+impl std::fmt::Debug for EventLog {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("EventLog").field("batches", &self.full.len()).field("bytes", &self.bytes).finish()
+    }
+}

@@ -1,0 +1,227 @@
+//! The slices of one layer in one partition: open buckets, sealed buckets, and the hours and days rolled up from them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::aggregate::CellAggregate;
+use super::calendar::{Calendar, Span, Step};
+use super::slice::{CellMap, Slice};
+use crate::layer::LayerKind;
+use crate::time::EventTime;
+
+/// A slice with the span that it covers.
+#[derive(Clone, Debug)]
+pub struct TimedSlice {
+    /// What it covers.
+    pub span: Span,
+    /// 0 when it was sealed (or still open), one more with each late revision.
+    pub revision: u32,
+    /// Its cells.
+    pub slice: Slice,
+}
+
+/// Slices by the start of their span; shared with readers, copied by the writer when it changes one.
+pub type SliceMap = Arc<BTreeMap<EventTime, Arc<TimedSlice>>>;
+
+/// From when on each step is kept; everything before is expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cutoffs(pub [EventTime; 3]);
+
+impl Default for Cutoffs {
+    fn default() -> Self {
+        Self([EventTime::from_micros(i64::MIN); 3])
+    }
+}
+
+/// What readers see of one layer in one partition.
+#[derive(Clone, Debug)]
+pub struct LayerView {
+    /// Sealed slices by step.
+    pub steps: [SliceMap; 3],
+    /// Buckets that may still get events, as of the snapshot.
+    pub open: SliceMap,
+}
+
+/// The writer's side.
+#[derive(Debug)]
+pub(crate) struct LayerSlices {
+    pub(crate) kind: LayerKind,
+    open: BTreeMap<EventTime, CellMap>,
+    steps: [SliceMap; 3],
+    /// Late events of sealed slices, until they are folded in.
+    patches: BTreeMap<(usize, EventTime), CellMap>,
+    published_open: SliceMap,
+    dirty_open: BTreeSet<EventTime>,
+    /// Sealed slices changed since the last checkpoint.
+    unsaved: BTreeSet<(usize, EventTime)>,
+}
+
+impl LayerSlices {
+    pub(crate) fn new(kind: LayerKind) -> Self {
+        Self {
+            kind,
+            open: BTreeMap::new(),
+            steps: Default::default(),
+            patches: BTreeMap::new(),
+            published_open: SliceMap::default(),
+            dirty_open: BTreeSet::new(),
+            unsaved: BTreeSet::new(),
+        }
+    }
+
+    /// Adds one event's aggregate. `sealed_to` is where the partition has sealed up to.
+    pub(crate) fn add(
+        &mut self,
+        calendar: &Calendar,
+        sealed_to: EventTime,
+        cutoffs: &Cutoffs,
+        time: EventTime,
+        cell: u64,
+        aggregate: &CellAggregate,
+    ) {
+        let bucket = calendar.span(Step::Bucket, time);
+        if bucket.end > sealed_to {
+            self.open.entry(bucket.start).or_default().entry(cell).or_default().merge(aggregate);
+            self.dirty_open.insert(bucket.start);
+            return;
+        }
+        for step in Step::ALL {
+            let span = calendar.span(step, time);
+            if span.end <= sealed_to && span.start >= cutoffs.0[step.index()] {
+                let patch = self.patches.entry((step.index(), span.start)).or_default();
+                patch.entry(cell).or_default().merge(aggregate);
+            }
+        }
+    }
+
+    /// Folds late events into the slices that they belong to.
+    pub(crate) fn settle(&mut self, calendar: &Calendar) {
+        for ((step, start), patch) in std::mem::take(&mut self.patches) {
+            let slices = Arc::make_mut(&mut self.steps[step]);
+            let patch = Slice::from_map(self.kind, &patch);
+            let revised = match slices.get(&start) {
+                Some(old) => TimedSlice {
+                    span: old.span,
+                    revision: old.revision + 1,
+                    slice: Slice::merge(self.kind, [&old.slice, &patch]),
+                },
+                None => TimedSlice { span: calendar.span(Step::ALL[step], start), revision: 1, slice: patch },
+            };
+            slices.insert(start, Arc::new(revised));
+            self.unsaved.insert((step, start));
+        }
+    }
+
+    /// Seals what ended between `from` and `to`, rolls up the hours and days that closed, and expires what is older
+    /// than the cutoffs.
+    pub(crate) fn advance(&mut self, calendar: &Calendar, from: EventTime, to: EventTime, cutoffs: &Cutoffs) {
+        self.settle(calendar);
+        while let Some(entry) = self.open.first_entry() {
+            let span = calendar.span(Step::Bucket, *entry.key());
+            if span.end > to {
+                break;
+            }
+            let slice = Slice::from_map(self.kind, &entry.remove());
+            self.dirty_open.insert(span.start);
+            self.insert(Step::Bucket, TimedSlice { span, revision: 0, slice });
+        }
+        for (coarse, fine) in [(Step::Hour, Step::Bucket), (Step::Day, Step::Hour)] {
+            self.roll_up(calendar, coarse, fine, from, to);
+        }
+        for (step, cutoff) in self.steps.iter_mut().zip(cutoffs.0) {
+            if step.first_key_value().is_some_and(|(start, _)| *start < cutoff) {
+                let slices = Arc::make_mut(step);
+                *slices = slices.split_off(&cutoff);
+            }
+        }
+        self.unsaved.retain(|(step, start)| *start >= cutoffs.0[*step]);
+    }
+
+    /// Makes the `coarse` slices whose span ended after `from` and by `to`, out of `fine` ones.
+    fn roll_up(&mut self, calendar: &Calendar, coarse: Step, fine: Step, from: EventTime, to: EventTime) {
+        let first = calendar.span(coarse, from).start;
+        let mut groups: BTreeMap<EventTime, (Span, Vec<Arc<TimedSlice>>)> = BTreeMap::new();
+        for (start, slice) in self.steps[fine.index()].range(first..) {
+            let span = calendar.span(coarse, *start);
+            if span.end > from && span.end <= to {
+                groups.entry(span.start).or_insert_with(|| (span, Vec::new())).1.push(Arc::clone(slice));
+            }
+        }
+        for (span, parts) in groups.into_values() {
+            let slice = Slice::merge(self.kind, parts.iter().map(|part| &part.slice));
+            self.insert(coarse, TimedSlice { span, revision: 0, slice });
+        }
+    }
+
+    fn insert(&mut self, step: Step, slice: TimedSlice) {
+        self.unsaved.insert((step.index(), slice.span.start));
+        Arc::make_mut(&mut self.steps[step.index()]).insert(slice.span.start, Arc::new(slice));
+    }
+
+    /// The readers' view; late events are folded in first.
+    pub(crate) fn view(&mut self, calendar: &Calendar) -> LayerView {
+        self.settle(calendar);
+        if !self.dirty_open.is_empty() {
+            let published = Arc::make_mut(&mut self.published_open);
+            for start in std::mem::take(&mut self.dirty_open) {
+                match self.open.get(&start) {
+                    Some(cells) => {
+                        let span = calendar.span(Step::Bucket, start);
+                        let slice = Slice::from_map(self.kind, cells);
+                        published.insert(start, Arc::new(TimedSlice { span, revision: 0, slice }));
+                    }
+                    None => {
+                        published.remove(&start);
+                    }
+                }
+            }
+        }
+        LayerView { steps: self.steps.clone(), open: Arc::clone(&self.published_open) }
+    }
+
+    /// What a checkpoint must hold: all slices, or those changed since the last one; and every open bucket.
+    pub(crate) fn slices_to_save(&self, all: bool) -> Vec<(usize, Arc<TimedSlice>)> {
+        let mut saved = Vec::new();
+        for (step, slices) in self.steps.iter().enumerate() {
+            for (start, slice) in slices.iter() {
+                if all || self.unsaved.contains(&(step, *start)) {
+                    saved.push((step, Arc::clone(slice)));
+                }
+            }
+        }
+        saved
+    }
+
+    pub(crate) fn open_to_save(&self) -> impl Iterator<Item = (EventTime, Slice)> + '_ {
+        self.open.iter().map(|(start, cells)| (*start, Slice::from_map(self.kind, cells)))
+    }
+
+    /// Called when a checkpoint that holds them is durable.
+    pub(crate) fn mark_saved(&mut self) {
+        self.unsaved.clear();
+    }
+
+    /// Puts back a slice from a checkpoint; a later file's slice replaces an earlier one's.
+    pub(crate) fn restore(&mut self, step: usize, slice: TimedSlice) {
+        if let Some(slices) = self.steps.get_mut(step) {
+            Arc::make_mut(slices).insert(slice.span.start, Arc::new(slice));
+        }
+    }
+
+    pub(crate) fn restore_open(&mut self, start: EventTime, rows: Vec<(u64, CellAggregate)>) {
+        self.open.insert(start, rows.into_iter().collect());
+        self.dirty_open.insert(start);
+    }
+
+    pub(crate) fn clear_open(&mut self) {
+        self.open.clear();
+    }
+
+    /// Drops what a checkpoint's older files hold from before the cutoffs.
+    pub(crate) fn expire(&mut self, cutoffs: &Cutoffs) {
+        for (step, cutoff) in self.steps.iter_mut().zip(cutoffs.0) {
+            let slices = Arc::make_mut(step);
+            *slices = slices.split_off(&cutoff);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The state of one partition: everything that its events made, and nothing borrowed from another partition.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+
+use super::aggregate::CellAggregate;
+use super::calendar::{Calendar, Step};
+use super::dedup::Dedup;
+use super::entities::{EntityTable, KeyRef, Report, ResponseUnit, Sensor};
+use super::event_log::{EventLog, EventLogLimits};
+use super::layer_slices::{Cutoffs, LayerSlices};
+use crate::edge::PartitionClock;
+use crate::event::{Event, EventKind};
+use crate::layer::{Layer, LayerIndex, LayerTable};
+use crate::refusal::RefusalReason;
+use crate::time::EventTime;
+
+/// A partition of the log: a Kafka topic's, the journal (`journal`, 0), or a file feed (`file:<name>`, 0).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PartitionId {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Number in the topic.
+    pub partition: i32,
+}
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// How long each step is kept behind the watermark, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Base buckets.
+    pub buckets: i64,
+    /// Hours.
+    pub hours: i64,
+    /// Days; also the oldest event that is admitted.
+    pub days: i64,
+}
+
+/// The settings that shape the grid.
+#[derive(Clone, Copy, Debug)]
+pub struct GridSettings {
+    /// Buckets, hours, days.
+    pub calendar: Calendar,
+    /// How much older than the newest event one may be before its bucket is sealed, in microseconds.
+    pub allowed_lateness: i64,
+    /// How long aggregates are kept.
+    pub retention: Retention,
+    /// How long duplicates can be told, in microseconds of event time.
+    pub dedup_horizon: i64,
+    /// Bytes of hashes of one partition.
+    pub dedup_bytes: usize,
+    /// Raw events of one partition.
+    pub events: EventLogLimits,
+}
+
+/// Events of a partition since its beginning: `read = accepted + duplicate + refused`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventCounts {
+    /// Events decoded or refused.
+    pub read: u64,
+    /// Counted, or applied to an entity.
+    pub accepted: u64,
+    /// Known already.
+    pub duplicate: u64,
+    /// Refused, by reason.
+    pub refused: BTreeMap<RefusalReason, u64>,
+}
+
+impl EventCounts {
+    /// Refused for any reason.
+    pub fn refused_total(&self) -> u64 {
+        self.refused.values().sum()
+    }
+
+    /// Adds another partition's counts.
+    pub fn add(&mut self, other: &Self) {
+        self.read += other.read;
+        self.accepted += other.accepted;
+        self.duplicate += other.duplicate;
+        for (reason, count) in &other.refused {
+            *self.refused.entry(*reason).or_default() += count;
+        }
+    }
+}
+
+/// What a layer's events of one partition span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerTotals {
+    /// Events accepted that count.
+    pub count: u64,
+    /// Earliest event time.
+    pub first_time: EventTime,
+    /// Latest event time.
+    pub last_time: EventTime,
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// Counted; `newest_of_sensor` when it is now its sensor's newest reading.
+    Accepted {
+        /// An observation that is now the newest of its sensor.
+        newest_of_sensor: bool,
+    },
+    /// Known already.
+    Duplicate,
+}
+
+/// One partition's state. Written by one task.
+#[derive(Debug)]
+pub struct Partition {
+    pub(crate) id: PartitionId,
+    pub(crate) domain: Arc<str>,
+    settings: GridSettings,
+    /// The next offset to read.
+    pub(crate) next_offset: i64,
+    pub(crate) newest: Option<EventTime>,
+    /// Buckets that end by here are sealed.
+    pub(crate) sealed_to: EventTime,
+    pub(crate) layers: HashMap<LayerIndex, (LayerSlices, LayerTotals)>,
+    pub(crate) dedup: Dedup,
+    pub(crate) sensors: EntityTable<Sensor>,
+    /// Grows when a sensor is new or moved: then the R-tree must be made again.
+    pub(crate) sensor_places: u64,
+    pub(crate) reports: EntityTable<Report>,
+    pub(crate) units: EntityTable<ResponseUnit>,
+    pub(crate) events: EventLog,
+    pub(crate) counts: EventCounts,
+    /// Grows with every change: names the state of this partition.
+    pub(crate) sequence: u64,
+}
+
+impl Partition {
+    /// An empty partition that will read from `next_offset`.
+    pub fn new(id: PartitionId, domain: Arc<str>, settings: GridSettings, next_offset: i64) -> Self {
+        Self {
+            id,
+            domain,
+            settings,
+            next_offset,
+            newest: None,
+            sealed_to: EventTime::from_micros(i64::MIN),
+            layers: HashMap::new(),
+            dedup: Dedup::new(settings.dedup_bytes),
+            sensors: EntityTable::default(),
+            sensor_places: 0,
+            reports: EntityTable::default(),
+            units: EntityTable::default(),
+            events: EventLog::new(settings.events),
+            counts: EventCounts::default(),
+            sequence: 0,
+        }
+    }
+
+    /// What the edge must know of this partition's time.
+    pub fn clock(&self) -> PartitionClock {
+        let horizon = self.settings.dedup_horizon.min(self.settings.retention.days);
+        let by_age = self.newest.map(|newest| newest.plus(-horizon));
+        PartitionClock { oldest_admitted: by_age.max(self.dedup.floor()) }
+    }
+
+    /// Newest accepted event time less the allowed lateness.
+    pub fn watermark(&self) -> Option<EventTime> {
+        self.newest.map(|newest| newest.plus(-self.settings.allowed_lateness))
+    }
+
+    /// The next offset to read.
+    pub const fn next_offset(&self) -> i64 {
+        self.next_offset
+    }
+
+    /// Which partition this is.
+    pub const fn id(&self) -> &PartitionId {
+        &self.id
+    }
+
+    /// The newest accepted event time.
+    pub const fn newest(&self) -> Option<EventTime> {
+        self.newest
+    }
+
+    /// Applies an event that passed the edge; its `layer` is set if it has one.
+    pub fn apply(&mut self, event: &Event<'_>, layers: &LayerTable) -> Applied {
+        self.counts.read += 1;
+        self.sequence += 1;
+        if !self.dedup.insert(event.time, event.hash) {
+            self.counts.duplicate += 1;
+            return Applied::Duplicate;
+        }
+        self.counts.accepted += 1;
+        let layer = event.layer.and_then(|index| layers.get(index)).map(|layer| &**layer);
+        if let (true, Some(index), Some(layer), Some(position)) = (event.counts(), event.layer, layer, event.position) {
+            let cutoffs = self.cutoffs();
+            let (slices, totals) = self.layers.entry(index).or_insert_with(|| {
+                (LayerSlices::new(layer.kind), LayerTotals { count: 0, first_time: event.time, last_time: event.time })
+            });
+            totals.count += 1;
+            totals.first_time = totals.first_time.min(event.time);
+            totals.last_time = totals.last_time.max(event.time);
+            let aggregate = CellAggregate::of(event);
+            let cell = position.cell.into();
+            slices.add(&self.settings.calendar, self.sealed_to, &cutoffs, event.time, cell, &aggregate);
+        }
+        let newest_of_sensor = self.apply_to_entity(event, layer);
+        self.events.push(event, layer);
+        if self.newest.is_none_or(|newest| event.time > newest) {
+            self.newest = Some(event.time);
+            self.advance();
+        }
+        Applied::Accepted { newest_of_sensor }
+    }
+
+    fn apply_to_entity(&mut self, event: &Event<'_>, layer: Option<&Layer>) -> bool {
+        match (event.kind, layer) {
+            (EventKind::Observation, Some(layer)) => {
+                let sensor = self.sensors.entry(KeyRef { scope: &layer.id, name: &event.entity });
+                let before = sensor.reading.map(|reading| reading.value.0);
+                let newest = sensor.apply(event);
+                if before != sensor.reading.map(|reading| reading.value.0) {
+                    self.sensor_places += 1;
+                }
+                newest
+            }
+            (EventKind::Observation, None) => false,
+            (EventKind::Report, layer) => {
+                let report = self.reports.entry(KeyRef { scope: &event.source, name: &event.entity });
+                report.apply(event, layer.map(|layer| layer.id.as_str()));
+                false
+            }
+            (EventKind::Position, _) => {
+                self.units.entry(KeyRef { scope: "", name: &event.entity }).apply(event);
+                false
+            }
+        }
+    }
+
+    /// Counts an event that the edge refused.
+    pub fn refuse(&mut self, reason: RefusalReason) {
+        self.counts.read += 1;
+        self.sequence += 1;
+        *self.counts.refused.entry(reason).or_default() += 1;
+    }
+
+    /// From when on each step is kept, for what is sealed so far.
+    pub(crate) fn cutoffs(&self) -> Cutoffs {
+        if self.sealed_to.micros() == i64::MIN {
+            return Cutoffs::default();
+        }
+        let Retention { buckets, hours, days } = self.settings.retention;
+        let calendar = &self.settings.calendar;
+        // Whole hours of buckets and whole days of hours are dropped, so that spans of different steps never overlap.
+        Cutoffs([
+            calendar.span(Step::Hour, self.sealed_to.plus(-buckets)).start,
+            calendar.span(Step::Day, self.sealed_to.plus(-hours)).start,
+            calendar.span(Step::Day, self.sealed_to.plus(-days)).start,
+        ])
+    }
+
+    /// Seals, rolls up and expires when the watermark has passed the end of a bucket.
+    fn advance(&mut self) {
+        let Some(watermark) = self.watermark() else { return };
+        let to = watermark.floor(self.settings.calendar.bucket());
+        if to <= self.sealed_to {
+            return;
+        }
+        let from = self.sealed_to;
+        self.sealed_to = to;
+        let cutoffs = self.cutoffs();
+        for (slices, _) in self.layers.values_mut() {
+            slices.advance(&self.settings.calendar, from, to, &cutoffs);
+        }
+        if let Some(oldest) = self.clock().oldest_admitted
+            && let Some(floor) = self.dedup.shrink(oldest)
+        {
+            tracing::warn!(partition = %self.id, %floor, "hashes for de-duplication are over budget: older events are now too late");
+        }
+        if let Some(newest) = self.newest {
+            self.events.expire(newest);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! A slice: the aggregates of all cells of one layer in one bucket, in columns sorted by cell.
+//!
+//! At one H3 resolution the children of any parent are one contiguous range of ids, so an area, a tile or a coarser
+//! cell is a binary search and a linear pass.
+
+use std::ops::Range;
+
+use arrow::buffer::ScalarBuffer;
+use h3o::{CellIndex, Resolution};
+use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
+
+use super::aggregate::{CellAggregate, ValueAggregate};
+use crate::layer::LayerKind;
+
+/// Sorted, immutable columns; cloning is cheap. Report slices keep `weight` and `channels`, observation slices `values`.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    /// H3 indexes, ascending, without repeats.
+    pub cells: ScalarBuffer<u64>,
+    /// Events of each cell.
+    pub count: ScalarBuffer<u64>,
+    /// Source bitmaps.
+    pub sources: ScalarBuffer<u64>,
+    /// What this kind of layer keeps beside.
+    pub columns: KindColumns,
+}
+
+/// The columns that differ between the two kinds of layer.
+#[derive(Clone, Debug)]
+pub enum KindColumns {
+    /// 40 bytes a row in all.
+    Report {
+        /// Sums of severities.
+        weight: ScalarBuffer<u64>,
+        /// Channel bitmaps.
+        channels: ScalarBuffer<u64>,
+    },
+    /// 104 bytes a row in all; the weight is the count.
+    Observation(ObservationColumns),
+}
+
+/// The values of an observation layer, in whole units of its resolution.
+#[derive(Clone, Debug)]
+pub struct ObservationColumns {
+    /// Sums.
+    pub sum: ScalarBuffer<i128>,
+    /// Sums of squares.
+    pub sum_squares: ScalarBuffer<i128>,
+    /// Least values.
+    pub min: ScalarBuffer<i64>,
+    /// Greatest values.
+    pub max: ScalarBuffer<i64>,
+    /// Newest values.
+    pub last: ScalarBuffer<i64>,
+    /// Times of the newest values, microseconds.
+    pub last_time: ScalarBuffer<i64>,
+    /// Event hashes of the newest values, as the bits of a `u128`.
+    pub last_hash: ScalarBuffer<i128>,
+}
+
+impl Slice {
+    /// Columns of `rows`, which are sorted by cell without repeats.
+    pub fn from_sorted(kind: LayerKind, rows: &[(u64, CellAggregate)]) -> Self {
+        debug_assert!(rows.is_sorted_by(|a, b| a.0 < b.0), "rows are sorted by cell without repeats");
+        fn column<T: arrow::datatypes::ArrowNativeType>(
+            rows: &[(u64, CellAggregate)],
+            of: impl Fn(&CellAggregate) -> T,
+        ) -> ScalarBuffer<T> {
+            rows.iter().map(|(_, aggregate)| of(aggregate)).collect()
+        }
+        let columns = match kind {
+            LayerKind::Report => {
+                KindColumns::Report { weight: column(rows, |a| a.weight), channels: column(rows, |a| a.channels) }
+            }
+            LayerKind::Observation => KindColumns::Observation(ObservationColumns {
+                sum: column(rows, |a| a.values.sum),
+                sum_squares: column(rows, |a| a.values.sum_squares),
+                min: column(rows, |a| a.values.min),
+                max: column(rows, |a| a.values.max),
+                last: column(rows, |a| a.values.last),
+                last_time: column(rows, |a| a.values.last_time),
+                last_hash: column(rows, |a| a.values.last_hash.cast_signed()),
+            }),
+        };
+        Self {
+            cells: rows.iter().map(|(cell, _)| *cell).collect(),
+            count: column(rows, |a| a.count),
+            sources: column(rows, |a| a.sources),
+            columns,
+        }
+    }
+
+    /// Columns of a map from cell to aggregate.
+    pub fn from_map(kind: LayerKind, map: &CellMap) -> Self {
+        let mut rows: Vec<_> = map.iter().map(|(cell, aggregate)| (*cell, *aggregate)).collect();
+        rows.sort_unstable_by_key(|(cell, _)| *cell);
+        Self::from_sorted(kind, &rows)
+    }
+
+    /// How many cells.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
+
+    /// Bytes of the columns.
+    pub fn bytes(&self) -> usize {
+        self.len()
+            * match self.columns {
+                KindColumns::Report { .. } => 40,
+                KindColumns::Observation(_) => 104,
+            }
+    }
+
+    /// The rows of the cells whose ids are in `cells`.
+    pub fn rows_in(&self, cells: Range<u64>) -> Range<usize> {
+        let start = self.cells.partition_point(|cell| *cell < cells.start);
+        let end = self.cells.partition_point(|cell| *cell < cells.end);
+        start..end.max(start)
+    }
+
+    /// All rows, in order of cells.
+    pub fn rows(&self) -> impl Iterator<Item = (u64, CellAggregate)> + '_ {
+        (0..self.len()).map(|row| (self.cells[row], self.aggregate(row)))
+    }
+
+    /// The aggregate of row `row < len()`.
+    pub fn aggregate(&self, row: usize) -> CellAggregate {
+        let mut aggregate =
+            CellAggregate { count: self.count[row], sources: self.sources[row], ..CellAggregate::default() };
+        match &self.columns {
+            KindColumns::Report { weight, channels } => {
+                aggregate.weight = weight[row];
+                aggregate.channels = channels[row];
+            }
+            KindColumns::Observation(columns) => {
+                aggregate.weight = aggregate.count;
+                aggregate.values = ValueAggregate {
+                    sum: columns.sum[row],
+                    sum_squares: columns.sum_squares[row],
+                    min: columns.min[row],
+                    max: columns.max[row],
+                    last: columns.last[row],
+                    last_time: columns.last_time[row],
+                    last_hash: columns.last_hash[row].cast_unsigned(),
+                };
+            }
+        }
+        aggregate
+    }
+
+    /// The kind of layer that it is of.
+    pub const fn kind(&self) -> LayerKind {
+        match self.columns {
+            KindColumns::Report { .. } => LayerKind::Report,
+            KindColumns::Observation(_) => LayerKind::Observation,
+        }
+    }
+
+    /// One slice that holds what `slices` hold together. The kind is that of the layer.
+    pub fn merge<'a>(kind: LayerKind, slices: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut slices = slices.into_iter();
+        let (Some(first), second) = (slices.next(), slices.next()) else {
+            return Self::from_sorted(kind, &[]);
+        };
+        let Some(second) = second else { return first.clone() };
+        let mut cells = CellMap::default();
+        for slice in [first, second].into_iter().chain(slices) {
+            slice.add_to(&mut cells, None);
+        }
+        Self::from_map(kind, &cells)
+    }
+
+    /// Adds every row to `cells`, under its parent of `resolution` where one is given (coarser than the rows').
+    pub fn add_to(&self, cells: &mut CellMap, resolution: Option<Resolution>) {
+        let mut current: Option<(u64, CellAggregate)> = None;
+        for (cell, aggregate) in self.rows() {
+            let key = resolution.map_or(cell, |resolution| parent_of(cell, resolution));
+            match &mut current {
+                // Children of one parent are neighbours in the order: one look-up for all of them.
+                Some((open, sum)) if *open == key => sum.merge(&aggregate),
+                _ => {
+                    if let Some((done, sum)) = current.replace((key, aggregate)) {
+                        cells.entry(done).or_default().merge(&sum);
+                    }
+                }
+            }
+        }
+        if let Some((done, sum)) = current {
+            cells.entry(done).or_default().merge(&sum);
+        }
+    }
+}
+
+/// Aggregates by cell, while a bucket is open or a window is summed.
+pub type CellMap = HashMap<u64, CellAggregate>;
+
+/// The parent of `cell` at `resolution`, by the bits of the index: the mode and base cell stay, the resolution is
+/// replaced, the digits past it become 7. A cell that is coarser already is returned as it is.
+pub fn parent_of(cell: u64, resolution: Resolution) -> u64 {
+    let from = (cell >> 52) & 15;
+    let to = u64::from(u8::from(resolution));
+    if from <= to {
+        return cell;
+    }
+    let unused = (1_u64 << (3 * (15 - to))) - 1;
+    (cell & !(15 << 52)) | (to << 52) | unused
+}
+
+/// The ids of the children of `parent` at `resolution`, as one half-open range.
+pub fn children_range(parent: CellIndex, resolution: Resolution) -> Range<u64> {
+    let id = u64::from(parent);
+    let (from, to) = (u64::from(u8::from(parent.resolution())), u64::from(u8::from(resolution)));
+    if from >= to {
+        return id..id + 1;
+    }
+    let own_digits = (1_u64 << (3 * (15 - from))) - 1;
+    let child_unused = (1_u64 << (3 * (15 - to))) - 1;
+    let base = (id & !(15 << 52) & !own_digits) | (to << 52) | child_unused;
+    // The greatest child has digit 6 at every level in between.
+    let mut greatest = base;
+    for level in from + 1..=to {
+        greatest |= 6 << (3 * (15 - level));
+    }
+    base..greatest + 1
+}
+
+/// A slice as checkpoints hold it.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredSlice {
+    report: bool,
+    cells: Vec<u64>,
+    rows: Vec<StoredRow>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRow {
+    count: u64,
+    weight: u64,
+    sources: u64,
+    channels: u64,
+    values: Option<(i128, i128, i64, i64, i64, i64, u128)>,
+}
+
+impl From<&Slice> for StoredSlice {
+    fn from(slice: &Slice) -> Self {
+        let report = slice.kind() == LayerKind::Report;
+        let rows = slice.rows().map(|(_, a)| StoredRow {
+            count: a.count,
+            weight: if report { a.weight } else { 0 },
+            sources: a.sources,
+            channels: a.channels,
+            values: (!report).then_some({
+                let v = a.values;
+                (v.sum, v.sum_squares, v.min, v.max, v.last, v.last_time, v.last_hash)
+            }),
+        });
+        Self { report, cells: slice.cells.to_vec(), rows: rows.collect() }
+    }
+}
+
+impl StoredSlice {
+    /// The rows again, sorted by cell; `None` when they are not (a damaged file).
+    pub(crate) fn into_rows(self) -> Option<(LayerKind, Vec<(u64, CellAggregate)>)> {
+        if self.cells.len() != self.rows.len() || !self.cells.is_sorted_by(|a, b| a < b) {
+            return None;
+        }
+        let kind = if self.report { LayerKind::Report } else { LayerKind::Observation };
+        let rows = self.cells.into_iter().zip(self.rows).map(|(cell, row)| {
+            let values = row.values.map_or_else(ValueAggregate::default, |v| ValueAggregate {
+                sum: v.0,
+                sum_squares: v.1,
+                min: v.2,
+                max: v.3,
+                last: v.4,
+                last_time: v.5,
+                last_hash: v.6,
+            });
+            let weight = if self.report { row.weight } else { row.count };
+            (cell, CellAggregate { count: row.count, weight, sources: row.sources, channels: row.channels, values })
+        });
+        Some((kind, rows.collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use h3o::LatLng;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn parent_and_children_by_bits_agree_with_h3(lat in -90.0..90.0_f64, lon in -180.0..180.0_f64, fine in 0u8..=15, coarse in 0u8..=15) {
+            let (fine, coarse) = (Resolution::try_from(fine.max(coarse)).unwrap(), Resolution::try_from(fine.min(coarse)).unwrap());
+            let cell = LatLng::new(lat, lon).unwrap().to_cell(fine);
+            let parent = cell.parent(coarse).unwrap();
+            prop_assert_eq!(parent_of(cell.into(), coarse), u64::from(parent));
+            prop_assert!(children_range(parent, fine).contains(&u64::from(cell)));
+            if u8::from(fine) - u8::from(coarse) <= 4 {
+                let children: Vec<u64> = parent.children(fine).map(u64::from).collect();
+                let range = children_range(parent, fine);
+                prop_assert_eq!(range.start, *children.iter().min().unwrap());
+                prop_assert_eq!(range.end, children.iter().max().unwrap() + 1);
+            }
+        }
+    }
+}
