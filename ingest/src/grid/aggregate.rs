@@ -55,7 +55,13 @@ impl Default for ValueAggregate {
 
 impl Default for CellAggregate {
     fn default() -> Self {
-        Self { count: 0, weight: 0, sources: 0, channels: 0, values: ValueAggregate::default() }
+        Self {
+            count: 0,
+            weight: 0,
+            sources: 0,
+            channels: 0,
+            values: ValueAggregate::default(),
+        }
     }
 }
 
@@ -63,20 +69,28 @@ impl CellAggregate {
     /// The aggregate of one event that counts.
     pub fn of(event: &Event<'_>) -> Self {
         let hash = event.source_hash;
-        let values = event.value.map_or_else(ValueAggregate::default, |value| ValueAggregate {
-            sum: i128::from(value),
-            sum_squares: i128::from(value) * i128::from(value),
-            min: value,
-            max: value,
-            last: value,
-            last_time: event.time.micros(),
-            last_hash: event.hash.0,
-        });
+        let values = event
+            .value
+            .map_or_else(ValueAggregate::default, |value| ValueAggregate {
+                sum: i128::from(value),
+                sum_squares: i128::from(value) * i128::from(value),
+                min: value,
+                max: value,
+                last: value,
+                last_time: event.time.micros(),
+                last_hash: event.hash.0,
+            });
         let channels = match event.kind {
             crate::event::EventKind::Report => 1 << (8 * event.channel as u64 + ((hash >> 6) & 7)),
             _ => 0,
         };
-        Self { count: 1, weight: u64::from(event.weight), sources: 1 << (hash & 63), channels, values }
+        Self {
+            count: 1,
+            weight: u64::from(event.weight),
+            sources: 1 << (hash & 63),
+            channels,
+            values,
+        }
     }
 
     /// Adds `other`. Associative and commutative.
@@ -126,8 +140,16 @@ pub enum Metric {
 
 impl Metric {
     /// All of them.
-    pub const ALL: [Self; 8] =
-        [Self::Count, Self::Weight, Self::Sum, Self::Mean, Self::Min, Self::Max, Self::Last, Self::Sources];
+    pub const ALL: [Self; 8] = [
+        Self::Count,
+        Self::Weight,
+        Self::Sum,
+        Self::Mean,
+        Self::Min,
+        Self::Max,
+        Self::Last,
+        Self::Sources,
+    ];
 
     /// Its name in requests and answers.
     pub const fn as_str(self) -> &'static str {
@@ -152,7 +174,9 @@ impl Metric {
     pub const fn applies_to(self, kind: LayerKind) -> bool {
         match self {
             Self::Count | Self::Weight | Self::Sources => true,
-            Self::Sum | Self::Mean | Self::Min | Self::Max | Self::Last => matches!(kind, LayerKind::Observation),
+            Self::Sum | Self::Mean | Self::Min | Self::Max | Self::Last => {
+                matches!(kind, LayerKind::Observation)
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use chrono::{Days, NaiveTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 
 use crate::time::{DAY, EventTime, HOUR};
 
@@ -27,7 +28,7 @@ impl Step {
 }
 
 /// A half-open span of event time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Span {
     /// Its first instant.
     pub start: EventTime,
@@ -70,17 +71,26 @@ impl Calendar {
         match step {
             Step::Bucket => {
                 let start = time.floor(self.bucket);
-                Span { start, end: start.plus(self.bucket) }
+                Span {
+                    start,
+                    end: start.plus(self.bucket),
+                }
             }
             Step::Hour => {
                 // Zones at half an hour from UTC have their hours there too.
                 let offset = self.offset(time).rem_euclid(HOUR);
                 let start = time.plus(offset).floor(HOUR).plus(-offset);
-                Span { start, end: start.plus(HOUR) }
+                Span {
+                    start,
+                    end: start.plus(HOUR),
+                }
             }
             Step::Day if self.zone == Tz::UTC => {
                 let start = time.floor(DAY);
-                Span { start, end: start.plus(DAY) }
+                Span {
+                    start,
+                    end: start.plus(DAY),
+                }
             }
             Step::Day => self.local_day(time),
         }
@@ -95,7 +105,10 @@ impl Calendar {
     }
 
     fn local_day(&self, time: EventTime) -> Span {
-        let date = self.zone.from_utc_datetime(&time.to_utc().naive_utc()).date_naive();
+        let date = self
+            .zone
+            .from_utc_datetime(&time.to_utc().naive_utc())
+            .date_naive();
         let midnight = |date: chrono::NaiveDate| {
             let local = date.and_time(NaiveTime::MIN);
             // Where the clock skips midnight the day begins when it lands.
@@ -109,7 +122,10 @@ impl Calendar {
             )
         };
         let next = date.checked_add_days(Days::new(1)).unwrap_or(date);
-        Span { start: midnight(date), end: midnight(next) }
+        Span {
+            start: midnight(date),
+            end: midnight(next),
+        }
     }
 }
 
@@ -127,9 +143,15 @@ mod tests {
     fn local_days_have_23_or_25_hours_where_clocks_change() {
         let calendar = Calendar::new(MINUTE, Tz::America__New_York);
         let spring = calendar.span(Step::Day, at("2026-03-08T12:00:00Z"));
-        assert_eq!((spring.start, spring.seconds()), (at("2026-03-08T05:00:00Z"), 23 * 3600));
+        assert_eq!(
+            (spring.start, spring.seconds()),
+            (at("2026-03-08T05:00:00Z"), 23 * 3600)
+        );
         let autumn = calendar.span(Step::Day, at("2026-11-01T12:00:00Z"));
-        assert_eq!((autumn.start, autumn.seconds()), (at("2026-11-01T04:00:00Z"), 25 * 3600));
+        assert_eq!(
+            (autumn.start, autumn.seconds()),
+            (at("2026-11-01T04:00:00Z"), 25 * 3600)
+        );
     }
 
     proptest! {

@@ -26,7 +26,13 @@ pub(crate) struct Dedup {
 
 impl Dedup {
     pub(crate) fn new(budget_bytes: usize) -> Self {
-        Self { chunks: BTreeMap::new(), len: 0, budget_bytes, floor: None, unsaved: Vec::new() }
+        Self {
+            chunks: BTreeMap::new(),
+            len: 0,
+            budget_bytes,
+            floor: None,
+            unsaved: Vec::new(),
+        }
     }
 
     /// Whether the event is new; remembers it if so.
@@ -83,7 +89,10 @@ impl Dedup {
         if !all {
             return self.unsaved.clone();
         }
-        let pairs = self.chunks.iter().flat_map(|(start, hashes)| hashes.iter().map(|hash| (*start, EventHash(*hash))));
+        let pairs = self
+            .chunks
+            .iter()
+            .flat_map(|(start, hashes)| hashes.iter().map(|hash| (*start, EventHash(*hash))));
         pairs.collect()
     }
 

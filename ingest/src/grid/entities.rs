@@ -37,7 +37,10 @@ impl Equivalent<EntityKey> for KeyRef<'_> {
 
 impl From<&KeyRef<'_>> for EntityKey {
     fn from(key: &KeyRef<'_>) -> Self {
-        Self { scope: key.scope.into(), name: key.name.into() }
+        Self {
+            scope: key.scope.into(),
+            name: key.name.into(),
+        }
     }
 }
 
@@ -50,7 +53,10 @@ pub struct EntityTable<V> {
 
 impl<V> Default for EntityTable<V> {
     fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Arc::default()).collect(), hasher: DefaultHashBuilder::default() }
+        Self {
+            shards: (0..SHARDS).map(|_| Arc::default()).collect(),
+            hasher: DefaultHashBuilder::default(),
+        }
     }
 }
 
@@ -59,7 +65,28 @@ impl<V: Clone + Default> EntityTable<V> {
     pub(crate) fn entry(&mut self, key: KeyRef<'_>) -> &mut V {
         let shard = self.hasher.hash_one(key) as usize % SHARDS;
         let map = Arc::make_mut(&mut self.shards[shard]);
-        map.entry_ref(&key).or_default()
+        if !map.contains_key(&key) {
+            map.insert(EntityKey::from(&key), V::default());
+        }
+        #[expect(
+            clippy::expect_used,
+            reason = "the key was put in just above when it was missing"
+        )]
+        map.get_mut(&key).expect("the key is there")
+    }
+}
+
+impl<V: Clone + Default> EntityTable<V> {
+    /// A table of these entities.
+    pub(crate) fn from_pairs(pairs: Vec<(EntityKey, V)>) -> Self {
+        let mut table = Self::default();
+        for (key, value) in pairs {
+            *table.entry(KeyRef {
+                scope: &key.scope,
+                name: &key.name,
+            }) = value;
+        }
+        table
     }
 }
 
@@ -100,14 +127,20 @@ pub struct Stamped<T> {
 fn set<T>(slot: &mut Option<Stamped<T>>, event: &Event<'_>, value: impl FnOnce() -> T) {
     let stamp = (event.time, event.hash.0);
     if slot.as_ref().is_none_or(|old| (old.time, old.hash) < stamp) {
-        *slot = Some(Stamped { time: stamp.0, hash: stamp.1, value: value() });
+        *slot = Some(Stamped {
+            time: stamp.0,
+            hash: stamp.1,
+            value: value(),
+        });
     }
 }
 
 /// Keeps the newer of two.
 fn set_merged<T: Clone>(slot: &mut Option<Stamped<T>>, other: &Option<Stamped<T>>) {
     if let Some(other) = other
-        && slot.as_ref().is_none_or(|old| (old.time, old.hash) < (other.time, other.hash))
+        && slot
+            .as_ref()
+            .is_none_or(|old| (old.time, old.hash) < (other.time, other.hash))
     {
         *slot = Some(other.clone());
     }
@@ -126,7 +159,11 @@ pub struct Place {
 
 impl Place {
     fn of(event: &Event<'_>) -> Option<Self> {
-        event.position.map(|position| Self { lon: position.lon, lat: position.lat, cell: position.cell.into() })
+        event.position.map(|position| Self {
+            lon: position.lon,
+            lat: position.lat,
+            cell: position.cell.into(),
+        })
     }
 }
 
@@ -140,7 +177,9 @@ pub struct Sensor {
 impl Sensor {
     /// Applies an observation. Whether it is now the newest.
     pub(crate) fn apply(&mut self, event: &Event<'_>) -> bool {
-        let (Some(place), Some(value)) = (Place::of(event), event.value) else { return false };
+        let (Some(place), Some(value)) = (Place::of(event), event.value) else {
+            return false;
+        };
         let before = self.reading;
         set(&mut self.reading, event, || (place, value));
         self.reading != before
@@ -192,7 +231,11 @@ impl Report {
         if let Some(outcome) = event.outcome.as_deref().filter(|_| event.op == ReportOp::Close) {
             let known = ["confirmed", "false", "duplicate"];
             set(&mut self.outcome, event, || {
-                if known.contains(&outcome) { outcome.to_owned() } else { "unknown".to_owned() }
+                if known.contains(&outcome) {
+                    outcome.to_owned()
+                } else {
+                    "unknown".to_owned()
+                }
             });
         }
     }
@@ -208,7 +251,10 @@ impl Report {
 
     /// When it was closed, if it is.
     pub fn closed_at(&self) -> Option<EventTime> {
-        self.closed.as_ref().filter(|stamped| stamped.value).map(|stamped| stamped.time)
+        self.closed
+            .as_ref()
+            .filter(|stamped| stamped.value)
+            .map(|stamped| stamped.time)
     }
 
     /// Takes over what `other`, of another partition, knows better.
@@ -246,7 +292,13 @@ impl ResponseUnit {
             set(&mut self.status, event, || status.to_owned());
         }
         if !event.skills.is_empty() {
-            set(&mut self.skills, event, || event.skills.iter().map(|skill| skill.clone().into_owned()).collect());
+            set(&mut self.skills, event, || {
+                event
+                    .skills
+                    .iter()
+                    .map(|skill| skill.clone().into_owned())
+                    .collect()
+            });
         }
     }
 

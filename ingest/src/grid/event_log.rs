@@ -117,15 +117,23 @@ impl Builders {
         self.kind.append_value(event.kind.type_name());
         self.layer.append_option(layer.map(|layer| layer.id.as_str()));
         self.time.append_value(event.time.micros());
-        self.lon.append_option(event.position.map(|position| position.lon));
-        self.lat.append_option(event.position.map(|position| position.lat));
-        self.cell.append_option(event.position.map(|position| u64::from(position.cell)));
-        let value = event.value.zip(layer).map(|(units, layer)| layer.scale().value(units as f64));
+        self.lon
+            .append_option(event.position.map(|position| position.lon));
+        self.lat
+            .append_option(event.position.map(|position| position.lat));
+        self.cell
+            .append_option(event.position.map(|position| u64::from(position.cell)));
+        let value = event
+            .value
+            .zip(layer)
+            .map(|(units, layer)| layer.scale().value(units as f64));
         self.value.append_option(value);
         let of = |kind| (event.kind == kind).then_some(&*event.entity);
-        self.severity.append_option((event.kind == EventKind::Report).then_some(event.severity));
+        self.severity
+            .append_option((event.kind == EventKind::Report).then_some(event.severity));
         self.report.append_option(of(EventKind::Report));
-        self.op.append_option((event.kind == EventKind::Report).then(|| event.op.as_str()));
+        self.op
+            .append_option((event.kind == EventKind::Report).then(|| event.op.as_str()));
         self.sensor.append_option(of(EventKind::Observation));
         self.unit.append_option(of(EventKind::Position));
         self.areas.append_null();
@@ -160,7 +168,12 @@ impl Builders {
         let batch = RecordBatch::try_new(Arc::clone(&EVENT_SCHEMA), columns)
             .inspect_err(|error| tracing::error!(%error, "a batch of raw events does not fit its schema"))
             .ok()?;
-        Some(Arc::new(EventBatch { batch, first: self.first, last: self.last, bytes }))
+        Some(Arc::new(EventBatch {
+            batch,
+            first: self.first,
+            last: self.last,
+            bytes,
+        }))
     }
 }
 
@@ -237,7 +250,10 @@ impl EventLog {
     pub(crate) fn to_save(&mut self, all: bool) -> (Vec<Arc<EventBatch>>, Option<Arc<EventBatch>>) {
         self.publish();
         let skip = if all { 0 } else { self.full.len() - self.unsaved };
-        (self.full.iter().skip(skip).map(Arc::clone).collect(), self.published.clone())
+        (
+            self.full.iter().skip(skip).map(Arc::clone).collect(),
+            self.published.clone(),
+        )
     }
 
     pub(crate) fn mark_saved(&mut self) {
@@ -246,21 +262,40 @@ impl EventLog {
 
     pub(crate) fn restore(&mut self, batch: RecordBatch) {
         let times = batch.column_by_name("time").and_then(|column| {
-            column.as_any().downcast_ref::<arrow::array::TimestampMicrosecondArray>().cloned()
+            column
+                .as_any()
+                .downcast_ref::<arrow::array::TimestampMicrosecondArray>()
+                .cloned()
         });
         let Some((first, last)) = times.and_then(|times| {
-            Some((arrow::compute::kernels::aggregate::min(&times)?, arrow::compute::kernels::aggregate::max(&times)?))
+            Some((
+                arrow::compute::kernels::aggregate::min(&times)?,
+                arrow::compute::kernels::aggregate::max(&times)?,
+            ))
         }) else {
             return;
         };
-        let bytes = batch.columns().iter().map(|column| column.get_buffer_memory_size()).sum();
+        let bytes = batch
+            .columns()
+            .iter()
+            .map(|column| column.get_buffer_memory_size())
+            .sum();
         let (first, last) = (EventTime::from_micros(first), EventTime::from_micros(last));
-        self.add_full(Arc::new(EventBatch { batch, first, last, bytes }));
+        self.add_full(Arc::new(EventBatch {
+            batch,
+            first,
+            last,
+            bytes,
+        }));
     }
 }
 
 impl std::fmt::Debug for EventLog {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("EventLog").field("batches", &self.full.len()).field("bytes", &self.bytes).finish()
+        formatter
+            .debug_struct("EventLog")
+            .field("batches", &self.full.len())
+            .field("bytes", &self.bytes)
+            .finish()
     }
 }

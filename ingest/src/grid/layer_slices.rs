@@ -81,7 +81,12 @@ impl LayerSlices {
     ) {
         let bucket = calendar.span(Step::Bucket, time);
         if bucket.end > sealed_to {
-            self.open.entry(bucket.start).or_default().entry(cell).or_default().merge(aggregate);
+            self.open
+                .entry(bucket.start)
+                .or_default()
+                .entry(cell)
+                .or_default()
+                .merge(aggregate);
             self.dirty_open.insert(bucket.start);
             return;
         }
@@ -105,7 +110,11 @@ impl LayerSlices {
                     revision: old.revision + 1,
                     slice: Slice::merge(self.kind, [&old.slice, &patch]),
                 },
-                None => TimedSlice { span: calendar.span(Step::ALL[step], start), revision: 1, slice: patch },
+                None => TimedSlice {
+                    span: calendar.span(Step::ALL[step], start),
+                    revision: 1,
+                    slice: patch,
+                },
             };
             slices.insert(start, Arc::new(revised));
             self.unsaved.insert((step, start));
@@ -123,7 +132,14 @@ impl LayerSlices {
             }
             let slice = Slice::from_map(self.kind, &entry.remove());
             self.dirty_open.insert(span.start);
-            self.insert(Step::Bucket, TimedSlice { span, revision: 0, slice });
+            self.insert(
+                Step::Bucket,
+                TimedSlice {
+                    span,
+                    revision: 0,
+                    slice,
+                },
+            );
         }
         for (coarse, fine) in [(Step::Hour, Step::Bucket), (Step::Day, Step::Hour)] {
             self.roll_up(calendar, coarse, fine, from, to);
@@ -144,12 +160,23 @@ impl LayerSlices {
         for (start, slice) in self.steps[fine.index()].range(first..) {
             let span = calendar.span(coarse, *start);
             if span.end > from && span.end <= to {
-                groups.entry(span.start).or_insert_with(|| (span, Vec::new())).1.push(Arc::clone(slice));
+                groups
+                    .entry(span.start)
+                    .or_insert_with(|| (span, Vec::new()))
+                    .1
+                    .push(Arc::clone(slice));
             }
         }
         for (span, parts) in groups.into_values() {
             let slice = Slice::merge(self.kind, parts.iter().map(|part| &part.slice));
-            self.insert(coarse, TimedSlice { span, revision: 0, slice });
+            self.insert(
+                coarse,
+                TimedSlice {
+                    span,
+                    revision: 0,
+                    slice,
+                },
+            );
         }
     }
 
@@ -168,7 +195,14 @@ impl LayerSlices {
                     Some(cells) => {
                         let span = calendar.span(Step::Bucket, start);
                         let slice = Slice::from_map(self.kind, cells);
-                        published.insert(start, Arc::new(TimedSlice { span, revision: 0, slice }));
+                        published.insert(
+                            start,
+                            Arc::new(TimedSlice {
+                                span,
+                                revision: 0,
+                                slice,
+                            }),
+                        );
                     }
                     None => {
                         published.remove(&start);
@@ -176,7 +210,10 @@ impl LayerSlices {
                 }
             }
         }
-        LayerView { steps: self.steps.clone(), open: Arc::clone(&self.published_open) }
+        LayerView {
+            steps: self.steps.clone(),
+            open: Arc::clone(&self.published_open),
+        }
     }
 
     /// What a checkpoint must hold: all slices, or those changed since the last one; and every open bucket.
@@ -193,7 +230,9 @@ impl LayerSlices {
     }
 
     pub(crate) fn open_to_save(&self) -> impl Iterator<Item = (EventTime, Slice)> + '_ {
-        self.open.iter().map(|(start, cells)| (*start, Slice::from_map(self.kind, cells)))
+        self.open
+            .iter()
+            .map(|(start, cells)| (*start, Slice::from_map(self.kind, cells)))
     }
 
     /// Called when a checkpoint that holds them is durable.

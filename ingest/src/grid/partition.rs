@@ -13,9 +13,10 @@ use super::dedup::Dedup;
 use super::entities::{EntityTable, KeyRef, Report, ResponseUnit, Sensor};
 use super::event_log::{EventLog, EventLogLimits};
 use super::layer_slices::{Cutoffs, LayerSlices};
+use super::snapshot::PartitionView;
 use crate::edge::PartitionClock;
 use crate::event::{Event, EventKind};
-use crate::layer::{Layer, LayerIndex, LayerTable};
+use crate::layer::{Layer, LayerIndex, LayerKind, LayerTable};
 use crate::refusal::RefusalReason;
 use crate::time::EventTime;
 
@@ -165,12 +166,15 @@ impl Partition {
     pub fn clock(&self) -> PartitionClock {
         let horizon = self.settings.dedup_horizon.min(self.settings.retention.days);
         let by_age = self.newest.map(|newest| newest.plus(-horizon));
-        PartitionClock { oldest_admitted: by_age.max(self.dedup.floor()) }
+        PartitionClock {
+            oldest_admitted: by_age.max(self.dedup.floor()),
+        }
     }
 
     /// Newest accepted event time less the allowed lateness.
     pub fn watermark(&self) -> Option<EventTime> {
-        self.newest.map(|newest| newest.plus(-self.settings.allowed_lateness))
+        self.newest
+            .map(|newest| newest.plus(-self.settings.allowed_lateness))
     }
 
     /// The next offset to read.
@@ -197,18 +201,37 @@ impl Partition {
             return Applied::Duplicate;
         }
         self.counts.accepted += 1;
-        let layer = event.layer.and_then(|index| layers.get(index)).map(|layer| &**layer);
-        if let (true, Some(index), Some(layer), Some(position)) = (event.counts(), event.layer, layer, event.position) {
+        let layer = event
+            .layer
+            .and_then(|index| layers.get(index))
+            .map(|layer| &**layer);
+        if let (true, Some(index), Some(layer), Some(position)) =
+            (event.counts(), event.layer, layer, event.position)
+        {
             let cutoffs = self.cutoffs();
             let (slices, totals) = self.layers.entry(index).or_insert_with(|| {
-                (LayerSlices::new(layer.kind), LayerTotals { count: 0, first_time: event.time, last_time: event.time })
+                (
+                    LayerSlices::new(layer.kind),
+                    LayerTotals {
+                        count: 0,
+                        first_time: event.time,
+                        last_time: event.time,
+                    },
+                )
             });
             totals.count += 1;
             totals.first_time = totals.first_time.min(event.time);
             totals.last_time = totals.last_time.max(event.time);
             let aggregate = CellAggregate::of(event);
             let cell = position.cell.into();
-            slices.add(&self.settings.calendar, self.sealed_to, &cutoffs, event.time, cell, &aggregate);
+            slices.add(
+                &self.settings.calendar,
+                self.sealed_to,
+                &cutoffs,
+                event.time,
+                cell,
+                &aggregate,
+            );
         }
         let newest_of_sensor = self.apply_to_entity(event, layer);
         self.events.push(event, layer);
@@ -222,7 +245,10 @@ impl Partition {
     fn apply_to_entity(&mut self, event: &Event<'_>, layer: Option<&Layer>) -> bool {
         match (event.kind, layer) {
             (EventKind::Observation, Some(layer)) => {
-                let sensor = self.sensors.entry(KeyRef { scope: &layer.id, name: &event.entity });
+                let sensor = self.sensors.entry(KeyRef {
+                    scope: &layer.id,
+                    name: &event.entity,
+                });
                 let before = sensor.reading.map(|reading| reading.value.0);
                 let newest = sensor.apply(event);
                 if before != sensor.reading.map(|reading| reading.value.0) {
@@ -232,12 +258,20 @@ impl Partition {
             }
             (EventKind::Observation, None) => false,
             (EventKind::Report, layer) => {
-                let report = self.reports.entry(KeyRef { scope: &event.source, name: &event.entity });
+                let report = self.reports.entry(KeyRef {
+                    scope: &event.source,
+                    name: &event.entity,
+                });
                 report.apply(event, layer.map(|layer| layer.id.as_str()));
                 false
             }
             (EventKind::Position, _) => {
-                self.units.entry(KeyRef { scope: "", name: &event.entity }).apply(event);
+                self.units
+                    .entry(KeyRef {
+                        scope: "",
+                        name: &event.entity,
+                    })
+                    .apply(event);
                 false
             }
         }
@@ -286,5 +320,79 @@ impl Partition {
         if let Some(newest) = self.newest {
             self.events.expire(newest);
         }
+    }
+
+    /// The readers' view. Late events are folded into their slices first.
+    pub(crate) fn view(&mut self, calendar: &Calendar) -> PartitionView {
+        let layers = self
+            .layers
+            .iter_mut()
+            .map(|(index, (slices, totals))| (*index, (slices.view(calendar), *totals)));
+        let layers = Arc::new(layers.collect());
+        PartitionView {
+            id: self.id.clone(),
+            domain: Arc::clone(&self.domain),
+            next_offset: self.next_offset,
+            newest: self.newest,
+            watermark: self.watermark(),
+            sealed_to: self.sealed_to,
+            layers,
+            cutoffs: self.cutoffs(),
+            sensors: self.sensors.clone(),
+            sensor_places: self.sensor_places,
+            reports: self.reports.clone(),
+            units: self.units.clone(),
+            events: self.events.publish(),
+            counts: self.counts.clone(),
+            dedup_bytes: self.dedup.bytes(),
+            sequence: self.sequence,
+        }
+    }
+
+    /// Folds late events into their slices.
+    pub(crate) fn settle(&mut self) {
+        for (slices, _) in self.layers.values_mut() {
+            slices.settle(&self.settings.calendar);
+        }
+    }
+
+    /// The slices of a layer, for a checkpoint to fill.
+    pub(crate) fn layer_slices(
+        &mut self,
+        index: LayerIndex,
+        kind: LayerKind,
+        totals: LayerTotals,
+    ) -> &mut LayerSlices {
+        let (slices, known) = self
+            .layers
+            .entry(index)
+            .or_insert_with(|| (LayerSlices::new(kind), totals));
+        *known = totals;
+        slices
+    }
+
+    /// After all files of a checkpoint: drops what the older ones hold from before the limits.
+    pub(crate) fn restored(&mut self) {
+        let cutoffs = self.cutoffs();
+        for (slices, _) in self.layers.values_mut() {
+            slices.expire(&cutoffs);
+        }
+        if let Some(oldest) = self.clock().oldest_admitted {
+            self.dedup.shrink(oldest);
+        }
+        if let Some(newest) = self.newest {
+            self.events.expire(newest);
+        }
+        self.sensor_places = 1;
+        self.mark_saved();
+    }
+
+    /// Called when a checkpoint of the present state is durable.
+    pub(crate) fn mark_saved(&mut self) {
+        for (slices, _) in self.layers.values_mut() {
+            slices.mark_saved();
+        }
+        self.dedup.mark_saved();
+        self.events.mark_saved();
     }
 }

@@ -62,7 +62,10 @@ pub struct ObservationColumns {
 impl Slice {
     /// Columns of `rows`, which are sorted by cell without repeats.
     pub fn from_sorted(kind: LayerKind, rows: &[(u64, CellAggregate)]) -> Self {
-        debug_assert!(rows.is_sorted_by(|a, b| a.0 < b.0), "rows are sorted by cell without repeats");
+        debug_assert!(
+            rows.is_sorted_by(|a, b| a.0 < b.0),
+            "rows are sorted by cell without repeats"
+        );
         fn column<T: arrow::datatypes::ArrowNativeType>(
             rows: &[(u64, CellAggregate)],
             of: impl Fn(&CellAggregate) -> T,
@@ -70,9 +73,10 @@ impl Slice {
             rows.iter().map(|(_, aggregate)| of(aggregate)).collect()
         }
         let columns = match kind {
-            LayerKind::Report => {
-                KindColumns::Report { weight: column(rows, |a| a.weight), channels: column(rows, |a| a.channels) }
-            }
+            LayerKind::Report => KindColumns::Report {
+                weight: column(rows, |a| a.weight),
+                channels: column(rows, |a| a.channels),
+            },
             LayerKind::Observation => KindColumns::Observation(ObservationColumns {
                 sum: column(rows, |a| a.values.sum),
                 sum_squares: column(rows, |a| a.values.sum_squares),
@@ -131,8 +135,11 @@ impl Slice {
 
     /// The aggregate of row `row < len()`.
     pub fn aggregate(&self, row: usize) -> CellAggregate {
-        let mut aggregate =
-            CellAggregate { count: self.count[row], sources: self.sources[row], ..CellAggregate::default() };
+        let mut aggregate = CellAggregate {
+            count: self.count[row],
+            sources: self.sources[row],
+            ..CellAggregate::default()
+        };
         match &self.columns {
             KindColumns::Report { weight, channels } => {
                 aggregate.weight = weight[row];
@@ -168,7 +175,9 @@ impl Slice {
         let (Some(first), second) = (slices.next(), slices.next()) else {
             return Self::from_sorted(kind, &[]);
         };
-        let Some(second) = second else { return first.clone() };
+        let Some(second) = second else {
+            return first.clone();
+        };
         let mut cells = CellMap::default();
         for slice in [first, second].into_iter().chain(slices) {
             slice.add_to(&mut cells, None);
@@ -215,7 +224,10 @@ pub fn parent_of(cell: u64, resolution: Resolution) -> u64 {
 /// The ids of the children of `parent` at `resolution`, as one half-open range.
 pub fn children_range(parent: CellIndex, resolution: Resolution) -> Range<u64> {
     let id = u64::from(parent);
-    let (from, to) = (u64::from(u8::from(parent.resolution())), u64::from(u8::from(resolution)));
+    let (from, to) = (
+        u64::from(u8::from(parent.resolution())),
+        u64::from(u8::from(resolution)),
+    );
     if from >= to {
         return id..id + 1;
     }
@@ -257,10 +269,22 @@ impl From<&Slice> for StoredSlice {
             channels: a.channels,
             values: (!report).then_some({
                 let v = a.values;
-                (v.sum, v.sum_squares, v.min, v.max, v.last, v.last_time, v.last_hash)
+                (
+                    v.sum,
+                    v.sum_squares,
+                    v.min,
+                    v.max,
+                    v.last,
+                    v.last_time,
+                    v.last_hash,
+                )
             }),
         });
-        Self { report, cells: slice.cells.to_vec(), rows: rows.collect() }
+        Self {
+            report,
+            cells: slice.cells.to_vec(),
+            rows: rows.collect(),
+        }
     }
 }
 
@@ -270,19 +294,34 @@ impl StoredSlice {
         if self.cells.len() != self.rows.len() || !self.cells.is_sorted_by(|a, b| a < b) {
             return None;
         }
-        let kind = if self.report { LayerKind::Report } else { LayerKind::Observation };
+        let kind = if self.report {
+            LayerKind::Report
+        } else {
+            LayerKind::Observation
+        };
         let rows = self.cells.into_iter().zip(self.rows).map(|(cell, row)| {
-            let values = row.values.map_or_else(ValueAggregate::default, |v| ValueAggregate {
-                sum: v.0,
-                sum_squares: v.1,
-                min: v.2,
-                max: v.3,
-                last: v.4,
-                last_time: v.5,
-                last_hash: v.6,
-            });
+            let values = row
+                .values
+                .map_or_else(ValueAggregate::default, |v| ValueAggregate {
+                    sum: v.0,
+                    sum_squares: v.1,
+                    min: v.2,
+                    max: v.3,
+                    last: v.4,
+                    last_time: v.5,
+                    last_hash: v.6,
+                });
             let weight = if self.report { row.weight } else { row.count };
-            (cell, CellAggregate { count: row.count, weight, sources: row.sources, channels: row.channels, values })
+            (
+                cell,
+                CellAggregate {
+                    count: row.count,
+                    weight,
+                    sources: row.sources,
+                    channels: row.channels,
+                    values,
+                },
+            )
         });
         Some((kind, rows.collect()))
     }

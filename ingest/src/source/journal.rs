@@ -1,0 +1,380 @@
+//! The embedded journal: the log of a node without Kafka, with offsets like Kafka's.
+//!
+//! One thread commits: the requests that wait at that moment become one batch and one fsync (group commit), and each
+//! request is one entry. An entry is acknowledged only after its fsync. After a failed write the store is closed and opened
+//! again before anything else is accepted, because what follows a torn write would be lost at the next start.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use tokio::sync::oneshot;
+
+use crate::time::EventTime;
+
+/// Requests waiting for the committer. When it is full, appending answers [`JournalError::Busy`].
+const WAITING_REQUESTS: usize = 256;
+/// Requests of one group commit.
+const GROUP: usize = 256;
+/// How often the committer looks whether a full disk has room again.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Why an append was not accepted. Nothing of the request is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Too many requests wait for the disk.
+    #[error("the journal is busy; try again in a moment")]
+    Busy,
+    /// Less room than the reserve.
+    #[error("the disk of the journal has {available} bytes left, {reserve} are kept in reserve; make room")]
+    DiskFull {
+        /// Free bytes.
+        available: u64,
+        /// Bytes that must stay free.
+        reserve: u64,
+    },
+    /// The store failed.
+    #[error("the journal: {0}")]
+    Store(String),
+    /// The journal is shutting down.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+impl From<fjall::Error> for JournalError {
+    fn from(error: fjall::Error) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+/// One entry: the events of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// Its offset.
+    pub offset: i64,
+    /// When it was received.
+    pub received: EventTime,
+    /// Its events, structured CloudEvents in JSON.
+    pub events: Vec<Vec<u8>>,
+}
+
+struct Append {
+    received: EventTime,
+    events: Vec<Vec<u8>>,
+    done: oneshot::Sender<Result<i64, JournalError>>,
+}
+
+struct OpenStore {
+    database: Database,
+    entries: Keyspace,
+}
+
+struct Shared {
+    folder: PathBuf,
+    store: Mutex<Option<OpenStore>>,
+    /// The offset after the last durable entry.
+    end: AtomicI64,
+    grown: Condvar,
+    grown_guard: Mutex<()>,
+    reserve: u64,
+}
+
+/// The journal. Clones share it.
+#[derive(Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    appends: SyncSender<Append>,
+}
+
+impl Journal {
+    /// Opens the journal in a folder of its own. At least `reserve` bytes of its disk stay free.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or another process has it open.
+    pub fn open(folder: &Path, reserve: u64) -> Result<Self, JournalError> {
+        let store = OpenStore::open(folder)?;
+        let end = store.end()?;
+        let shared = Arc::new(Shared {
+            folder: folder.to_owned(),
+            store: Mutex::new(Some(store)),
+            end: AtomicI64::new(end),
+            grown: Condvar::new(),
+            grown_guard: Mutex::new(()),
+            reserve,
+        });
+        let (appends, waiting) = sync_channel(WAITING_REQUESTS);
+        let committer = Arc::clone(&shared);
+        std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || committer.commit_all(&waiting))
+            .map_err(|error| JournalError::Store(error.to_string()))?;
+        Ok(Self { shared, appends })
+    }
+
+    /// Appends the events of one request; returns its offset once it is durable.
+    ///
+    /// # Errors
+    /// Then nothing of the request is kept.
+    pub async fn append(&self, received: EventTime, events: Vec<Vec<u8>>) -> Result<i64, JournalError> {
+        let (done, result) = oneshot::channel();
+        self.appends
+            .try_send(Append {
+                received,
+                events,
+                done,
+            })
+            .map_err(|error| match error {
+                TrySendError::Full(_) => JournalError::Busy,
+                TrySendError::Disconnected(_) => JournalError::Closed,
+            })?;
+        result.await.map_err(|_| JournalError::Closed)?
+    }
+
+    /// The offset after the last durable entry.
+    pub fn end(&self) -> i64 {
+        self.shared.end.load(Ordering::Acquire)
+    }
+
+    /// Up to `limit` durable entries from `offset` on; waits up to `timeout` when there is none yet.
+    pub fn read(
+        &self,
+        offset: i64,
+        limit: usize,
+        timeout: Duration,
+    ) -> Result<Vec<JournalEntry>, JournalError> {
+        if offset >= self.end() {
+            let guard = lock(&self.shared.grown_guard);
+            // A missed wake-up costs one timeout, and the end is looked at again below.
+            drop(
+                self.shared
+                    .grown
+                    .wait_timeout_while(guard, timeout, |()| offset >= self.end()),
+            );
+        }
+        let end = self.end();
+        if offset >= end {
+            return Ok(Vec::new());
+        }
+        let store = lock(&self.shared.store);
+        let Some(store) = store.as_ref() else {
+            return Ok(Vec::new());
+        };
+        let mut entries = Vec::new();
+        for guard in store.entries.range(key(offset)..key(end)).take(limit) {
+            let (key, value) = guard.into_inner()?;
+            entries.push(decode(&key, &value).ok_or_else(|| {
+                JournalError::Store(format!(
+                    "the entry after offset {offset} is damaged; restore the folder from a backup"
+                ))
+            })?);
+        }
+        Ok(entries)
+    }
+
+    /// Drops entries below `offset` that were received before `received`. Returns how many.
+    pub fn expire(&self, offset: i64, received: EventTime) -> Result<usize, JournalError> {
+        let store = lock(&self.shared.store);
+        let Some(store) = store.as_ref() else { return Ok(0) };
+        let mut dropped = 0;
+        // The newest entry stays: its key is what tells the end of the log at the next start.
+        for guard in store
+            .entries
+            .range(..key(offset.min(self.end() - 1)))
+            .take(10_000)
+        {
+            let (key, value) = guard.into_inner()?;
+            if decode(&key, &value).is_some_and(|entry| entry.received >= received) {
+                break;
+            }
+            store.entries.remove(key)?;
+            dropped += 1;
+        }
+        Ok(dropped)
+    }
+
+    /// Free bytes on the journal's disk, less the reserve; 0 when it is used up.
+    pub fn room(&self) -> u64 {
+        self.shared.room().map_or(0, |room| room)
+    }
+}
+
+impl Shared {
+    fn commit_all(&self, waiting: &Receiver<Append>) {
+        while let Ok(first) = waiting.recv() {
+            let mut group = vec![first];
+            group.extend(waiting.try_iter().take(GROUP - 1));
+            let result = self.room().and_then(|_| self.commit(&group));
+            match result {
+                Ok(first_offset) => {
+                    self.end
+                        .store(first_offset + group.len() as i64, Ordering::Release);
+                    drop(lock(&self.grown_guard));
+                    self.grown.notify_all();
+                    for (index, append) in group.into_iter().enumerate() {
+                        // A requester that went away does not change that its entry is durable.
+                        let _ = append.done.send(Ok(first_offset + index as i64));
+                    }
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    let is_store_error = matches!(error, JournalError::Store(_));
+                    let mut first_error = Some(error);
+                    for append in group {
+                        let error = first_error
+                            .take()
+                            .unwrap_or_else(|| JournalError::Store(text.clone()));
+                        let _ = append.done.send(Err(error));
+                    }
+                    if is_store_error {
+                        tracing::error!(error = text, "the journal could not be written; opening it again");
+                        self.reopen();
+                    }
+                }
+            }
+        }
+    }
+
+    fn commit(&self, group: &[Append]) -> Result<i64, JournalError> {
+        let store = lock(&self.store);
+        let Some(store) = store.as_ref() else {
+            return Err(JournalError::Closed);
+        };
+        let first = self.end.load(Ordering::Acquire);
+        let mut batch = store.database.batch().durability(Some(PersistMode::SyncData));
+        for (index, append) in group.iter().enumerate() {
+            batch.insert(&store.entries, key(first + index as i64), encode(append));
+        }
+        batch.commit()?;
+        Ok(first)
+    }
+
+    /// Closes the store and opens it again, which cuts off a torn write, as soon as its disk has room.
+    fn reopen(&self) {
+        loop {
+            *lock(&self.store) = None;
+            match self.room().and_then(|_| OpenStore::open(&self.folder)) {
+                Ok(store) => {
+                    *lock(&self.store) = Some(store);
+                    tracing::info!("the journal is open again");
+                    return;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the journal stays closed");
+                    std::thread::park_timeout(RETRY);
+                }
+            }
+        }
+    }
+
+    fn room(&self) -> Result<u64, JournalError> {
+        let available =
+            fs4::available_space(&self.folder).map_err(|error| JournalError::Store(error.to_string()))?;
+        let total = fs4::total_space(&self.folder).map_err(|error| JournalError::Store(error.to_string()))?;
+        // A small disk cannot spare the whole reserve.
+        let reserve = self.reserve.min(total / 10);
+        available
+            .checked_sub(reserve)
+            .filter(|room| *room > 0)
+            .ok_or(JournalError::DiskFull { available, reserve })
+    }
+}
+
+impl OpenStore {
+    fn open(folder: &Path) -> Result<Self, JournalError> {
+        let database = Database::builder(folder).cache_size(8 << 20).open()?;
+        let entries = database.keyspace("entries", KeyspaceCreateOptions::default)?;
+        Ok(Self { database, entries })
+    }
+
+    fn end(&self) -> Result<i64, JournalError> {
+        let Some(last) = self.entries.last_key_value() else {
+            return Ok(0);
+        };
+        let key = last.key()?;
+        let bytes: [u8; 8] = key
+            .as_ref()
+            .try_into()
+            .map_err(|_| JournalError::Store("a key is damaged".to_owned()))?;
+        Ok(u64::from_be_bytes(bytes) as i64 + 1)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No code panics while it holds one of these locks; if it did, the data behind is still whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn key(offset: i64) -> [u8; 8] {
+    (offset.max(0) as u64).to_be_bytes()
+}
+
+/// Received (8 bytes), then each event with its length (4 bytes).
+fn encode(append: &Append) -> Vec<u8> {
+    let bytes: usize = append.events.iter().map(|event| event.len() + 4).sum();
+    let mut value = Vec::with_capacity(8 + bytes);
+    value.extend_from_slice(&append.received.micros().to_le_bytes());
+    for event in &append.events {
+        value.extend_from_slice(&(event.len() as u32).to_le_bytes());
+        value.extend_from_slice(event);
+    }
+    value
+}
+
+fn decode(key: &[u8], value: &[u8]) -> Option<JournalEntry> {
+    let offset = u64::from_be_bytes(key.try_into().ok()?) as i64;
+    let (received, mut rest) = value.split_first_chunk::<8>()?;
+    let mut events = Vec::new();
+    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+        let (event, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        events.push(event.to_vec());
+        rest = tail;
+    }
+    rest.is_empty().then_some(JournalEntry {
+        offset,
+        received: EventTime::from_micros(i64::from_le_bytes(*received)),
+        events,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().build().unwrap()
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_there_after_reopening_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = runtime();
+        {
+            let journal = Journal::open(folder.path(), 0).unwrap();
+            for number in 0..5_u8 {
+                let offset = runtime
+                    .block_on(journal.append(
+                        EventTime::from_micros(i64::from(number)),
+                        vec![vec![number; 3], vec![]],
+                    ))
+                    .unwrap();
+                assert_eq!(offset, i64::from(number));
+            }
+        }
+        // The committer of the first journal ends once its sender is gone; only then is the lock free.
+        let journal = loop {
+            if let Ok(journal) = Journal::open(folder.path(), 0) {
+                break journal;
+            }
+        };
+        assert_eq!(journal.end(), 5);
+        let entries = journal.read(3, 10, Duration::ZERO).unwrap();
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[0].events, [vec![3; 3], vec![]]);
+        assert_eq!(journal.expire(5, EventTime::from_micros(10)).unwrap(), 4);
+        assert_eq!(journal.read(0, 10, Duration::ZERO).unwrap().len(), 1);
+        assert_eq!(journal.end(), 5);
+    }
+}

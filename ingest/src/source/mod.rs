@@ -1,0 +1,3 @@
+//! Where records come from: the embedded journal, Kafka, files.
+
+pub mod journal;
