@@ -32,7 +32,9 @@ impl GeometryCache {
         let weight = |_: &(TileId, Resolution), tile: &Arc<TileGeometry>| {
             u32::try_from(tile.size_in_bytes()).unwrap_or(u32::MAX)
         };
-        Self { tiles: Cache::builder().max_capacity(max_bytes).weigher(weight).build() }
+        Self {
+            tiles: Cache::builder().max_capacity(max_bytes).weigher(weight).build(),
+        }
     }
 
     /// Bytes kept now, to within the work that the cache puts off.
@@ -70,8 +72,14 @@ impl TileGeometry {
     /// Each cell with its bytes, in order.
     fn iter(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let starts = std::iter::once(&0).chain(&self.ends);
-        let ranges = starts.zip(&self.ends).map(|(start, end)| Range { start: *start as usize, end: *end as usize });
-        self.cells.iter().copied().zip(ranges.map(|range| self.bytes.get(range).unwrap_or_default()))
+        let ranges = starts.zip(&self.ends).map(|(start, end)| Range {
+            start: *start as usize,
+            end: *end as usize,
+        });
+        self.cells
+            .iter()
+            .copied()
+            .zip(ranges.map(|range| self.bytes.get(range).unwrap_or_default()))
     }
 
     /// Those of `wanted` (ascending, all of them here) that meet the tile, each with its bytes.
@@ -128,7 +136,8 @@ impl TileGeometry {
 
     fn end(&mut self, cell: u64) {
         self.cells.push(cell);
-        self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
+        self.ends
+            .push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
     }
 }
 
@@ -145,7 +154,10 @@ mod tests {
 
     fn shown(geometry: &TileGeometry, cells: &[u64]) -> Vec<(u64, Vec<u8>)> {
         let meeting = geometry.meeting(cells.iter().map(|cell| (*cell, *cell)));
-        meeting.into_iter().map(|(cell, bytes)| (cell, bytes.to_vec())).collect()
+        meeting
+            .into_iter()
+            .map(|(cell, bytes)| (cell, bytes.to_vec()))
+            .collect()
     }
 
     #[test]

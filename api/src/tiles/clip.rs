@@ -144,7 +144,12 @@ pub(crate) fn signed_area(ring: &[Point]) -> f64 {
 mod tests {
     use super::*;
 
-    const UNIT: Box2 = Box2 { min_x: 0.0, min_y: 0.0, max_x: 1.0, max_y: 1.0 };
+    const UNIT: Box2 = Box2 {
+        min_x: 0.0,
+        min_y: 0.0,
+        max_x: 1.0,
+        max_y: 1.0,
+    };
 
     fn ring(points: &[(f64, f64)]) -> Vec<Point> {
         points.iter().map(|&(x, y)| Point { x, y }).collect()
@@ -161,7 +166,10 @@ mod tests {
     #[test]
     fn what_only_touches_a_side_has_no_area() {
         let mut clipper = Clipper::default();
-        for outside in [[(1.0, 0.1), (2.0, 0.3), (1.0, 0.9)], [(0.3, -2.0), (0.7, 0.0), (0.1, 0.0)]] {
+        for outside in [
+            [(1.0, 0.1), (2.0, 0.3), (1.0, 0.9)],
+            [(0.3, -2.0), (0.7, 0.0), (0.1, 0.0)],
+        ] {
             let area = signed_area(clipper.clip(&ring(&outside), &UNIT));
             assert!(area.abs() <= 0.0, "{area}");
         }
@@ -170,14 +178,21 @@ mod tests {
     #[test]
     fn a_ring_around_the_box_becomes_the_box() {
         let mut clipper = Clipper::default();
-        let clipped = clipper.clip(&ring(&[(-9.0, -9.0), (9.0, -9.0), (9.0, 9.0), (-9.0, 9.0)]), &UNIT);
+        let clipped = clipper.clip(
+            &ring(&[(-9.0, -9.0), (9.0, -9.0), (9.0, 9.0), (-9.0, 9.0)]),
+            &UNIT,
+        );
         assert!((signed_area(clipped) - 1.0).abs() < 1e-12);
     }
 
     #[test]
     fn nothing_is_left_of_what_is_elsewhere() {
         let mut clipper = Clipper::default();
-        assert!(clipper.clip(&ring(&[(2.0, 2.0), (3.0, 2.0), (3.0, 3.0)]), &UNIT).is_empty());
+        assert!(
+            clipper
+                .clip(&ring(&[(2.0, 2.0), (3.0, 2.0), (3.0, 3.0)]), &UNIT)
+                .is_empty()
+        );
         assert!(clipper.clip(&[], &UNIT).is_empty());
     }
 }

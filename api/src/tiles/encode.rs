@@ -4,7 +4,8 @@ use hashbrown::HashMap;
 
 use super::geometry::EXTENT;
 use super::protobuf::{
-    Wire, put_bytes_field, put_double_field, put_length_field, put_varint, put_varint_field, varint_len, zigzag,
+    Wire, put_bytes_field, put_double_field, put_length_field, put_varint, put_varint_field, varint_len,
+    zigzag,
 };
 use super::values::Shown;
 
@@ -59,7 +60,9 @@ impl<'a> LayerWriter<'a> {
     pub(crate) fn add(&mut self, cell: u64, count: u64, shown: Option<Shown>, geometry: &[u8]) {
         let cell_value = self.cell_value(cell);
         let count_value = self.value(Shown::Unsigned(count));
-        let metric_value = shown.filter(|_| self.metric.is_some()).map(|shown| self.value(shown));
+        let metric_value = shown
+            .filter(|_| self.metric.is_some())
+            .map(|shown| self.value(shown));
 
         let id = cell & ID_BITS;
         // The keys are below 128: a byte each.
@@ -145,7 +148,11 @@ fn h3_text(cell: u64) -> [u8; 15] {
     let mut text = [0; 15];
     for (place, digit) in text.iter_mut().rev().enumerate() {
         let value = (cell >> (4 * place)) as u8 & 0xF;
-        *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
+        *digit = if value < 10 {
+            b'0' + value
+        } else {
+            b'a' + value - 10
+        };
     }
     text
 }
@@ -161,7 +168,10 @@ mod tests {
     fn cells_are_printed_as_h3_does() {
         for resolution in Resolution::range(Resolution::Zero, Resolution::Fifteen) {
             let cell = LatLng::new(22.5, 113.9).expect("finite").to_cell(resolution);
-            assert_eq!(std::str::from_utf8(&h3_text(cell.into())), Ok(cell.to_string().as_str()));
+            assert_eq!(
+                std::str::from_utf8(&h3_text(cell.into())),
+                Ok(cell.to_string().as_str())
+            );
         }
     }
 
@@ -177,10 +187,20 @@ mod tests {
         assert_eq!(layer.keys, ["cell", "count", "weight"]);
         // Five cells, 7, 8, 7.0 and -4.
         assert_eq!(layer.values, 9);
-        let weights: Vec<_> = layer.features.iter().map(|feature| feature.numbers["weight"]).collect();
+        let weights: Vec<_> = layer
+            .features
+            .iter()
+            .map(|feature| feature.numbers["weight"])
+            .collect();
         assert_eq!(
             weights,
-            [Number::Uint(7), Number::Uint(7), Number::Uint(7), Number::Double(7.0), Number::Sint(-4)]
+            [
+                Number::Uint(7),
+                Number::Uint(7),
+                Number::Uint(7),
+                Number::Double(7.0),
+                Number::Sint(-4)
+            ]
         );
     }
 

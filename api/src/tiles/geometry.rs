@@ -17,7 +17,12 @@ pub(crate) const EXTENT: u32 = 4096;
 /// Units around the tile to which outlines are drawn, so that strokes do not show its border.
 pub(crate) const BUFFER: u32 = 64;
 
-const TILE: Box2 = Box2 { min_x: 0.0, min_y: 0.0, max_x: EXTENT as f64, max_y: EXTENT as f64 };
+const TILE: Box2 = Box2 {
+    min_x: 0.0,
+    min_y: 0.0,
+    max_x: EXTENT as f64,
+    max_y: EXTENT as f64,
+};
 const TILE_AND_BUFFER: Box2 = Box2 {
     min_x: -(BUFFER as f64),
     min_y: -(BUFFER as f64),
@@ -58,17 +63,24 @@ impl HexagonEncoder {
         let mut pen = (0, 0);
         // The outline starts in the unit square's width, so only a lap to the west of it can matter too.
         for lap in [-1.0, 0.0] {
-            let to_tile =
-                |x: f64, y: f64| Point { x: ((x + lap) * scale - column) * unit, y: (y * scale - row) * unit };
+            let to_tile = |x: f64, y: f64| Point {
+                x: ((x + lap) * scale - column) * unit,
+                y: (y * scale - row) * unit,
+            };
             let north_west = to_tile(around.min_x, around.min_y);
             let south_east = to_tile(around.max_x, around.max_y);
-            let limits =
-                Box2 { min_x: north_west.x, min_y: north_west.y, max_x: south_east.x, max_y: south_east.y };
+            let limits = Box2 {
+                min_x: north_west.x,
+                min_y: north_west.y,
+                max_x: south_east.x,
+                max_y: south_east.y,
+            };
             if !limits.touches(&TILE) {
                 continue;
             }
             self.in_tile_units.clear();
-            self.in_tile_units.extend(outline.iter().map(|point| to_tile(point.x, point.y)));
+            self.in_tile_units
+                .extend(outline.iter().map(|point| to_tile(point.x, point.y)));
             let is_inside = TILE.contains(&limits);
             if !is_inside && signed_area(self.clipper.clip(&self.in_tile_units, &TILE)).abs() <= 0.0 {
                 continue;
@@ -95,7 +107,9 @@ fn put_ring(ring: &[Corner], pen: &mut Corner, commands: &mut Wire) {
         put_varint(zigzag(i64::from(to.1 - pen.1)), commands);
         *pen = to;
     };
-    let Some((first, others)) = ring.split_first() else { return };
+    let Some((first, others)) = ring.split_first() else {
+        return;
+    };
     put_varint(MOVE_TO_ONE, commands);
     put_step(*first, commands);
     put_varint(LINE_TO | (others.len() as u64) << 3, commands);

@@ -30,7 +30,11 @@ pub(crate) fn candidates(cells: &[u64], resolution: Resolution, tile: TileId) ->
         max_x: (column + 1.0) / scale,
         max_y: (row + 1.0) / scale,
     };
-    let mut search = Search { resolution, square, found: Vec::new() };
+    let mut search = Search {
+        resolution,
+        square,
+        found: Vec::new(),
+    };
     search.descend(cells, 0, Resolution::Zero);
     search.found
 }
@@ -85,8 +89,11 @@ impl Search {
         let reach = REACH_IN_EDGES * level.edge_length_rads();
         let around = box_around(LatLng::from(parent), reach);
         // The box is up to a world wide around a centre in the world, so a lap to either side can matter.
-        let laps = [-1.0, 0.0, 1.0]
-            .map(|lap| Box2 { min_x: around.min_x + lap, max_x: around.max_x + lap, ..around });
+        let laps = [-1.0, 0.0, 1.0].map(|lap| Box2 {
+            min_x: around.min_x + lap,
+            max_x: around.max_x + lap,
+            ..around
+        });
         if laps.iter().any(|lap| self.square.contains(lap)) {
             Lie::Inside
         } else if laps.iter().any(|lap| self.square.touches(lap)) {
@@ -124,7 +131,11 @@ mod tests {
 
     fn cells_around(lat: f64, lng: f64, resolution: Resolution, rings: u32) -> Vec<u64> {
         let centre = LatLng::new(lat, lng).expect("finite").to_cell(resolution);
-        let mut cells: Vec<u64> = centre.grid_disk::<Vec<_>>(rings).into_iter().map(u64::from).collect();
+        let mut cells: Vec<u64> = centre
+            .grid_disk::<Vec<_>>(rings)
+            .into_iter()
+            .map(u64::from)
+            .collect();
         cells.sort_unstable();
         cells
     }
@@ -156,7 +167,8 @@ mod tests {
                 for parent in base.children(level).step_by(5) {
                     let centre = LatLng::from(parent);
                     for child in parent.children(finest).step_by(3) {
-                        let farthest = child.boundary().iter().map(|corner| centre.distance_rads(*corner));
+                        let boundary = child.boundary();
+                        let farthest = boundary.iter().map(|corner| centre.distance_rads(*corner));
                         let farthest = farthest.fold(0.0, f64::max);
                         assert!(farthest < reach, "{parent}: {farthest} of {reach}");
                     }
@@ -169,9 +181,16 @@ mod tests {
     fn passes_over_most_of_what_is_elsewhere() {
         let cells = cells_around(22.5, 114.0, Resolution::Nine, 60);
         let tile = tile_at(22.5, 114.0, 14);
-        let looked_at: usize = candidates(&cells, Resolution::Nine, tile).iter().map(Range::len).sum();
+        let looked_at: usize = candidates(&cells, Resolution::Nine, tile)
+            .iter()
+            .map(Range::len)
+            .sum();
         let there = in_tile(&cells, tile).len();
-        assert!(there > 10 && looked_at < cells.len() / 10, "{looked_at} for {there} of {}", cells.len());
+        assert!(
+            there > 10 && looked_at < cells.len() / 10,
+            "{looked_at} for {there} of {}",
+            cells.len()
+        );
     }
 
     proptest! {

@@ -69,7 +69,10 @@ mod tests {
         out.clear();
         put_bytes_field(2, b"testing", &mut out);
         assert_eq!(out, [&[0x12, 0x07][..], b"testing"].concat());
-        assert_eq!([0, -1, 1, -2, 2_147_483_647].map(zigzag), [0, 1, 2, 3, 4_294_967_294]);
+        assert_eq!(
+            [0, -1, 1, -2, 2_147_483_647].map(zigzag),
+            [0, 1, 2, 3, 4_294_967_294]
+        );
     }
 
     proptest! {

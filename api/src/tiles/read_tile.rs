@@ -43,11 +43,19 @@ enum Field<'a> {
 
 impl<'a> Field<'a> {
     fn varint(&self) -> u64 {
-        if let Self::Varint(value) = self { *value } else { panic!("a varint was expected") }
+        if let Self::Varint(value) = self {
+            *value
+        } else {
+            panic!("a varint was expected")
+        }
     }
 
     fn bytes(&self) -> &'a [u8] {
-        if let Self::Bytes(bytes) = self { bytes } else { panic!("bytes were expected") }
+        if let Self::Bytes(bytes) = self {
+            bytes
+        } else {
+            panic!("bytes were expected")
+        }
     }
 
     fn text(&self) -> String {
@@ -101,7 +109,11 @@ fn packed(mut bytes: &[u8]) -> Vec<u64> {
 }
 
 fn unzigzag(value: u64) -> i64 {
-    if value.is_multiple_of(2) { (value / 2) as i64 } else { -((value / 2) as i64) - 1 }
+    if value.is_multiple_of(2) {
+        (value / 2) as i64
+    } else {
+        -((value / 2) as i64) - 1
+    }
 }
 
 /// Reads a tile of one layer, and fails on whatever the format does not allow.
@@ -127,7 +139,10 @@ fn read_layer(bytes: &[u8]) -> Layer {
         }
     }
     layer.values = values.len();
-    layer.features = features.into_iter().map(|bytes| read_feature(bytes, &layer.keys, &values)).collect();
+    layer.features = features
+        .into_iter()
+        .map(|bytes| read_feature(bytes, &layer.keys, &values))
+        .collect();
     layer
 }
 
@@ -179,7 +194,10 @@ fn read_rings(commands: &[u64]) -> Vec<Vec<(i32, i32)>> {
         for _ in 0..command >> 3 {
             pen.0 += unzigzag(*commands.next().expect("an x"));
             pen.1 += unzigzag(*commands.next().expect("a y"));
-            rings.last_mut().expect("a ring").push((pen.0 as i32, pen.1 as i32));
+            rings
+                .last_mut()
+                .expect("a ring")
+                .push((pen.0 as i32, pen.1 as i32));
         }
     }
     rings

@@ -103,17 +103,29 @@ impl TileRequestError {
 impl TileRequest {
     /// Reads the last three segments of the path, the last with its suffix, and the query without its `?`. `retention` is
     /// the longest window.
-    pub fn parse(z: &str, x: &str, y: &str, query: &str, retention: TimeDelta) -> Result<Self, TileRequestError> {
+    pub fn parse(
+        z: &str,
+        x: &str,
+        y: &str,
+        query: &str,
+        retention: TimeDelta,
+    ) -> Result<Self, TileRequestError> {
         let number = |text: &str| {
-            let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+            let is_plain =
+                text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
             text.parse::<u32>().ok().filter(|_| is_plain)
         };
         let row = y.strip_suffix(SUFFIX).and_then(number);
         let (Some(zoom), Some(column), Some(row)) = (number(z), number(x), row) else {
-            return Err(TileRequestError::NoSuchPath { path: format!("{z}/{x}/{y}") });
+            return Err(TileRequestError::NoSuchPath {
+                path: format!("{z}/{x}/{y}"),
+            });
         };
         let tile = TileId::new(u8::try_from(zoom).unwrap_or(u8::MAX), column, row)?;
-        Ok(Self { tile, query: TileQuery::parse(query, retention)? })
+        Ok(Self {
+            tile,
+            query: TileQuery::parse(query, retention)?,
+        })
     }
 }
 
@@ -126,10 +138,18 @@ impl TileQuery {
                 "metric" => set_once("metric", &mut metric, parse_metric(&value)?)?,
                 "window" => set_once("window", &mut window, parse_window(&value, retention)?)?,
                 "at" => set_once("at", &mut at, parse_at(&value)?)?,
-                _ => return Err(InvalidTileQuery::Unknown { name: name.into_owned() }),
+                _ => {
+                    return Err(InvalidTileQuery::Unknown {
+                        name: name.into_owned(),
+                    });
+                }
             }
         }
-        Ok(Self { metric: metric.unwrap_or("count"), window: window.unwrap_or(TimeDelta::hours(1)), at })
+        Ok(Self {
+            metric: metric.unwrap_or("count"),
+            window: window.unwrap_or(TimeDelta::hours(1)),
+            at,
+        })
     }
 }
 
@@ -142,14 +162,21 @@ fn set_once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<()
 
 fn parse_metric(value: &str) -> Result<&'static str, InvalidTileQuery> {
     let known = METRICS.into_iter().find(|metric| *metric == value);
-    known.ok_or_else(|| InvalidTileQuery::Metric { value: value.to_owned() })
+    known.ok_or_else(|| InvalidTileQuery::Metric {
+        value: value.to_owned(),
+    })
 }
 
 fn parse_window(value: &str, retention: TimeDelta) -> Result<TimeDelta, InvalidTileQuery> {
-    let window = length_of_time(value).ok_or_else(|| InvalidTileQuery::Window { value: value.to_owned() })?;
+    let window = length_of_time(value).ok_or_else(|| InvalidTileQuery::Window {
+        value: value.to_owned(),
+    })?;
     if window > retention {
         let longest_hours = retention.num_hours();
-        return Err(InvalidTileQuery::WindowTooLong { value: value.to_owned(), longest_hours });
+        return Err(InvalidTileQuery::WindowTooLong {
+            value: value.to_owned(),
+            longest_hours,
+        });
     }
     Ok(window)
 }
@@ -172,11 +199,17 @@ fn length_of_time(value: &str) -> Option<TimeDelta> {
 fn parse_at(value: &str) -> Result<DateTime<Utc>, InvalidTileQuery> {
     // A `+` that the client did not escape arrives as a space; no time has one elsewhere.
     let time = DateTime::parse_from_rfc3339(&value.replace(' ', "+"));
-    time.map(|time| time.to_utc()).map_err(|_| InvalidTileQuery::At { value: value.to_owned() })
+    time.map(|time| time.to_utc()).map_err(|_| InvalidTileQuery::At {
+        value: value.to_owned(),
+    })
 }
 
 fn listed(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -200,14 +233,32 @@ mod tests {
     fn without_a_query_it_is_the_count_of_the_last_hour() {
         let request = parse("3/4/5.mvt", "").expect("valid");
         assert_eq!((request.tile.z(), request.tile.x(), request.tile.y()), (3, 4, 5));
-        assert_eq!(request.query, TileQuery { metric: "count", window: TimeDelta::hours(1), at: None });
+        assert_eq!(
+            request.query,
+            TileQuery {
+                metric: "count",
+                window: TimeDelta::hours(1),
+                at: None
+            }
+        );
     }
 
     #[test]
     fn all_parameters_are_read() {
-        let request = parse("3/4/5.mvt", "at=2026-11-22T16:00:00%2B08:00&metric=max&window=15m").expect("valid");
+        let request = parse(
+            "3/4/5.mvt",
+            "at=2026-11-22T16:00:00%2B08:00&metric=max&window=15m",
+        )
+        .expect("valid");
         let at = "2026-11-22T08:00:00Z".parse().expect("a time");
-        assert_eq!(request.query, TileQuery { metric: "max", window: TimeDelta::minutes(15), at: Some(at) });
+        assert_eq!(
+            request.query,
+            TileQuery {
+                metric: "max",
+                window: TimeDelta::minutes(15),
+                at: Some(at)
+            }
+        );
         let unescaped = parse("3/4/5.mvt", "at=2026-11-22T16:00:00+08:00").expect("valid");
         assert_eq!(unescaped.query.at, Some(at));
         let days = parse("3/4/5.mvt", "window=2d").expect("valid");
@@ -217,8 +268,18 @@ mod tests {
     #[test]
     fn paths_that_are_no_tile_are_not_found() {
         for path in [
-            "0/0/1.mvt", "15/0/0.mvt", "300/0/0.mvt", "0/0/0.png", "0/0/0", "a/0/0.mvt", "0/-1/0.mvt", "0/+0/0.mvt",
-            "0/0/00.mvt", "0/0/.mvt", "0/0/99999999999.mvt", "1/01/0.mvt",
+            "0/0/1.mvt",
+            "15/0/0.mvt",
+            "300/0/0.mvt",
+            "0/0/0.png",
+            "0/0/0",
+            "a/0/0.mvt",
+            "0/-1/0.mvt",
+            "0/+0/0.mvt",
+            "0/0/00.mvt",
+            "0/0/.mvt",
+            "0/0/99999999999.mvt",
+            "1/01/0.mvt",
         ] {
             let error = parse(path, "").expect_err(path);
             assert!(error.is_not_found(), "{path}: {error}");
@@ -227,14 +288,36 @@ mod tests {
 
     #[test]
     fn refusals_say_what_is_allowed() {
-        assert_eq!(refusal("metrics=sum"), "unknown parameter `metrics`; tiles know `metric`, `window`, `at`");
+        assert_eq!(
+            refusal("metrics=sum"),
+            "unknown parameter `metrics`; tiles know `metric`, `window`, `at`"
+        );
         assert!(refusal("metric=mode").contains("`weight`"));
         assert!(refusal("metric=sum&metric=sum").contains("more than once"));
         assert!(refusal("at=yesterday").contains("RFC 3339"));
         assert!(refusal("at=2026-11-22T08:00:00").contains("offset"));
-        assert_eq!(refusal("window=9000d"), "window `9000d` is longer than the 26304 h that are kept");
-        for window in ["", "5", "m", "0m", "-5m", "+5m", "1.5h", "5s", "5 m", "99999999999999999999d", "9223372036854775807d", "5µ"] {
-            assert!(refusal(&format!("window={window}")).contains("whole number"), "{window}");
+        assert_eq!(
+            refusal("window=9000d"),
+            "window `9000d` is longer than the 26304 h that are kept"
+        );
+        for window in [
+            "",
+            "5",
+            "m",
+            "0m",
+            "-5m",
+            "+5m",
+            "1.5h",
+            "5s",
+            "5 m",
+            "99999999999999999999d",
+            "9223372036854775807d",
+            "5µ",
+        ] {
+            assert!(
+                refusal(&format!("window={window}")).contains("whole number"),
+                "{window}"
+            );
         }
     }
 }

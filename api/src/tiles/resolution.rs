@@ -28,7 +28,9 @@ const RESOLUTION_OF_ZOOM: [Resolution; MAX_ZOOM as usize + 1] = [
 ///
 /// Zooms past [`MAX_ZOOM`] are drawn from its tiles, so they have its resolution.
 pub fn resolution_for_zoom(z: u8, base: Resolution) -> Resolution {
-    RESOLUTION_OF_ZOOM.get(usize::from(z)).map_or(base, |of_zoom| base.min(*of_zoom))
+    RESOLUTION_OF_ZOOM
+        .get(usize::from(z))
+        .map_or(base, |of_zoom| base.min(*of_zoom))
 }
 
 /// The resolutions of zooms 0 to [`MAX_ZOOM`] on a grid that stores `base`, in order.

@@ -43,12 +43,17 @@ fn turn(a: Corner, b: Corner, c: Corner) -> i64 {
 fn neighbours(ring: &[Corner]) -> impl Iterator<Item = (Corner, Corner, Corner)> + '_ {
     let before = ring.iter().cycle().skip(ring.len().saturating_sub(1));
     let after = ring.iter().cycle().skip(1);
-    ring.iter().zip(before).zip(after).map(|((corner, before), after)| (*before, *corner, *after))
+    ring.iter()
+        .zip(before)
+        .zip(after)
+        .map(|((corner, before), after)| (*before, *corner, *after))
 }
 
 fn twice_area(ring: &[Corner]) -> i64 {
     let Some(first) = ring.first() else { return 0 };
-    neighbours(ring).map(|(_, corner, after)| turn(*first, corner, after)).sum()
+    neighbours(ring)
+        .map(|(_, corner, after)| turn(*first, corner, after))
+        .sum()
 }
 
 /// Removes corners on a straight line between their neighbours, and spikes.
@@ -73,11 +78,16 @@ fn is_convex(ring: &[Corner]) -> bool {
 
 /// Whether no two edges meet except neighbours in their common corner.
 fn is_simple(ring: &[Corner]) -> bool {
-    let edges: Vec<(Corner, Corner)> =
-        neighbours(ring).map(|(_, corner, after)| (corner, after)).collect();
+    let edges: Vec<(Corner, Corner)> = neighbours(ring)
+        .map(|(_, corner, after)| (corner, after))
+        .collect();
     let last = edges.len().saturating_sub(1);
     edges.iter().enumerate().all(|(i, edge)| {
-        edges.iter().enumerate().skip(i + 2).all(|(j, other)| (i == 0 && j == last) || !edges_meet(*edge, *other))
+        edges
+            .iter()
+            .enumerate()
+            .skip(i + 2)
+            .all(|(j, other)| (i == 0 && j == last) || !edges_meet(*edge, *other))
     })
 }
 
@@ -164,12 +174,18 @@ pub(crate) mod tests {
     #[test]
     fn a_point_becomes_a_unit_square_around_it() {
         assert_eq!(rounded(&[(7.2, 9.9); 6]), [(7, 9), (8, 9), (8, 10), (7, 10)]);
-        assert_eq!(rounded(&[(4096.0, -0.3); 3]), [(4095, 0), (4096, 0), (4096, 1), (4095, 1)]);
+        assert_eq!(
+            rounded(&[(4096.0, -0.3); 3]),
+            [(4095, 0), (4096, 0), (4096, 1), (4095, 1)]
+        );
     }
 
     #[test]
     fn a_line_becomes_a_box() {
-        assert_eq!(rounded(&[(1.0, 5.1), (9.0, 5.2), (4.0, 5.3)]), [(1, 5), (9, 5), (9, 6), (1, 6)]);
+        assert_eq!(
+            rounded(&[(1.0, 5.1), (9.0, 5.2), (4.0, 5.3)]),
+            [(1, 5), (9, 5), (9, 6), (1, 6)]
+        );
     }
 
     #[test]
@@ -183,7 +199,13 @@ pub(crate) mod tests {
 
     #[test]
     fn a_dent_stays_a_dent() {
-        let dented = [(0.0, 0.0), (50.0, 10.0), (100.0, 0.0), (100.0, 100.0), (0.0, 100.0)];
+        let dented = [
+            (0.0, 0.0),
+            (50.0, 10.0),
+            (100.0, 0.0),
+            (100.0, 100.0),
+            (0.0, 100.0),
+        ];
         let ring = rounded(&dented);
         assert_eq!(ring.len(), 5);
         assert_valid_exterior(&ring);
@@ -191,8 +213,16 @@ pub(crate) mod tests {
 
     #[test]
     fn edges_that_run_to_and_fro_are_no_longer_there() {
-        let two_bumps =
-            [(0.0, 0.0), (3.0, 0.0), (3.0, 5.0), (3.0, 0.0), (9.0, 0.0), (9.0, 4.0), (5.0, 0.0), (0.0, 4.0)];
+        let two_bumps = [
+            (0.0, 0.0),
+            (3.0, 0.0),
+            (3.0, 5.0),
+            (3.0, 0.0),
+            (9.0, 0.0),
+            (9.0, 4.0),
+            (5.0, 0.0),
+            (0.0, 4.0),
+        ];
         assert_valid_exterior(&rounded(&two_bumps));
     }
 

@@ -62,7 +62,15 @@ mod tests {
     fn tiles_outside_the_pyramid_do_not_exist() {
         assert!(TileId::new(0, 0, 0).is_ok());
         assert!(TileId::new(14, 16_383, 16_383).is_ok());
-        for (z, x, y) in [(0, 1, 0), (0, 0, 1), (3, 8, 0), (3, 0, 8), (14, 16_384, 0), (15, 0, 0), (255, 0, 0)] {
+        for (z, x, y) in [
+            (0, 1, 0),
+            (0, 0, 1),
+            (3, 8, 0),
+            (3, 0, 8),
+            (14, 16_384, 0),
+            (15, 0, 0),
+            (255, 0, 0),
+        ] {
             assert_eq!(TileId::new(z, x, y), Err(NoSuchTile { z, x, y }));
         }
     }

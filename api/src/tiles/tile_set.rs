@@ -48,7 +48,12 @@ impl TileSet {
     /// [`InvalidCellValues`] when the lists differ in length, or are not of distinct H3 cells of the stated resolution.
     pub fn new(layer: &str, metric: &str, values: CellValues) -> Result<Self, InvalidCellValues> {
         let (resolution, values) = values.checked(metric != COUNT)?;
-        Ok(Self { layer: layer.to_owned(), metric: metric.to_owned(), resolution, values })
+        Ok(Self {
+            layer: layer.to_owned(),
+            metric: metric.to_owned(),
+            resolution,
+            values,
+        })
     }
 
     /// The resolution of the cells.
@@ -87,13 +92,22 @@ impl TileSet {
     }
 
     fn rows<'a>(&'a self, ranges: &'a [Range<usize>]) -> impl Iterator<Item = Row> + 'a {
-        let CellValues { cells, counts, values, .. } = &self.values;
+        let CellValues {
+            cells,
+            counts,
+            values,
+            ..
+        } = &self.values;
         ranges.iter().flat_map(move |range| {
             let cells = cells.get(range.clone()).unwrap_or_default();
             let counts = counts.get(range.clone()).unwrap_or_default();
             let values = values.get(range.clone()).unwrap_or_default();
             let rows = cells.iter().zip(counts).zip(values);
-            rows.map(|((cell, count), value)| Row { cell: *cell, count: *count, value: *value })
+            rows.map(|((cell, count), value)| Row {
+                cell: *cell,
+                count: *count,
+                value: *value,
+            })
         })
     }
 
@@ -111,8 +125,13 @@ impl TileSet {
     }
 
     fn hash(&self, tile: TileId, features: &[(Row, &[u8])]) -> ContentHash {
-        let mut hasher =
-            ContentHasher::new(&self.layer, &self.metric, tile, self.values.resolution, features.len());
+        let mut hasher = ContentHasher::new(
+            &self.layer,
+            &self.metric,
+            tile,
+            self.values.resolution,
+            features.len(),
+        );
         for (row, _) in features {
             hasher.add(row.cell, row.count, self.shown(*row));
         }

@@ -61,7 +61,12 @@ pub fn tilejson(about: &TileJson<'_>) -> Value {
         })],
         minzoom: 0,
         maxzoom: MAX_ZOOM,
-        bounds: [west.max(-180.0), south.max(-EDGE), east.min(180.0), north.min(EDGE)],
+        bounds: [
+            west.max(-180.0),
+            south.max(-EDGE),
+            east.min(180.0),
+            north.min(EDGE),
+        ],
         resolutions: resolutions(about.base).map(u8::from).collect(),
     };
     json!(document)
@@ -100,7 +105,10 @@ mod tests {
         assert_eq!(document["tiles"], json!([ABOUT.tiles]));
         assert_eq!(document["minzoom"], 0);
         assert_eq!(document["maxzoom"], 14);
-        assert_eq!(document["bounds"], json!([-180.0, -85.051_129, 180.0, 85.051_129]));
+        assert_eq!(
+            document["bounds"],
+            json!([-180.0, -85.051_129, 180.0, 85.051_129])
+        );
         let layer = &document["vector_layers"][0];
         assert_eq!(layer["id"], "water_level");
         let fields: Vec<&String> = layer["fields"].as_object().expect("an object").keys().collect();
@@ -110,14 +118,25 @@ mod tests {
     #[test]
     fn it_tells_the_resolution_of_each_zoom() {
         let document = tilejson(&ABOUT);
-        assert_eq!(document["riskgrid:resolutions"], json!([1, 2, 2, 3, 4, 4, 5, 6, 7, 7, 8, 8, 8, 8, 8]));
+        assert_eq!(
+            document["riskgrid:resolutions"],
+            json!([1, 2, 2, 3, 4, 4, 5, 6, 7, 7, 8, 8, 8, 8, 8])
+        );
     }
 
     #[test]
     fn bounds_stay_on_the_map_and_count_is_told_once() {
-        let polar = TileJson { bounds: Some([-190.0, -90.0, 10.0, 20.0]), metric: "count", unit: "", ..ABOUT };
+        let polar = TileJson {
+            bounds: Some([-190.0, -90.0, 10.0, 20.0]),
+            metric: "count",
+            unit: "",
+            ..ABOUT
+        };
         let document = tilejson(&polar);
         assert_eq!(document["bounds"], json!([-180.0, -85.051_129, 10.0, 20.0]));
-        assert_eq!(document["vector_layers"][0]["fields"].as_object().map(Map::len), Some(2));
+        assert_eq!(
+            document["vector_layers"][0]["fields"].as_object().map(Map::len),
+            Some(2)
+        );
     }
 }

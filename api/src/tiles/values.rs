@@ -65,7 +65,11 @@ impl Shown {
             // One zero only: equal numbers are to give equal tiles.
             return Some(Self::Double(value + 0.0));
         }
-        Some(if value < 0.0 { Self::Signed(value as i64) } else { Self::Unsigned(value as u64) })
+        Some(if value < 0.0 {
+            Self::Signed(value as i64)
+        } else {
+            Self::Unsigned(value as u64)
+        })
     }
 }
 
@@ -73,7 +77,11 @@ impl CellValues {
     /// Checks all, and puts the cells in ascending order. Afterwards the lists have one length; values that are not read
     /// are NaN.
     pub(crate) fn checked(self, reads_values: bool) -> Result<(Resolution, Self), InvalidCellValues> {
-        let values_len = if reads_values { self.values.len() } else { self.cells.len() };
+        let values_len = if reads_values {
+            self.values.len()
+        } else {
+            self.cells.len()
+        };
         if self.cells.len() != self.counts.len() || self.cells.len() != values_len {
             return Err(InvalidCellValues::Lengths {
                 cells: self.cells.len(),
@@ -84,14 +92,32 @@ impl CellValues {
         let resolution = Resolution::try_from(self.resolution).ok();
         let is_valid = |cell: u64| CellIndex::try_from(cell).ok().map(CellIndex::resolution) == resolution;
         let (Some(resolution), None) = (resolution, self.cells.iter().find(|cell| !is_valid(**cell))) else {
-            let cell = self.cells.iter().copied().find(|cell| !is_valid(*cell)).unwrap_or_default();
-            return Err(InvalidCellValues::Cell { cell, resolution: self.resolution });
+            let cell = self
+                .cells
+                .iter()
+                .copied()
+                .find(|cell| !is_valid(*cell))
+                .unwrap_or_default();
+            return Err(InvalidCellValues::Cell {
+                cell,
+                resolution: self.resolution,
+            });
         };
-        let values = if reads_values { self.values } else { vec![f64::NAN; self.cells.len()] };
+        let values = if reads_values {
+            self.values
+        } else {
+            vec![f64::NAN; self.cells.len()]
+        };
         let given = Self { values, ..self };
-        let sorted = if given.cells.is_sorted() { given } else { given.sorted() };
+        let sorted = if given.cells.is_sorted() {
+            given
+        } else {
+            given.sorted()
+        };
         match sorted.cells.windows(2).find(|pair| pair.first() == pair.last()) {
-            Some(pair) => Err(InvalidCellValues::Twice { cell: pair.first().copied().unwrap_or_default() }),
+            Some(pair) => Err(InvalidCellValues::Twice {
+                cell: pair.first().copied().unwrap_or_default(),
+            }),
             None => Ok((resolution, sorted)),
         }
     }
@@ -135,23 +161,53 @@ mod tests {
     #[test]
     fn order_is_put_right_with_each_number_kept_by_its_cell() {
         let (_, sorted) = values(&[A, B]).checked(true).expect("valid");
-        assert_eq!((sorted.cells, sorted.counts, sorted.values), (vec![B, A], vec![2, 1], vec![2.0, 1.0]));
+        assert_eq!(
+            (sorted.cells, sorted.counts, sorted.values),
+            (vec![B, A], vec![2, 1], vec![2.0, 1.0])
+        );
     }
 
     #[test]
     fn what_is_no_cell_of_the_resolution_is_refused() {
-        assert!(matches!(values(&[A, 7]).checked(true), Err(InvalidCellValues::Cell { cell: 7, resolution: 9 })));
-        let coarser = CellValues { resolution: 8, ..values(&[A]) };
-        assert!(matches!(coarser.checked(true), Err(InvalidCellValues::Cell { cell: A, resolution: 8 })));
-        let no_resolution = CellValues { resolution: 16, ..values(&[]) };
+        assert!(matches!(
+            values(&[A, 7]).checked(true),
+            Err(InvalidCellValues::Cell {
+                cell: 7,
+                resolution: 9
+            })
+        ));
+        let coarser = CellValues {
+            resolution: 8,
+            ..values(&[A])
+        };
+        assert!(matches!(
+            coarser.checked(true),
+            Err(InvalidCellValues::Cell {
+                cell: A,
+                resolution: 8
+            })
+        ));
+        let no_resolution = CellValues {
+            resolution: 16,
+            ..values(&[])
+        };
         assert!(no_resolution.checked(true).is_err());
     }
 
     #[test]
     fn a_cell_twice_or_a_list_too_short_is_refused() {
-        assert!(matches!(values(&[A, B, A]).checked(true), Err(InvalidCellValues::Twice { cell: A })));
-        let short = CellValues { values: vec![], ..values(&[A]) };
-        assert!(matches!(short.clone().checked(true), Err(InvalidCellValues::Lengths { .. })));
+        assert!(matches!(
+            values(&[A, B, A]).checked(true),
+            Err(InvalidCellValues::Twice { cell: A })
+        ));
+        let short = CellValues {
+            values: vec![],
+            ..values(&[A])
+        };
+        assert!(matches!(
+            short.clone().checked(true),
+            Err(InvalidCellValues::Lengths { .. })
+        ));
         assert!(short.checked(false).is_ok());
     }
 
@@ -164,7 +220,9 @@ mod tests {
         assert_eq!(Shown::of(3.0, false), Some(Shown::Double(3.0)));
         assert_eq!(Shown::of(f64::NAN, false), None);
         assert_eq!(Shown::of(f64::INFINITY, true), None);
-        let Some(Shown::Double(zero)) = Shown::of(-0.0, false) else { panic!("a double") };
+        let Some(Shown::Double(zero)) = Shown::of(-0.0, false) else {
+            panic!("a double")
+        };
         assert!(zero.is_sign_positive());
     }
 }

@@ -18,10 +18,15 @@ fn tiles_of(cells: &[u64], z: u8) -> Vec<TileId> {
     }
     let corners = cells.iter().flat_map(|cell| {
         let cell = CellIndex::try_from(*cell).expect("valid");
-        cell.boundary().iter().copied().chain([LatLng::from(cell)]).collect::<Vec<_>>()
+        cell.boundary()
+            .iter()
+            .copied()
+            .chain([LatLng::from(cell)])
+            .collect::<Vec<_>>()
     });
-    let mut tiles: Vec<TileId> =
-        corners.flat_map(|corner| tiles_around(tile_at(corner.lat(), corner.lng(), z), 1)).collect();
+    let mut tiles: Vec<TileId> = corners
+        .flat_map(|corner| tiles_around(tile_at(corner.lat(), corner.lng(), z), 1))
+        .collect();
     tiles.sort_unstable();
     tiles.dedup();
     tiles
@@ -32,7 +37,9 @@ fn features_by_cell(set: &TileSet, tiles: &[TileId]) -> BTreeMap<String, Feature
     let cache = GeometryCache::new(8 << 20);
     let mut by_cell: BTreeMap<String, Feature> = BTreeMap::new();
     for tile in tiles {
-        let Some(tile) = set.tile(tile.z(), tile.x(), tile.y(), &cache) else { continue };
+        let Some(tile) = set.tile(tile.z(), tile.x(), tile.y(), &cache) else {
+            continue;
+        };
         for feature in read_tile(&tile.bytes).features {
             let cell = feature.texts["cell"].clone();
             if let Some(before) = by_cell.get(&cell) {
@@ -75,7 +82,10 @@ fn the_whole_earth_is_on_the_map() {
     for (number, z) in [(0, 0), (1, 0), (2, 1), (2, 3)] {
         let every = CellIndex::base_cells().flat_map(|base| base.children(resolution(number)));
         let values = numbered(every, number);
-        assert_eq!(values.cells.len() as u64, Resolution::cell_count(resolution(number)));
+        assert_eq!(
+            values.cells.len() as u64,
+            Resolution::cell_count(resolution(number))
+        );
         let set = TileSet::new("noise", "sum", values.clone()).expect("valid");
         assert_same(&values, &features_by_cell(&set, &tiles_of(&values.cells, z)));
     }
@@ -84,7 +94,10 @@ fn the_whole_earth_is_on_the_map() {
 #[test]
 fn where_the_metric_has_no_value_there_is_none() {
     let cell = cell_at(22.5, 114.0, 7);
-    let values = CellValues { values: vec![f64::NAN], ..numbered([cell], 7) };
+    let values = CellValues {
+        values: vec![f64::NAN],
+        ..numbered([cell], 7)
+    };
     let set = TileSet::new("noise", "max", values).expect("valid");
     let tile = set.tile(0, 0, 0, &GeometryCache::new(1 << 20)).expect("a tile");
     let layer = read_tile(&tile.bytes);
@@ -94,10 +107,17 @@ fn where_the_metric_has_no_value_there_is_none() {
 #[test]
 fn whole_metrics_are_whole_numbers() {
     let cell = cell_at(22.5, 114.0, 7);
-    let values = CellValues { values: vec![12.0], metric_is_integer: true, ..numbered([cell], 7) };
+    let values = CellValues {
+        values: vec![12.0],
+        metric_is_integer: true,
+        ..numbered([cell], 7)
+    };
     let set = TileSet::new("noise", "weight", values).expect("valid");
     let tile = set.tile(0, 0, 0, &GeometryCache::new(1 << 20)).expect("a tile");
-    assert_eq!(read_tile(&tile.bytes).features[0].numbers["weight"], Number::Uint(12));
+    assert_eq!(
+        read_tile(&tile.bytes).features[0].numbers["weight"],
+        Number::Uint(12)
+    );
 }
 
 #[test]

@@ -35,13 +35,16 @@ fn side((ax, ay): Place, (bx, by): Place, (cx, cy): Place) -> f64 {
 }
 
 fn ring_edges(ring: &[Place]) -> Vec<(Place, Place)> {
-    ring.iter().copied().zip(ring.iter().copied().cycle().skip(1)).collect()
+    ring.iter()
+        .copied()
+        .zip(ring.iter().copied().cycle().skip(1))
+        .collect()
 }
 
 fn is_within(ring: &[Place], (x, y): Place) -> bool {
-    let crossings = ring_edges(ring).into_iter().filter(|((ax, ay), (bx, by))| {
-        (*ay > y) != (*by > y) && x < (bx - ax) * (y - ay) / (by - ay) + ax
-    });
+    let crossings = ring_edges(ring)
+        .into_iter()
+        .filter(|((ax, ay), (bx, by))| (*ay > y) != (*by > y) && x < (bx - ax) * (y - ay) / (by - ay) + ax);
     crossings.count() % 2 == 1
 }
 
@@ -53,28 +56,39 @@ fn meets_by_brute_force(ring: &[Place], tile: TileId) -> bool {
     let square = [(west, north), (east, north), (east, south), (west, south)];
     [-1.0, 0.0, 1.0].into_iter().any(|lap| {
         let ring: Vec<Place> = ring.iter().map(|(x, y)| (x + lap, *y)).collect();
-        ring.iter().any(|(x, y)| west < *x && *x < east && north < *y && *y < south)
+        ring.iter()
+            .any(|(x, y)| west < *x && *x < east && north < *y && *y < south)
             || square.iter().any(|corner| is_within(&ring, *corner))
             || ring_edges(&ring).into_iter().any(|(a, b)| {
-                ring_edges(&square).into_iter().any(|(c, d)| {
-                    side(a, b, c) != side(a, b, d) && side(c, d, a) != side(c, d, b)
-                })
+                ring_edges(&square)
+                    .into_iter()
+                    .any(|(c, d)| side(a, b, c) != side(a, b, d) && side(c, d, a) != side(c, d, b))
             })
     })
 }
 
 fn assert_drawn_validly(layer: &Layer) {
-    assert_eq!((layer.version, layer.extent, layer.name.as_str()), (2, 4096, "noise"));
+    assert_eq!(
+        (layer.version, layer.extent, layer.name.as_str()),
+        (2, 4096, "noise")
+    );
     for feature in &layer.features {
         assert!(!feature.rings.is_empty());
         for ring in &feature.rings {
             assert_valid_exterior(ring);
-            assert!(ring.iter().all(|(x, y)| (-64..=4160).contains(x) && (-64..=4160).contains(y)), "{ring:?}");
+            assert!(
+                ring.iter()
+                    .all(|(x, y)| (-64..=4160).contains(x) && (-64..=4160).contains(y)),
+                "{ring:?}"
+            );
             let meets_the_square = |of: fn(&(i32, i32)) -> i32| {
                 ring.iter().map(of).min().is_some_and(|min| min <= 4096)
                     && ring.iter().map(of).max().is_some_and(|max| max >= 0)
             };
-            assert!(meets_the_square(|corner| corner.0) && meets_the_square(|corner| corner.1), "{ring:?}");
+            assert!(
+                meets_the_square(|corner| corner.0) && meets_the_square(|corner| corner.1),
+                "{ring:?}"
+            );
         }
     }
 }

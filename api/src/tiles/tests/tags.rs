@@ -72,8 +72,14 @@ fn what_is_not_shown_does_not_count() {
     other_values.values[20] = 99.0;
     assert_eq!(tile_of(other_values, "count"), before);
 
-    let zero = CellValues { values: vec![0.0; 37], ..disk(3) };
-    let minus_zero = CellValues { values: vec![-0.0; 37], ..disk(3) };
+    let zero = CellValues {
+        values: vec![0.0; 37],
+        ..disk(3)
+    };
+    let minus_zero = CellValues {
+        values: vec![-0.0; 37],
+        ..disk(3)
+    };
     assert_eq!(tile_of(zero, "sum"), tile_of(minus_zero, "sum"));
 }
 
@@ -82,9 +88,17 @@ fn cells_outside_the_tile_do_not_change_its_tag() {
     let cache = GeometryCache::new(1 << 20);
     let here = tile_at(22.5, 114.0, 10);
     let set = |values| TileSet::new("noise", "sum", values).expect("valid");
-    let alone = set(CellValues { values: vec![1.5], counts: vec![2], ..numbered([cell_at(22.5, 114.0, 7)], 7) });
+    let alone = set(CellValues {
+        values: vec![1.5],
+        counts: vec![2],
+        ..numbered([cell_at(22.5, 114.0, 7)], 7)
+    });
     let mut both = numbered([cell_at(22.5, 114.0, 7), cell_at(50.0, 10.0, 7)], 7);
-    let position = both.cells.iter().position(|cell| *cell == u64::from(cell_at(22.5, 114.0, 7))).expect("there");
+    let position = both
+        .cells
+        .iter()
+        .position(|cell| *cell == u64::from(cell_at(22.5, 114.0, 7)))
+        .expect("there");
     (both.counts[position], both.values[position]) = (2, 1.5);
     let tag = |set: &TileSet| set.etag(here.z(), here.x(), here.y(), &cache);
     assert_eq!(tag(&alone), tag(&set(both)));
