@@ -206,12 +206,8 @@ mod tests {
 
     #[test]
     fn one_cell_at_each_pole_spans_the_map() {
-        for resolution in [
-            Resolution::Zero,
-            Resolution::One,
-            Resolution::Two,
-            Resolution::Nine,
-        ] {
+        // Coarser ones reach down to 69°, and on the other side of the pole end above the map's edge.
+        for resolution in [Resolution::Two, Resolution::Five, Resolution::Nine] {
             for (lat, edge) in [(90.0, 0.0), (-90.0, 1.0)] {
                 // The pole's own cell by index may be another than the one whose outline goes around it.
                 let near = cell_at(lat, 0.0, resolution).grid_disk::<Vec<_>>(1);
