@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     fn disk(k: u32) -> Vec<u64> {
-        let centre = CellIndex::try_from(0x8928_3082_83bf_fff).expect("valid");
+        let centre = CellIndex::try_from(0x0892_8308_283b_ffff).expect("valid");
         let mut cells: Vec<u64> = centre.grid_disk::<Vec<_>>(k).into_iter().map(u64::from).collect();
         cells.sort_unstable();
         cells

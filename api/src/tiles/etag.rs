@@ -1,4 +1,4 @@
-//! ETags from content: equal tiles have equal tags on every replica and after every restart, changed ones do not.
+//! Entity tags from content: equal tiles have equal tags on every replica and after every restart, changed ones do not.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ const FORMAT: &str = "mvt 1";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContentHash(u128);
 
-/// How the body of an answer is coded; each coding has an ETag of its own.
+/// How the body of an answer is coded; each coding has an `ETag` of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentCoding {
     /// As it is.
@@ -24,7 +24,7 @@ pub enum ContentCoding {
 }
 
 impl ContentHash {
-    /// The strong ETag of an answer, with its quotes.
+    /// The strong `ETag` of an answer, with its quotes.
     pub fn etag(self, coding: ContentCoding) -> String {
         match coding {
             ContentCoding::Identity => format!("\"{self}\""),

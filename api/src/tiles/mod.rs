@@ -8,6 +8,15 @@
 //! What holds: a hexagon is in every tile that it meets and in no other, with its whole numbers, so a sum over the tiles of
 //! a zoom that counts each `cell` once is the sum over the grid. Nothing here reads a clock or a socket.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a test that fails here says why"
+    )
+)]
+
 mod cache;
 mod clip;
 mod encode;

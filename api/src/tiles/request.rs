@@ -130,7 +130,7 @@ impl TileRequest {
 }
 
 impl TileQuery {
-    /// Reads the query of a tile or of a layer's TileJSON, without its `?`.
+    /// Reads the query of a tile or of a layer's `TileJSON`, without its `?`.
     pub fn parse(query: &str, retention: TimeDelta) -> Result<Self, InvalidTileQuery> {
         let (mut metric, mut window, mut at) = (None, None, None);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {

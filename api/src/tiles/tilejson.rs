@@ -1,4 +1,4 @@
-//! TileJSON 3.0: how a map finds a layer's tiles and what is in them.
+//! `TileJSON` 3.0: how a map finds a layer's tiles and what is in them.
 
 use h3o::Resolution;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use super::tile_id::MAX_ZOOM;
 /// The map's edge in degrees of latitude.
 const EDGE: f64 = 85.051_129;
 
-/// What a layer's TileJSON is made from.
+/// What a layer's `TileJSON` is made from.
 #[derive(Clone, Debug)]
 pub struct TileJson<'a> {
     /// The layer's id, which is also the name of the layer in each tile.

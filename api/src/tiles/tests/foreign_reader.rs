@@ -1,4 +1,4 @@
-//! An independent reader sees the same: PyPI's `mapbox-vector-tile`, where `RISKGRID_PYTHON` names a Python that has it.
+//! An independent reader sees the same: the Python package `mapbox-vector-tile`, where `RISKGRID_PYTHON` names a Python that has it.
 
 use std::io::Write;
 use std::path::Path;

@@ -30,8 +30,8 @@ fn outline_by_definition(cell: CellIndex) -> Vec<Place> {
     ring
 }
 
-fn side((ax, ay): Place, (bx, by): Place, (cx, cy): Place) -> f64 {
-    ((bx - ax) * (cy - ay) - (by - ay) * (cx - ax)).signum()
+fn is_right_of((ax, ay): Place, (bx, by): Place, (cx, cy): Place) -> bool {
+    (bx - ax) * (cy - ay) > (by - ay) * (cx - ax)
 }
 
 fn ring_edges(ring: &[Place]) -> Vec<(Place, Place)> {
@@ -60,9 +60,10 @@ fn meets_by_brute_force(ring: &[Place], tile: TileId) -> bool {
             .any(|(x, y)| west < *x && *x < east && north < *y && *y < south)
             || square.iter().any(|corner| is_within(&ring, *corner))
             || ring_edges(&ring).into_iter().any(|(a, b)| {
-                ring_edges(&square)
-                    .into_iter()
-                    .any(|(c, d)| side(a, b, c) != side(a, b, d) && side(c, d, a) != side(c, d, b))
+                ring_edges(&square).into_iter().any(|(c, d)| {
+                    is_right_of(a, b, c) != is_right_of(a, b, d)
+                        && is_right_of(c, d, a) != is_right_of(c, d, b)
+                })
             })
     })
 }

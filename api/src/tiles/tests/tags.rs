@@ -1,4 +1,4 @@
-//! ETags change exactly when what a tile shows does.
+//! Entity tags change exactly when what a tile shows does.
 
 use proptest::prelude::*;
 
