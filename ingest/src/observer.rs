@@ -1,0 +1,48 @@
+//! The seam to alert rules, which live in crates that this one does not know.
+
+use std::error::Error;
+
+use crate::event::Event;
+use crate::grid::PartitionId;
+use crate::layer::Layer;
+use crate::time::EventTime;
+
+/// Is told of events as they are applied, on the thread that applies them.
+///
+/// A checkpoint at offset n is written only after [`flush`](Self::flush) made everything durable that offsets below n
+/// caused; so what an observer decides is neither lost nor forgotten by a crash.
+pub trait EventObserver: Send {
+    /// An accepted observation that is now the newest of its sensor. `value` is in the layer's unit.
+    fn newest_reading(&mut self, partition: &PartitionId, event: &Event<'_>, layer: &Layer, value: f64);
+
+    /// All records at hand of a partition are applied; `now` is the clock by which its timers run.
+    fn advance(&mut self, partition: &PartitionId, domain: &str, now: EventTime);
+
+    /// Makes durable what was decided so far.
+    ///
+    /// # Errors
+    /// Then no checkpoint is written, and this is tried again later.
+    fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>>;
+
+    /// What must be put into the partition's checkpoint.
+    fn save(&self, partition: &PartitionId) -> Vec<u8>;
+
+    /// Takes up what a checkpoint held.
+    fn restore(&mut self, partition: &PartitionId, saved: &[u8]);
+}
+
+/// An observer that does nothing: grids without rules, in tests and benches.
+#[derive(Debug, Default)]
+pub struct NoObserver;
+
+impl EventObserver for NoObserver {
+    fn newest_reading(&mut self, _: &PartitionId, _: &Event<'_>, _: &Layer, _: f64) {}
+    fn advance(&mut self, _: &PartitionId, _: &str, _: EventTime) {}
+    fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        Ok(())
+    }
+    fn save(&self, _: &PartitionId) -> Vec<u8> {
+        Vec::new()
+    }
+    fn restore(&mut self, _: &PartitionId, _: &[u8]) {}
+}
