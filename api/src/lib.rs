@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The riskgrid server: routes, tiles, alerts, delivery and the console.
+
+pub mod console;
