@@ -4,6 +4,8 @@ import { Map as MapLibre, NavigationControl, ScaleControl } from '/console/vendo
 import { palette, onSchemeChange } from './colours.js';
 
 const NOWHERE = { center: [0, 20], zoom: 1.2 };
+const NARROW_PX = 820;
+const CHOICES_PX = 248;
 const NOTHING = { type: 'FeatureCollection', features: [] };
 
 /** Makes the map and waits until its style stands. `settings` is `/v1/console.json`. */
@@ -14,6 +16,8 @@ export async function startMap(settings) {
     ...place, hash: 'map', maxZoom: 17, maxPitch: 0, dragRotate: false, pitchWithRotate: false,
     attributionControl: false, fadeDuration: 0,
   });
+  // The choices lie over the left of the map, so its middle is the middle of what is left.
+  if (window.innerWidth > NARROW_PX) map.setPadding({ top: 0, right: 0, bottom: 0, left: CHOICES_PX });
   map.touchZoomRotate.disableRotation();
   map.keyboard.disableRotation();
   map.addControl(new NavigationControl({ showCompass: false }), 'top-right');

@@ -28,8 +28,15 @@ export function startPopup(map, hexagons, facts) {
 
   map.on('click', (event) => read(event.point, event.lngLat));
   map.getCanvas().addEventListener('keydown', (event) => {
-    if (event.key === 'Enter') read(map.project(map.getCenter()), map.getCenter());
-    if (event.key === 'Escape') popup?.remove();
+    if (event.key !== 'Enter') return;
+    // The popup takes the focus to its close button, which this very key press would then push.
+    event.preventDefault();
+    read(map.project(map.getCenter()), map.getCenter());
+  });
+  document.addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || !open) return;
+    popup.remove();
+    map.getCanvas().focus();
   });
   map.on('mousemove', 'hexagons', () => { map.getCanvas().style.cursor = 'pointer'; });
   map.on('mouseleave', 'hexagons', () => { map.getCanvas().style.cursor = ''; });

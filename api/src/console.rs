@@ -178,6 +178,7 @@ const ASSETS: &[Asset] = assets! {
 };
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that unwraps in vain says where")]
 mod tests {
     use std::path::Path;
 
