@@ -15,6 +15,7 @@ import { startPopup } from './popup.js';
 import { ask } from './server.js';
 import { startSilent } from './silent.js';
 
+const MAP_PROBLEM_MS = 10_000;
 const seen = { layers: [], choice: null, alerts: [], silent: [], asOf: new Map() };
 const layerOf = (id) => seen.layers.find((one) => one.layer === id);
 const point = (coordinates, properties) => ({ type: 'Feature', properties, geometry: { type: 'Point', coordinates } });
@@ -36,7 +37,7 @@ async function start() {
   const hexagons = new Hexagons(map);
   const legend = startLegend();
   const popup = startPopup(map, hexagons, () => seen);
-  map.on('error', ({ error }) => showProblem('map-message', `Part of the map is missing: ${error?.message ?? 'unknown reason'}`));
+  map.on('error', ({ error }) => showMapProblem(error));
 
   const alerts = startAlerts({
     layerOf, asOf,
@@ -101,13 +102,24 @@ async function start() {
       loadAsOf();
       loadAlerts();
       loadSilent();
-      reloadTiles();
+      // Asking a dead server for tiles would take away those that are still shown.
+      ask('/healthz').then(reloadTiles, () => {});
     },
   });
   for (const load of [loadLayers, loadAlerts, loadSilent]) load();
   if (settings.basemap) drawBasemap(map).catch((problem) => showProblem('map-message', `No base map. ${problem.message}`));
   await hexagons.drawn;
   return map;
+}
+
+let mapProblemEnds;
+/** Shows what went wrong until it has not gone wrong for a while. */
+function showMapProblem(error) {
+  const status = error?.status;
+  const reason = status === 0 ? 'the server cannot be reached' : status ? `the server answered ${status}` : error?.message ?? 'unknown';
+  showProblem('map-message', `Part of the map is missing: ${reason}.`);
+  clearTimeout(mapProblemEnds);
+  mapProblemEnds = setTimeout(() => showProblem('map-message', ''), MAP_PROBLEM_MS);
 }
 
 /** A watermark without a domain can only be meant for all layers if they share one. */

@@ -92,7 +92,7 @@ export class Hexagons {
     map.addSource('hexagons', { type: 'vector', tiles: [this.#url()], minzoom: 0, maxzoom: 14 });
     const add = (id, type, paint) => map.addLayer(
       { id, type, source: 'hexagons', 'source-layer': this.#choice.layer.layer, paint }, 'alert-casing');
-    add('hexagons', 'fill', { 'fill-color': NO_COLOUR, 'fill-opacity': 0.85 });
+    add('hexagons', 'fill', { 'fill-color': NO_COLOUR, 'fill-color-transition': { duration: 0 }, 'fill-opacity': 0.85 });
     add('hexagon-borders', 'line', { 'line-width': ['interpolate', ['linear'], ['zoom'], 8, 0.3, 14, 1.2], 'line-opacity': 0.55 });
     add('hexagon-selected', 'line', { 'line-width': 3 });
     this.select(null);
