@@ -43,17 +43,22 @@ export class Hexagons {
 
   /** Calls back with the properties of each hexagon in view, by cell, when tiles arrived or the view moved. */
   onSight(listener) {
+    let isFirst = true;
     const look = atMostEvery(400, async () => {
       if (!this.#isLoaded()) return;
       listener(this.#inView());
       if (this.#behind) this.reload();
-      this.#map.once('idle', this.#tellDrawn);
-      this.#map.triggerRepaint();
+      if (isFirst) {
+        isFirst = false;
+        this.#map.once('idle', this.#tellDrawn);
+        this.#map.triggerRepaint();
+      }
     });
+    // On a busy day the map is seldom idle, on a quiet one it is the last to say that all tiles are drawn.
     this.#map.on('sourcedata', (event) => {
       if (event.sourceId === 'hexagons' && event.isSourceLoaded) this.#map.once('render', look);
     });
-    this.#map.on('moveend', look);
+    this.#map.on('idle', look);
   }
 
   /** Colours by these limits between the classes. */

@@ -39,7 +39,7 @@ pub struct ConsoleSettings {
     pub zoom: Option<f64>,
     /// Id of the layer shown at first. None: the one with the most events.
     pub layer: Option<String>,
-    /// The base map: one GeoJSON `FeatureCollection` whose features have `kind` (`land`, `district` or `river`) and
+    /// The base map: one `GeoJSON` `FeatureCollection` whose features have `kind` (`land`, `district` or `river`) and
     /// `name`. None: hexagons on a plain ground. Sent as `/v1/basemap.geojson`; the settings only say whether there is one.
     #[serde(rename = "basemap", serialize_with = "whether_present")]
     pub base_map: Option<Bytes>,
