@@ -1,2 +1,4 @@
-//! Placeholder.
+//! The riskgrid server: routes, tiles, alerts, delivery and the console.
+
+pub mod console;
 pub mod tiles;

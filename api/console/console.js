@@ -1,0 +1,181 @@
+// Where the page begins: settings, map, catalogue; then each part told of what concerns it.
+
+import { startAlerts } from './alerts.js';
+import { drawBasemap } from './basemap.js';
+import { startChoice } from './choice.js';
+import { byId, showProblem } from './dom.js';
+import { millis } from './format.js';
+import { Hexagons } from './hexagons.js';
+import { startLegend } from './legend.js';
+import { showAsOf, startLive } from './live.js';
+import { flyTo, showAlertMarks, showSilentMarks, startMap } from './map.js';
+import { learn, middleOf, outlineOf } from './outlines.js';
+import { atMostEvery } from './pace.js';
+import { startPopup } from './popup.js';
+import { ask } from './server.js';
+import { startSilent } from './silent.js';
+
+const MAP_PROBLEM_MS = 10_000;
+const seen = { layers: [], choice: null, alerts: [], silent: [], asOf: new Map() };
+const layerOf = (id) => seen.layers.find((one) => one.layer === id);
+const point = (coordinates, properties) => ({ type: 'Feature', properties, geometry: { type: 'Point', coordinates } });
+const collection = (features) => ({ type: 'FeatureCollection', features });
+
+/** Event time up to which the layer in view is complete; what the layer last heard stands in until the server says. */
+function asOf() {
+  const layer = seen.choice && layerOf(seen.choice.layer.layer);
+  return layer ? seen.asOf.get(layer.domain) ?? millis(layer.last_time) : null;
+}
+
+async function start() {
+  const settings = await firstAnswer('/v1/console.json');
+  byId('title').textContent = settings.title;
+  byId('notice').textContent = settings.notice ?? '';
+  byId('notice').hidden = !settings.notice;
+
+  const map = await startMap(settings);
+  const hexagons = new Hexagons(map);
+  const legend = startLegend();
+  const popup = startPopup(map, hexagons, () => seen);
+  map.on('error', ({ error }) => showMapProblem(error));
+
+  const alerts = startAlerts({
+    layerOf, asOf,
+    changed: (open) => { seen.alerts = open; markAlerts(map); },
+    show: (alert) => {
+      chooseLayer(alert.layer);
+      const place = middleOf(alert.cell);
+      if (place) flyTo(map, place);
+    },
+  });
+  const silent = startSilent({
+    layerOf,
+    changed: (sensors) => { seen.silent = sensors; markSilent(map); },
+    show: (sensor) => {
+      chooseLayer(sensor.layer);
+      flyTo(map, [sensor.lon, sensor.lat]);
+    },
+  });
+  const choice = startChoice(settings.layer, (chosen) => {
+    seen.choice = chosen;
+    popup.close();
+    showProblem('map-message', '');
+    hexagons.show(chosen);
+    markSilent(map);
+    showAsOf(asOf(), true);
+    loadAsOf();
+  });
+
+  const loadLayers = atMostEvery(5_000, async () => {
+    const answer = await ask('/v1/layers').catch(() => null);
+    if (!answer) return;
+    seen.layers = answer.body.layers;
+    choice.show(seen.layers);
+    showAsOf(asOf());
+  });
+  const loadAsOf = atMostEvery(2_000, async () => {
+    const { layer } = seen.choice ?? {};
+    const answer = layer && await ask(`/v1/tiles/${layer.layer}.json`).catch(() => null);
+    if (!answer) return;
+    learnAsOf(layer.domain, answer.asOf);
+    if (!Array.isArray(settings.center)) fitOnce(map, answer.body.bounds);
+  });
+  const loadAlerts = atMostEvery(1_000, alerts.load);
+  const loadSilent = atMostEvery(5_000, silent.load);
+  const reloadTiles = atMostEvery(1_000, async () => hexagons.reload());
+
+  hexagons.onSight((values) => {
+    const numbers = [...values.values()].map((properties) => Number(properties[seen.choice.metric]));
+    hexagons.colour(legend.update(seen.choice, Math.floor(map.getZoom()), numbers));
+    popup.refresh(values);
+  });
+  startLive({
+    tiles: (layers) => {
+      if (layers.includes(seen.choice?.layer.layer)) reloadTiles();
+      loadLayers();
+      loadSilent();
+    },
+    alert: loadAlerts,
+    watermark: (at, domain) => learnAsOf(domain ?? onlyDomain(), at),
+    poll: () => {
+      loadLayers();
+      loadAsOf();
+      loadAlerts();
+      loadSilent();
+      // Asking a dead server for tiles would take away those that are still shown.
+      ask('/healthz').then(reloadTiles, () => {});
+    },
+  });
+  for (const load of [loadLayers, loadAlerts, loadSilent]) load();
+  if (settings.basemap) drawBasemap(map).catch((problem) => showProblem('map-message', `No base map. ${problem.message}`));
+  await hexagons.drawn;
+  return map;
+}
+
+let mapProblemEnds;
+/** Shows what went wrong until it has not gone wrong for a while. */
+function showMapProblem(error) {
+  const status = error?.status;
+  const reason = status === 0 ? 'the server cannot be reached' : status ? `the server answered ${status}` : error?.message ?? 'unknown';
+  showProblem('map-message', `Part of the map is missing: ${reason}.`);
+  clearTimeout(mapProblemEnds);
+  mapProblemEnds = setTimeout(() => showProblem('map-message', ''), MAP_PROBLEM_MS);
+}
+
+/** A watermark without a domain can only be meant for all layers if they share one. */
+function onlyDomain() {
+  const domains = new Set(seen.layers.map((one) => one.domain));
+  return domains.size === 1 ? [...domains][0] : undefined;
+}
+
+function learnAsOf(domain, text) {
+  const at = millis(text);
+  if (domain === undefined || at === null) return;
+  seen.asOf.set(domain, at);
+  showAsOf(asOf());
+}
+
+function chooseLayer(id) {
+  const input = [...document.querySelectorAll('input[name="layer"]')].find((one) => one.value === id);
+  if (input && !input.checked) input.click();
+}
+
+async function markAlerts(map) {
+  const marked = seen.alerts.filter((one) => one.cell);
+  await learn(marked.map((one) => one.cell)).catch(() => {});
+  const drawn = marked.filter((one) => outlineOf(one.cell)).reverse();
+  showAlertMarks(map,
+    collection(drawn.map(({ cell, severity }) => (
+      { type: 'Feature', properties: { severity }, geometry: { type: 'Polygon', coordinates: [outlineOf(cell)] } }))),
+    collection(drawn.map(({ cell, severity }) => point(middleOf(cell), { severity }))));
+}
+
+function markSilent(map) {
+  const here = seen.silent.filter((one) => one.layer === seen.choice?.layer.layer && Number.isFinite(one.lon));
+  showSilentMarks(map, collection(here.map((one) => point([one.lon, one.lat], {}))));
+}
+
+let fitted = false;
+function fitOnce(map, bounds) {
+  if (fitted || !Array.isArray(bounds) || location.hash.includes('map=')) return;
+  fitted = true;
+  map.fitBounds(bounds, { padding: 60, maxZoom: 12, duration: 0 });
+}
+
+/** The page is nothing without its settings, so it waits for a server that is starting. */
+async function firstAnswer(path) {
+  for (;;) {
+    try {
+      const { body } = await ask(path);
+      showProblem('map-message', '');
+      return body;
+    } catch (problem) {
+      showProblem('map-message', `Waiting for riskgrid. ${problem.message}`);
+      await new Promise((resolve) => { setTimeout(resolve, 2_000); });
+    }
+  }
+}
+
+const begun = start();
+/** For browser tests: the map, and a promise that it has drawn its first hexagons. */
+window.riskgrid = { map: null, ready: begun.then((map) => { window.riskgrid.map = map; }) };
