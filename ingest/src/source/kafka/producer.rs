@@ -1,0 +1,121 @@
+//! What riskgrid produces: the events of the HTTP intake, and refused records.
+
+use std::time::Duration;
+
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, FutureProducer, FutureRecord, Producer, ThreadedProducer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::KafkaSettings;
+use crate::dead_letter::DeadLetter;
+use crate::event::EventKind;
+
+/// Longest wait for all in-sync replicas.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why events of the intake are not in Kafka.
+#[derive(Debug, thiserror::Error)]
+#[error("Kafka did not take the events: {0}")]
+pub struct ProduceError(String);
+
+/// Produces the events of the HTTP intake, keyed by `source`, acknowledged by all in-sync replicas.
+#[derive(Clone)]
+pub struct EventProducer {
+    producer: FutureProducer,
+    settings: KafkaSettings,
+}
+
+impl EventProducer {
+    /// Connects lazily: a broker that is down shows when something is produced.
+    pub fn new(settings: &KafkaSettings) -> KafkaResult<Self> {
+        let producer = settings
+            .client()
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "2")
+            .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string())
+            .create()?;
+        Ok(Self { producer, settings: settings.clone() })
+    }
+
+    /// Produces the events of one request, each `(kind, source, structured JSON)`; returns when all are durable.
+    pub async fn produce(&self, events: &[(EventKind, String, Vec<u8>)]) -> Result<(), ProduceError> {
+        let sends = events.iter().map(|(kind, source, json)| {
+            let topic = match kind {
+                EventKind::Observation => &self.settings.observations,
+                EventKind::Report => &self.settings.reports,
+                EventKind::Position => &self.settings.positions,
+            };
+            let headers = OwnedHeaders::new()
+                .insert(Header { key: "content-type", value: Some("application/cloudevents+json") });
+            let record = FutureRecord::to(topic).key(source).payload(json).headers(headers);
+            self.producer.send(record, DELIVERY_TIMEOUT)
+        });
+        // All are handed over before the first is waited for, so that they share batches.
+        let sends: Vec<_> = sends.map(|send| tokio::spawn(Box::pin(send_owned(send)))).collect();
+        let mut failed = None;
+        for send in sends {
+            match send.await {
+                Ok(Ok(_)) => {}
+                Ok(Err((error, _))) => failed = Some(error.to_string()),
+                Err(error) => failed = Some(error.to_string()),
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(ProduceError(error)))
+    }
+}
+
+/// Produces refused records to the dead-letter topic; a record read again after a crash may be there twice, under one key.
+pub struct DeadLetterTopic {
+    producer: ThreadedProducer<DefaultProducerContext>,
+    topic: String,
+}
+
+impl DeadLetterTopic {
+    /// Connects lazily.
+    pub fn new(settings: &KafkaSettings) -> KafkaResult<Self> {
+        let producer = settings
+            .client()
+            .set("acks", "all")
+            .set("enable.idempotence", "true")
+            .set("linger.ms", "20")
+            .set("queue.buffering.max.kbytes", "65536")
+            .create()?;
+        Ok(Self { producer, topic: settings.dead_letters.clone() })
+    }
+
+    /// Hands a record over; waits while the producer's queue is full.
+    pub fn send(&self, letter: &DeadLetter, raw: &[u8]) -> KafkaResult<()> {
+        let key = format!("{}/{}/{}/{}", letter.topic, letter.partition, letter.offset, letter.index);
+        let text = |key, value| Header { key, value: Some(value) };
+        let (size, hash) = (letter.size.to_string(), format!("{:032x}", letter.hash));
+        let headers = OwnedHeaders::new()
+            .insert(text("riskgrid-reason", letter.reason.as_str()))
+            .insert(text("riskgrid-detail", letter.detail.as_str()))
+            .insert(text("riskgrid-size", size.as_str()))
+            .insert(text("riskgrid-hash", hash.as_str()));
+        let mut record = BaseRecord::to(&self.topic).key(&key).payload(raw).headers(headers);
+        loop {
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
+                    record = refused;
+                    self.producer.poll(Duration::from_millis(50));
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits until what was handed over is durable.
+    pub fn flush(&self) -> KafkaResult<()> {
+        self.producer.flush(DELIVERY_TIMEOUT)
+    }
+}
+
+impl std::fmt::Debug for DeadLetterTopic {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("DeadLetterTopic").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,34 @@
+//! The topics that riskgrid makes itself, with the broker's timestamps.
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::KafkaSettings;
+
+/// Creates riskgrid's own topics where they are missing, with LogAppendTime so that `in_future` is decided by the
+/// broker's clock. Partitions and replicas are the broker's defaults. Topics of feeds are left to their producers.
+///
+/// # Errors
+/// The first that could not be created; topics that exist already are no error.
+pub async fn create_own_topics(settings: &KafkaSettings) -> KafkaResult<()> {
+    let admin: AdminClient<DefaultClientContext> = settings.client().create()?;
+    let names = [&settings.observations, &settings.reports, &settings.positions, &settings.dead_letters];
+    let topics: Vec<NewTopic<'_>> = names
+        .into_iter()
+        .map(|name| {
+            NewTopic::new(name, -1, TopicReplication::Fixed(-1)).set("message.timestamp.type", "LogAppendTime")
+        })
+        .collect();
+    for result in admin.create_topics(&topics, &AdminOptions::new()).await? {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, code)) => {
+                tracing::warn!(topic, %code, "topic could not be created; create it, or allow riskgrid to");
+                return Err(KafkaError::AdminOp(code));
+            }
+        }
+    }
+    Ok(())
+}
