@@ -40,7 +40,8 @@ pub fn q_values(p: &[Option<f64>], procedure: FalseDiscovery) -> Vec<f64> {
         .enumerate()
         .filter_map(|(position, p)| p.map(|p| (position, p)))
         .collect();
-    ascending.sort_by(|left, right| left.1.total_cmp(&right.1));
+    // Equal p get equal q whatever their order: below, the smaller rank takes the least of both.
+    ascending.sort_unstable_by(|left, right| left.1.total_cmp(&right.1));
 
     let family = ascending.len() as f64;
     let dependence = match procedure {

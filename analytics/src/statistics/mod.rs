@@ -7,6 +7,7 @@
 mod class;
 mod error;
 mod exact;
+mod families;
 mod fdr;
 mod getis_ord;
 mod hotspots;

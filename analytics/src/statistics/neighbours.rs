@@ -3,11 +3,11 @@
 //! A cell is never in its own list; what includes it (Gi* does) adds it, with weight 1.
 
 use h3o::{CellIndex, LatLng};
-use hashbrown::HashMap;
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
 
 use super::error::StatisticsError;
+use super::families::{Digit, Families, Kinship};
 use super::study_area::check_k;
 
 /// Pairs kept at most: 256 MB of indices.
@@ -150,23 +150,54 @@ impl Neighbours {
     fn within_disk(cells: &[CellIndex], k: u32) -> Result<Self, StatisticsError> {
         check_k(k)?;
         let disk = 3 * k as usize * (k as usize + 1);
-        let positions: HashMap<CellIndex, u32> = cells.iter().copied().zip(0..).collect();
         let mut neighbours = Self::with_capacity(cells.len(), cells.len() * disk);
-        for &cell in cells {
-            let start = neighbours.indices.len();
-            for_each_cell_of_disk(cell, k, |near| {
-                if near != cell
-                    && let Some(&position) = positions.get(&near)
-                {
-                    neighbours.indices.push(position);
+        let Some(resolution) = cells.first().map(|cell| cell.resolution()) else {
+            return Ok(neighbours);
+        };
+        let families = Families::new(cells, Digit::of(resolution));
+        let kinship = if k == 1 { Kinship::new(resolution) } else { None };
+        for &(first, family) in families.iter() {
+            let known = kinship
+                .as_ref()
+                .and_then(|kinship| Some((kinship, kinship.around(first)?)));
+            if let Some((kinship, around)) = known {
+                let around = around.map(|index| families.family(index));
+                for (digit, _) in family.members() {
+                    let steps = kinship.steps(digit).iter();
+                    let near = steps.filter_map(|&(kin, to)| around.get(kin)?.position(to));
+                    neighbours.push_row(near, "k", k)?;
                 }
-            });
-            if let Some(row) = neighbours.indices.get_mut(start..) {
-                row.sort_unstable();
+                continue;
             }
-            neighbours.end_row("k", k)?;
+            for cell in family
+                .members()
+                .filter_map(|(_, position)| cells.get(position as usize))
+            {
+                let mut near = Vec::with_capacity(disk);
+                for_each_cell_of_disk(*cell, k, |other| {
+                    if other != *cell {
+                        near.extend(families.position(other));
+                    }
+                });
+                neighbours.push_row(near.into_iter(), "k", k)?;
+            }
         }
         Ok(neighbours)
+    }
+
+    /// Adds the row of the next cell, in any order.
+    fn push_row(
+        &mut self,
+        near: impl Iterator<Item = u32>,
+        name: &'static str,
+        value: impl ToString,
+    ) -> Result<(), StatisticsError> {
+        let start = self.indices.len();
+        self.indices.extend(near);
+        if let Some(row) = self.indices.get_mut(start..) {
+            row.sort_unstable();
+        }
+        self.end_row(name, value)
     }
 
     fn within_distance(

@@ -6,6 +6,7 @@ use h3o::CellIndex;
 use hashbrown::{HashMap, HashSet};
 
 use super::error::StatisticsError;
+use super::families::{Digit, Families, Kinship};
 use super::neighbours::for_each_cell_of_disk;
 
 /// Cells that one answer may cover; a city at resolution 10 has about 10 000.
@@ -94,11 +95,14 @@ impl StudyArea {
             }
         };
         let cells = bounded(cells)?;
-        let known: HashMap<CellIndex, i128> = observed.into_iter().zip(values.iter().copied()).collect();
-        let values = cells
-            .iter()
-            .map(|cell| known.get(cell).copied().unwrap_or(0))
-            .collect();
+        let mut known = observed.into_iter().zip(values.iter().copied()).peekable();
+        let value_of = |cell: &CellIndex| {
+            while known.next_if(|(seen, _)| seen < cell).is_some() {}
+            known
+                .next_if(|(seen, _)| seen == cell)
+                .map_or(0, |(_, value)| value)
+        };
+        let values = cells.iter().map(value_of).collect();
         Ok(Self { cells, values })
     }
 
@@ -154,18 +158,56 @@ fn same_resolution(expected: CellIndex, found: CellIndex) -> Result<(), Statisti
 
 fn with_surroundings(observed: &[CellIndex], k: u32) -> Result<Vec<CellIndex>, StatisticsError> {
     check_k(k)?;
-    let mut area: HashSet<CellIndex> = HashSet::with_capacity(observed.len() * 2);
-    for &cell in observed {
-        for_each_cell_of_disk(cell, k, |near| {
-            area.insert(near);
-        });
+    let Some(resolution) = observed.first().map(|cell| cell.resolution()) else {
+        return Ok(Vec::new());
+    };
+    let digit = Digit::of(resolution);
+    let kinship = if k == 1 { Kinship::new(resolution) } else { None };
+    // The members of each family, one bit a digit.
+    let mut area: HashMap<u64, u8> = HashMap::with_capacity(observed.len() / 2);
+    for &(first, family) in Families::new(observed, digit).iter() {
+        let known = kinship
+            .as_ref()
+            .and_then(|kinship| Some((kinship, kinship.around(first)?)));
+        if let Some((kinship, around)) = known {
+            let mut present = [0_u8; 7];
+            for (member, _) in family.members() {
+                present[0] |= 1 << member;
+                for &(kin, to) in kinship.steps(member) {
+                    present[kin] |= 1 << to;
+                }
+            }
+            for (index, present) in around
+                .into_iter()
+                .zip(present)
+                .filter(|&(_, present)| present != 0)
+            {
+                *area.entry(index).or_insert(0) |= present;
+            }
+        } else {
+            for cell in family
+                .members()
+                .filter_map(|(_, position)| observed.get(position as usize))
+            {
+                for_each_cell_of_disk(*cell, k, |near| {
+                    let (index, member) = digit.split(near);
+                    *area.entry(index).or_insert(0) |= 1 << member;
+                });
+            }
+        }
         if area.len() > MAX_STUDY_AREA {
-            return bounded(area.into_iter().collect());
+            break;
         }
     }
-    let mut cells: Vec<CellIndex> = area.into_iter().collect();
-    cells.sort_unstable();
-    Ok(cells)
+    let mut area: Vec<(u64, u8)> = area.into_iter().collect();
+    area.sort_unstable();
+    let members = |(index, present): (u64, u8)| {
+        (0..7)
+            .filter(move |member| present >> member & 1 == 1)
+            .map(move |member| digit.join(index, member))
+    };
+    let cell = |cell| CellIndex::try_from(cell).map_err(|_| StatisticsError::NotACell { cell });
+    area.into_iter().flat_map(members).map(cell).collect()
 }
 
 pub(super) fn check_k(k: u32) -> Result<(), StatisticsError> {
