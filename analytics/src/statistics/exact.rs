@@ -108,7 +108,7 @@ impl ExactLaw {
     #[must_use]
     pub fn tails(&self, draws: usize, sum: i128) -> Option<(f64, f64)> {
         let tails = self.tails.get(draws)?.as_ref()?;
-        let shifted = sum - self.offset * draws as i128;
+        let shifted = sum.saturating_sub(self.offset.saturating_mul(draws as i128));
         let floor = shifted.div_euclid(self.step);
         let ceiling = floor + i128::from(shifted.rem_euclid(self.step) != 0);
         Some((tails.at_most(floor), tails.at_least(ceiling)))

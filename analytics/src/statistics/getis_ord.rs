@@ -87,7 +87,7 @@ impl GetisOrd {
         if !self.is_defined() || weights <= 0 {
             return None;
         }
-        Some(self.standardised(numerator as f64, weights as f64))
+        Some(self.standardised(rounded(numerator), rounded(weights)))
     }
 
     /// How far `value` lies from the mean, times n: exact in integers, then rounded once.
@@ -95,7 +95,7 @@ impl GetisOrd {
     /// Σ w·(n·x − Σx) equals n·S − W·Σx but does not take the difference of two large rounded numbers.
     #[must_use]
     pub fn deviation(&self, value: i128) -> f64 {
-        (self.n * value - self.sum) as f64
+        rounded(self.n * value - self.sum)
     }
 
     /// z for general weights: `weighted_deviation` = Σ w·[`deviation`](Self::deviation), `w` = Σ w, `w_squares` = Σ w²,
@@ -110,8 +110,13 @@ impl GetisOrd {
     }
 
     fn standardised(&self, numerator: f64, weights: f64) -> f64 {
-        numerator / (self.spread as f64 * weights / (self.n - 1) as f64).sqrt()
+        numerator / (rounded(self.spread) * weights / rounded(self.n - 1)).sqrt()
     }
+}
+
+/// The nearest f64. Through 64 bits where they suffice: same digits, without the slow conversion of 128.
+fn rounded(exact: i128) -> f64 {
+    i64::try_from(exact).map_or(exact as f64, |exact| exact as f64)
 }
 
 #[cfg(test)]

@@ -83,8 +83,9 @@ pub fn hotspots_until(
     let neighbours = Neighbours::new(area.cells(), options.weights, options.k)?;
     check_stop(stop)?;
     let n = area.cells().len();
+    let scores = GetisOrd::new(GlobalSums::of(area.values())?)?;
     let local = LocalSums::new(area.values(), &neighbours);
-    let z = local.scores(&area, &neighbours)?;
+    let z = local.scores(scores, &area, &neighbours);
 
     let (method, p) = p_values(&area, &neighbours, &local, &z, options, stop)?;
     let q = q_values(&p, options.fdr);
@@ -109,7 +110,7 @@ pub fn hotspots_until(
     })
 }
 
-/// The sum over each cell and its neighbours, in whole units.
+/// The sum over each cell and its neighbours, in whole units. It cannot overflow once the squares have been summed.
 struct LocalSums(Vec<i128>);
 
 impl LocalSums {
@@ -120,16 +121,15 @@ impl LocalSums {
         Self(values.iter().enumerate().map(with_own).collect())
     }
 
-    fn scores(&self, area: &StudyArea, neighbours: &Neighbours) -> Result<Vec<Option<f64>>, StatisticsError> {
-        let scores = GetisOrd::new(GlobalSums::of(area.values())?)?;
+    fn scores(&self, scores: GetisOrd, area: &StudyArea, neighbours: &Neighbours) -> Vec<Option<f64>> {
         if neighbours.is_binary() {
             let count = |position: usize| neighbours.of(position).len() as u64 + 1;
-            return Ok(self
+            return self
                 .0
                 .iter()
                 .enumerate()
                 .map(|(i, &sum)| scores.z_of_count(count(i), sum))
-                .collect());
+                .collect();
         }
         let deviations: Vec<f64> = area
             .values()
@@ -162,7 +162,7 @@ impl LocalSums {
             }
             scores.z_of_weights(w, w_squares, sum)
         };
-        Ok(deviations.iter().enumerate().map(weighted).collect())
+        deviations.iter().enumerate().map(weighted).collect()
     }
 }
 

@@ -4,6 +4,15 @@
 //! cell its score from exact integer sums ([`GetisOrd`]), each score a p ([`ExactLaw`], normal, or permutation), all p
 //! together their q ([`q_values`]), and sign and q the [`HotspotClass`]. [`hotspots`] does all of it.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::float_cmp,
+        reason = "a test fails by panicking, and equal digits are the claim"
+    )
+)]
+
 mod class;
 mod error;
 mod exact;

@@ -165,7 +165,7 @@ impl Neighbours {
                 for (digit, _) in family.members() {
                     let steps = kinship.steps(digit).iter();
                     let near = steps.filter_map(|&(kin, to)| around.get(kin)?.position(to));
-                    neighbours.push_row(near, "k", k)?;
+                    neighbours.push_row(near, "k", &k)?;
                 }
                 continue;
             }
@@ -179,7 +179,7 @@ impl Neighbours {
                         near.extend(families.position(other));
                     }
                 });
-                neighbours.push_row(near.into_iter(), "k", k)?;
+                neighbours.push_row(near.into_iter(), "k", &k)?;
             }
         }
         Ok(neighbours)
@@ -190,7 +190,7 @@ impl Neighbours {
         &mut self,
         near: impl Iterator<Item = u32>,
         name: &'static str,
-        value: impl ToString,
+        value: &impl ToString,
     ) -> Result<(), StatisticsError> {
         let start = self.indices.len();
         self.indices.extend(near);
@@ -233,13 +233,13 @@ impl Neighbours {
             row.sort_unstable_by_key(|&(near, _)| near);
             neighbours.indices.extend(row.iter().map(|&(near, _)| near));
             pair_weights.extend(row.iter().map(|&(_, weight)| weight));
-            neighbours.end_row("distance", metres)?;
+            neighbours.end_row("distance", &metres)?;
         }
         neighbours.weights = Some(pair_weights);
         Ok(neighbours)
     }
 
-    fn end_row(&mut self, name: &'static str, value: impl ToString) -> Result<(), StatisticsError> {
+    fn end_row(&mut self, name: &'static str, value: &impl ToString) -> Result<(), StatisticsError> {
         if self.indices.len() > MAX_PAIRS {
             return Err(StatisticsError::argument(
                 name,

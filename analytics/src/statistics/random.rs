@@ -1,6 +1,6 @@
-//! Random numbers that do not depend on threads, nodes or order: one SplitMix64 stream for each cell or replicate.
+//! Random numbers that do not depend on threads, nodes or order: one `SplitMix64` stream for each cell or replicate.
 
-/// The step between two states of SplitMix64: 2^64 divided by the golden ratio, odd.
+/// The step between two states of `SplitMix64`: 2^64 divided by the golden ratio, odd.
 const GOLDEN_GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// First output of a generator whose state is `value`: a mixing function of 64 bits.
@@ -9,7 +9,7 @@ pub const fn mix(value: u64) -> u64 {
     SplitMix64 { state: value }.stepped().1
 }
 
-/// SplitMix64 (Steele, Lea & Flood 2014). Fast and reproducible; not for secrets.
+/// `SplitMix64` (Steele, Lea & Flood 2014). Fast and reproducible; not for secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitMix64 {
     state: u64,

@@ -196,6 +196,7 @@ fn with_surroundings(observed: &[CellIndex], k: u32) -> Result<Vec<CellIndex>, S
             }
         }
         if area.len() > MAX_STUDY_AREA {
+            // More families than cells allowed: the caller says so.
             break;
         }
     }

@@ -95,7 +95,7 @@ impl Tails {
 
     /// Chance of a sum of at most `sum`.
     pub(super) fn at_most(&self, sum: i128) -> f64 {
-        let up_to = self.positions_below(sum + 1);
+        let up_to = self.positions_below(sum.saturating_add(1));
         up_to
             .checked_sub(1)
             .and_then(|last| self.lower.get(last))

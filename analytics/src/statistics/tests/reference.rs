@@ -1,4 +1,4 @@
-//! Against other software: esda's z, SciPy's q and a whole-number exact law, as written by
+//! Against other software: z of esda, q of scipy and a whole-number exact law, as written by
 //! `fixtures/reference/hotspots_reference.py`.
 
 use h3o::CellIndex;
