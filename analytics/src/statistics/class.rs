@@ -1,0 +1,97 @@
+//! The word that an answer gives a cell, by sign and false discovery rate.
+
+use std::fmt;
+
+/// Hot or cold, and the strictest false discovery rate (1, 5, 10 %) at which the cell is still called.
+///
+/// `_99` bounds the share of false calls in the answer by 1 %; it is not a confidence in that one cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HotspotClass {
+    /// z > 0, q ≤ .01
+    Hot99,
+    /// z > 0, q ≤ .05
+    Hot95,
+    /// z > 0, q ≤ .10
+    Hot90,
+    /// Not called, or no statistic.
+    None,
+    /// z < 0, q ≤ .10
+    Cold90,
+    /// z < 0, q ≤ .05
+    Cold95,
+    /// z < 0, q ≤ .01
+    Cold99,
+}
+
+impl HotspotClass {
+    /// Every class, from hottest to coldest: the legend.
+    pub const ALL: [Self; 7] = [
+        Self::Hot99,
+        Self::Hot95,
+        Self::Hot90,
+        Self::None,
+        Self::Cold90,
+        Self::Cold95,
+        Self::Cold99,
+    ];
+
+    /// Class of a cell with this score (`None`: undefined) and q.
+    #[must_use]
+    pub fn of(z: Option<f64>, q: f64) -> Self {
+        let classes = match z {
+            Some(z) if z > 0.0 => [Self::Hot99, Self::Hot95, Self::Hot90],
+            Some(z) if z < 0.0 => [Self::Cold99, Self::Cold95, Self::Cold90],
+            _ => return Self::None,
+        };
+        match q {
+            q if q <= 0.01 => classes[0],
+            q if q <= 0.05 => classes[1],
+            q if q <= 0.10 => classes[2],
+            _ => Self::None,
+        }
+    }
+
+    /// The name in SQL: `hot_99` … `none` … `cold_99`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hot99 => "hot_99",
+            Self::Hot95 => "hot_95",
+            Self::Hot90 => "hot_90",
+            Self::None => "none",
+            Self::Cold90 => "cold_90",
+            Self::Cold95 => "cold_95",
+            Self::Cold99 => "cold_99",
+        }
+    }
+}
+
+impl fmt::Display for HotspotClass {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_belong_to_the_stricter_class() {
+        let cases = [
+            (Some(2.0), 0.01, "hot_99"),
+            (Some(2.0), 0.010_000_1, "hot_95"),
+            (Some(2.0), 0.05, "hot_95"),
+            (Some(2.0), 0.10, "hot_90"),
+            (Some(2.0), 0.100_1, "none"),
+            (Some(-2.0), 0.0, "cold_99"),
+            (Some(-2.0), 0.05, "cold_95"),
+            (Some(-2.0), 0.07, "cold_90"),
+            (Some(0.0), 0.0, "none"),
+            (None, 1.0, "none"),
+        ];
+        for (z, q, name) in cases {
+            assert_eq!(HotspotClass::of(z, q).to_string(), name, "{z:?} {q}");
+        }
+    }
+}
