@@ -1,0 +1,78 @@
+//! What all routes share.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::Arc;
+
+use axum::http::{HeaderName, HeaderValue, Response};
+use riskgrid_analytics::sql::SqlEngine;
+use riskgrid_ingest::EventTime;
+use riskgrid_ingest::dead_letter::DeadLetterStore;
+use riskgrid_ingest::grid::{GridReader, GridSnapshot, Span};
+use riskgrid_ingest::source::kafka::KafkaStatus;
+
+use crate::alerting::Alerting;
+use crate::intake::Intake;
+use crate::routes::tiles::TileCaches;
+use crate::stream::Changes;
+
+/// The running server.
+pub struct App {
+    /// Takes snapshots of the grid.
+    pub reader: GridReader,
+    /// Takes events over HTTP.
+    pub intake: Intake,
+    /// Runs queries.
+    pub sql: SqlEngine,
+    /// Rules, alerts, webhooks.
+    pub alerting: Arc<Alerting>,
+    /// Refused records.
+    pub dead_letters: DeadLetterStore,
+    /// What tiles keep between requests.
+    pub tiles: TileCaches,
+    /// What pages are told.
+    pub changes: Changes,
+    /// The Kafka source, when there is one.
+    pub kafka: Option<Arc<KafkaStatus>>,
+    /// The longest window of a tile: the retention, in microseconds.
+    pub retention: i64,
+    /// The wall clock.
+    pub clock: fn() -> EventTime,
+    /// Set when the server is asked to stop: then it is no longer ready.
+    pub stopping: AtomicBool,
+    /// When the newest checkpoint was written, microseconds; 0 before the first.
+    pub checkpointed: Arc<AtomicI64>,
+}
+
+impl App {
+    /// Whether requests should be sent here: checkpoints are loaded and the source is connected.
+    pub fn is_ready(&self) -> bool {
+        !self.stopping.load(Ordering::Relaxed) && self.kafka.as_ref().is_none_or(|kafka| kafka.is_connected())
+    }
+
+    /// Seconds since the newest checkpoint, if any was written.
+    pub fn checkpoint_age(&self, now: EventTime) -> Option<f64> {
+        let at = self.checkpointed.load(Ordering::Relaxed);
+        (at > 0).then(|| now.since(EventTime::from_micros(at)) as f64 / 1e6)
+    }
+}
+
+/// Puts the headers of an answer made from data: which state, complete to when, over which window.
+pub fn set_data_headers<B>(
+    response: &mut Response<B>,
+    snapshot: &GridSnapshot,
+    as_of: Option<EventTime>,
+    window: Option<Span>,
+) {
+    let mut set = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    };
+    set("riskgrid-version", snapshot.version.to_string());
+    if let Some(as_of) = as_of {
+        set("riskgrid-as-of", as_of.to_string());
+    }
+    if let Some(window) = window {
+        set("riskgrid-window", format!("{}/{}", window.start, window.end));
+    }
+}

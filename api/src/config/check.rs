@@ -1,0 +1,141 @@
+//! What a configuration means once all its parts are checked together.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use h3o::Resolution;
+use riskgrid_ingest::decode::feed::{FeedMapper, FeedOrigin, FeedSettings};
+use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, Retention};
+use riskgrid_ingest::pipeline::Feed;
+use riskgrid_ingest::{DAY, HOUR, LayerTable};
+
+use super::{Config, ConfigError, Loaded};
+
+/// A feed that compiles.
+#[derive(Debug)]
+pub struct CheckedFeed {
+    /// As written.
+    pub settings: FeedSettings,
+    /// Compiled.
+    pub feed: Arc<Feed>,
+}
+
+/// A configuration whose parts fit each other.
+#[derive(Debug)]
+pub struct Checked {
+    /// As written.
+    pub config: Config,
+    /// The grid's settings.
+    pub grid: GridSettings,
+    /// Base resolution.
+    pub resolution: Resolution,
+    /// The configured layers.
+    pub layers: LayerTable,
+    /// The feeds, compiled.
+    pub feeds: Vec<CheckedFeed>,
+}
+
+impl Loaded {
+    /// Checks what no single key can tell, and compiles the feeds.
+    ///
+    /// # Errors
+    /// The first thing that is wrong: which key, what it holds, what is allowed.
+    pub fn check(self) -> Result<Checked, ConfigError> {
+        let Self { config, folder } = self;
+        let wrong = |text: String| Err(ConfigError(text));
+        let grid = &config.grid;
+        let Ok(resolution) = Resolution::try_from(grid.resolution) else {
+            return wrong(format!("`grid.resolution` is {}, allowed are 0 to 15", grid.resolution));
+        };
+        let bucket = grid.bucket.micros();
+        if bucket < 1_000_000 || HOUR % bucket != 0 {
+            return wrong(format!("`grid.bucket` is {}, it must divide an hour: 1s, 10s, 1m, 5m, 15m …", grid.bucket));
+        }
+        let Ok(zone) = grid.time_zone.parse::<Tz>() else {
+            return wrong(format!("`grid.time_zone` is `{}`, it must be an IANA name like Asia/Shanghai", grid.time_zone));
+        };
+        let steps = grid.retention.steps();
+        let (minutes, hours, days) = (steps.minutes.micros(), steps.hours.micros(), steps.days.micros());
+        // Days are made from hours and hours from buckets while those are still there.
+        if minutes < 26 * HOUR.min(days) || hours < minutes || days < hours || days < DAY {
+            return wrong(format!(
+                "`grid.retention` keeps minutes {}, hours {}, days {}: minutes must be at least 26h, hours at least \
+                 minutes, days at least hours",
+                steps.minutes, steps.hours, steps.days
+            ));
+        }
+        if grid.max_layers == 0 || grid.max_layers > usize::from(u16::MAX) {
+            return wrong(format!("`grid.max_layers` is {}, allowed are 1 to {}", grid.max_layers, u16::MAX));
+        }
+        if let Some(bounds) = &config.edge.bounds
+            && !bounds.is_valid()
+        {
+            return wrong(format!("`edge.bounds` is {:?}, it must be [west, south, east, north] in degrees", bounds.0));
+        }
+        if config.sql.max_concurrent == 0 {
+            return wrong("`sql.max_concurrent` is 0, it must be at least 1".to_owned());
+        }
+        if !config.server.open && !config.server.listen.ip().is_loopback() {
+            return wrong(format!(
+                "`server.listen` is {}: without keys riskgrid serves this machine only. Listen on 127.0.0.1, or set \
+                 `server.open = true` if everybody who reaches that address may read and write",
+                config.server.listen
+            ));
+        }
+        let layers =
+            LayerTable::new(&config.layers, grid.max_layers).map_err(|error| ConfigError(error.to_string()))?;
+        let feeds = compile_feeds(&config, &folder)?;
+        for layer in &config.layers {
+            let known = layer.domain == riskgrid_ingest::LIVE_DOMAIN
+                || feeds.iter().any(|feed| feed.feed.rules.domain == layer.domain);
+            if !known {
+                return wrong(format!(
+                    "layer `{}`: `domain` is `{}`, which is neither `live` nor a feed with clock = \"event\"",
+                    layer.id, layer.domain
+                ));
+            }
+        }
+        let grid = GridSettings {
+            calendar: Calendar::new(bucket, zone),
+            allowed_lateness: grid.allowed_lateness.micros(),
+            retention: Retention { buckets: minutes, hours, days },
+            dedup_horizon: config.edge.dedup_horizon.micros(),
+            dedup_bytes: config.edge.dedup_bytes.as_usize(),
+            events: EventLogLimits { age: grid.events_age.micros(), bytes: grid.events_bytes.as_usize() },
+        };
+        Ok(Checked { config, grid, resolution, layers, feeds })
+    }
+}
+
+fn compile_feeds(config: &Config, folder: &Path) -> Result<Vec<CheckedFeed>, ConfigError> {
+    let mut feeds: Vec<CheckedFeed> = Vec::with_capacity(config.feeds.len());
+    for settings in &config.feeds {
+        let name = &settings.name;
+        if feeds.iter().any(|other| other.settings.name == *name) {
+            return Err(ConfigError(format!("feeds: two feeds are called `{name}`; names must differ")));
+        }
+        if let FeedOrigin::Kafka { topic, .. } = &settings.from {
+            if !config.kafka.is_enabled() {
+                return Err(ConfigError(format!(
+                    "feed `{name}` reads Kafka topic `{topic}`, but `kafka.brokers` is empty; set it"
+                )));
+            }
+            let same = |other: &&CheckedFeed| {
+                matches!(&other.settings.from, FeedOrigin::Kafka { topic: taken, .. } if taken == topic)
+            };
+            if let Some(other) = feeds.iter().find(same) {
+                return Err(ConfigError(format!(
+                    "feeds `{name}` and `{}` both read topic `{topic}`; one feed a topic",
+                    other.settings.name
+                )));
+            }
+        }
+        let mapper =
+            FeedMapper::compile(settings, folder, None).map_err(|error| ConfigError(error.to_string()))?;
+        let rules = mapper.rules();
+        let feed = Arc::new(Feed { name: name.clone(), mapper, rules });
+        feeds.push(CheckedFeed { settings: settings.clone(), feed });
+    }
+    Ok(feeds)
+}

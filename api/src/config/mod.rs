@@ -1,0 +1,194 @@
+//! The configuration: one TOML file, environment variables over it, flags over those. Unknown keys are errors.
+
+mod check;
+mod sections;
+mod values;
+
+use std::path::{Path, PathBuf};
+
+use figment::error::Kind;
+use figment::providers::{Env, Format, Serialized, Toml};
+use figment::{Figment, Profile};
+use riskgrid_ingest::LayerSettings;
+use riskgrid_ingest::decode::feed::FeedSettings;
+use riskgrid_ingest::source::kafka::KafkaSettings;
+use serde::{Deserialize, Serialize};
+
+pub use check::{Checked, CheckedFeed};
+pub use sections::{
+    ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection, SqlSection,
+    StorageSection, WebhooksSection,
+};
+pub use values::{ByteSize, Span};
+
+/// Prefix of environment variables: `RISKGRID_SECTION__KEY`.
+const ENVIRONMENT: &str = "RISKGRID_";
+
+/// The whole configuration. Every key has a default, so that `riskgrid serve` runs without a file.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `[server]`: where and to whom.
+    pub server: ServerSection,
+    /// `[storage]`: where state lives.
+    pub storage: StorageSection,
+    /// `[kafka]`: the log, when it is Kafka.
+    pub kafka: KafkaSettings,
+    /// `[grid]`: resolution, buckets and how long they are kept.
+    pub grid: GridSection,
+    /// `[edge]`: what is let in.
+    pub edge: EdgeSection,
+    /// `[sql]`: limits of queries.
+    pub sql: SqlSection,
+    /// `[webhooks]`: delivery of alerts.
+    pub webhooks: WebhooksSection,
+    /// `[console]`: the page at `/`.
+    pub console: ConsoleSection,
+    /// `[[layers]]`: the layer catalogue.
+    pub layers: Vec<LayerSettings>,
+    /// `[[feeds]]`: other people's data, mapped.
+    pub feeds: Vec<FeedSettings>,
+}
+
+/// Why the configuration cannot be used: says which key, where it stands, and what is allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(pub String);
+
+/// A configuration and where it came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// The folder that relative paths of feeds start from: the file's, or the working directory.
+    pub folder: PathBuf,
+}
+
+impl Config {
+    /// Reads `file` (none: defaults only) and the environment. `flags` are `section.key` and value, and win.
+    ///
+    /// # Errors
+    /// A file that cannot be read, an unknown key (with the nearest known one), a value of the wrong form.
+    pub fn load(file: Option<&Path>, flags: &[(&str, String)]) -> Result<Loaded, ConfigError> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = file {
+            // Figment takes an absent file for an empty one; an operator who names a file wants that file.
+            std::fs::metadata(file).map_err(|error| ConfigError(format!("{}: {error}", file.display())))?;
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        // `RISKGRID_SECTION__KEY`; other variables with the prefix are not configuration.
+        let environment = Env::prefixed(ENVIRONMENT).filter(|name| name.as_str().contains("__")).split("__");
+        figment = figment.merge(environment);
+        for (key, value) in flags {
+            figment = figment.merge((*key, value.clone()));
+        }
+        let config = figment.select(Profile::Default).extract().map_err(|error| ConfigError(explain(&error)))?;
+        let folder = file.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+        Ok(Loaded { config, folder: folder.unwrap_or(Path::new(".")).to_owned() })
+    }
+}
+
+/// A figment error as a sentence that names the key, its place and the remedy; several, one a line.
+fn explain(error: &figment::Error) -> String {
+    let lines: Vec<String> = error.clone().into_iter().map(|error| explain_one(&error)).collect();
+    lines.join("\n")
+}
+
+fn explain_one(error: &figment::Error) -> String {
+    let place = error.metadata.as_ref().map_or_else(String::new, |metadata| match &metadata.source {
+        Some(source) => format!(" ({source})"),
+        None => format!(" ({})", metadata.name),
+    });
+    let section = error.path.join(".");
+    match &error.kind {
+        Kind::UnknownField(name, known) => {
+            let key = if section.is_empty() || section.ends_with(name.as_str()) {
+                if section.is_empty() { name.clone() } else { section.clone() }
+            } else {
+                format!("{section}.{name}")
+            };
+            let nearest = known
+                .iter()
+                .map(|known| (strsim::damerau_levenshtein(known, name), known))
+                .min()
+                .filter(|(distance, known)| *distance <= 1 + known.len().max(name.len()) / 3);
+            let advice = nearest.map_or_else(
+                || format!("known here are: {}", known.join(", ")),
+                |(_, nearest)| format!("did you mean `{nearest}`?"),
+            );
+            format!("unknown key `{key}`{place}: {advice}")
+        }
+        _ if section.is_empty() => format!("{}{place}", error.kind),
+        _ => format!("`{section}`: {}{place}", error.kind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("riskgrid.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(Some(&file), &[]).map(|loaded| loaded.config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_default_file_says_what_the_program_defaults_to() {
+        let text = include_str!("../../riskgrid.default.toml");
+        // Every commented-out key of the shipped file is a real key with its real default.
+        let uncommented: String = text
+            .lines()
+            .map(|line| line.strip_prefix("# = ").unwrap_or(line).to_owned() + "\n")
+            .collect();
+        let shipped = load(&uncommented).unwrap();
+        let defaults = Config::default();
+        assert_eq!(serde_json::to_value(&shipped).unwrap(), serde_json::to_value(&defaults).unwrap());
+        for section in ["server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "console"] {
+            let value = serde_json::to_value(&defaults).unwrap()[section].clone();
+            for key in value.as_object().unwrap().keys() {
+                assert!(text.contains(&format!("# {key} =")) || text.contains(&format!("# = {key} =")), "{section}.{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_the_nearest_known_one() {
+        let error = load("[grid]\nresoluton = 8\n").unwrap_err();
+        assert!(error.contains("resoluton") && error.contains("did you mean `resolution`?"), "{error}");
+        assert!(error.contains("riskgrid.toml"), "{error}");
+        let error = load("[grd]\nresolution = 8\n").unwrap_err();
+        assert!(error.contains("did you mean `grid`?"), "{error}");
+    }
+
+    #[test]
+    fn wrong_values_name_their_key() {
+        for (text, key) in [
+            ("[grid]\nresolution = \"nine\"\n", "grid.resolution"),
+            ("[grid]\nbucket = \"a while\"\n", "grid.bucket"),
+            ("[server]\nmax_body = \"64 MB or so\"\n", "server.max_body"),
+            ("[server]\nlisten = 8080\n", "server.listen"),
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(error.contains(key), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn retention_is_one_span_or_three() {
+        assert_eq!(load("[grid]\nretention = \"20y\"\n").unwrap().grid.retention.steps().days.hours(), 20 * 8766);
+        let steps = load("[grid]\nretention = { minutes = \"3d\" }\n").unwrap().grid.retention.steps();
+        assert_eq!((steps.minutes.hours(), steps.hours.hours()), (72, 90 * 24));
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("riskgrid.toml");
+        std::fs::write(&file, "[server]\nlisten = \"127.0.0.1:1\"\n").unwrap();
+        let loaded = Config::load(Some(&file), &[("server.listen", "127.0.0.1:2".to_owned())]).unwrap();
+        assert_eq!(loaded.config.server.listen.to_string(), "127.0.0.1:2");
+        assert!(Config::load(Some(&folder.path().join("absent.toml")), &[]).is_err());
+    }
+}

@@ -1,0 +1,268 @@
+//! The sections of the file, each key with its meaning and default. `riskgrid.default.toml` is the same page for users.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use riskgrid_ingest::edge::Bounds;
+use serde::{Deserialize, Serialize};
+
+use super::values::{ByteSize, Span};
+
+/// `[server]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSection {
+    /// Address and port. Default `127.0.0.1:8080`; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Serve other machines although there are no keys. Default false: only loopback addresses are served.
+    pub open: bool,
+    /// Largest body of a request. Default 64MiB.
+    pub max_body: ByteSize,
+    /// Origins of pages that may call from a browser, such as `https://map.example`. Default none.
+    pub cors_origins: Vec<String>,
+}
+
+impl Default for ServerSection {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            open: false,
+            max_body: ByteSize::mebibytes(64),
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+/// `[storage]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageSection {
+    /// Folder of this node: journal, dead letters, decisions. Default `./riskgrid-data`.
+    pub data_dir: PathBuf,
+    /// Folder of checkpoints. Default (empty): `checkpoints` inside `data_dir`.
+    pub checkpoints: PathBuf,
+    /// Time between checkpoints while events come. Default `10s`.
+    pub checkpoint_every: Span,
+    /// The journal keeps so much of its disk free (at most a tenth of it) and answers 503 below. Default 256MiB.
+    pub min_free: ByteSize,
+    /// How long the journal keeps entries that checkpoints cover. Default `24h`.
+    pub journal_retention: Span,
+}
+
+impl Default for StorageSection {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./riskgrid-data"),
+            checkpoints: PathBuf::new(),
+            checkpoint_every: Span::seconds(10),
+            min_free: ByteSize::mebibytes(256),
+            journal_retention: Span::seconds(24 * 3600),
+        }
+    }
+}
+
+impl StorageSection {
+    /// Where checkpoints lie.
+    pub fn checkpoint_folder(&self) -> PathBuf {
+        if self.checkpoints.as_os_str().is_empty() { self.data_dir.join("checkpoints") } else { self.checkpoints.clone() }
+    }
+}
+
+/// `[grid]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GridSection {
+    /// H3 resolution of the cells, 0 to 15. Default 9, about 0.1 km².
+    pub resolution: u8,
+    /// Length of a bucket, a divisor of an hour. Default `1m`.
+    pub bucket: Span,
+    /// How much older than the newest event of its partition one may be before its bucket is sealed. Default `2m`.
+    pub allowed_lateness: Span,
+    /// How long aggregates are kept: one span (`"20y"`), or `{ minutes, hours, days }`. Default 48h, 90d, 3y.
+    pub retention: RetentionSection,
+    /// Time zone of days and of the hours of the week. Default `UTC`.
+    pub time_zone: String,
+    /// Most layers. Default 1024.
+    pub max_layers: usize,
+    /// A partition that is silent for so long no longer holds `complete_to` back. Default `30s`.
+    pub idle_after: Span,
+    /// Oldest snapshot that a reader gets while events come. Default `250ms`.
+    pub publish_every: Span,
+    /// How long raw events are kept for the table `events`. Default `24h`.
+    pub events_age: Span,
+    /// Bytes of raw events of one partition; 0 keeps none. Default 256MiB.
+    pub events_bytes: ByteSize,
+}
+
+impl Default for GridSection {
+    fn default() -> Self {
+        Self {
+            resolution: 9,
+            bucket: Span::seconds(60),
+            allowed_lateness: Span::seconds(120),
+            retention: RetentionSection::default(),
+            time_zone: "UTC".to_owned(),
+            max_layers: 1024,
+            idle_after: Span::seconds(30),
+            publish_every: Span(std::time::Duration::from_millis(250)),
+            events_age: Span::seconds(24 * 3600),
+            events_bytes: ByteSize::mebibytes(256),
+        }
+    }
+}
+
+/// `grid.retention`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum RetentionSection {
+    /// How long anything is kept; minutes and hours keep their defaults, or this where it is shorter.
+    Whole(Span),
+    /// Each step by itself.
+    Steps(RetentionSteps),
+}
+
+/// How long each step is kept.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionSteps {
+    /// Buckets. Default `48h`, at least `26h`.
+    pub minutes: Span,
+    /// Hours. Default `90d`, at least `minutes`.
+    pub hours: Span,
+    /// Days. Default `3y`, at least `hours`.
+    pub days: Span,
+}
+
+impl Default for RetentionSteps {
+    fn default() -> Self {
+        let day = 24 * 3600;
+        Self {
+            minutes: Span::seconds(2 * day),
+            hours: Span::seconds(90 * day),
+            days: Span(std::time::Duration::from_secs(3 * 31_557_600)),
+        }
+    }
+}
+
+impl Default for RetentionSection {
+    fn default() -> Self {
+        Self::Steps(RetentionSteps::default())
+    }
+}
+
+impl RetentionSection {
+    /// How long each step is kept.
+    pub fn steps(self) -> RetentionSteps {
+        match self {
+            Self::Steps(steps) => steps,
+            Self::Whole(whole) => {
+                let defaults = RetentionSteps::default();
+                let shorter = |default: Span| Span(default.0.min(whole.0));
+                RetentionSteps { minutes: shorter(defaults.minutes), hours: shorter(defaults.hours), days: whole }
+            }
+        }
+    }
+}
+
+/// `[edge]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EdgeSection {
+    /// Largest event. Default 1MiB.
+    pub max_event: ByteSize,
+    /// How far ahead of its record an event may be. Default `5m`.
+    pub future_skew: Span,
+    /// How long duplicates are told, in event time behind the partition's newest. Default `24h`.
+    pub dedup_horizon: Span,
+    /// Bytes of hashes of one partition; when spent, the horizon shortens. Default 1GiB.
+    pub dedup_bytes: ByteSize,
+    /// West, south, east, north in degrees; places outside are refused. Default none.
+    pub bounds: Option<Bounds>,
+}
+
+impl Default for EdgeSection {
+    fn default() -> Self {
+        Self {
+            max_event: ByteSize::mebibytes(1),
+            future_skew: Span::seconds(300),
+            dedup_horizon: Span::seconds(24 * 3600),
+            dedup_bytes: ByteSize::mebibytes(1024),
+            bounds: None,
+        }
+    }
+}
+
+/// `[sql]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SqlSection {
+    /// Time of a query that asks for none. Default `30s`.
+    pub timeout: Span,
+    /// Longest time that a query may ask for. Default `10m`.
+    pub longest_timeout: Span,
+    /// Memory of all queries together. Default 2GiB.
+    pub memory: ByteSize,
+    /// Memory of one query. Default 1GiB.
+    pub query_memory: ByteSize,
+    /// Queries that run at once. Default 16.
+    pub max_concurrent: usize,
+}
+
+impl Default for SqlSection {
+    fn default() -> Self {
+        Self {
+            timeout: Span::seconds(30),
+            longest_timeout: Span::seconds(600),
+            memory: ByteSize::mebibytes(2048),
+            query_memory: ByteSize::mebibytes(1024),
+            max_concurrent: 16,
+        }
+    }
+}
+
+/// `[webhooks]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhooksSection {
+    /// Allow http and addresses that are not public. Default false.
+    pub allow_private: bool,
+    /// How long one attempt may take. Default `15s`.
+    pub timeout: Span,
+}
+
+impl Default for WebhooksSection {
+    fn default() -> Self {
+        Self { allow_private: false, timeout: Span::seconds(15) }
+    }
+}
+
+/// `[console]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConsoleSection {
+    /// Heading of the page. Default `riskgrid`.
+    pub title: String,
+    /// A line that the page always shows, for example that the data are simulated. Default none.
+    pub notice: Option<String>,
+    /// Longitude and latitude that the map opens at. Default: where the data are.
+    pub center: Option<[f64; 2]>,
+    /// Zoom that the map opens with. Default: fits the data.
+    pub zoom: Option<f64>,
+    /// Layer that is shown first. Default: the one with most events.
+    pub layer: Option<String>,
+    /// GeoJSON file drawn below the hexagons. Default none.
+    pub base_map: Option<PathBuf>,
+}
+
+impl Default for ConsoleSection {
+    fn default() -> Self {
+        Self {
+            title: "riskgrid".to_owned(),
+            notice: None,
+            center: None,
+            zoom: None,
+            layer: None,
+            base_map: None,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Values of keys: spans of time (`90s`, `2m`, `48h`, `3y`) and sizes (`64MiB`).
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A span of time, written as humantime has it: `250ms`, `90s`, `2m`, `48h`, `90d`, `3y`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl Span {
+    /// Of so many seconds.
+    pub const fn seconds(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// In microseconds; spans beyond 290 000 years count as that.
+    pub fn micros(self) -> i64 {
+        i64::try_from(self.0.as_micros()).unwrap_or(i64::MAX)
+    }
+
+    /// Whole hours.
+    pub const fn hours(self) -> u64 {
+        self.0.as_secs() / 3600
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(formatter)
+    }
+}
+
+impl Serialize for Span {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map(Self).map_err(|error| {
+            serde::de::Error::custom(format!("`{text}` is not a span of time like 90s, 2m, 48h or 3y: {error}"))
+        })
+    }
+}
+
+/// A number of bytes: a whole number, or text with a unit (`KiB`, `MiB`, `GiB`, `kB`, `MB`, `GB`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteSize(pub u64);
+
+impl ByteSize {
+    /// Of so many mebibytes.
+    pub const fn mebibytes(mebibytes: u64) -> Self {
+        Self(mebibytes << 20)
+    }
+
+    /// As a length in memory.
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(digits);
+        let factor: u64 = match unit.trim() {
+            "" | "B" => 1,
+            "kB" => 1000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return None,
+        };
+        number.parse::<u64>().ok()?.checked_mul(factor).map(Self)
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (shift, unit) in [(30, "GiB"), (20, "MiB"), (10, "KiB")] {
+            if self.0 > 0 && self.0 % (1 << shift) == 0 {
+                return write!(formatter, "{}{unit}", self.0 >> shift);
+            }
+        }
+        self.0.fmt(formatter)
+    }
+}
+
+impl Serialize for ByteSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(u64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(bytes) => Ok(Self(bytes)),
+            Written::Text(text) => Self::parse(&text)
+                .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a size like 65536, 64KiB or 1GiB"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_size_is_read_as_it_is_written(bytes in 0_u64..1 << 50, shift in 0_u32..13) {
+            let size = ByteSize(bytes << shift);
+            prop_assert_eq!(ByteSize::parse(&size.to_string()), Some(size));
+        }
+    }
+
+    #[test]
+    fn units() {
+        assert_eq!(ByteSize::parse("64 MiB"), Some(ByteSize(64 << 20)));
+        assert_eq!(ByteSize::parse("5GB"), Some(ByteSize(5_000_000_000)));
+        assert_eq!(ByteSize::parse("5 gigs"), None);
+        assert_eq!(ByteSize::parse("99999999999GiB"), None);
+    }
+}

@@ -1,0 +1,162 @@
+//! `GET /v1/sql`, `POST /v1/sql` and `DELETE /v1/sql/{query_id}`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get};
+use axum::Router;
+use riskgrid_analytics::sql::format::{AnswerFormat, encode};
+use riskgrid_analytics::sql::{SqlError, SqlRequest};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::app::{App, set_data_headers};
+use crate::problem::Problem;
+use crate::sql_tables;
+
+/// A query as a client sends it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Query {
+    sql: Option<String>,
+    #[serde(default)]
+    params: Vec<Value>,
+    timeout_ms: Option<u64>,
+    limit: Option<usize>,
+    query_id: Option<String>,
+}
+
+/// The routes.
+pub fn routes(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/v1/sql", get(by_get).post(by_post))
+        .route("/v1/sql/{query_id}", delete(cancel))
+        .with_state(app)
+}
+
+async fn by_get(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Problem> {
+    let mut request = Query::default();
+    for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        let wrong = |allowed: &str| Problem::bad_request(format!("`{name}` is `{value}`; allowed: {allowed}"));
+        match &*name {
+            "sql" => request.sql = Some(value.into_owned()),
+            "query_id" => request.query_id = Some(value.into_owned()),
+            "timeout_ms" => request.timeout_ms = Some(value.parse().map_err(|_| wrong("whole milliseconds"))?),
+            "limit" => request.limit = Some(value.parse().map_err(|_| wrong("a whole number of rows"))?),
+            "params" => request.params = serde_json::from_str(&value).map_err(|_| wrong("a JSON array"))?,
+            _ => {
+                return Err(Problem::bad_request(format!(
+                    "unknown parameter `{name}`; known are sql, params, timeout_ms, limit, query_id"
+                )));
+            }
+        }
+    }
+    run(&app, request, &headers).await
+}
+
+async fn by_post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim();
+    let request = match media_type {
+        "application/json" => serde_json::from_slice(&body).map_err(|error| {
+            Problem::bad_request(format!(
+                "the body is not {{\"sql\", \"params\", \"timeout_ms\", \"limit\", \"query_id\"}}: {error}"
+            ))
+        })?,
+        "application/sql" | "text/plain" => {
+            let sql = std::str::from_utf8(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
+            Query { sql: Some(sql.to_owned()), ..Query::default() }
+        }
+        _ => {
+            return Err(Problem::unsupported_media_type(
+                "send application/json with {\"sql\": …}, or the statement itself as application/sql",
+            ));
+        }
+    };
+    run(&app, request, &headers).await
+}
+
+async fn cancel(State(app): State<Arc<App>>, Path(query_id): Path<String>) -> Result<StatusCode, Problem> {
+    if app.sql.cancel(&query_id) {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::not_found("no such query runs: it has ended, or never was"))
+    }
+}
+
+async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Response, Problem> {
+    let format = accepted_format(headers)?;
+    let Some(sql) = query.sql.filter(|sql| !sql.trim().is_empty()) else {
+        return Err(Problem::bad_request("`sql` is missing, for example SELECT layer, sum(count) FROM cells GROUP BY layer"));
+    };
+    let snapshot = app.reader.snapshot();
+    let request = SqlRequest {
+        sql,
+        params: query.params,
+        timeout: query.timeout_ms.map(Duration::from_millis),
+        limit: query.limit,
+        query_id: query.query_id,
+        now: (app.clock)().to_utc(),
+    };
+    let (tables, functions) = sql_tables::of(app, &snapshot);
+    let answer = app.sql.query(request, tables, functions).await.map_err(problem)?;
+    let encoded = encode(answer, format).await.map_err(problem)?;
+    let mut response = Response::new(Body::from_stream(encoded.body));
+    let content_type = match format {
+        AnswerFormat::Csv => "text/csv; charset=utf-8; header=present",
+        other => other.media_type(),
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Ok(id) = HeaderValue::from_str(&encoded.query_id) {
+        response.headers_mut().insert(HeaderName::from_static("riskgrid-query-id"), id);
+    }
+    set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
+    Ok(response)
+}
+
+/// The first media type of `Accept`, by weight, that answers can be written in.
+fn accepted_format(headers: &HeaderMap) -> Result<AnswerFormat, Problem> {
+    let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    if accept.is_empty() {
+        return Ok(AnswerFormat::Json);
+    }
+    let mut best: Option<(f32, AnswerFormat)> = None;
+    for range in accept.iter().flat_map(|value| value.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse::<f32>().unwrap_or(0.0));
+        let format = AnswerFormat::ALL.into_iter().find(|format| {
+            let media_type = format.media_type();
+            let group = media_type.split('/').next().unwrap_or_default();
+            name == media_type || name == "*/*" || name == format!("{group}/*")
+        });
+        if let Some(format) = format
+            && weight > 0.0
+            && best.is_none_or(|(known, _)| weight > known)
+        {
+            best = Some((weight, format));
+        }
+    }
+    best.map(|(_, format)| format).ok_or_else(|| {
+        let known: Vec<&str> = AnswerFormat::ALL.iter().map(|format| format.media_type()).collect();
+        Problem::not_acceptable(format!("answers come as {}", known.join(", ")))
+    })
+}
+
+fn problem(error: SqlError) -> Problem {
+    let text = error.to_string();
+    match error {
+        SqlError::BadRequest(_) => Problem::bad_request(text),
+        SqlError::TimedOut { .. } => Problem::out_of_time(text),
+        SqlError::ResourcesExhausted(_) => Problem::unprocessable(text),
+        SqlError::Cancelled => Problem::conflict(text),
+        SqlError::Internal { cause } => {
+            tracing::error!(cause, "a query failed");
+            Problem::internal(&SqlError::Internal { cause: String::new() })
+        }
+    }
+}
