@@ -9,6 +9,7 @@ pub mod edge;
 mod event;
 mod layer;
 mod refusal;
+pub mod source;
 mod time;
 mod unit;
 
