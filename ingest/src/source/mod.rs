@@ -1,3 +1,5 @@
 //! Where records come from: the embedded journal, Kafka, files.
 
+pub mod file;
 pub mod journal;
+pub mod kafka;

@@ -1,0 +1,247 @@
+//! Rows of a file: CSV records or lines of JSON, plain or gzip, one after the other and from any row on.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+use std::time::Duration;
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::decode::feed::{FeedFormat, FeedSettings, quote_stays_open, read_header};
+use crate::time::EventTime;
+
+/// A buffer of this size keeps the number of reads low; larger ones gain nothing.
+const BUFFER_BYTES: usize = 128 * 1024;
+/// A longer header line is not one.
+const MAX_HEADER_BYTES: usize = 1024 * 1024;
+
+/// How to read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileOptions {
+    /// CSV (with a header line), or one JSON object a line.
+    pub format: FeedFormat,
+    /// Between the fields of CSV.
+    pub delimiter: u8,
+    /// Rows to pass over: those that were read before. Neither the header nor blank lines count.
+    pub skip_rows: u64,
+    /// Of a longer row only so many bytes are kept.
+    pub max_row_bytes: usize,
+}
+
+impl FileOptions {
+    /// As `settings` say, for a feed that compiles.
+    pub fn new(settings: &FeedSettings, skip_rows: u64, max_row_bytes: usize) -> Self {
+        Self {
+            format: settings.format,
+            delimiter: u8::try_from(settings.delimiter).unwrap_or(b','),
+            skip_rows,
+            max_row_bytes,
+        }
+    }
+}
+
+/// One row, without its line end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileRow {
+    /// Its number, from 0: the offset of its record.
+    pub row: u64,
+    /// Its bytes, at most `max_row_bytes`.
+    pub bytes: Vec<u8>,
+    /// How long it is in the file, in bytes.
+    pub length: u64,
+}
+
+impl FileRow {
+    /// Whether bytes are missing: the row is `too_large`.
+    pub fn is_truncated(&self) -> bool {
+        self.length > self.bytes.len() as u64
+    }
+}
+
+/// The rows of an open file, in order. After an error there are no more.
+///
+/// A CSV record may hold line breaks inside quotes. Should a quote never close, the record ends with the first line that
+/// goes beyond `max_row_bytes`, so that one stray quote does not swallow the rest of the file.
+pub struct FileRows {
+    lines: Box<dyn BufRead + Send>,
+    options: FileOptions,
+    columns: Vec<String>,
+    next_row: u64,
+    ended: bool,
+}
+
+impl FileRows {
+    /// Opens `path`, reads the header line of CSV, and passes over `skip_rows` rows.
+    ///
+    /// # Errors
+    /// What the system says; `InvalidData` when a CSV file has no usable header line.
+    pub fn open(path: &Path, options: FileOptions) -> io::Result<Self> {
+        let mut rows = Self {
+            lines: open_plain_or_gzip(path)?,
+            options,
+            columns: Vec::new(),
+            next_row: 0,
+            ended: false,
+        };
+        if options.format == FeedFormat::Csv {
+            let line = take_header_line(&mut rows.lines, options.delimiter)?;
+            rows.columns = read_header(&line, options.delimiter)
+                .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, why))?;
+        }
+        let mut passed = FileRow::default();
+        while rows.next_row < options.skip_rows && rows.read_row(&mut passed)? {}
+        Ok(rows)
+    }
+
+    /// Names of the columns of CSV, from its header line; none for JSON.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The number of the row that comes next; where to go on later.
+    pub fn next_row(&self) -> u64 {
+        self.next_row
+    }
+
+    /// Reads the next row into `row`, whose room is used again. `false` at the end of the file.
+    ///
+    /// # Errors
+    /// What the system says, also of damaged gzip.
+    pub fn read_row(&mut self, row: &mut FileRow) -> io::Result<bool> {
+        let delimiter = (self.options.format == FeedFormat::Csv).then_some(self.options.delimiter);
+        loop {
+            if self.ended || !read_record(&mut self.lines, delimiter, self.options.max_row_bytes, row)? {
+                self.ended = true;
+                return Ok(false);
+            }
+            let blank = match delimiter {
+                Some(_) => row.length == 0,
+                None => !row.is_truncated() && row.bytes.trim_ascii().is_empty(),
+            };
+            if !blank {
+                row.row = self.next_row;
+                self.next_row += 1;
+                return Ok(true);
+            }
+        }
+    }
+}
+
+impl Iterator for FileRows {
+    type Item = io::Result<FileRow>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut row = FileRow::default();
+        match self.read_row(&mut row) {
+            Ok(true) => Some(Ok(row)),
+            Ok(false) => None,
+            Err(error) => {
+                self.ended = true;
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+/// When the rows of a file are due, so that they come as they happened, faster or slower.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Event seconds in one second of play; `None` plays as fast as it goes.
+    pub speed: Option<f64>,
+    /// The event time with which play began.
+    pub first_event: EventTime,
+}
+
+impl Pace {
+    /// How long after the start an event of `event_time` is due; at once when it is not later than the first.
+    pub fn due(&self, event_time: EventTime) -> Duration {
+        let Some(speed) = self.speed else {
+            return Duration::ZERO;
+        };
+        let micros = event_time.since(self.first_event).max(0);
+        Duration::try_from_secs_f64(micros as f64 / 1e6 / speed).unwrap_or(Duration::MAX)
+    }
+}
+
+/// Opens a file; what begins like gzip is unpacked, of as many parts as there are.
+pub(crate) fn open_plain_or_gzip(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
+    let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
+    if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
+        let unpacked = MultiGzDecoder::new(file);
+        return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, unpacked)));
+    }
+    Ok(Box::new(file))
+}
+
+/// The header line of the CSV file at `path`.
+pub(crate) fn read_header_line(path: &Path, delimiter: u8) -> io::Result<Vec<u8>> {
+    take_header_line(&mut open_plain_or_gzip(path)?, delimiter)
+}
+
+fn take_header_line(lines: &mut Box<dyn BufRead + Send>, delimiter: u8) -> io::Result<Vec<u8>> {
+    let mut header = FileRow::default();
+    read_record(lines, Some(delimiter), MAX_HEADER_BYTES, &mut header)?;
+    if header.is_truncated() {
+        let why = "the header line is longer than 1 MiB";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    Ok(header.bytes)
+}
+
+/// Reads one record; `delimiter` is that of CSV, whose quoted fields may hold line breaks. `false` at the end.
+fn read_record(
+    lines: &mut Box<dyn BufRead + Send>,
+    delimiter: Option<u8>,
+    max_bytes: usize,
+    row: &mut FileRow,
+) -> io::Result<bool> {
+    row.bytes.clear();
+    row.length = 0;
+    let mut open = false;
+    loop {
+        let line_start = row.bytes.len();
+        let line_end = read_line(lines, max_bytes, row)?;
+        let too_long = row.is_truncated();
+        let line = row.bytes.get(line_start..).unwrap_or_default();
+        open = delimiter.is_some_and(|delimiter| quote_stays_open(line, delimiter, open));
+        if open && !too_long && line_end > 0 {
+            continue;
+        }
+        let read_anything = row.length > 0;
+        row.length -= line_end;
+        row.bytes
+            .truncate(max_bytes.min(usize::try_from(row.length).unwrap_or(max_bytes)));
+        return Ok(read_anything);
+    }
+}
+
+/// Appends one line with its end to `row`, keeping `max_bytes` and room for a line end; gives the length of the line end, 0 at the end of
+/// the file.
+fn read_line(lines: &mut Box<dyn BufRead + Send>, max_bytes: usize, row: &mut FileRow) -> io::Result<u64> {
+    let mut last = 0;
+    loop {
+        let available = lines.fill_buf()?;
+        if available.is_empty() {
+            return Ok(0);
+        }
+        let mut rest = available;
+        let used = rest.skip_until(b'\n')?;
+        let Some(part) = available.get(..used) else {
+            return Ok(0);
+        };
+        let room = max_bytes.saturating_add(2).saturating_sub(row.bytes.len());
+        row.bytes.extend_from_slice(part.get(..room).unwrap_or(part));
+        row.length += used as u64;
+        let carriage_return_before = match part {
+            [.., before, b'\n'] => *before == b'\r',
+            [b'\n'] => last == b'\r',
+            _ => false,
+        };
+        let ended = part.last() == Some(&b'\n');
+        last = part.last().copied().unwrap_or_default();
+        lines.consume(used);
+        if ended {
+            return Ok(1 + u64::from(carriage_return_before));
+        }
+    }
+}
