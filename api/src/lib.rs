@@ -1,1 +1,7 @@
 //! Placeholder.
+
+pub mod alerting;
+pub mod decisions;
+pub mod problem;
+pub mod routes;
+pub mod webhooks;

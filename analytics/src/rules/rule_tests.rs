@@ -61,7 +61,7 @@ fn each_complaint_names_field_value_and_what_is_allowed() {
             "`kind` is missing; allowed: threshold",
         ),
         (
-            with(river(), "per", json!("city")),
+            with(calls(), "per", json!("city")),
             "`per` is \"city\"; allowed: sensor, cell",
         ),
         (

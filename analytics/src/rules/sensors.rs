@@ -102,6 +102,10 @@ impl SensorRules {
     /// Puts a saved state in the place of the present one; states of rules that no longer exist are dropped.
     /// Empty bytes are the state of a partition that was never seen.
     pub fn restore(&mut self, partition: &str, saved: &[u8]) -> Result<(), RestoreError> {
+        if saved.is_empty() {
+            self.partitions.remove(partition);
+            return Ok(());
+        }
         let restored = PartitionRules::restore(Arc::clone(&self.rules), saved)?;
         self.partitions.insert(partition.to_owned(), restored);
         Ok(())
