@@ -101,7 +101,9 @@ impl Alerting {
     /// Deletes a rule and resolves its open alerts; `false` when there is no such rule.
     pub async fn delete_rule(&self, id: &str) -> Result<bool, DecisionsError> {
         let _announced_in_order = self.rule_changes.lock().await;
-        let Some(recorded) = self.decisions.delete_rule(id, (self.clock)()).await? else { return Ok(false) };
+        let Some(recorded) = self.decisions.delete_rule(id, (self.clock)()).await? else {
+            return Ok(false);
+        };
         self.on_rules_changed.send_replace(self.decisions.rules().await?);
         self.announce(recorded);
         Ok(true)

@@ -22,8 +22,11 @@ pub enum AlertState {
 
 impl AlertState {
     /// The names in JSON.
-    pub const ALL: [(&'static str, Self); 3] =
-        [("firing", Self::Firing), ("acknowledged", Self::Acknowledged), ("resolved", Self::Resolved)];
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("firing", Self::Firing),
+        ("acknowledged", Self::Acknowledged),
+        ("resolved", Self::Resolved),
+    ];
 
     /// The name in JSON.
     pub fn name(self) -> &'static str {
@@ -36,7 +39,10 @@ impl AlertState {
 
     /// The state of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, state)| *state)
+        Self::ALL
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, state)| *state)
     }
 }
 
@@ -154,7 +160,10 @@ impl Decisions {
     /// One alert.
     pub async fn alert(&self, id: &str) -> Result<Option<Alert>, DecisionsError> {
         let mut connection = self.readers().acquire().await?;
-        alert_row(&mut connection, id).await?.map(AlertRow::into_alert).transpose()
+        alert_row(&mut connection, id)
+            .await?
+            .map(AlertRow::into_alert)
+            .transpose()
     }
 
     /// Alerts, newest first.
@@ -181,9 +190,15 @@ impl Decisions {
             .fetch_all(self.readers())
             .await?;
         let has_more = rows.len() > query.limit as usize;
-        let alerts: Vec<Alert> =
-            rows.into_iter().take(query.limit as usize).map(AlertRow::into_alert).collect::<Result<_, _>>()?;
-        let next = alerts.last().filter(|_| has_more).map(|alert| (alert.fired_at, alert.id.clone()));
+        let alerts: Vec<Alert> = rows
+            .into_iter()
+            .take(query.limit as usize)
+            .map(AlertRow::into_alert)
+            .collect::<Result<_, _>>()?;
+        let next = alerts
+            .last()
+            .filter(|_| has_more)
+            .map(|alert| (alert.fired_at, alert.id.clone()));
         Ok(AlertPage { alerts, next })
     }
 
@@ -193,7 +208,9 @@ impl Decisions {
     /// [`DecisionsError::Conflict`] when it is resolved, or the database's.
     pub async fn acknowledge(&self, id: &str, now: i64) -> Result<Option<Alert>, DecisionsError> {
         let mut transaction = self.begin().await?;
-        let Some(row) = alert_row(&mut transaction, id).await? else { return Ok(None) };
+        let Some(row) = alert_row(&mut transaction, id).await? else {
+            return Ok(None);
+        };
         let mut alert = row.into_alert()?;
         match alert.state {
             AlertState::Acknowledged => return Ok(Some(alert)),

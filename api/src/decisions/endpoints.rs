@@ -88,13 +88,29 @@ impl Decisions {
         .await;
         match insert {
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-                return Err(DecisionsError::NameTaken { kind: "webhook", name: new.name });
+                return Err(DecisionsError::NameTaken {
+                    kind: "webhook",
+                    name: new.name,
+                });
             }
             other => other?,
         };
         transaction.commit().await?;
-        let NewEndpoint { name, url, secret, severities } = new;
-        Ok(Endpoint { id, name, url, secret, severities, created_at: now, disabled_at: None })
+        let NewEndpoint {
+            name,
+            url,
+            secret,
+            severities,
+        } = new;
+        Ok(Endpoint {
+            id,
+            name,
+            url,
+            secret,
+            severities,
+            created_at: now,
+            disabled_at: None,
+        })
     }
 
     /// All webhooks, oldest first.
@@ -107,8 +123,10 @@ impl Decisions {
 
     /// One webhook.
     pub async fn endpoint(&self, id: &str) -> Result<Option<Endpoint>, DecisionsError> {
-        let row: Option<EndpointRow> =
-            sqlx::query_as("SELECT * FROM webhooks WHERE id = $1").bind(id).fetch_optional(self.readers()).await?;
+        let row: Option<EndpointRow> = sqlx::query_as("SELECT * FROM webhooks WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.readers())
+            .await?;
         row.map(EndpointRow::into_endpoint).transpose()
     }
 
@@ -123,11 +141,15 @@ impl Decisions {
             .fetch_optional(&mut *transaction)
             .await?;
         let Some(name) = name else { return Ok(false) };
-        let bodies: Vec<String> =
-            sqlx::query_scalar("SELECT body FROM rules").fetch_all(&mut *transaction).await?;
+        let bodies: Vec<String> = sqlx::query_scalar("SELECT body FROM rules")
+            .fetch_all(&mut *transaction)
+            .await?;
         let naming = bodies.iter().filter_map(|body| Rule::from_stored(body).ok());
         if let Some(rule) = naming.filter(|rule| rule.webhooks.contains(&name)).next() {
-            let message = format!("the rule \"{}\" tells this webhook; delete the rule first", rule.name);
+            let message = format!(
+                "the rule \"{}\" tells this webhook; delete the rule first",
+                rule.name
+            );
             return Err(DecisionsError::Conflict(message));
         }
         for statement in [

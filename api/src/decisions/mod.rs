@@ -67,7 +67,9 @@ pub enum DecisionsError {
         name: String,
     },
     /// A rule names a webhook that does not exist.
-    #[error("`webhooks` has \"{name}\"; there is no webhook of that name, make it first with POST /v1/webhooks")]
+    #[error(
+        "`webhooks` has \"{name}\"; there is no webhook of that name, make it first with POST /v1/webhooks"
+    )]
     UnknownWebhook {
         /// The name.
         name: String,
@@ -90,7 +92,10 @@ pub enum DecisionsError {
 
 impl DecisionsError {
     fn unreadable(what: &'static str, reason: &dyn std::fmt::Display) -> Self {
-        Self::Unreadable { what, reason: reason.to_string() }
+        Self::Unreadable {
+            what,
+            reason: reason.to_string(),
+        }
     }
 }
 
@@ -118,11 +123,24 @@ impl Decisions {
             // A committed decision survives a power cut: the checkpoint that relies on it does too.
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(10));
-        let pool = |connections| SqlitePoolOptions::new().max_connections(connections).idle_timeout(None).max_lifetime(None);
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
         let writer = pool(1).connect_with(options.clone()).await?;
         sqlx::migrate!("./migrations").run(&writer).await?;
-        let readers = pool(READING_CONNECTIONS).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(Self { inner: Arc::new(Inner { writer, readers, _lock: lock }) })
+        let readers = pool(READING_CONNECTIONS)
+            .connect_with(options.pragma("query_only", "ON"))
+            .await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                writer,
+                readers,
+                _lock: lock,
+            }),
+        })
     }
 
     /// Waits for running queries and closes the file. Later calls fail.
@@ -148,9 +166,17 @@ impl Decisions {
 
 fn lock(folder: &Path) -> Result<File, DecisionsError> {
     let path = folder.join("decisions.lock");
-    let failed = |source| DecisionsError::File { path: path.clone(), source };
+    let failed = |source| DecisionsError::File {
+        path: path.clone(),
+        source,
+    };
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(DecisionsError::Locked { path }),

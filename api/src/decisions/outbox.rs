@@ -97,7 +97,10 @@ impl Decisions {
     /// Ids of the endpoints with a delivery due at `now` (wall clock, µs).
     pub async fn endpoints_due(&self, now: i64) -> Result<Vec<String>, DecisionsError> {
         let sql = "SELECT DISTINCT webhook FROM deliveries WHERE state = 'pending' AND next_attempt_at <= $1";
-        Ok(sqlx::query_scalar(sql).bind(now).fetch_all(self.readers()).await?)
+        Ok(sqlx::query_scalar(sql)
+            .bind(now)
+            .fetch_all(self.readers())
+            .await?)
     }
 
     /// Deliveries of one endpoint that are due at `now`, those waiting longest first.
@@ -128,8 +131,12 @@ impl Decisions {
 
     /// When the next delivery after `now` falls due, wall clock, µs.
     pub async fn next_due_after(&self, now: i64) -> Result<Option<i64>, DecisionsError> {
-        let sql = "SELECT MIN(next_attempt_at) FROM deliveries WHERE state = 'pending' AND next_attempt_at > $1";
-        Ok(sqlx::query_scalar(sql).bind(now).fetch_one(self.readers()).await?)
+        let sql =
+            "SELECT MIN(next_attempt_at) FROM deliveries WHERE state = 'pending' AND next_attempt_at > $1";
+        Ok(sqlx::query_scalar(sql)
+            .bind(now)
+            .fetch_one(self.readers())
+            .await?)
     }
 
     /// Stores an attempt and what follows from it.
@@ -182,11 +189,12 @@ impl Decisions {
         .fetch_all(self.readers())
         .await?;
         for row in &mut rows {
-            row.attempt_rows =
-                sqlx::query_as("SELECT at, status, latency_ms, error FROM attempts WHERE delivery = $1 ORDER BY number")
-                    .bind(&row.id)
-                    .fetch_all(self.readers())
-                    .await?;
+            row.attempt_rows = sqlx::query_as(
+                "SELECT at, status, latency_ms, error FROM attempts WHERE delivery = $1 ORDER BY number",
+            )
+            .bind(&row.id)
+            .fetch_all(self.readers())
+            .await?;
         }
         Ok(rows)
     }
@@ -196,7 +204,12 @@ impl Decisions {
     ///
     /// # Errors
     /// [`DecisionsError::Conflict`] when it is switched off, or the database's.
-    pub async fn replay(&self, webhook: &str, delivery: Option<&str>, now: i64) -> Result<u64, DecisionsError> {
+    pub async fn replay(
+        &self,
+        webhook: &str,
+        delivery: Option<&str>,
+        now: i64,
+    ) -> Result<u64, DecisionsError> {
         let mut transaction = self.begin().await?;
         let disabled: Option<i64> =
             sqlx::query_scalar("SELECT disabled_at FROM webhooks WHERE id = $1 AND disabled_at IS NOT NULL")
@@ -204,7 +217,8 @@ impl Decisions {
                 .fetch_optional(&mut *transaction)
                 .await?;
         if disabled.is_some() {
-            let message = "the receiver answered 410 and was switched off; a successful POST …/test switches it on";
+            let message =
+                "the receiver answered 410 and was switched off; a successful POST …/test switches it on";
             return Err(DecisionsError::Conflict(message.to_owned()));
         }
         let revived = sqlx::query(
@@ -226,10 +240,12 @@ impl Decisions {
         const OLD: &str = "FROM deliveries WHERE state = 'delivered' AND delivered_at < $1
             AND alert IN (SELECT id FROM alerts WHERE state = 'resolved')";
         let mut transaction = self.begin().await?;
-        sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM attempts WHERE delivery IN (SELECT id {OLD})")))
-            .bind(before)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "DELETE FROM attempts WHERE delivery IN (SELECT id {OLD})"
+        )))
+        .bind(before)
+        .execute(&mut *transaction)
+        .await?;
         let forgotten = sqlx::query(sqlx::AssertSqlSafe(format!("DELETE {OLD}")))
             .bind(before)
             .execute(&mut *transaction)

@@ -133,7 +133,11 @@ async fn begin_alert(
     .bind(json!(transition.webhooks).to_string())
     .execute(&mut *connection)
     .await?;
-    let how = if is_stale(transition.at, notify, now) { "not_sent_stale" } else { "sent" };
+    let how = if is_stale(transition.at, notify, now) {
+        "not_sent_stale"
+    } else {
+        "sent"
+    };
     let alert = stored_alert(connection, &transition.episode).await?;
     let queued = add_transition(connection, &alert, 1, &transition.evidence, how, now).await?;
     Ok(Some((alert, queued)))
@@ -155,10 +159,18 @@ async fn end_alert(
     .bind(transition.at)
     .fetch_optional(&mut *connection)
     .await?;
-    let Some(row) = found.filter(|row| row.resolved_at.is_none()) else { return Ok(None) };
-    let end = End { at: transition.at.max(row.fired_at), value: transition.value, evidence: &transition.evidence };
+    let Some(row) = found.filter(|row| row.resolved_at.is_none()) else {
+        return Ok(None);
+    };
+    let end = End {
+        at: transition.at.max(row.fired_at),
+        value: transition.value,
+        evidence: &transition.evidence,
+    };
     let is_stale = is_stale(transition.at, notify, now);
-    resolve(connection, row.into_alert()?, end, is_stale, now).await.map(Some)
+    resolve(connection, row.into_alert()?, end, is_stale, now)
+        .await
+        .map(Some)
 }
 
 struct End<'a> {
@@ -206,16 +218,21 @@ pub(super) async fn resolve_alerts_of_rule(
     rule_id: &str,
     now: i64,
 ) -> Result<Recorded, DecisionsError> {
-    let open: Vec<AlertRow> =
-        sqlx::query_as("SELECT * FROM alerts WHERE rule_id = $1 AND resolved_at IS NULL ORDER BY fired_at, id")
-            .bind(rule_id)
-            .fetch_all(&mut *connection)
-            .await?;
+    let open: Vec<AlertRow> = sqlx::query_as(
+        "SELECT * FROM alerts WHERE rule_id = $1 AND resolved_at IS NULL ORDER BY fired_at, id",
+    )
+    .bind(rule_id)
+    .fetch_all(&mut *connection)
+    .await?;
     let evidence = json!({"reason": "the rule was deleted"});
     let mut recorded = Recorded::default();
     for row in open {
         let alert = row.into_alert()?;
-        let end = End { at: now.max(alert.fired_at), value: alert.value, evidence: &evidence };
+        let end = End {
+            at: now.max(alert.fired_at),
+            value: alert.value,
+            evidence: &evidence,
+        };
         let (alert, queued) = resolve(connection, alert, end, false, now).await?;
         recorded.alerts.push(alert);
         recorded.queued += queued;
@@ -229,7 +246,8 @@ fn is_stale(at: i64, notify: Notify, now: i64) -> bool {
 
 async fn stored_alert(connection: &mut SqliteConnection, id: &str) -> Result<Alert, DecisionsError> {
     let row = alert_row(connection, id).await?;
-    row.ok_or(DecisionsError::Database(sqlx::Error::RowNotFound))?.into_alert()
+    row.ok_or(DecisionsError::Database(sqlx::Error::RowNotFound))?
+        .into_alert()
 }
 
 /// Writes the transition and, when it is `sent`, the outbox rows of the webhooks that want it.
@@ -320,7 +338,12 @@ fn message(alert: &Alert, evidence: &Value, now: i64) -> Result<(String, String)
         at: rfc3339(alert.at),
         evidence,
     };
-    let message = Message { r#type: &kind, timestamp: rfc3339(now), data };
-    let body = serde_json::to_string(&message).map_err(|error| DecisionsError::unreadable("message", &error))?;
+    let message = Message {
+        r#type: &kind,
+        timestamp: rfc3339(now),
+        data,
+    };
+    let body =
+        serde_json::to_string(&message).map_err(|error| DecisionsError::unreadable("message", &error))?;
     Ok((kind, body))
 }

@@ -33,7 +33,10 @@ impl Decisions {
             .await;
         match insert {
             Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-                return Err(DecisionsError::NameTaken { kind: "rule", name: rule.name.clone() });
+                return Err(DecisionsError::NameTaken {
+                    kind: "rule",
+                    name: rule.name.clone(),
+                });
             }
             other => other?,
         };
@@ -61,7 +64,10 @@ impl Decisions {
     /// `None` when there is no such rule.
     pub async fn delete_rule(&self, id: &str, now: i64) -> Result<Option<Recorded>, DecisionsError> {
         let mut transaction = self.begin().await?;
-        let deleted = sqlx::query("DELETE FROM rules WHERE id = $1").bind(id).execute(&mut *transaction).await?;
+        let deleted = sqlx::query("DELETE FROM rules WHERE id = $1")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
         if deleted.rows_affected() == 0 {
             return Ok(None);
         }

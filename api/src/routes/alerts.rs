@@ -40,20 +40,37 @@ async fn list(
     let state = parameters.state.as_deref().map(read_state).transpose()?;
     let limit = parameters.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::bad_request(format!("`limit` is {limit}; allowed: 1 to {MAX_LIMIT}")));
+        return Err(Problem::bad_request(format!(
+            "`limit` is {limit}; allowed: 1 to {MAX_LIMIT}"
+        )));
     }
     let after = parameters.after.as_deref().map(read_token).transpose()?;
-    let page = alerting.decisions.alerts(&AlertQuery { state, limit, after }).await?;
+    let page = alerting
+        .decisions
+        .alerts(&AlertQuery { state, limit, after })
+        .await?;
     let next = page.next.map(|(fired_at, id)| format!("{fired_at}.{id}"));
     Ok(Json(json!({ "alerts": page.alerts, "next": next })))
 }
 
 async fn show(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> Result<Json<Alert>, Problem> {
-    alerting.decisions.alert(&id).await?.map(Json).ok_or_else(no_such_alert)
+    alerting
+        .decisions
+        .alert(&id)
+        .await?
+        .map(Json)
+        .ok_or_else(no_such_alert)
 }
 
-async fn acknowledge(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> Result<Json<Alert>, Problem> {
-    alerting.acknowledge(&id).await?.map(Json).ok_or_else(no_such_alert)
+async fn acknowledge(
+    State(alerting): State<Arc<Alerting>>,
+    Path(id): Path<String>,
+) -> Result<Json<Alert>, Problem> {
+    alerting
+        .acknowledge(&id)
+        .await?
+        .map(Json)
+        .ok_or_else(no_such_alert)
 }
 
 fn no_such_alert() -> Problem {
@@ -62,7 +79,9 @@ fn no_such_alert() -> Problem {
 
 fn read_state(name: &str) -> Result<AlertState, Problem> {
     AlertState::from_name(name).ok_or_else(|| {
-        Problem::bad_request(format!("`state` is \"{name}\"; allowed: firing, acknowledged, resolved"))
+        Problem::bad_request(format!(
+            "`state` is \"{name}\"; allowed: firing, acknowledged, resolved"
+        ))
     })
 }
 

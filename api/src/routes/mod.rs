@@ -24,13 +24,18 @@ pub fn alerting(state: &Arc<Alerting>) -> Router {
 impl From<DecisionsError> for Problem {
     fn from(error: DecisionsError) -> Self {
         match &error {
-            DecisionsError::NameTaken { .. } | DecisionsError::Conflict(_) => Self::conflict(error.to_string()),
+            DecisionsError::NameTaken { .. } | DecisionsError::Conflict(_) => {
+                Self::conflict(error.to_string())
+            }
             DecisionsError::UnknownWebhook { .. } => Self::unprocessable(error.to_string()),
             DecisionsError::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => {
                 Self::unavailable("the decisions database is busy or closing; try again", 5)
             }
             DecisionsError::Database(sqlx::Error::Database(cause)) if is_full(cause.as_ref()) => {
-                Self::unavailable("the disk of the decisions database is full; free space, then try again", 30)
+                Self::unavailable(
+                    "the disk of the decisions database is full; free space, then try again",
+                    30,
+                )
             }
             _ => Self::internal(&error),
         }

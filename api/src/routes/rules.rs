@@ -23,7 +23,10 @@ pub fn routes(state: Arc<Alerting>) -> Router {
 
 type Created = (StatusCode, [(HeaderName, String); 1], Json<Rule>);
 
-async fn create(State(alerting): State<Arc<Alerting>>, JsonBody(json): JsonBody<Value>) -> Result<Created, Problem> {
+async fn create(
+    State(alerting): State<Arc<Alerting>>,
+    JsonBody(json): JsonBody<Value>,
+) -> Result<Created, Problem> {
     let rule = alerting.create_rule(&json).await.map_err(|error| match error {
         RuleError::Invalid(invalid) => invalid_rule(&invalid),
         RuleError::Decisions(error) => error.into(),
@@ -38,11 +41,23 @@ async fn list(State(alerting): State<Arc<Alerting>>) -> Result<Json<Value>, Prob
 }
 
 async fn show(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> Result<Json<Rule>, Problem> {
-    alerting.decisions.rule(&id).await?.map(Json).ok_or_else(no_such_rule)
+    alerting
+        .decisions
+        .rule(&id)
+        .await?
+        .map(Json)
+        .ok_or_else(no_such_rule)
 }
 
-async fn delete(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    if alerting.delete_rule(&id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(no_such_rule()) }
+async fn delete(
+    State(alerting): State<Arc<Alerting>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    if alerting.delete_rule(&id).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(no_such_rule())
+    }
 }
 
 fn no_such_rule() -> Problem {

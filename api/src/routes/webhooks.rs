@@ -37,11 +37,16 @@ async fn create(
     State(alerting): State<Arc<Alerting>>,
     JsonBody(request): JsonBody<WebhookRequest>,
 ) -> Result<Created, Problem> {
-    let new = request.accept(alerting.sender.allows_private()).map_err(|error| match error {
-        InvalidWebhook::Random(_) => Problem::internal(&error),
-        _ => Problem::unprocessable(error.to_string()),
-    })?;
-    let endpoint = alerting.decisions.create_endpoint(new, (alerting.clock)()).await?;
+    let new = request
+        .accept(alerting.sender.allows_private())
+        .map_err(|error| match error {
+            InvalidWebhook::Random(_) => Problem::internal(&error),
+            _ => Problem::unprocessable(error.to_string()),
+        })?;
+    let endpoint = alerting
+        .decisions
+        .create_endpoint(new, (alerting.clock)())
+        .await?;
     let mut body = shown(&endpoint);
     body["secret"] = json!(endpoint.secret.reveal());
     let location = [(header::LOCATION, format!("/v1/webhooks/{}", endpoint.id))];
@@ -50,15 +55,24 @@ async fn create(
 
 async fn list(State(alerting): State<Arc<Alerting>>) -> Result<Json<Value>, Problem> {
     let endpoints = alerting.decisions.endpoints().await?;
-    Ok(Json(json!({ "webhooks": endpoints.iter().map(shown).collect::<Vec<_>>() })))
+    Ok(Json(
+        json!({ "webhooks": endpoints.iter().map(shown).collect::<Vec<_>>() }),
+    ))
 }
 
 async fn show(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
     Ok(Json(shown(&endpoint(&alerting, &id).await?)))
 }
 
-async fn delete(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
-    if alerting.decisions.delete_endpoint(&id).await? { Ok(StatusCode::NO_CONTENT) } else { Err(no_such_webhook()) }
+async fn delete(
+    State(alerting): State<Arc<Alerting>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    if alerting.decisions.delete_endpoint(&id).await? {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(no_such_webhook())
+    }
 }
 
 /// Sends a ping now. A success switches on again what a 410 had switched off.
@@ -67,8 +81,16 @@ async fn test(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> 
     let now = (alerting.clock)();
     let webhook_id = format!("msg_{}", random_hex()?);
     let body = json!({"type": "webhook.test", "timestamp": rfc3339(now), "data": {"webhook": endpoint.name}});
-    let attempt =
-        alerting.sender.send(&endpoint.url, &endpoint.secret, &webhook_id, &body.to_string(), now).await;
+    let attempt = alerting
+        .sender
+        .send(
+            &endpoint.url,
+            &endpoint.secret,
+            &webhook_id,
+            &body.to_string(),
+            now,
+        )
+        .await;
     if attempt.is_delivered() && endpoint.disabled_at.is_some() {
         alerting.decisions.enable_endpoint(&id).await?;
     }
@@ -94,14 +116,19 @@ async fn deliveries(
 ) -> Result<Json<Value>, Problem> {
     let limit = parameters.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::bad_request(format!("`limit` is {limit}; allowed: 1 to {MAX_LIMIT}")));
+        return Err(Problem::bad_request(format!(
+            "`limit` is {limit}; allowed: 1 to {MAX_LIMIT}"
+        )));
     }
     endpoint(&alerting, &id).await?;
     let deliveries = alerting.decisions.deliveries(&id, limit).await?;
     Ok(Json(json!({ "deliveries": deliveries })))
 }
 
-async fn replay_all(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+async fn replay_all(
+    State(alerting): State<Arc<Alerting>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
     endpoint(&alerting, &id).await?;
     let replayed = alerting.decisions.replay(&id, None, (alerting.clock)()).await?;
     alerting.deliveries.wake();
@@ -113,9 +140,14 @@ async fn replay_one(
     Path((id, delivery)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
     endpoint(&alerting, &id).await?;
-    let replayed = alerting.decisions.replay(&id, Some(&delivery), (alerting.clock)()).await?;
+    let replayed = alerting
+        .decisions
+        .replay(&id, Some(&delivery), (alerting.clock)())
+        .await?;
     if replayed == 0 {
-        return Err(Problem::conflict("there is no dead delivery of this id; GET …/deliveries shows their states"));
+        return Err(Problem::conflict(
+            "there is no dead delivery of this id; GET …/deliveries shows their states",
+        ));
     }
     alerting.deliveries.wake();
     Ok(Json(json!({ "replayed": replayed })))

@@ -51,7 +51,13 @@ mod tests {
         let made = Secret::random().unwrap();
         assert_eq!(Secret::from_client(made.reveal()).as_ref(), Some(&made));
         assert_eq!(format!("{made:?}"), "Secret(hidden)");
-        for bad in ["", "whsec_", "whsec_c2hvcnQ=", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_not base64!"] {
+        for bad in [
+            "",
+            "whsec_",
+            "whsec_c2hvcnQ=",
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            "whsec_not base64!",
+        ] {
             assert_eq!(Secret::from_client(bad), None, "{bad}");
         }
         assert!(Secret::from_client("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").is_some());

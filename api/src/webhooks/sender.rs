@@ -69,14 +69,22 @@ impl Sender {
         let client = match builder(allow_private, timeout).build() {
             Ok(client) => client,
             Err(error) => {
-                tracing::warn!(error = chain(&error), "no certificates of authorities: webhooks by https will fail until the package ca-certificates is there");
+                tracing::warn!(
+                    error = chain(&error),
+                    "no certificates of authorities: webhooks by https will fail until the package ca-certificates is there"
+                );
                 let trusts_nobody = rustls::ClientConfig::builder()
                     .with_root_certificates(rustls::RootCertStore::empty())
                     .with_no_client_auth();
-                builder(allow_private, timeout).tls_backend_preconfigured(trusts_nobody).build()?
+                builder(allow_private, timeout)
+                    .tls_backend_preconfigured(trusts_nobody)
+                    .build()?
             }
         };
-        Ok(Self { client, allow_private })
+        Ok(Self {
+            client,
+            allow_private,
+        })
     }
 
     /// Whether addresses that are not public are allowed.
@@ -89,18 +97,39 @@ impl Sender {
         let started = Instant::now();
         let outcome = self.exchange(url, secret, id, body, now).await;
         let latency_ms = started.elapsed().as_millis() as u64;
-        let attempt = Attempt { at: now, status: None, latency_ms, error: None, retry_after: None };
+        let attempt = Attempt {
+            at: now,
+            status: None,
+            latency_ms,
+            error: None,
+            retry_after: None,
+        };
         match outcome {
-            Err(reason) => Attempt { error: Some(reason), ..attempt },
+            Err(reason) => Attempt {
+                error: Some(reason),
+                ..attempt
+            },
             Ok(answer) => {
                 let error = (!answer.status.is_success()).then(|| answer.reason());
                 let status = Some(answer.status.as_u16());
-                Attempt { status, error, retry_after: answer.retry_after, ..attempt }
+                Attempt {
+                    status,
+                    error,
+                    retry_after: answer.retry_after,
+                    ..attempt
+                }
             }
         }
     }
 
-    async fn exchange(&self, url: &str, secret: &Secret, id: &str, body: &str, now: i64) -> Result<Answer, String> {
+    async fn exchange(
+        &self,
+        url: &str,
+        secret: &Secret,
+        id: &str,
+        body: &str,
+        now: i64,
+    ) -> Result<Answer, String> {
         let url = Url::parse(url).map_err(|error| error.to_string())?;
         // The configuration may be stricter now than when the webhook was made.
         check_url(&url, self.allow_private).map_err(|error| error.to_string())?;
@@ -116,7 +145,10 @@ impl Sender {
             .header(HEADER_WEBHOOK_TIMESTAMP, timestamp.to_string())
             .header(HEADER_WEBHOOK_SIGNATURE, signature)
             .body(body.to_owned());
-        let response = request.send().await.map_err(|error| chain(&error.without_url()))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| chain(&error.without_url()))?;
         Answer::read(response, now).await
     }
 }
@@ -139,13 +171,24 @@ impl Answer {
                 Ok(None) | Err(_) => break,
             }
         }
-        let shown_body = String::from_utf8_lossy(&body).trim().chars().take(SHOWN_BODY_CHARS).collect();
-        Ok(Self { status, retry_after, shown_body })
+        let shown_body = String::from_utf8_lossy(&body)
+            .trim()
+            .chars()
+            .take(SHOWN_BODY_CHARS)
+            .collect();
+        Ok(Self {
+            status,
+            retry_after,
+            shown_body,
+        })
     }
 
     fn reason(&self) -> String {
         match (self.status.is_redirection(), self.shown_body.as_str()) {
-            (true, _) => format!("the receiver answered {}; redirects are not followed", self.status),
+            (true, _) => format!(
+                "the receiver answered {}; redirects are not followed",
+                self.status
+            ),
             (false, "") => format!("the receiver answered {}", self.status),
             (false, body) => format!("the receiver answered {}: {body}", self.status),
         }
@@ -162,7 +205,11 @@ fn builder(allow_private: bool, timeout: Duration) -> ClientBuilder {
         .retry(reqwest::retry::never())
         // A kept connection would skip the resolver at the next attempt.
         .pool_max_idle_per_host(0);
-    if allow_private { builder } else { builder.dns_resolver(Arc::new(PublicAddresses)) }
+    if allow_private {
+        builder
+    } else {
+        builder.dns_resolver(Arc::new(PublicAddresses))
+    }
 }
 
 /// `Retry-After` in seconds or as a date.
@@ -198,7 +245,10 @@ mod tests {
             retry_after(&headers, 784_111_777_000_000)
         };
         assert_eq!(read("120"), Some(Duration::from_secs(120)));
-        assert_eq!(read("Sun, 06 Nov 1994 08:50:37 GMT"), Some(Duration::from_secs(60)));
+        assert_eq!(
+            read("Sun, 06 Nov 1994 08:50:37 GMT"),
+            Some(Duration::from_secs(60))
+        );
         assert_eq!(read("Sun, 06 Nov 1994 08:48:37 GMT"), None);
         assert_eq!(read("soon"), None);
     }
@@ -207,10 +257,17 @@ mod tests {
     async fn a_private_address_is_not_reached_even_by_name_or_when_it_was_stored() {
         let sender = Sender::new(false, Duration::from_secs(5)).unwrap();
         let secret = Secret::random().unwrap();
-        for url in ["https://localhost:9/", "https://127.0.0.1:9/", "http://ops.example/"] {
+        for url in [
+            "https://localhost:9/",
+            "https://127.0.0.1:9/",
+            "http://ops.example/",
+        ] {
             let attempt = sender.send(url, &secret, "msg_1", "{}", 0).await;
             let error = attempt.error.unwrap();
-            assert!(error.contains("public") || error.contains("scheme"), "{url}: {error}");
+            assert!(
+                error.contains("public") || error.contains("scheme"),
+                "{url}: {error}"
+            );
         }
     }
 }

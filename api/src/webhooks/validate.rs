@@ -51,7 +51,9 @@ pub enum InvalidWebhook {
     #[error("`secret` must be `whsec_` and 24 to 64 bytes in base64; leave it out to have one made")]
     Secret,
     /// An empty list would match nothing.
-    #[error("`filter.severity` is empty; leave it out for all, or name some of minor, moderate, major, critical")]
+    #[error(
+        "`filter.severity` is empty; leave it out for all, or name some of minor, moderate, major, critical"
+    )]
     NoSeverity,
     /// No random bytes for a secret.
     #[error("the operating system gives no random bytes")]
@@ -78,7 +80,12 @@ impl WebhookRequest {
             Some(severities) if severities.is_empty() => return Err(InvalidWebhook::NoSeverity),
             severities => severities.unwrap_or_default(),
         };
-        Ok(NewEndpoint { name, url: url.into(), secret, severities })
+        Ok(NewEndpoint {
+            name,
+            url: url.into(),
+            secret,
+            severities,
+        })
     }
 }
 
@@ -96,7 +103,11 @@ pub(super) fn check_url(url: &Url, allow_private: bool) -> Result<(), InvalidWeb
         Some(Host::Ipv4(address)) => IpAddr::V4(address),
         Some(Host::Ipv6(address)) => IpAddr::V6(address),
     };
-    if allow_private || is_public(literal) { Ok(()) } else { Err(InvalidWebhook::NotPublic(literal)) }
+    if allow_private || is_public(literal) {
+        Ok(())
+    } else {
+        Err(InvalidWebhook::NotPublic(literal))
+    }
 }
 
 #[cfg(test)]
@@ -109,7 +120,10 @@ mod tests {
     }
 
     fn with_url(url: &str, allow_private: bool) -> Result<NewEndpoint, String> {
-        accept(&serde_json::json!({"name": "ops", "url": url}).to_string(), allow_private)
+        accept(
+            &serde_json::json!({"name": "ops", "url": url}).to_string(),
+            allow_private,
+        )
     }
 
     #[test]
@@ -117,10 +131,21 @@ mod tests {
         assert!(with_url("https://ops.example/hook?token=1", false).is_ok());
         assert!(with_url("https://8.8.8.8/hook", false).is_ok());
         let refused = [
-            "http://ops.example/", "ftp://ops.example/", "ops.example", "https://user:word@ops.example/",
-            "https://127.0.0.1/", "https://2130706433/", "https://0x7f.1/", "https://[::1]/", "https://[::ffff:8.8.8.8]/",
-            "https://[64:ff9b::808:808]/", "https://[2002:a00:1::1]/", "https://[2001::1]/", "https://100.64.0.1/",
-            "https://169.254.169.254/latest/meta-data", "https://10.0.0.1:8443/",
+            "http://ops.example/",
+            "ftp://ops.example/",
+            "ops.example",
+            "https://user:word@ops.example/",
+            "https://127.0.0.1/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://[::1]/",
+            "https://[::ffff:8.8.8.8]/",
+            "https://[64:ff9b::808:808]/",
+            "https://[2002:a00:1::1]/",
+            "https://[2001::1]/",
+            "https://100.64.0.1/",
+            "https://169.254.169.254/latest/meta-data",
+            "https://10.0.0.1:8443/",
         ];
         for url in refused {
             assert!(with_url(url, false).is_err(), "{url}");
@@ -144,8 +169,14 @@ mod tests {
         let message = |body: &str| accept(body, false).unwrap_err();
         assert!(message(r#"{"name":" ","url":"https://a.example"}"#).contains("`name`"));
         assert!(message(r#"{"name":"a","url":"https://a.example","secret":"x"}"#).contains("`secret`"));
-        assert!(message(r#"{"name":"a","url":"https://a.example","filter":{"severity":[]}}"#).contains("filter.severity"));
-        assert!(message(r#"{"name":"a","url":"https://a.example","filter":{"severity":["huge"]}}"#).contains("minor"));
+        assert!(
+            message(r#"{"name":"a","url":"https://a.example","filter":{"severity":[]}}"#)
+                .contains("filter.severity")
+        );
+        assert!(
+            message(r#"{"name":"a","url":"https://a.example","filter":{"severity":["huge"]}}"#)
+                .contains("minor")
+        );
         assert!(message(r#"{"name":"a","url":"https://a.example","ulr":1}"#).contains("ulr"));
     }
 }

@@ -72,7 +72,11 @@ impl Deliveries {
             attempts: JoinSet::new(),
             running: HashMap::new(),
         };
-        Self { wake, stop, task: tokio::sync::Mutex::new(Some(tokio::spawn(worker.run()))) }
+        Self {
+            wake,
+            stop,
+            task: tokio::sync::Mutex::new(Some(tokio::spawn(worker.run()))),
+        }
     }
 
     /// Tells the worker that the outbox has something new.
@@ -115,7 +119,10 @@ impl Worker {
             let sleep = match self.start_due(now).await {
                 Ok(sleep) => sleep,
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the outbox cannot be read");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the outbox cannot be read"
+                    );
                     AFTER_DATABASE_ERROR
                 }
             };
@@ -154,14 +161,19 @@ impl Worker {
             }
             // Those that run are pending too, so ask for as many more.
             let due = self.decisions.due(&endpoint, now, room + running.len()).await?;
-            let new: Vec<Delivery> =
-                due.into_iter().filter(|delivery| !running.contains(delivery.id.as_str())).take(room).collect();
+            let new: Vec<Delivery> = due
+                .into_iter()
+                .filter(|delivery| !running.contains(delivery.id.as_str()))
+                .take(room)
+                .collect();
             for delivery in new {
                 self.start(delivery);
             }
         }
         let next = self.decisions.next_due_after(now).await?;
-        let wait = next.map_or(LONGEST_SLEEP, |next| Duration::from_micros((next - now).max(0) as u64));
+        let wait = next.map_or(LONGEST_SLEEP, |next| {
+            Duration::from_micros((next - now).max(0) as u64)
+        });
         Ok(wait.min(LONGEST_SLEEP))
     }
 
@@ -172,8 +184,7 @@ impl Worker {
         let handle = self.attempts.spawn(async move {
             if let Err(error) = attempt(&decisions, &sender, &retries, &clock, &delivery).await {
                 // It stays pending and is sent again: at least once.
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, delivery = delivery.id, "an attempt could not be stored");
+                log_unstored(&error, &delivery.id);
                 tokio::time::sleep(AFTER_DATABASE_ERROR).await;
             }
         });
@@ -186,10 +197,17 @@ impl Worker {
             Ok(forgotten) if forgotten > 0 => tracing::info!(forgotten, "old deliveries forgotten"),
             Ok(_) => {}
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "old deliveries cannot be forgotten");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "old deliveries cannot be forgotten"
+                );
             }
         }
     }
+}
+
+fn log_unstored(error: &(dyn std::error::Error + 'static), delivery_id: &str) {
+    tracing::error!(error, delivery_id, "an attempt could not be stored");
 }
 
 async fn attempt(
@@ -199,7 +217,15 @@ async fn attempt(
     clock: &Clock,
     delivery: &Delivery,
 ) -> Result<(), DecisionsError> {
-    let attempt = sender.send(&delivery.url, &delivery.secret, &delivery.id, &delivery.body, clock()).await;
+    let attempt = sender
+        .send(
+            &delivery.url,
+            &delivery.secret,
+            &delivery.id,
+            &delivery.body,
+            clock(),
+        )
+        .await;
     let attempts = delivery.attempts.saturating_add(1);
     let wait = retries.wait_after(&delivery.id, attempts, attempt.retry_after);
     let becomes = match wait {
@@ -213,12 +239,26 @@ async fn attempt(
     let (webhook, delivery_id) = (&delivery.webhook, &delivery.id);
     let (status, latency_ms) = (attempt.status, attempt.latency_ms);
     match becomes {
-        DeliveryState::Delivered => tracing::info!(webhook, delivery_id, attempts, latency_ms, "webhook delivered"),
+        DeliveryState::Delivered => {
+            tracing::info!(webhook, delivery_id, attempts, latency_ms, "webhook delivered")
+        }
         DeliveryState::Pending { .. } => {
-            tracing::warn!(webhook, delivery_id, attempts, status, "webhook not delivered, will try again");
+            tracing::warn!(
+                webhook,
+                delivery_id,
+                attempts,
+                status,
+                "webhook not delivered, will try again"
+            );
         }
         DeliveryState::Dead => {
-            tracing::error!(webhook, delivery_id, attempts, status, "webhook given up; a replay revives it");
+            tracing::error!(
+                webhook,
+                delivery_id,
+                attempts,
+                status,
+                "webhook given up; a replay revives it"
+            );
         }
     }
     decisions.attempted(&delivery.id, &attempt, becomes).await?;
