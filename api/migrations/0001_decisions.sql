@@ -80,6 +80,7 @@ CREATE TABLE deliveries (
     delivered_at BIGINT
 );
 CREATE INDEX deliveries_due ON deliveries (webhook, next_attempt_at) WHERE state = 'pending';
+CREATE INDEX deliveries_next ON deliveries (next_attempt_at) WHERE state = 'pending';
 CREATE INDEX deliveries_in_order ON deliveries (webhook, alert, seq);
 
 CREATE TABLE attempts (

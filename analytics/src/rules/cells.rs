@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::partition::{FORMAT, RestoreError};
 use super::rule::Rule;
-use super::sensors::RestoreError;
 use super::step::{InstanceState, Phase, advance, step};
 use super::transition::Transition;
-
-const FORMAT: u8 = 1;
 
 /// The state of the rules on cells. Only cells that are pending or firing are remembered, so it stays small.
 #[derive(Clone, Debug, Default)]

@@ -13,14 +13,19 @@
 
 mod cells;
 mod fields;
+mod partition;
+mod read;
 mod rule;
 mod sensors;
 mod step;
 mod transition;
+mod words;
 
 pub use cells::CellRules;
 pub use fields::{FieldProblem, InvalidRule};
-pub use rule::{Kind, Limit, Metric, Per, Rule, RuleBounds, Severity};
-pub use sensors::{PartitionRules, RestoreError, SensorReading, SensorRules};
+pub use partition::{PartitionRules, RestoreError, SensorReading};
+pub use rule::{Rule, RuleBounds};
+pub use sensors::SensorRules;
 pub use step::{Change, InstanceState, Phase, advance, step};
 pub use transition::{Transition, TransitionKind, episode_id, rfc3339};
+pub use words::{Kind, Limit, Metric, Per, Severity};

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::super::partition::FORMAT;
 use super::super::rule::RuleBounds;
 use super::super::transition::TransitionKind;
 use super::*;

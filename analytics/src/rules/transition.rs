@@ -5,8 +5,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use twox_hash::XxHash3_128;
 
-use super::rule::{Rule, Severity};
+use super::rule::Rule;
 use super::step::Change;
+use super::words::Severity;
 
 /// Which way an alert went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

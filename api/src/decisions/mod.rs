@@ -9,6 +9,7 @@
 mod alerts;
 mod endpoints;
 mod ids;
+mod notice;
 mod outbox;
 mod record;
 mod rules;

@@ -33,12 +33,11 @@ impl Received {
     }
 }
 
-/// A receiver that gives prepared answers, then 200, and keeps what came.
+/// A receiver that gives prepared answers, then 200, and keeps what came. The answer 0 never comes.
 #[derive(Clone, Default)]
 struct Receiver {
     answers: Arc<Mutex<Vec<(u16, HeaderMap)>>>,
     received: Arc<Mutex<Vec<Received>>>,
-    hangs: bool,
 }
 
 impl Receiver {
@@ -82,15 +81,15 @@ impl Receiver {
 
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: String) -> impl IntoResponse {
     receiver.received.lock().unwrap().push(Received { headers, body });
-    if receiver.hangs {
-        std::future::pending::<()>().await;
-    }
     let (status, headers) = receiver
         .answers
         .lock()
         .unwrap()
         .pop()
         .unwrap_or((200, HeaderMap::new()));
+    if status == 0 {
+        std::future::pending::<()>().await;
+    }
     (StatusCode::from_u16(status).unwrap(), headers, "as prepared")
 }
 
@@ -228,17 +227,42 @@ async fn what_was_not_delivered_before_a_stop_is_delivered_after_it() {
     alerting.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_the_middle_of_an_attempt_it_is_made_again_under_the_same_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = Receiver::answering(&[0]);
+    let url = receiver.listen().await;
+    // A runtime of its own, dropped with all its tasks where they stand.
+    let killed = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let path = folder.path().to_owned();
+    let first_life = killed.spawn(async move {
+        let alerting = start(&path, &[MS; 3]).await;
+        endpoint(&alerting, "ops", url).await;
+        record(&alerting, &transitions(&["ops"], "a", false)).await;
+        std::future::pending::<()>().await;
+    });
+    receiver.wait_for(1).await;
+    tokio::task::spawn_blocking(move || drop(killed)).await.unwrap();
+    assert!(first_life.await.unwrap_err().is_cancelled());
+
+    let alerting = start(folder.path(), &[MS; 3]).await;
+    let received = receiver.wait_for(2).await;
+    assert_eq!(received[0].id(), received[1].id());
+    let ops = alerting.decisions.endpoints().await.unwrap().remove(0);
+    verify(&ops, &received[1]);
+    wait_for_state(&alerting, &ops.id, &["delivered"]).await;
+    alerting.stop().await;
+}
+
 #[tokio::test]
 async fn a_receiver_that_hangs_holds_up_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let alerting = start(folder.path(), &[MS; 3]).await;
-    let (hanging, well) = (
-        Receiver {
-            hangs: true,
-            ..Receiver::default()
-        },
-        Receiver::default(),
-    );
+    let (hanging, well) = (Receiver::answering(&[0; 100]), Receiver::default());
     endpoint(&alerting, "hanging", hanging.listen().await).await;
     endpoint(&alerting, "well", well.listen().await).await;
     for number in 0..20 {
