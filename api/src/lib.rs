@@ -1,4 +1,15 @@
 //! The riskgrid server: routes, tiles, alerts, delivery and the console.
 
+pub mod alerting;
+pub mod app;
+pub mod config;
 pub mod console;
+pub mod decisions;
+pub mod intake;
+pub mod metrics;
+pub mod problem;
+pub mod routes;
+pub mod sql_tables;
+pub mod stream;
 pub mod tiles;
+pub mod webhooks;

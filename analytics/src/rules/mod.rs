@@ -1,0 +1,31 @@
+//! Alert rules: what a rule is, and how readings and cell values move its instances.
+//!
+//! Everything here is pure and deterministic in event time: no clock, no socket, no database. A shell feeds
+//! readings and `now`, takes [`Transition`]s out and stores them; fed the same readings again, from the start
+//! or from any saved state, the rules decide the same.
+//!
+//! ```text
+//! JSON ─> Rule ─┬─> SensorRules  (per partition, on each reading)  ─┐
+//!               └─> CellRules    (on merged snapshots, per bucket) ─┴─> Transition ─> decisions
+//! ```
+//!
+//! Times are microseconds since 1970 UTC, the event time of the readings.
+
+mod cells;
+mod fields;
+mod partition;
+mod read;
+mod rule;
+mod sensors;
+mod step;
+mod transition;
+mod words;
+
+pub use cells::CellRules;
+pub use fields::{FieldProblem, InvalidRule};
+pub use partition::{PartitionRules, RestoreError, SensorReading};
+pub use rule::{Rule, RuleBounds};
+pub use sensors::SensorRules;
+pub use step::{Change, InstanceState, Phase, advance, step};
+pub use transition::{Transition, TransitionKind, episode_id, rfc3339};
+pub use words::{Kind, Limit, Metric, Per, Severity};

@@ -1,0 +1,149 @@
+//! Reading each field of a rule, with what it may be.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::fields::{FieldProblem, Fields, InvalidRule};
+use super::rule::RuleBounds;
+use super::words::{Limit, Metric, Per};
+
+pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(30 * 86_400);
+
+pub(super) fn one_problem(field: &str, found: &str, allowed: &str) -> InvalidRule {
+    let problem = FieldProblem {
+        field: field.to_owned(),
+        found: found.to_owned(),
+        allowed: allowed.to_owned(),
+    };
+    InvalidRule {
+        problems: vec![problem],
+    }
+}
+
+pub(super) fn is_layer_id(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+}
+
+pub(super) fn read_metric(fields: &mut Fields<'_>, per: Option<Per>) -> Option<Metric> {
+    if per == Some(Per::Sensor) {
+        if fields.value("metric").is_none() {
+            return Some(Metric::Last);
+        }
+        return fields.required("metric", "last, for rules per sensor", |value| {
+            (value.as_str()? == "last").then_some(Metric::Last)
+        });
+    }
+    fields.required(
+        "metric",
+        "count, weight, sum, mean, min, max, last, sources",
+        |value| {
+            let wanted = value.as_str()?;
+            Metric::ALL
+                .iter()
+                .find(|(name, _)| *name == wanted)
+                .map(|(_, metric)| *metric)
+        },
+    )
+}
+
+pub(super) fn read_limit(fields: &mut Fields<'_>) -> Option<Limit> {
+    let above = fields.optional("above", "a number", Value::as_f64);
+    let at_least = fields.optional("at_least", "a number", Value::as_f64);
+    match (
+        fields.value("above").is_some(),
+        fields.value("at_least").is_some(),
+    ) {
+        (true, true) => {
+            fields.complain("at_least", "either `above` or `at_least`, not both");
+            None
+        }
+        (false, false) => {
+            fields.complain(
+                "above",
+                "a number, in `above` (greater) or in `at_least` (greater or equal)",
+            );
+            None
+        }
+        _ => above.map(Limit::Above).or(at_least.map(Limit::AtLeast)),
+    }
+}
+
+pub(super) fn read_clear_below(fields: &mut Fields<'_>, limit: Option<Limit>) -> Option<f64> {
+    let clear_below = fields.optional("clear_below", "a number", Value::as_f64)?;
+    if let Some(limit) = limit
+        && clear_below > limit.value()
+    {
+        fields.complain(
+            "clear_below",
+            format!("a number not over the limit, {}", limit.value()),
+        );
+    }
+    Some(clear_below)
+}
+
+pub(super) fn read_window(
+    fields: &mut Fields<'_>,
+    per: Option<Per>,
+    bounds: &RuleBounds,
+) -> Option<Duration> {
+    if per == Some(Per::Sensor) {
+        if fields.value("window").is_some() {
+            fields.complain("window", "none, for rules per sensor");
+        }
+        return None;
+    }
+    let allowed = format!(
+        "a whole number and m, h or d, like 15m, up to {}",
+        humantime::format_duration(bounds.longest_window)
+    );
+    fields.required("window", &allowed, |value| {
+        parse_window(value.as_str()?).filter(|window| *window <= bounds.longest_window)
+    })
+}
+
+pub(super) fn read_resolution(fields: &mut Fields<'_>, per: Option<Per>, bounds: &RuleBounds) -> Option<u8> {
+    if per == Some(Per::Sensor) {
+        if fields.value("resolution").is_some() {
+            fields.complain("resolution", "none, for rules per sensor");
+        }
+        return None;
+    }
+    let allowed = format!(
+        "a whole number from 0 to {}, the resolution of the grid",
+        bounds.base_resolution
+    );
+    fields.optional("resolution", &allowed, |value| {
+        u8::try_from(value.as_u64()?)
+            .ok()
+            .filter(|resolution| *resolution <= bounds.base_resolution)
+    })
+}
+
+pub(super) fn read_names(value: &Value) -> Option<Vec<String>> {
+    let names: Vec<String> = value
+        .as_array()?
+        .iter()
+        .map(|name| name.as_str().map(str::to_owned))
+        .collect::<Option<_>>()?;
+    let each_once = names
+        .iter()
+        .enumerate()
+        .all(|(index, name)| !names.iter().take(index).any(|n| n == name));
+    (names.len() <= 16 && each_once).then_some(names)
+}
+
+fn parse_window(text: &str) -> Option<Duration> {
+    let seconds_per_unit: u64 = match text.chars().last()? {
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return None,
+    };
+    let digits = text.get(..text.len() - 1)?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok().filter(|number| *number > 0)?;
+    number.checked_mul(seconds_per_unit).map(Duration::from_secs)
+}

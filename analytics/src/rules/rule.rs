@@ -1,0 +1,199 @@
+//! What a rule says: checked once, when it is made; a [`Rule`] that exists is valid.
+
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::fields::{Fields, InvalidRule};
+use super::read::{
+    LONGEST_HOLD, is_layer_id, one_problem, read_clear_below, read_limit, read_metric, read_names,
+    read_resolution, read_window,
+};
+use super::words::{Kind, Limit, Metric, Per, Severity};
+
+/// What the grid can answer, so that a rule it cannot serve is refused when it is made.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleBounds {
+    /// The resolution that the grid stores: the finest that a rule may ask for.
+    pub base_resolution: u8,
+    /// The longest window that the grid's retention covers.
+    pub longest_window: Duration,
+}
+
+impl Default for RuleBounds {
+    /// Any H3 resolution, windows of up to ten years: what a stored rule is read with.
+    fn default() -> Self {
+        Self {
+            base_resolution: 15,
+            longest_window: Duration::from_secs(3650 * 86_400),
+        }
+    }
+}
+
+/// A valid rule. Serialises as the object that clients see.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rule {
+    /// Given by the server; never used twice.
+    pub id: String,
+    /// Given by the client; unique.
+    pub name: String,
+    /// Always `threshold` today.
+    pub kind: Kind,
+    /// The layer it watches.
+    pub layer: String,
+    /// What an instance is.
+    pub per: Per,
+    /// Which number is compared.
+    pub metric: Metric,
+    /// `above` or `at_least`.
+    #[serde(flatten)]
+    pub limit: Limit,
+    /// A firing alert resolves below this; at most the limit.
+    pub clear_below: f64,
+    /// How long the value must stay over the limit before the alert fires.
+    #[serde(rename = "for", serialize_with = "as_humantime")]
+    pub hold: Duration,
+    /// Rules on cells: the span of event time that is aggregated, whole minutes.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_window")]
+    pub window: Option<Duration>,
+    /// Rules on cells: the H3 resolution; `None` is the grid's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<u8>,
+    /// Of its alerts.
+    pub severity: Severity,
+    /// Names of the webhooks to tell.
+    pub webhooks: Vec<String>,
+}
+
+impl Rule {
+    /// Reads and checks a client's rule.
+    ///
+    /// # Errors
+    /// [`InvalidRule`] with every field that is missing, unknown or out of bounds.
+    pub fn from_json(id: &str, json: &Value, bounds: &RuleBounds) -> Result<Self, InvalidRule> {
+        let Some(object) = json.as_object() else {
+            return Err(one_problem(
+                "rule",
+                "not a JSON object",
+                "an object with name, kind, layer, per, …",
+            ));
+        };
+        match object.get("kind").and_then(Value::as_str) {
+            Some("threshold") | None => {}
+            Some(other) => {
+                return Err(one_problem(
+                    "kind",
+                    &format!("\"{other}\", not available"),
+                    "threshold",
+                ));
+            }
+        }
+        let mut fields = Fields::new(object);
+        let name = fields.required("name", "1 to 128 characters", |value| {
+            value
+                .as_str()
+                .map(str::trim)
+                .filter(|name| (1..=128).contains(&name.chars().count()))
+        });
+        fields.required("kind", "threshold", Value::as_str);
+        let layer = fields.required("layer", "a layer's id, 1 to 64 of a-z, 0-9 and _", |value| {
+            value.as_str().filter(|id| is_layer_id(id))
+        });
+        let per = fields.required("per", "sensor, cell", |value| match value.as_str()? {
+            "sensor" => Some(Per::Sensor),
+            "cell" => Some(Per::Cell),
+            _ => None,
+        });
+        let metric = read_metric(&mut fields, per);
+        let limit = read_limit(&mut fields);
+        let clear_below = read_clear_below(&mut fields, limit);
+        let hold = fields
+            .optional("for", "a duration up to 30d, like 0s, 2m or 1h 30m", |value| {
+                humantime::parse_duration(value.as_str()?)
+                    .ok()
+                    .filter(|hold| *hold <= LONGEST_HOLD)
+            })
+            .unwrap_or_default();
+        let window = read_window(&mut fields, per, bounds);
+        let resolution = read_resolution(&mut fields, per, bounds);
+        let severity = fields.required("severity", "minor, moderate, major, critical", |value| {
+            Severity::from_name(value.as_str()?)
+        });
+        let webhooks = fields
+            .optional(
+                "webhooks",
+                "a list of at most 16 names of webhooks, each once",
+                read_names,
+            )
+            .unwrap_or_default();
+        let problems = fields.finish();
+        match (name, layer, per, metric, limit, severity) {
+            (Some(name), Some(layer), Some(per), Some(metric), Some(limit), Some(severity))
+                if problems.is_empty() =>
+            {
+                Ok(Self {
+                    id: id.to_owned(),
+                    name: name.to_owned(),
+                    kind: Kind::Threshold,
+                    layer: layer.to_owned(),
+                    per,
+                    metric,
+                    limit,
+                    clear_below: clear_below.unwrap_or(limit.value()),
+                    hold,
+                    window,
+                    resolution,
+                    severity,
+                    webhooks,
+                })
+            }
+            _ => Err(InvalidRule { problems }),
+        }
+    }
+
+    /// Reads a rule as it was serialised, `id` included.
+    ///
+    /// # Errors
+    /// [`InvalidRule`] when the text is not such a rule.
+    pub fn from_stored(text: &str) -> Result<Self, InvalidRule> {
+        let mut json: Value = serde_json::from_str(text)
+            .map_err(|error| one_problem("rule", &error.to_string(), "a stored rule"))?;
+        let id = json.as_object_mut().and_then(|object| object.remove("id"));
+        match id.as_ref().and_then(Value::as_str) {
+            Some(id) => Self::from_json(id, &json, &RuleBounds::default()),
+            None => Err(one_problem("id", "missing", "the id of the rule")),
+        }
+    }
+
+    /// `hold` in microseconds.
+    pub fn hold_micros(&self) -> i64 {
+        self.hold.as_micros() as i64
+    }
+}
+
+/// A window as clients write it: `15m`, `24h` as `1d`.
+fn print_window(window: Duration) -> String {
+    let minutes = window.as_secs() / 60;
+    match minutes {
+        _ if minutes % 1_440 == 0 => format!("{}d", minutes / 1_440),
+        _ if minutes % 60 == 0 => format!("{}h", minutes / 60),
+        _ => format!("{minutes}m"),
+    }
+}
+
+fn as_humantime<S: Serializer>(hold: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*hold))
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn as_window<S: Serializer>(window: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    match window {
+        Some(window) => serializer.serialize_str(&print_window(*window)),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+#[path = "rule_tests.rs"]
+mod tests;

@@ -1,0 +1,138 @@
+use serde_json::json;
+
+use super::*;
+
+fn river() -> Value {
+    json!({"name": "river high", "kind": "threshold", "layer": "water_level", "per": "sensor", "metric": "last",
+        "above": 3.5, "clear_below": 3.2, "for": "2m", "severity": "major", "webhooks": ["ops"]})
+}
+
+fn calls() -> Value {
+    json!({"name": "calls pile up", "kind": "threshold", "layer": "flooding", "per": "cell", "resolution": 8,
+        "metric": "count", "window": "15m", "at_least": 20, "clear_below": 10, "severity": "critical", "webhooks": ["ops"]})
+}
+
+const BOUNDS: RuleBounds = RuleBounds {
+    base_resolution: 9,
+    longest_window: Duration::from_secs(48 * 3_600),
+};
+
+fn message(rule: &Value) -> String {
+    Rule::from_json("r", rule, &BOUNDS).unwrap_err().to_string()
+}
+
+#[test]
+fn a_stored_rule_is_the_rule() {
+    for json in [river(), calls()] {
+        let rule = Rule::from_json("r1", &json, &BOUNDS).unwrap();
+        assert_eq!(
+            Rule::from_stored(&serde_json::to_string(&rule).unwrap()).unwrap(),
+            rule
+        );
+    }
+}
+
+#[test]
+fn what_a_client_sent_comes_back_with_its_defaults() {
+    let mut json = calls();
+    json.as_object_mut().unwrap().remove("clear_below");
+    let shown = serde_json::to_value(Rule::from_json("r1", &json, &BOUNDS).unwrap()).unwrap();
+    json["id"] = json!("r1");
+    json["clear_below"] = json!(20.0);
+    json["at_least"] = json!(20.0);
+    json["for"] = json!("0s");
+    assert_eq!(shown, json);
+}
+
+#[test]
+fn each_complaint_names_field_value_and_what_is_allowed() {
+    let with = |base: Value, field: &str, value: Value| {
+        let mut json = base;
+        json[field] = value;
+        message(&json)
+    };
+    let cases = [
+        (
+            with(river(), "kind", json!("burst")),
+            "`kind` is \"burst\", not available; allowed: threshold",
+        ),
+        (
+            with(river(), "kind", json!(null)),
+            "`kind` is missing; allowed: threshold",
+        ),
+        (
+            with(calls(), "per", json!("city")),
+            "`per` is \"city\"; allowed: sensor, cell",
+        ),
+        (
+            with(river(), "metric", json!("count")),
+            "`metric` is \"count\"; allowed: last, for rules per sensor",
+        ),
+        (
+            with(river(), "above", json!("3.5")),
+            "`above` is \"3.5\"; allowed: a number",
+        ),
+        (
+            with(river(), "at_least", json!(1)),
+            "`at_least` is 1; allowed: either `above` or `at_least`, not both",
+        ),
+        (
+            with(river(), "clear_below", json!(4)),
+            "`clear_below` is 4; allowed: a number not over the limit, 3.5",
+        ),
+        (
+            with(river(), "window", json!("1h")),
+            "`window` is \"1h\"; allowed: none, for rules per sensor",
+        ),
+        (
+            with(river(), "severity", json!("huge")),
+            "`severity` is \"huge\"; allowed: minor, moderate, major, critical",
+        ),
+        (
+            with(river(), "webhooks", json!(["a", "a"])),
+            "`webhooks` is [\"a\",\"a\"]; allowed: a list of at most 16 names of webhooks, each once",
+        ),
+        (
+            with(calls(), "resolution", json!(10)),
+            "`resolution` is 10; allowed: a whole number from 0 to 9, the resolution of the grid",
+        ),
+        (
+            with(calls(), "window", json!("15s")),
+            "`window` is \"15s\"; allowed: a whole number and m, h or d, like 15m, up to 2days",
+        ),
+        (
+            with(calls(), "window", json!("49h")),
+            "`window` is \"49h\"; allowed: a whole number and m, h or d, like 15m, up to 2days",
+        ),
+        (
+            with(calls(), "for", json!("long")),
+            "`for` is \"long\"; allowed: a duration up to 30d, like 0s, 2m or 1h 30m",
+        ),
+    ];
+    for (found, expected) in cases {
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn an_unknown_field_is_named_with_the_known_ones() {
+    let mut json = river();
+    json["abov"] = json!(1);
+    let found = message(&json);
+    assert!(
+        found.starts_with("`abov` is 1; allowed: no such field; a rule has above, at_least, clear_below"),
+        "{found}"
+    );
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let problems = Rule::from_json("r", &json!({"per": "cell"}), &BOUNDS)
+        .unwrap_err()
+        .problems;
+    let fields: Vec<&str> = problems.iter().map(|problem| problem.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        ["name", "kind", "layer", "metric", "above", "window", "severity"]
+    );
+}

@@ -1,0 +1,95 @@
+//! Rules on sensors: judged on every reading, where the partition is owned.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::partition::{PartitionRules, RestoreError, SensorReading};
+use super::rule::Rule;
+use super::transition::Transition;
+
+/// The rules on sensors of all partitions of one process.
+///
+/// Transitions are kept until [`SensorRules::take_transitions`]: take them after each batch, and store them before
+/// the [`SensorRules::save`] of that batch is stored, so that nothing between the two is lost.
+pub struct SensorRules {
+    rules: Arc<[Rule]>,
+    partitions: HashMap<String, PartitionRules>,
+}
+
+impl SensorRules {
+    /// Without any state.
+    pub fn new(rules: Arc<[Rule]>) -> Self {
+        Self {
+            rules,
+            partitions: HashMap::new(),
+        }
+    }
+
+    /// Takes another set of rules. Rules that stay keep their state, by id; that of others is dropped.
+    pub fn set_rules(&mut self, rules: Arc<[Rule]>) {
+        for partition in self.partitions.values_mut() {
+            partition.set_rules(Arc::clone(&rules));
+        }
+        self.rules = rules;
+    }
+
+    /// Judges one reading.
+    pub fn observe(&mut self, partition: &str, reading: SensorReading<'_>) {
+        self.partition(partition).observe(reading);
+    }
+
+    /// Lets timers run out that were due before `now`, an event time in µs.
+    pub fn advance(&mut self, partition: &str, now: i64) {
+        self.partition(partition).advance(now);
+    }
+
+    /// What happened since the last call: per partition in the order of deciding.
+    pub fn take_transitions(&mut self) -> Vec<Transition> {
+        self.partitions
+            .values_mut()
+            .flat_map(PartitionRules::take_transitions)
+            .collect()
+    }
+
+    /// The state of one partition, for its checkpoint. Transitions not yet taken are not in it.
+    pub fn save(&self, partition: &str) -> Vec<u8> {
+        self.partitions
+            .get(partition)
+            .map(PartitionRules::save)
+            .unwrap_or_default()
+    }
+
+    /// Puts a saved state in the place of the present one; states of rules that no longer exist are dropped.
+    /// Empty bytes are the state of a partition that was never seen.
+    pub fn restore(&mut self, partition: &str, saved: &[u8]) -> Result<(), RestoreError> {
+        if saved.is_empty() {
+            self.partitions.remove(partition);
+            return Ok(());
+        }
+        let restored = PartitionRules::restore(Arc::clone(&self.rules), saved)?;
+        self.partitions.insert(partition.to_owned(), restored);
+        Ok(())
+    }
+
+    /// Forgets a partition that another node owns now.
+    pub fn forget(&mut self, partition: &str) {
+        self.partitions.remove(partition);
+    }
+
+    /// Readings that were not judged, by reason of [`PartitionRules::refused_readings`].
+    pub fn refused_readings(&self) -> u64 {
+        self.partitions.values().map(PartitionRules::refused_readings).sum()
+    }
+
+    fn partition(&mut self, partition: &str) -> &mut PartitionRules {
+        let Self { rules, partitions } = self;
+        partitions
+            .entry_ref(partition)
+            .or_insert_with(|| PartitionRules::new(Arc::clone(rules)))
+    }
+}
+
+#[cfg(test)]
+#[path = "sensors_tests.rs"]
+mod tests;

@@ -1,0 +1,145 @@
+//! The words of a rule: what is compared, with what, and how grave it is.
+
+use serde::{Deserialize, Serialize};
+
+/// The kinds of rules that can be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A value over a limit for a duration.
+    Threshold,
+}
+
+/// What one instance of a rule is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// A sensor, judged on each of its readings.
+    Sensor,
+    /// A cell of the grid, judged on its aggregate over a window.
+    Cell,
+}
+
+/// Which number of an instance is compared with the limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Number of events.
+    Count,
+    /// Sum of severities of reports, else the count.
+    Weight,
+    /// Sum of values, in the layer's unit.
+    Sum,
+    /// Mean of values, in the layer's unit.
+    Mean,
+    /// Least value, in the layer's unit.
+    Min,
+    /// Greatest value, in the layer's unit.
+    Max,
+    /// Newest value, in the layer's unit.
+    Last,
+    /// Estimated number of distinct sources.
+    Sources,
+}
+
+impl Metric {
+    /// All metrics with their names in JSON.
+    pub const ALL: [(&'static str, Self); 8] = [
+        ("count", Self::Count),
+        ("weight", Self::Weight),
+        ("sum", Self::Sum),
+        ("mean", Self::Mean),
+        ("min", Self::Min),
+        ("max", Self::Max),
+        ("last", Self::Last),
+        ("sources", Self::Sources),
+    ];
+
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(_, metric)| *metric == self)
+            .map_or("", |(name, _)| name)
+    }
+
+    /// Whether a cell without events has the value 0; of the other metrics it has none.
+    pub fn missing_is_zero(self) -> bool {
+        matches!(self, Self::Count | Self::Weight | Self::Sum | Self::Sources)
+    }
+}
+
+/// How grave an alert is, least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// CAP "Minor".
+    Minor,
+    /// CAP "Moderate".
+    Moderate,
+    /// CAP "Severe".
+    Major,
+    /// CAP "Extreme".
+    Critical,
+}
+
+impl Severity {
+    /// All severities with their names in JSON, least first.
+    pub const ALL: [(&'static str, Self); 4] = [
+        ("minor", Self::Minor),
+        ("moderate", Self::Moderate),
+        ("major", Self::Major),
+        ("critical", Self::Critical),
+    ];
+
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(_, severity)| *severity == self)
+            .map_or("", |(name, _)| name)
+    }
+
+    /// The severity of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, severity)| *severity)
+    }
+}
+
+/// The limit, in the unit of the metric, and how a value is compared with it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// Over means greater than.
+    Above(f64),
+    /// Over means greater than or equal.
+    AtLeast(f64),
+}
+
+impl Limit {
+    /// The number itself.
+    pub fn value(self) -> f64 {
+        match self {
+            Self::Above(limit) | Self::AtLeast(limit) => limit,
+        }
+    }
+
+    /// Whether `value` is over the limit; NaN never is.
+    pub fn is_exceeded_by(self, value: f64) -> bool {
+        match self {
+            Self::Above(limit) => value > limit,
+            Self::AtLeast(limit) => value >= limit,
+        }
+    }
+
+    /// The name of the comparison in JSON.
+    pub fn comparison(self) -> &'static str {
+        match self {
+            Self::Above(_) => "above",
+            Self::AtLeast(_) => "at_least",
+        }
+    }
+}

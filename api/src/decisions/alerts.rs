@@ -1,0 +1,257 @@
+//! Alerts as they are stored and shown.
+
+use riskgrid_analytics::rules::rfc3339;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+use sqlx::FromRow;
+use sqlx::sqlite::SqliteConnection;
+
+use super::{Decisions, DecisionsError};
+
+/// Where an alert stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AlertState {
+    /// It lasts, and nobody has taken it.
+    Firing,
+    /// It lasts, and somebody has taken it.
+    Acknowledged,
+    /// It is over.
+    Resolved,
+}
+
+impl AlertState {
+    /// The names in JSON.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("firing", Self::Firing),
+        ("acknowledged", Self::Acknowledged),
+        ("resolved", Self::Resolved),
+    ];
+
+    /// The name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Acknowledged => "acknowledged",
+            Self::Resolved => "resolved",
+        }
+    }
+
+    /// The state of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, state)| *state)
+    }
+}
+
+/// One episode of a rule at one instance. Times are event times in µs, shown as RFC 3339; `acknowledged_at` is the
+/// wall clock's.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Alert {
+    /// Id of the episode.
+    pub id: String,
+    /// Name of the rule.
+    pub rule: String,
+    /// Id of the rule.
+    pub rule_id: String,
+    /// Where it stands.
+    pub state: AlertState,
+    /// minor, moderate, major or critical.
+    pub severity: String,
+    /// The layer of its rule.
+    pub layer: String,
+    /// For rules per sensor.
+    pub sensor: Option<String>,
+    /// An H3 cell.
+    #[serde(serialize_with = "as_h3")]
+    pub cell: Option<u64>,
+    /// Of the newest transition.
+    pub value: f64,
+    /// Of the newest transition that the data made.
+    #[serde(serialize_with = "as_rfc3339")]
+    pub at: i64,
+    /// When it began.
+    #[serde(serialize_with = "as_rfc3339")]
+    pub fired_at: i64,
+    /// When it ended.
+    #[serde(serialize_with = "as_optional_rfc3339")]
+    pub resolved_at: Option<i64>,
+    /// When somebody took it.
+    #[serde(serialize_with = "as_optional_rfc3339")]
+    pub acknowledged_at: Option<i64>,
+    /// Why it fired, by value.
+    pub evidence: Value,
+}
+
+/// Which alerts to list.
+#[derive(Clone, Debug, Default)]
+pub struct AlertQuery {
+    /// Only those of this state.
+    pub state: Option<AlertState>,
+    /// At most so many.
+    pub limit: u32,
+    /// After this one: firing time and id, as [`AlertPage::next`] gave them.
+    pub after: Option<(i64, String)>,
+}
+
+/// Some alerts, newest first.
+#[derive(Clone, Debug)]
+pub struct AlertPage {
+    /// Newest first.
+    pub alerts: Vec<Alert>,
+    /// What to ask [`AlertQuery::after`] for the next page; `None` at the end.
+    pub next: Option<(i64, String)>,
+}
+
+#[derive(FromRow)]
+pub(super) struct AlertRow {
+    id: String,
+    rule_id: String,
+    rule: String,
+    state: String,
+    severity: String,
+    layer: String,
+    sensor: Option<String>,
+    cell: Option<i64>,
+    value: f64,
+    at: i64,
+    pub(super) fired_at: i64,
+    pub(super) resolved_at: Option<i64>,
+    acknowledged_at: Option<i64>,
+    evidence: String,
+}
+
+impl AlertRow {
+    pub(super) fn into_alert(self) -> Result<Alert, DecisionsError> {
+        let state = AlertState::from_name(&self.state)
+            .ok_or_else(|| DecisionsError::unreadable("alert", &format!("state {}", self.state)))?;
+        let evidence = serde_json::from_str(&self.evidence)
+            .map_err(|error| DecisionsError::unreadable("alert", &error))?;
+        Ok(Alert {
+            id: self.id,
+            rule: self.rule,
+            rule_id: self.rule_id,
+            state,
+            severity: self.severity,
+            layer: self.layer,
+            sensor: self.sensor,
+            cell: self.cell.map(i64::cast_unsigned),
+            value: self.value,
+            at: self.at,
+            fired_at: self.fired_at,
+            resolved_at: self.resolved_at,
+            acknowledged_at: self.acknowledged_at,
+            evidence,
+        })
+    }
+}
+
+pub(super) async fn alert_row(
+    connection: &mut SqliteConnection,
+    id: &str,
+) -> Result<Option<AlertRow>, DecisionsError> {
+    let query = sqlx::query_as("SELECT * FROM alerts WHERE id = $1").bind(id);
+    Ok(query.fetch_optional(connection).await?)
+}
+
+impl Decisions {
+    /// One alert.
+    pub async fn alert(&self, id: &str) -> Result<Option<Alert>, DecisionsError> {
+        let mut connection = self.readers().acquire().await?;
+        alert_row(&mut connection, id)
+            .await?
+            .map(AlertRow::into_alert)
+            .transpose()
+    }
+
+    /// Alerts, newest first.
+    pub async fn alerts(&self, query: &AlertQuery) -> Result<AlertPage, DecisionsError> {
+        let (after_time, after_id) = match &query.after {
+            Some((time, id)) => (*time, id.as_str()),
+            None => (i64::MAX, ""),
+        };
+        let state = query.state.map(AlertState::name);
+        // Two statements, so that each has an index to walk.
+        let sql = match state {
+            Some(_) => {
+                "SELECT * FROM alerts WHERE state = $1 AND (fired_at, id) < ($2, $3) ORDER BY fired_at DESC, id DESC LIMIT $4"
+            }
+            None => {
+                "SELECT * FROM alerts WHERE $1 IS NULL AND (fired_at, id) < ($2, $3) ORDER BY fired_at DESC, id DESC LIMIT $4"
+            }
+        };
+        let rows: Vec<AlertRow> = sqlx::query_as(sql)
+            .bind(state)
+            .bind(after_time)
+            .bind(after_id)
+            .bind(i64::from(query.limit) + 1)
+            .fetch_all(self.readers())
+            .await?;
+        let has_more = rows.len() > query.limit as usize;
+        let alerts: Vec<Alert> = rows
+            .into_iter()
+            .take(query.limit as usize)
+            .map(AlertRow::into_alert)
+            .collect::<Result<_, _>>()?;
+        let next = alerts
+            .last()
+            .filter(|_| has_more)
+            .map(|alert| (alert.fired_at, alert.id.clone()));
+        Ok(AlertPage { alerts, next })
+    }
+
+    /// Takes an alert: it is quiet and lasts. Once more changes nothing; `None` when there is no such alert.
+    ///
+    /// # Errors
+    /// [`DecisionsError::Conflict`] when it is resolved, or the database's.
+    pub async fn acknowledge(&self, id: &str, now: i64) -> Result<Option<Alert>, DecisionsError> {
+        let mut transaction = self.begin().await?;
+        let Some(row) = alert_row(&mut transaction, id).await? else {
+            return Ok(None);
+        };
+        let mut alert = row.into_alert()?;
+        match alert.state {
+            AlertState::Acknowledged => return Ok(Some(alert)),
+            AlertState::Resolved => {
+                let message = "the alert is resolved already; there is nothing to acknowledge";
+                return Err(DecisionsError::Conflict(message.to_owned()));
+            }
+            AlertState::Firing => {}
+        }
+        alert.state = AlertState::Acknowledged;
+        alert.acknowledged_at = Some(now);
+        sqlx::query("UPDATE alerts SET state = 'acknowledged', acknowledged_at = $2 WHERE id = $1")
+            .bind(id)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query(
+            "INSERT INTO transitions (alert, number, kind, at, value, evidence, recorded_at, notify)
+             SELECT $1, MAX(number) + 1, 'acknowledged', $2, $3, '{}', $2, 'none' FROM transitions WHERE alert = $1",
+        )
+        .bind(id)
+        .bind(now)
+        .bind(alert.value)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Some(alert))
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn as_rfc3339<S: Serializer>(micros: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*micros))
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn as_optional_rfc3339<S: Serializer>(micros: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    micros.map(rfc3339).serialize(serializer)
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn as_h3<S: Serializer>(cell: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    cell.map(|cell| format!("{cell:x}")).serialize(serializer)
+}

@@ -1,0 +1,190 @@
+//! Webhooks as they are stored: who is told, where, and with which secret.
+
+use riskgrid_analytics::rules::{Rule, Severity};
+use sqlx::FromRow;
+
+use super::{Decisions, DecisionsError, random_hex};
+use crate::webhooks::Secret;
+
+/// A receiver. Its secret never leaves this type but to sign.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Given by the server.
+    pub id: String,
+    /// Given by the client; unique; rules name it.
+    pub name: String,
+    /// Where deliveries go.
+    pub url: String,
+    /// What they are signed with.
+    pub secret: Secret,
+    /// The severities it wants; empty means all.
+    pub severities: Vec<Severity>,
+    /// Wall clock, µs.
+    pub created_at: i64,
+    /// When the receiver answered 410 and was switched off, wall clock, µs.
+    pub disabled_at: Option<i64>,
+}
+
+/// A checked webhook that is not stored yet.
+#[derive(Clone, Debug)]
+pub struct NewEndpoint {
+    /// Unique.
+    pub name: String,
+    /// A checked address.
+    pub url: String,
+    /// Given or made.
+    pub secret: Secret,
+    /// Empty means all.
+    pub severities: Vec<Severity>,
+}
+
+#[derive(FromRow)]
+struct EndpointRow {
+    id: String,
+    name: String,
+    url: String,
+    secret: String,
+    severities: String,
+    created_at: i64,
+    disabled_at: Option<i64>,
+}
+
+impl EndpointRow {
+    fn into_endpoint(self) -> Result<Endpoint, DecisionsError> {
+        let severities = serde_json::from_str(&self.severities)
+            .map_err(|error| DecisionsError::unreadable("webhook", &error))?;
+        Ok(Endpoint {
+            id: self.id,
+            name: self.name,
+            url: self.url,
+            secret: Secret::stored(self.secret),
+            severities,
+            created_at: self.created_at,
+            disabled_at: self.disabled_at,
+        })
+    }
+}
+
+impl Decisions {
+    /// Stores a new webhook.
+    ///
+    /// # Errors
+    /// [`DecisionsError::NameTaken`], or the database's.
+    pub async fn create_endpoint(&self, new: NewEndpoint, now: i64) -> Result<Endpoint, DecisionsError> {
+        let id = random_hex()?;
+        let severities = serde_json::to_string(&new.severities)
+            .map_err(|error| DecisionsError::unreadable("webhook", &error))?;
+        let mut transaction = self.begin().await?;
+        let insert = sqlx::query(
+            "INSERT INTO webhooks (id, name, url, secret, severities, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(&id)
+        .bind(&new.name)
+        .bind(&new.url)
+        .bind(new.secret.reveal())
+        .bind(severities)
+        .bind(now)
+        .execute(&mut *transaction)
+        .await;
+        match insert {
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+                return Err(DecisionsError::NameTaken {
+                    kind: "webhook",
+                    name: new.name,
+                });
+            }
+            other => other?,
+        };
+        transaction.commit().await?;
+        let NewEndpoint {
+            name,
+            url,
+            secret,
+            severities,
+        } = new;
+        Ok(Endpoint {
+            id,
+            name,
+            url,
+            secret,
+            severities,
+            created_at: now,
+            disabled_at: None,
+        })
+    }
+
+    /// All webhooks, oldest first.
+    pub async fn endpoints(&self) -> Result<Vec<Endpoint>, DecisionsError> {
+        let rows: Vec<EndpointRow> = sqlx::query_as("SELECT * FROM webhooks ORDER BY created_at, id")
+            .fetch_all(self.readers())
+            .await?;
+        rows.into_iter().map(EndpointRow::into_endpoint).collect()
+    }
+
+    /// One webhook.
+    pub async fn endpoint(&self, id: &str) -> Result<Option<Endpoint>, DecisionsError> {
+        let row: Option<EndpointRow> = sqlx::query_as("SELECT * FROM webhooks WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.readers())
+            .await?;
+        row.map(EndpointRow::into_endpoint).transpose()
+    }
+
+    /// Deletes a webhook with its deliveries, also those not yet made. `false` when there is no such webhook.
+    ///
+    /// # Errors
+    /// [`DecisionsError::Conflict`] while a rule names it, or the database's.
+    pub async fn delete_endpoint(&self, id: &str) -> Result<bool, DecisionsError> {
+        let mut transaction = self.begin().await?;
+        let name: Option<String> = sqlx::query_scalar("SELECT name FROM webhooks WHERE id = $1")
+            .bind(id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        let Some(name) = name else { return Ok(false) };
+        let bodies: Vec<String> = sqlx::query_scalar("SELECT body FROM rules")
+            .fetch_all(&mut *transaction)
+            .await?;
+        let naming = bodies.iter().filter_map(|body| Rule::from_stored(body).ok());
+        if let Some(rule) = naming.filter(|rule| rule.webhooks.contains(&name)).next() {
+            let message = format!(
+                "the rule \"{}\" tells this webhook; delete the rule first",
+                rule.name
+            );
+            return Err(DecisionsError::Conflict(message));
+        }
+        for statement in [
+            "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE webhook = $1)",
+            "DELETE FROM deliveries WHERE webhook = $1",
+            "DELETE FROM webhooks WHERE id = $1",
+        ] {
+            sqlx::query(statement).bind(id).execute(&mut *transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Switches a webhook off because its receiver is gone; what waits for it is dead, and can be replayed.
+    pub async fn disable_endpoint(&self, id: &str, now: i64) -> Result<(), DecisionsError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query("UPDATE webhooks SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL")
+            .bind(id)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("UPDATE deliveries SET state = 'dead' WHERE webhook = $1 AND state = 'pending'")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// Switches a webhook on again: its receiver answered a test.
+    pub async fn enable_endpoint(&self, id: &str) -> Result<(), DecisionsError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query("UPDATE webhooks SET disabled_at = NULL WHERE id = $1")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+}

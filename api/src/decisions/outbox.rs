@@ -1,0 +1,266 @@
+//! The outbox: what is still to be told, and what became of each attempt.
+//!
+//! A delivery is due only when no older one of the same alert to the same endpoint is pending: a receiver hears of
+//! the firing before it hears of the end.
+
+use riskgrid_analytics::rules::rfc3339;
+use serde::{Serialize, Serializer};
+use sqlx::FromRow;
+
+use super::{Decisions, DecisionsError};
+use crate::webhooks::{Attempt, Secret};
+
+/// One message to be sent now.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The `webhook-id`.
+    pub id: String,
+    /// Id of the endpoint.
+    pub webhook: String,
+    /// Where to.
+    pub url: String,
+    /// To sign with.
+    pub secret: Secret,
+    /// The bytes.
+    pub body: String,
+    /// Attempts made since it was queued or replayed.
+    pub attempts: u32,
+}
+
+/// What a delivery is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// Still to be made, at the time given.
+    Pending {
+        /// Wall clock, µs.
+        next_attempt_at: i64,
+    },
+    /// The receiver has it.
+    Delivered,
+    /// Given up; a replay may revive it.
+    Dead,
+}
+
+/// A delivery as clients see it.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct DeliveryRow {
+    /// The `webhook-id`.
+    pub id: String,
+    /// Id of the alert.
+    pub alert: String,
+    /// `alert.firing` or `alert.resolved`.
+    pub r#type: String,
+    /// `pending`, `delivered` or `dead`.
+    pub state: String,
+    /// Since it was queued or replayed.
+    pub attempts: i64,
+    /// Meaningful while pending.
+    #[serde(serialize_with = "as_rfc3339")]
+    pub next_attempt_at: i64,
+    /// When it was decided.
+    #[serde(serialize_with = "as_rfc3339")]
+    pub created_at: i64,
+    /// When the receiver had it.
+    #[serde(serialize_with = "as_optional_rfc3339")]
+    pub delivered_at: Option<i64>,
+    /// All attempts, oldest first.
+    #[sqlx(skip)]
+    #[serde(rename = "history")]
+    pub attempt_rows: Vec<AttemptRow>,
+}
+
+/// One attempt as clients see it.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub struct AttemptRow {
+    /// When.
+    #[serde(serialize_with = "as_rfc3339")]
+    pub at: i64,
+    /// HTTP status; `None` without an answer.
+    pub status: Option<i64>,
+    /// From the request to the answer.
+    pub latency_ms: i64,
+    /// Why it was not delivered.
+    pub error: Option<String>,
+}
+
+#[derive(FromRow)]
+struct DueRow {
+    id: String,
+    webhook: String,
+    url: String,
+    secret: String,
+    body: String,
+    attempts: i64,
+}
+
+impl Decisions {
+    /// Ids of the endpoints with a delivery due at `now` (wall clock, µs).
+    pub async fn endpoints_due(&self, now: i64) -> Result<Vec<String>, DecisionsError> {
+        let sql = "SELECT DISTINCT webhook FROM deliveries WHERE state = 'pending' AND next_attempt_at <= $1";
+        Ok(sqlx::query_scalar(sql)
+            .bind(now)
+            .fetch_all(self.readers())
+            .await?)
+    }
+
+    /// Deliveries of one endpoint that are due at `now`, those waiting longest first.
+    pub async fn due(&self, webhook: &str, now: i64, limit: usize) -> Result<Vec<Delivery>, DecisionsError> {
+        let rows: Vec<DueRow> = sqlx::query_as(
+            "SELECT d.id, d.webhook, w.url, w.secret, d.body, d.attempts
+               FROM deliveries d JOIN webhooks w ON w.id = d.webhook
+              WHERE d.webhook = $1 AND d.state = 'pending' AND d.next_attempt_at <= $2
+                AND NOT EXISTS (SELECT 1 FROM deliveries older WHERE older.webhook = d.webhook
+                    AND older.alert = d.alert AND older.seq < d.seq AND older.state = 'pending')
+              ORDER BY d.next_attempt_at, d.seq LIMIT $3",
+        )
+        .bind(webhook)
+        .bind(now)
+        .bind(limit as i64)
+        .fetch_all(self.readers())
+        .await?;
+        let deliveries = rows.into_iter().map(|row| Delivery {
+            id: row.id,
+            webhook: row.webhook,
+            url: row.url,
+            secret: Secret::stored(row.secret),
+            body: row.body,
+            attempts: row.attempts as u32,
+        });
+        Ok(deliveries.collect())
+    }
+
+    /// When the next delivery after `now` falls due, wall clock, µs.
+    pub async fn next_due_after(&self, now: i64) -> Result<Option<i64>, DecisionsError> {
+        let sql =
+            "SELECT MIN(next_attempt_at) FROM deliveries WHERE state = 'pending' AND next_attempt_at > $1";
+        Ok(sqlx::query_scalar(sql)
+            .bind(now)
+            .fetch_one(self.readers())
+            .await?)
+    }
+
+    /// Stores an attempt and what follows from it.
+    pub async fn attempted(
+        &self,
+        delivery: &str,
+        attempt: &Attempt,
+        becomes: DeliveryState,
+    ) -> Result<(), DecisionsError> {
+        let (state, next_attempt_at, delivered_at) = match becomes {
+            DeliveryState::Pending { next_attempt_at } => ("pending", next_attempt_at, None),
+            DeliveryState::Delivered => ("delivered", attempt.at, Some(attempt.at)),
+            DeliveryState::Dead => ("dead", attempt.at, None),
+        };
+        let mut transaction = self.begin().await?;
+        let updated = sqlx::query(
+            "UPDATE deliveries SET state = $2, attempts = attempts + 1, next_attempt_at = $3, delivered_at = $4 WHERE id = $1",
+        )
+        .bind(delivery)
+        .bind(state)
+        .bind(next_attempt_at)
+        .bind(delivered_at)
+        .execute(&mut *transaction)
+        .await?;
+        // The webhook may have been deleted meanwhile, and its deliveries with it.
+        if updated.rows_affected() == 1 {
+            sqlx::query(
+                "INSERT INTO attempts (delivery, number, at, status, latency_ms, error)
+                    SELECT $1, COALESCE(MAX(number), 0) + 1, $2, $3, $4, $5 FROM attempts WHERE delivery = $1",
+            )
+            .bind(delivery)
+            .bind(attempt.at)
+            .bind(attempt.status.map(i64::from))
+            .bind(attempt.latency_ms as i64)
+            .bind(&attempt.error)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// The newest deliveries of an endpoint with their attempts, newest first.
+    pub async fn deliveries(&self, webhook: &str, limit: u32) -> Result<Vec<DeliveryRow>, DecisionsError> {
+        let mut rows: Vec<DeliveryRow> = sqlx::query_as(
+            "SELECT id, alert, type, state, attempts, next_attempt_at, created_at, delivered_at FROM deliveries
+                WHERE webhook = $1 ORDER BY seq DESC LIMIT $2",
+        )
+        .bind(webhook)
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        for row in &mut rows {
+            row.attempt_rows = sqlx::query_as(
+                "SELECT at, status, latency_ms, error FROM attempts WHERE delivery = $1 ORDER BY number",
+            )
+            .bind(&row.id)
+            .fetch_all(self.readers())
+            .await?;
+        }
+        Ok(rows)
+    }
+
+    /// Makes dead deliveries of an endpoint pending again, with the same `webhook-id`s: one, or all.
+    /// Answers how many; an endpoint that is switched off has to answer a test first.
+    ///
+    /// # Errors
+    /// [`DecisionsError::Conflict`] when it is switched off, or the database's.
+    pub async fn replay(
+        &self,
+        webhook: &str,
+        delivery: Option<&str>,
+        now: i64,
+    ) -> Result<u64, DecisionsError> {
+        let mut transaction = self.begin().await?;
+        let disabled: Option<i64> =
+            sqlx::query_scalar("SELECT disabled_at FROM webhooks WHERE id = $1 AND disabled_at IS NOT NULL")
+                .bind(webhook)
+                .fetch_optional(&mut *transaction)
+                .await?;
+        if disabled.is_some() {
+            let message =
+                "the receiver answered 410 and was switched off; a successful POST …/test switches it on";
+            return Err(DecisionsError::Conflict(message.to_owned()));
+        }
+        let revived = sqlx::query(
+            "UPDATE deliveries SET state = 'pending', attempts = 0, next_attempt_at = $3
+                WHERE webhook = $1 AND state = 'dead' AND ($2 IS NULL OR id = $2)",
+        )
+        .bind(webhook)
+        .bind(delivery)
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(revived.rows_affected())
+    }
+
+    /// Forgets deliveries of resolved alerts that were delivered before `before` (wall clock, µs), so that the
+    /// outbox stays bounded by time. Answers how many.
+    pub async fn forget_delivered(&self, before: i64) -> Result<u64, DecisionsError> {
+        const OLD: &str = "FROM deliveries WHERE state = 'delivered' AND delivered_at < $1
+            AND alert IN (SELECT id FROM alerts WHERE state = 'resolved')";
+        let mut transaction = self.begin().await?;
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "DELETE FROM attempts WHERE delivery IN (SELECT id {OLD})"
+        )))
+        .bind(before)
+        .execute(&mut *transaction)
+        .await?;
+        let forgotten = sqlx::query(sqlx::AssertSqlSafe(format!("DELETE {OLD}")))
+            .bind(before)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(forgotten.rows_affected())
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+fn as_rfc3339<S: Serializer>(micros: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*micros))
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn as_optional_rfc3339<S: Serializer>(micros: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+    micros.map(rfc3339).serialize(serializer)
+}

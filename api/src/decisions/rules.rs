@@ -1,0 +1,82 @@
+//! Rules as they are stored: made and deleted whole, never changed.
+
+use std::sync::Arc;
+
+use riskgrid_analytics::rules::Rule;
+
+use super::record::{Recorded, resolve_alerts_of_rule};
+use super::{Decisions, DecisionsError};
+
+impl Decisions {
+    /// Stores a new rule.
+    ///
+    /// # Errors
+    /// [`DecisionsError::NameTaken`], [`DecisionsError::UnknownWebhook`], or the database's.
+    pub async fn create_rule(&self, rule: &Rule, now: i64) -> Result<(), DecisionsError> {
+        let body = serde_json::to_string(rule).map_err(|error| DecisionsError::unreadable("rule", &error))?;
+        let mut transaction = self.begin().await?;
+        for name in &rule.webhooks {
+            let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM webhooks WHERE name = $1")
+                .bind(name)
+                .fetch_optional(&mut *transaction)
+                .await?;
+            if known.is_none() {
+                return Err(DecisionsError::UnknownWebhook { name: name.clone() });
+            }
+        }
+        let insert = sqlx::query("INSERT INTO rules (id, name, body, created_at) VALUES ($1, $2, $3, $4)")
+            .bind(&rule.id)
+            .bind(&rule.name)
+            .bind(body)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await;
+        match insert {
+            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+                return Err(DecisionsError::NameTaken {
+                    kind: "rule",
+                    name: rule.name.clone(),
+                });
+            }
+            other => other?,
+        };
+        Ok(transaction.commit().await?)
+    }
+
+    /// All rules, oldest first.
+    pub async fn rules(&self) -> Result<Arc<[Rule]>, DecisionsError> {
+        let bodies: Vec<String> = sqlx::query_scalar("SELECT body FROM rules ORDER BY created_at, id")
+            .fetch_all(self.readers())
+            .await?;
+        bodies.iter().map(|body| read_rule(body)).collect()
+    }
+
+    /// One rule.
+    pub async fn rule(&self, id: &str) -> Result<Option<Rule>, DecisionsError> {
+        let body: Option<String> = sqlx::query_scalar("SELECT body FROM rules WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.readers())
+            .await?;
+        body.as_deref().map(read_rule).transpose()
+    }
+
+    /// Deletes a rule and resolves its open alerts, telling those who were told that they fire.
+    /// `None` when there is no such rule.
+    pub async fn delete_rule(&self, id: &str, now: i64) -> Result<Option<Recorded>, DecisionsError> {
+        let mut transaction = self.begin().await?;
+        let deleted = sqlx::query("DELETE FROM rules WHERE id = $1")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        if deleted.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let recorded = resolve_alerts_of_rule(&mut transaction, id, now).await?;
+        transaction.commit().await?;
+        Ok(Some(recorded))
+    }
+}
+
+fn read_rule(body: &str) -> Result<Rule, DecisionsError> {
+    Rule::from_stored(body).map_err(|error| DecisionsError::unreadable("rule", &error))
+}

@@ -1,0 +1,51 @@
+//! HTTP routes, one file per subject.
+
+pub mod alerts;
+mod body;
+pub mod rules;
+pub mod webhooks;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+use crate::alerting::Alerting;
+use crate::decisions::DecisionsError;
+use crate::problem::Problem;
+
+/// The routes of alerting: rules, alerts, webhooks.
+pub fn alerting(state: &Arc<Alerting>) -> Router {
+    Router::new()
+        .merge(rules::routes(Arc::clone(state)))
+        .merge(alerts::routes(Arc::clone(state)))
+        .merge(webhooks::routes(Arc::clone(state)))
+}
+
+impl From<DecisionsError> for Problem {
+    fn from(error: DecisionsError) -> Self {
+        match &error {
+            DecisionsError::NameTaken { .. } | DecisionsError::Conflict(_) => {
+                Self::conflict(error.to_string())
+            }
+            DecisionsError::UnknownWebhook { .. } => Self::unprocessable(error.to_string()),
+            DecisionsError::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => {
+                Self::unavailable("the decisions database is busy or closing; try again", 5)
+            }
+            DecisionsError::Database(sqlx::Error::Database(cause)) if is_full(cause.as_ref()) => {
+                Self::unavailable(
+                    "the disk of the decisions database is full; free space, then try again",
+                    30,
+                )
+            }
+            _ => Self::internal(&error),
+        }
+    }
+}
+
+/// SQLite's code for a full disk.
+fn is_full(cause: &dyn sqlx::error::DatabaseError) -> bool {
+    cause.code().is_some_and(|code| code == "13")
+}
+
+#[cfg(test)]
+mod tests;

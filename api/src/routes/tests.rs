@@ -1,0 +1,304 @@
+use std::time::Duration;
+
+use axum::Router;
+use reqwest::Client;
+use riskgrid_analytics::rules::{RuleBounds, SensorReading, SensorRules};
+use serde_json::Value;
+use serde_json::json;
+
+use super::*;
+use crate::decisions::{Decisions, Notify};
+use crate::webhooks::DeliverySettings;
+
+struct Server {
+    _folder: tempfile::TempDir,
+    alerting: Arc<Alerting>,
+    client: Client,
+    url: String,
+}
+
+struct Answer {
+    status: u16,
+    content_type: String,
+    body: Value,
+}
+
+impl Server {
+    async fn start(allow_private: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let decisions = Decisions::open(folder.path()).await.unwrap();
+        let settings = DeliverySettings {
+            allow_private,
+            ..DeliverySettings::default()
+        };
+        let bounds = RuleBounds {
+            base_resolution: 9,
+            longest_window: Duration::from_secs(86_400),
+        };
+        let clock = Arc::new(|| chrono::Utc::now().timestamp_micros());
+        let alerting = Alerting::start(decisions, settings, bounds, clock).await.unwrap();
+        let url = listen(super::alerting(&alerting)).await;
+        Self {
+            _folder: folder,
+            alerting,
+            client: Client::builder().no_proxy().build().unwrap(),
+            url,
+        }
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let mut request = self
+            .client
+            .request(method.parse().unwrap(), format!("{}{path}", self.url));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let content_type = response
+            .headers()
+            .get("content-type")
+            .map(|value| value.to_str().unwrap().to_owned());
+        Answer {
+            status: response.status().as_u16(),
+            content_type: content_type.unwrap_or_default(),
+            body: serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default(),
+        }
+    }
+}
+
+async fn listen(app: Router) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    format!("http://{address}")
+}
+
+fn river() -> Value {
+    json!({"name": "river high", "kind": "threshold", "layer": "water_level", "per": "sensor", "metric": "last",
+        "above": 3.5, "clear_below": 3.2, "for": "2m", "severity": "major", "webhooks": ["ops"]})
+}
+
+fn ops() -> Value {
+    json!({"name": "ops", "url": "https://ops.example/hook", "filter": {"severity": ["major", "critical"]}})
+}
+
+#[tokio::test]
+async fn rules_are_made_listed_shown_and_deleted() {
+    let server = Server::start(false).await;
+    let mut followed = server.alerting.on_rules_changed.subscribe();
+    assert_eq!(server.ask("POST", "/v1/rules", Some(river())).await.status, 422);
+    assert_eq!(server.ask("POST", "/v1/webhooks", Some(ops())).await.status, 201);
+    let made = server.ask("POST", "/v1/rules", Some(river())).await;
+    assert_eq!(made.status, 201);
+    let id = made.body["id"].as_str().unwrap();
+    assert_eq!(made.body["for"], "2m");
+    followed.changed().await.unwrap();
+    assert_eq!(followed.borrow().first().unwrap().name, "river high");
+    assert_eq!(server.ask("POST", "/v1/rules", Some(river())).await.status, 409);
+    assert_eq!(
+        server.ask("GET", "/v1/rules", None).await.body,
+        json!({"rules": [made.body]})
+    );
+    assert_eq!(
+        server.ask("GET", &format!("/v1/rules/{id}"), None).await.body,
+        made.body
+    );
+    assert_eq!(
+        server
+            .ask("DELETE", &format!("/v1/rules/{id}"), None)
+            .await
+            .status,
+        204
+    );
+    assert_eq!(
+        server
+            .ask("DELETE", &format!("/v1/rules/{id}"), None)
+            .await
+            .status,
+        404
+    );
+    assert_eq!(server.alerting.on_rules_changed.borrow().len(), 0);
+}
+
+#[tokio::test]
+async fn an_invalid_rule_is_a_problem_that_tells_what_to_change() {
+    let server = Server::start(false).await;
+    let mut rule = river();
+    rule["kind"] = json!("burst");
+    let refused = server.ask("POST", "/v1/rules", Some(rule)).await;
+    assert_eq!(
+        (refused.status, refused.content_type.as_str()),
+        (422, "application/problem+json")
+    );
+    let expected = json!({"type": "urn:riskgrid:problem:invalid", "title": "It is not acceptable", "status": 422,
+        "detail": "`kind` is \"burst\", not available; allowed: threshold",
+        "errors": [{"field": "kind", "found": "\"burst\", not available", "allowed": "threshold"}]});
+    assert_eq!(refused.body, expected);
+    let response = server
+        .client
+        .post(format!("{}/v1/rules", server.url))
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 415);
+}
+
+#[tokio::test]
+async fn a_secret_is_shown_once() {
+    let server = Server::start(false).await;
+    let made = server.ask("POST", "/v1/webhooks", Some(ops())).await;
+    let (id, secret) = (
+        made.body["id"].as_str().unwrap(),
+        made.body["secret"].as_str().unwrap(),
+    );
+    assert!(secret.starts_with("whsec_"));
+    assert_eq!(server.ask("POST", "/v1/webhooks", Some(ops())).await.status, 409);
+    for path in [
+        "/v1/webhooks".to_owned(),
+        format!("/v1/webhooks/{id}"),
+        format!("/v1/webhooks/{id}/deliveries"),
+    ] {
+        let answer = server.ask("GET", &path, None).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(!answer.body.to_string().contains("whsec_"), "{path}");
+    }
+    assert_eq!(
+        server
+            .ask("DELETE", &format!("/v1/webhooks/{id}"), None)
+            .await
+            .status,
+        204
+    );
+    assert_eq!(
+        server
+            .ask("GET", &format!("/v1/webhooks/{id}"), None)
+            .await
+            .status,
+        404
+    );
+}
+
+#[tokio::test]
+async fn a_private_address_is_refused_and_the_password_in_a_url_too() {
+    let server = Server::start(false).await;
+    for url in [
+        "https://10.0.0.1/",
+        "http://ops.example/",
+        "https://me:word@ops.example/",
+    ] {
+        let refused = server
+            .ask("POST", "/v1/webhooks", Some(json!({"name": "x", "url": url})))
+            .await;
+        assert_eq!(refused.status, 422, "{url}");
+        assert!(!refused.body.to_string().contains("word@"), "{}", refused.body);
+    }
+}
+
+#[tokio::test]
+async fn a_test_tells_what_the_receiver_answered() {
+    let server = Server::start(true).await;
+    let receiver = listen(
+        Router::new().fallback(|body: String| async move { (axum::http::StatusCode::ACCEPTED, body) }),
+    )
+    .await;
+    let made = server
+        .ask(
+            "POST",
+            "/v1/webhooks",
+            Some(json!({"name": "here", "url": receiver})),
+        )
+        .await;
+    let path = format!("/v1/webhooks/{}/test", made.body["id"].as_str().unwrap());
+    let tested = server.ask("POST", &path, None).await;
+    assert_eq!(
+        (tested.status, &tested.body["delivered"], &tested.body["status"]),
+        (200, &json!(true), &json!(202))
+    );
+    let made = server
+        .ask(
+            "POST",
+            "/v1/webhooks",
+            Some(json!({"name": "nobody", "url": "http://127.0.0.1:1/"})),
+        )
+        .await;
+    let path = format!("/v1/webhooks/{}/test", made.body["id"].as_str().unwrap());
+    let tested = server.ask("POST", &path, None).await;
+    assert_eq!(
+        (tested.status, &tested.body["delivered"], &tested.body["status"]),
+        (200, &json!(false), &json!(null))
+    );
+    assert!(
+        tested.body["error"].as_str().unwrap().contains("refused"),
+        "{}",
+        tested.body
+    );
+}
+
+#[tokio::test]
+async fn alerts_are_listed_acknowledged_and_told_to_followers() {
+    let server = Server::start(false).await;
+    let mut rule = river();
+    rule["webhooks"] = json!([]);
+    rule["for"] = json!("0s");
+    assert_eq!(server.ask("POST", "/v1/rules", Some(rule)).await.status, 201);
+    let mut changes = server.alerting.changes.subscribe();
+    let mut rules = SensorRules::new(server.alerting.on_rules_changed.borrow().clone());
+    let (at, now) = (1_795_334_400_000_000, 1_795_334_401_000_000);
+    for sensor in ["river-7", "river-8"] {
+        let reading = SensorReading {
+            layer: "water_level",
+            sensor,
+            cell: 0x0894_11d3_68b7_ffff,
+            value: 3.62,
+            at,
+        };
+        rules.observe("p0", reading);
+    }
+    server
+        .alerting
+        .record(&rules.take_transitions(), Notify::Send, now, None)
+        .await
+        .unwrap();
+    assert_eq!(changes.recv().await.unwrap().sensor.as_deref(), Some("river-7"));
+
+    let first = server.ask("GET", "/v1/alerts?limit=1", None).await.body;
+    let next = first["next"].as_str().unwrap();
+    let second = server
+        .ask("GET", &format!("/v1/alerts?limit=1&after={next}"), None)
+        .await
+        .body;
+    assert_eq!(second["next"], json!(null));
+    let alert = &second["alerts"][0];
+    let id = alert["id"].as_str().unwrap();
+    assert_eq!(
+        (&alert["cell"], &alert["at"]),
+        (&json!("89411d368b7ffff"), &json!("2026-11-22T08:00:00Z"))
+    );
+    assert_eq!(
+        (&alert["state"], &alert["resolved_at"]),
+        (&json!("firing"), &json!(null))
+    );
+    assert_eq!(alert["evidence"]["limit"], json!(3.5));
+
+    let acknowledged = server.ask("POST", &format!("/v1/alerts/{id}/ack"), None).await;
+    assert_eq!(
+        (acknowledged.status, &acknowledged.body["state"]),
+        (200, &json!("acknowledged"))
+    );
+    assert_eq!(
+        server.ask("GET", &format!("/v1/alerts/{id}"), None).await.body,
+        acknowledged.body
+    );
+    let firing = server.ask("GET", "/v1/alerts?state=firing", None).await.body;
+    assert_eq!(firing["alerts"].as_array().unwrap().len(), 1);
+    assert_eq!(server.ask("POST", "/v1/alerts/none/ack", None).await.status, 404);
+    for bad in ["state=open", "limit=0", "limit=x", "after=y", "stat=firing"] {
+        let refused = server.ask("GET", &format!("/v1/alerts?{bad}"), None).await;
+        assert_eq!(
+            (refused.status, refused.content_type.as_str()),
+            (400, "application/problem+json"),
+            "{bad}"
+        );
+    }
+}

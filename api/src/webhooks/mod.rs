@@ -1,0 +1,27 @@
+//! Telling others: signed messages per Standard Webhooks, from a durable outbox, until they are received.
+//!
+//! ```text
+//! decisions (outbox) ─> Deliveries (worker) ─> Sender ─> receiver
+//!        ^                                        │
+//!        └────────────── attempt ─────────────────┘
+//! ```
+//!
+//! At least once, always under the same `webhook-id`. A receiver that is dead holds up nobody but itself. No message
+//! goes to an address that is not public unless the configuration says so.
+
+mod address;
+mod schedule;
+mod secret;
+mod sender;
+mod validate;
+mod worker;
+
+pub use address::is_public;
+pub use schedule::RetrySchedule;
+pub use secret::Secret;
+pub use sender::{Attempt, Sender, SenderError};
+pub use validate::{InvalidWebhook, WebhookRequest};
+pub use worker::{Clock, Deliveries, DeliverySettings};
+
+#[cfg(test)]
+mod tests;

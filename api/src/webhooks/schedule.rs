@@ -1,0 +1,112 @@
+//! When to try again.
+
+use std::time::Duration;
+
+use twox_hash::XxHash3_64;
+
+/// The waits between the attempts of one delivery. After the last one it is dead.
+#[derive(Clone, Debug)]
+pub struct RetrySchedule {
+    /// First wait first.
+    waits: Vec<Duration>,
+}
+
+/// A receiver cannot ask for a longer pause than this.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(86_400);
+
+impl Default for RetrySchedule {
+    /// From one second to a day, 16 attempts in about three days.
+    fn default() -> Self {
+        const MINUTE: u64 = 60;
+        const HOUR: u64 = 3_600;
+        let seconds = [
+            1,
+            5,
+            20,
+            MINUTE,
+            3 * MINUTE,
+            10 * MINUTE,
+            30 * MINUTE,
+            HOUR,
+            2 * HOUR,
+            4 * HOUR,
+            6 * HOUR,
+            8 * HOUR,
+            12 * HOUR,
+            16 * HOUR,
+            24 * HOUR,
+        ];
+        Self {
+            waits: seconds.into_iter().map(Duration::from_secs).collect(),
+        }
+    }
+}
+
+impl RetrySchedule {
+    /// These waits.
+    pub fn new(waits: Vec<Duration>) -> Self {
+        Self { waits }
+    }
+
+    /// How long to wait after attempt `attempts` (from 1) failed; `None` when it was the last.
+    ///
+    /// Spread by up to a fifth either way, by a hash of delivery and attempt, so that those that failed together do
+    /// not come back together. What the receiver asked for by `Retry-After` is honoured, up to a day.
+    pub fn wait_after(
+        &self,
+        delivery: &str,
+        attempts: u32,
+        retry_after: Option<Duration>,
+    ) -> Option<Duration> {
+        let wait = self.waits.get((attempts as usize).checked_sub(1)?)?;
+        let hash = XxHash3_64::oneshot_with_seed(u64::from(attempts), delivery.as_bytes());
+        let spread = 0.8 + 0.4 * ((hash >> 11) as f64 / (1u64 << 53) as f64);
+        let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        Some(wait.mul_f64(spread).max(asked))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_grows_from_a_second_over_three_days_and_ends() {
+        let schedule = RetrySchedule::default();
+        let waits: Vec<Duration> = (1..)
+            .map_while(|attempts| schedule.wait_after("msg", attempts, None))
+            .collect();
+        assert!(waits.first().unwrap() < &Duration::from_millis(1_201));
+        let days = waits.iter().sum::<Duration>().as_secs_f64() / 86_400.0;
+        assert!((2.4..=3.7).contains(&days), "{days} days");
+        assert_eq!(waits.len(), 15);
+    }
+
+    #[test]
+    fn deliveries_that_failed_together_come_back_apart_and_within_a_fifth() {
+        let schedule = RetrySchedule::new(vec![Duration::from_secs(100)]);
+        let waits: Vec<f64> = (0..100)
+            .map(|n| {
+                schedule
+                    .wait_after(&format!("msg{n}"), 1, None)
+                    .unwrap()
+                    .as_secs_f64()
+            })
+            .collect();
+        assert!(waits.iter().all(|wait| (80.0..=120.0).contains(wait)));
+        assert!(waits.iter().any(|wait| *wait < 90.0) && waits.iter().any(|wait| *wait > 110.0));
+    }
+
+    #[test]
+    fn the_receiver_may_ask_for_a_longer_pause_up_to_a_day() {
+        let schedule = RetrySchedule::new(vec![Duration::from_secs(1)]);
+        let asked = |seconds| {
+            schedule
+                .wait_after("msg", 1, Some(Duration::from_secs(seconds)))
+                .unwrap()
+        };
+        assert_eq!(asked(600), Duration::from_secs(600));
+        assert_eq!(asked(10_000_000), LONGEST_RETRY_AFTER);
+        assert!(asked(0) >= Duration::from_millis(800));
+    }
+}

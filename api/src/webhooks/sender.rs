@@ -1,0 +1,273 @@
+//! One attempt: sign, send, read what came back.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::DateTime;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, ClientBuilder, Response, StatusCode};
+use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
+use tokio::time::Instant;
+use url::Url;
+
+use super::address::PublicAddresses;
+use super::secret::Secret;
+use super::validate::check_url;
+
+/// What is read of an answer's body, at most; the rest is left unread and the connection closed.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+/// What of a refusal's body is kept to show.
+const SHOWN_BODY_CHARS: usize = 200;
+
+/// What became of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// When it was made, wall clock, µs.
+    pub at: i64,
+    /// HTTP status; `None` when there was no answer.
+    pub status: Option<u16>,
+    /// From the request to the end of the answer.
+    pub latency_ms: u64,
+    /// Why it was not delivered; `None` when it was.
+    pub error: Option<String>,
+    /// What the receiver asked for.
+    pub retry_after: Option<Duration>,
+}
+
+impl Attempt {
+    /// Whether the receiver has it: any 2xx.
+    pub fn is_delivered(&self) -> bool {
+        self.error.is_none()
+    }
+
+    /// Whether the receiver is gone for good: 410.
+    pub fn is_gone(&self) -> bool {
+        self.status == Some(StatusCode::GONE.as_u16())
+    }
+}
+
+/// The HTTP client could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the client for webhooks cannot be made")]
+pub struct SenderError(#[from] reqwest::Error);
+
+/// Sends signed messages. Follows no redirect, uses no proxy, resolves names anew each time.
+#[derive(Clone)]
+pub struct Sender {
+    client: Client,
+    allow_private: bool,
+}
+
+impl Sender {
+    /// A sender that gives up an attempt after `timeout`. Unless `allow_private`, it reaches public addresses by
+    /// https only.
+    pub fn new(allow_private: bool, timeout: Duration) -> Result<Self, SenderError> {
+        // Only the first call in a process installs it; any other finds one that does as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = match builder(allow_private, timeout).build() {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "no certificates of authorities: webhooks by https will fail until the package ca-certificates is there"
+                );
+                let trusts_nobody = rustls::ClientConfig::builder()
+                    .with_root_certificates(rustls::RootCertStore::empty())
+                    .with_no_client_auth();
+                builder(allow_private, timeout)
+                    .tls_backend_preconfigured(trusts_nobody)
+                    .build()?
+            }
+        };
+        Ok(Self {
+            client,
+            allow_private,
+        })
+    }
+
+    /// Whether addresses that are not public are allowed.
+    pub fn allows_private(&self) -> bool {
+        self.allow_private
+    }
+
+    /// Signs `body` and sends it once; `now` is the wall clock in µs, the timestamp that is signed.
+    pub async fn send(&self, url: &str, secret: &Secret, id: &str, body: &str, now: i64) -> Attempt {
+        let started = Instant::now();
+        let outcome = self.exchange(url, secret, id, body, now).await;
+        let latency_ms = started.elapsed().as_millis() as u64;
+        let attempt = Attempt {
+            at: now,
+            status: None,
+            latency_ms,
+            error: None,
+            retry_after: None,
+        };
+        match outcome {
+            Err(reason) => Attempt {
+                error: Some(reason),
+                ..attempt
+            },
+            Ok(answer) => {
+                let error = (!answer.status.is_success()).then(|| answer.reason());
+                let status = Some(answer.status.as_u16());
+                Attempt {
+                    status,
+                    error,
+                    retry_after: answer.retry_after,
+                    ..attempt
+                }
+            }
+        }
+    }
+
+    async fn exchange(
+        &self,
+        url: &str,
+        secret: &Secret,
+        id: &str,
+        body: &str,
+        now: i64,
+    ) -> Result<Answer, String> {
+        let url = Url::parse(url).map_err(|error| error.to_string())?;
+        // The configuration may be stricter now than when the webhook was made.
+        check_url(&url, self.allow_private).map_err(|error| error.to_string())?;
+        let timestamp = now.div_euclid(1_000_000);
+        let signature = Webhook::new(secret.reveal())
+            .and_then(|key| key.sign(id, timestamp, body.as_bytes()))
+            .map_err(|error| format!("cannot sign: {error}"))?;
+        let request = self
+            .client
+            .post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .header(HEADER_WEBHOOK_ID, id)
+            .header(HEADER_WEBHOOK_TIMESTAMP, timestamp.to_string())
+            .header(HEADER_WEBHOOK_SIGNATURE, signature)
+            .body(body.to_owned());
+        let response = request
+            .send()
+            .await
+            .map_err(|error| chain(&error.without_url()))?;
+        Answer::read(response, now).await
+    }
+}
+
+struct Answer {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    shown_body: String,
+}
+
+impl Answer {
+    async fn read(mut response: Response, now: i64) -> Result<Self, String> {
+        let status = response.status();
+        let retry_after = retry_after(response.headers(), now);
+        let mut body = Vec::new();
+        while body.len() < MAX_BODY_BYTES {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend(chunk.iter().take(MAX_BODY_BYTES - body.len())),
+                // The status is the answer; a body that breaks off does not change it.
+                Ok(None) | Err(_) => break,
+            }
+        }
+        let shown_body = String::from_utf8_lossy(&body)
+            .trim()
+            .chars()
+            .take(SHOWN_BODY_CHARS)
+            .collect();
+        Ok(Self {
+            status,
+            retry_after,
+            shown_body,
+        })
+    }
+
+    fn reason(&self) -> String {
+        match (self.status.is_redirection(), self.shown_body.as_str()) {
+            (true, _) => format!(
+                "the receiver answered {}; redirects are not followed",
+                self.status
+            ),
+            (false, "") => format!("the receiver answered {}", self.status),
+            (false, body) => format!("the receiver answered {}: {body}", self.status),
+        }
+    }
+}
+
+fn builder(allow_private: bool, timeout: Duration) -> ClientBuilder {
+    let builder = Client::builder()
+        .user_agent(concat!("riskgrid/", env!("CARGO_PKG_VERSION")))
+        .timeout(timeout)
+        .redirect(Policy::none())
+        .no_proxy()
+        .referer(false)
+        .retry(reqwest::retry::never())
+        // A kept connection would skip the resolver at the next attempt.
+        .pool_max_idle_per_host(0);
+    if allow_private {
+        builder
+    } else {
+        builder.dns_resolver(Arc::new(PublicAddresses))
+    }
+}
+
+/// `Retry-After` in seconds or as a date.
+fn retry_after(headers: &HeaderMap, now: i64) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = DateTime::parse_from_rfc2822(text).ok()?.timestamp_micros();
+    u64::try_from(until - now).ok().map(Duration::from_micros)
+}
+
+/// An error with its causes, without the URL, which may hold a token.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers, 784_111_777_000_000)
+        };
+        assert_eq!(read("120"), Some(Duration::from_secs(120)));
+        assert_eq!(
+            read("Sun, 06 Nov 1994 08:50:37 GMT"),
+            Some(Duration::from_secs(60))
+        );
+        assert_eq!(read("Sun, 06 Nov 1994 08:48:37 GMT"), None);
+        assert_eq!(read("soon"), None);
+    }
+
+    #[tokio::test]
+    async fn a_private_address_is_not_reached_even_by_name_or_when_it_was_stored() {
+        let sender = Sender::new(false, Duration::from_secs(5)).unwrap();
+        let secret = Secret::random().unwrap();
+        for url in [
+            "https://localhost:9/",
+            "https://127.0.0.1:9/",
+            "http://ops.example/",
+        ] {
+            let attempt = sender.send(url, &secret, "msg_1", "{}", 0).await;
+            let error = attempt.error.unwrap();
+            assert!(
+                error.contains("public") || error.contains("scheme"),
+                "{url}: {error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The worker that empties the outbox.
+//!
+//! One task looks for what is due and starts attempts, at most a few at a time per endpoint, so that a receiver that
+//! lets every request run into the timeout holds up nobody else. All state is in the database: a stop at any moment
+//! leaves a delivery pending, and it is made again, under the same id.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::{Id, JoinHandle, JoinSet};
+
+use super::schedule::RetrySchedule;
+use super::sender::Sender;
+use crate::decisions::{Decisions, DecisionsError, Delivery, DeliveryState};
+
+/// Tells the wall clock in µs since 1970 UTC.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// How deliveries are made.
+#[derive(Clone, Debug)]
+pub struct DeliverySettings {
+    /// Whether addresses that are not public, and http, are allowed. Default: no.
+    pub allow_private: bool,
+    /// How long one attempt may take. Default: 15 s.
+    pub timeout: Duration,
+    /// When to try again. Default: over three days.
+    pub retries: RetrySchedule,
+    /// Attempts to one endpoint at the same time. Default: 4.
+    pub concurrency: usize,
+    /// How long delivered messages of resolved alerts are kept to be looked at. Default: 30 days.
+    pub keep_delivered: Duration,
+}
+
+impl Default for DeliverySettings {
+    fn default() -> Self {
+        Self {
+            allow_private: false,
+            timeout: Duration::from_secs(15),
+            retries: RetrySchedule::default(),
+            concurrency: 4,
+            keep_delivered: Duration::from_secs(30 * 86_400),
+        }
+    }
+}
+
+/// The running worker.
+pub struct Deliveries {
+    wake: Arc<Notify>,
+    stop: watch::Sender<bool>,
+    task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Looked at again at least so often, in case the wall clock was set.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
+const BETWEEN_CLEANINGS: Duration = Duration::from_secs(3_600);
+
+impl Deliveries {
+    /// Starts the worker; it begins with what an earlier process left.
+    pub fn start(decisions: Decisions, sender: Sender, settings: DeliverySettings, clock: Clock) -> Self {
+        let wake = Arc::new(Notify::new());
+        let (stop, stopping) = watch::channel(false);
+        let worker = Worker {
+            decisions,
+            sender,
+            settings,
+            clock,
+            wake: Arc::clone(&wake),
+            stopping,
+            attempts: JoinSet::new(),
+            running: HashMap::new(),
+        };
+        Self {
+            wake,
+            stop,
+            task: tokio::sync::Mutex::new(Some(tokio::spawn(worker.run()))),
+        }
+    }
+
+    /// Tells the worker that the outbox has something new.
+    pub fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Starts no more attempts, and waits for those that run: not longer than one may take.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        if let Some(task) = self.task.lock().await.take()
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the worker for webhooks had failed");
+        }
+    }
+}
+
+struct Worker {
+    decisions: Decisions,
+    sender: Sender,
+    settings: DeliverySettings,
+    clock: Clock,
+    wake: Arc<Notify>,
+    stopping: watch::Receiver<bool>,
+    attempts: JoinSet<()>,
+    /// Endpoint and delivery of each running attempt: at most `concurrency` per endpoint.
+    running: HashMap<Id, (String, String)>,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        let mut clean_at = i64::MIN;
+        loop {
+            let now = (self.clock)();
+            if clean_at <= now {
+                self.clean(now).await;
+                clean_at = now.saturating_add(BETWEEN_CLEANINGS.as_micros() as i64);
+            }
+            let sleep = match self.start_due(now).await {
+                Ok(sleep) => sleep,
+                Err(error) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "the outbox cannot be read"
+                    );
+                    AFTER_DATABASE_ERROR
+                }
+            };
+            tokio::select! {
+                () = self.wake.notified() => {}
+                Some(ended) = self.attempts.join_next_with_id() => {
+                    let id = match ended {
+                        Ok((id, ())) => id,
+                        Err(error) => {
+                            tracing::error!(%error, "an attempt failed inside; it is made again");
+                            error.id()
+                        }
+                    };
+                    self.running.remove(&id);
+                }
+                () = tokio::time::sleep(sleep) => {}
+                // An error means that nobody holds the other end any more: stop as well.
+                _ = self.stopping.wait_for(|stop| *stop) => break,
+            }
+        }
+        while self.attempts.join_next().await.is_some() {}
+    }
+
+    /// Starts what is due and has room; answers how long there will be nothing new.
+    async fn start_due(&mut self, now: i64) -> Result<Duration, DecisionsError> {
+        for endpoint in self.decisions.endpoints_due(now).await? {
+            let running: HashSet<&str> = self
+                .running
+                .values()
+                .filter(|(of_endpoint, _)| *of_endpoint == endpoint)
+                .map(|(_, delivery)| delivery.as_str())
+                .collect();
+            let room = self.settings.concurrency.saturating_sub(running.len());
+            if room == 0 {
+                continue;
+            }
+            // Those that run are pending too, so ask for as many more.
+            let due = self.decisions.due(&endpoint, now, room + running.len()).await?;
+            let new: Vec<Delivery> = due
+                .into_iter()
+                .filter(|delivery| !running.contains(delivery.id.as_str()))
+                .take(room)
+                .collect();
+            for delivery in new {
+                self.start(delivery);
+            }
+        }
+        let next = self.decisions.next_due_after(now).await?;
+        let wait = next.map_or(LONGEST_SLEEP, |next| {
+            Duration::from_micros((next - now).max(0) as u64)
+        });
+        Ok(wait.min(LONGEST_SLEEP))
+    }
+
+    fn start(&mut self, delivery: Delivery) {
+        let key = (delivery.webhook.clone(), delivery.id.clone());
+        let (decisions, sender) = (self.decisions.clone(), self.sender.clone());
+        let (retries, clock) = (self.settings.retries.clone(), Arc::clone(&self.clock));
+        let handle = self.attempts.spawn(async move {
+            if let Err(error) = attempt(&decisions, &sender, &retries, &clock, &delivery).await {
+                // It stays pending and is sent again: at least once.
+                log_unstored(&error, &delivery.id);
+                tokio::time::sleep(AFTER_DATABASE_ERROR).await;
+            }
+        });
+        self.running.insert(handle.id(), key);
+    }
+
+    async fn clean(&self, now: i64) {
+        let before = now.saturating_sub(self.settings.keep_delivered.as_micros() as i64);
+        match self.decisions.forget_delivered(before).await {
+            Ok(forgotten) if forgotten > 0 => tracing::info!(forgotten, "old deliveries forgotten"),
+            Ok(_) => {}
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "old deliveries cannot be forgotten"
+                );
+            }
+        }
+    }
+}
+
+fn log_unstored(error: &(dyn std::error::Error + 'static), delivery_id: &str) {
+    tracing::error!(error, delivery_id, "an attempt could not be stored");
+}
+
+async fn attempt(
+    decisions: &Decisions,
+    sender: &Sender,
+    retries: &RetrySchedule,
+    clock: &Clock,
+    delivery: &Delivery,
+) -> Result<(), DecisionsError> {
+    let attempt = sender
+        .send(
+            &delivery.url,
+            &delivery.secret,
+            &delivery.id,
+            &delivery.body,
+            clock(),
+        )
+        .await;
+    let attempts = delivery.attempts.saturating_add(1);
+    let wait = retries.wait_after(&delivery.id, attempts, attempt.retry_after);
+    let becomes = match wait {
+        _ if attempt.is_delivered() => DeliveryState::Delivered,
+        Some(wait) if !attempt.is_gone() => {
+            let next_attempt_at = clock().saturating_add(wait.as_micros() as i64);
+            DeliveryState::Pending { next_attempt_at }
+        }
+        _ => DeliveryState::Dead,
+    };
+    let (webhook, delivery_id) = (&delivery.webhook, &delivery.id);
+    let (status, latency_ms) = (attempt.status, attempt.latency_ms);
+    match becomes {
+        DeliveryState::Delivered => {
+            tracing::info!(webhook, delivery_id, attempts, latency_ms, "webhook delivered")
+        }
+        DeliveryState::Pending { .. } => {
+            tracing::warn!(
+                webhook,
+                delivery_id,
+                attempts,
+                status,
+                "webhook not delivered, will try again"
+            );
+        }
+        DeliveryState::Dead => {
+            tracing::error!(
+                webhook,
+                delivery_id,
+                attempts,
+                status,
+                "webhook given up; a replay revives it"
+            );
+        }
+    }
+    decisions.attempted(&delivery.id, &attempt, becomes).await?;
+    if attempt.is_gone() {
+        decisions.disable_endpoint(&delivery.webhook, attempt.at).await?;
+    }
+    Ok(())
+}
