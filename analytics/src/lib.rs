@@ -1,1 +1,4 @@
-//! Placeholder.
+//! DataFusion tables and functions over grid snapshots, hotspot statistics, the rules of alerts.
+
+pub mod functions;
+pub mod sql;
