@@ -7,8 +7,8 @@ use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, DocSection, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-    Volatility,
+    ColumnarValue, DocSection, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility,
 };
 
 use super::row_values::Arguments;
@@ -100,7 +100,11 @@ fn syntax(definition: &Definition) -> String {
 }
 
 fn documentation(definition: &Definition) -> Documentation {
-    let section = DocSection { include: true, label: "H3 functions", description: None };
+    let section = DocSection {
+        include: true,
+        label: "H3 functions",
+        description: None,
+    };
     let mut builder = Documentation::builder(section, definition.description, syntax(definition));
     for (name, kind) in definition.arguments {
         builder = builder.with_argument(*name, kind.name());
@@ -144,7 +148,11 @@ impl ScalarUDFImpl for Function {
 
     fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let field = Field::new(self.name(), self.definition.result.data_type(), true);
-        Ok(Arc::new(if self.definition.result == Kind::Cell { mark_cell(field) } else { field }))
+        Ok(Arc::new(if self.definition.result == Kind::Cell {
+            mark_cell(field)
+        } else {
+            field
+        }))
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {

@@ -38,5 +38,9 @@ fn call(arguments: &Arguments<'_>) -> Result<ArrayRef, SqlError> {
 
 fn point(lon: f64, lat: f64) -> Option<LatLng> {
     let on_globe = (-180.0..=180.0).contains(&lon) && (-90.0..=90.0).contains(&lat);
-    if on_globe { LatLng::new(lat, lon).ok() } else { None }
+    if on_globe {
+        LatLng::new(lat, lon).ok()
+    } else {
+        None
+    }
 }

@@ -27,7 +27,10 @@ fn call(arguments: &Arguments<'_>) -> Result<ArrayRef, SqlError> {
             }
             (Some(cell), Some(_)) => {
                 arguments.no_answer::<()>(|| {
-                    format!("{cell} has resolution {}, children are not coarser", cell.resolution())
+                    format!(
+                        "{cell} has resolution {}, children are not coarser",
+                        cell.resolution()
+                    )
                 })?;
                 lists.push_null();
             }

@@ -31,7 +31,12 @@ fn call(arguments: &Arguments<'_>) -> Result<ArrayRef, SqlError> {
             lists.push_null();
             continue;
         };
-        lists.reserve(k.saturating_add(1).saturating_mul(k).saturating_mul(3).saturating_add(1))?;
+        lists.reserve(
+            k.saturating_add(1)
+                .saturating_mul(k)
+                .saturating_mul(3)
+                .saturating_add(1),
+        )?;
         let mut disk: Vec<CellIndex> = cell.grid_disk(k as u32);
         disk.sort_unstable();
         lists.push(disk);
@@ -53,8 +58,13 @@ pub(super) struct CellLists {
 
 impl CellLists {
     pub(super) fn new(arguments: &Arguments<'_>) -> Self {
-        let builder = ListBuilder::with_capacity(UInt64Builder::new(), arguments.rows).with_field(cell_item());
-        Self { function: arguments.function, builder, cells: 0 }
+        let builder =
+            ListBuilder::with_capacity(UInt64Builder::new(), arguments.rows).with_field(cell_item());
+        Self {
+            function: arguments.function,
+            builder,
+            cells: 0,
+        }
     }
 
     /// To be called with the length of a list before it is made.

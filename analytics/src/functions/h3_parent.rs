@@ -25,7 +25,10 @@ fn call(arguments: &Arguments<'_>) -> Result<ArrayRef, SqlError> {
             (Some(cell), Some(resolution)) => match cell.parent(resolution) {
                 Some(parent) => Some(u64::from(parent)),
                 None => arguments.no_answer(|| {
-                    format!("{cell} has resolution {}, a parent is not finer", cell.resolution())
+                    format!(
+                        "{cell} has resolution {}, a parent is not finer",
+                        cell.resolution()
+                    )
                 })?,
             },
             _ => None,

@@ -18,7 +18,11 @@ pub(super) struct Arguments<'a> {
 
 impl<'a> Arguments<'a> {
     pub(super) fn new(function: &'static str, values: &'a [ColumnarValue], rows: usize) -> Self {
-        Self { function, rows, values }
+        Self {
+            function,
+            rows,
+            values,
+        }
     }
 
     fn value(&self, index: usize) -> Result<&'a ColumnarValue, SqlError> {
@@ -29,7 +33,11 @@ impl<'a> Arguments<'a> {
 
     /// What to give for a row whose arguments are valid but have no answer: NULL, or an error if all are constants.
     pub(super) fn no_answer<T>(&self, why: impl FnOnce() -> String) -> Result<Option<T>, SqlError> {
-        if self.values.iter().all(|value| matches!(value, ColumnarValue::Scalar(_))) {
+        if self
+            .values
+            .iter()
+            .all(|value| matches!(value, ColumnarValue::Scalar(_)))
+        {
             return Err(SqlError::BadRequest(format!("{}: {}", self.function, why())));
         }
         Ok(None)
@@ -85,7 +93,9 @@ impl<'a> Arguments<'a> {
 }
 
 fn resolution(number: i64) -> Option<Resolution> {
-    u8::try_from(number).ok().and_then(|number| Resolution::try_from(number).ok())
+    u8::try_from(number)
+        .ok()
+        .and_then(|number| Resolution::try_from(number).ok())
 }
 
 /// Cells from numbers or texts.

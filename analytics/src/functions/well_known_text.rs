@@ -27,9 +27,14 @@ mod tests {
 
     #[test]
     fn degrees_are_as_short_as_nine_decimals_allow() {
-        for (degrees, expected) in
-            [(0.0, "0"), (-0.0, "0"), (100.0, "100"), (-1.5, "-1.5"), (113.929_999_999_999_99, "113.93"), (1e-12, "0")]
-        {
+        for (degrees, expected) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (100.0, "100"),
+            (-1.5, "-1.5"),
+            (113.929_999_999_999_99, "113.93"),
+            (1e-12, "0"),
+        ] {
             let mut text = String::from("x ");
             push_degrees(&mut text, degrees);
             assert_eq!(text, format!("x {expected}"));

@@ -14,8 +14,8 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::expr::{BinaryExpr, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature,
+    ColumnarValue, Documentation, Expr, ExprSchemable, Operator, ReturnFieldArgs, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature,
 };
 
 use super::SqlError;
@@ -51,10 +51,6 @@ impl ScalarUDFImpl for Bounded {
 
     fn aliases(&self) -> &[String] {
         self.inner.aliases()
-    }
-
-    fn display_name(&self, args: &[Expr]) -> Result<String> {
-        self.inner.display_name(args)
     }
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
@@ -125,7 +121,10 @@ impl UseBounded {
             .filter(|function| function.inner().downcast_ref::<Bounded>().is_some())
             .map(|function| (function.name().to_owned(), Arc::clone(function)))
             .collect();
-        Self { functions, text_concat: Arc::new(ScalarUDF::new_from_impl(TextConcat::default())) }
+        Self {
+            functions,
+            text_concat: Arc::new(ScalarUDF::new_from_impl(TextConcat::default())),
+        }
     }
 }
 
@@ -147,9 +146,11 @@ impl FunctionRewrite for UseBounded {
                     None => Transformed::no(Expr::ScalarFunction(ScalarFunction { func, args })),
                 }
             }
-            Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right })
-                if !is_list(&left, schema) && !is_list(&right, schema) =>
-            {
+            Expr::BinaryExpr(BinaryExpr {
+                left,
+                op: Operator::StringConcat,
+                right,
+            }) if !is_list(&left, schema) && !is_list(&right, schema) => {
                 Transformed::yes(self.text_concat.call(vec![*left, *right]))
             }
             other => Transformed::no(other),
@@ -158,5 +159,6 @@ impl FunctionRewrite for UseBounded {
 }
 
 fn is_list(expr: &Expr, schema: &DFSchema) -> bool {
-    expr.to_field(schema).is_ok_and(|(_, field)| field.data_type().is_nested() || field.data_type().is_binary())
+    expr.to_field(schema)
+        .is_ok_and(|(_, field)| field.data_type().is_nested() || field.data_type().is_binary())
 }

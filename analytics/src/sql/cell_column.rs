@@ -28,21 +28,28 @@ pub fn cell_field(name: impl Into<String>, nullable: bool) -> Field {
 /// The same field, marked as one of H3 cells; other metadata stays.
 #[must_use]
 pub fn mark_cell(mut field: Field) -> Field {
-    field.metadata_mut().insert(TYPE_KEY.to_owned(), CELL_TYPE.to_owned());
+    field
+        .metadata_mut()
+        .insert(TYPE_KEY.to_owned(), CELL_TYPE.to_owned());
     field
 }
 
 /// The same field with a comment for `information_schema.columns`.
 #[must_use]
 pub fn commented(mut field: Field, comment: &str) -> Field {
-    field.metadata_mut().insert(COMMENT_KEY.to_owned(), comment.to_owned());
+    field
+        .metadata_mut()
+        .insert(COMMENT_KEY.to_owned(), comment.to_owned());
     field
 }
 
 /// Whether the field is one of H3 cells.
 pub fn is_cell(field: &Field) -> bool {
     field.data_type() == &DataType::UInt64
-        && field.metadata().get(TYPE_KEY).is_some_and(|kind| kind == CELL_TYPE)
+        && field
+            .metadata()
+            .get(TYPE_KEY)
+            .is_some_and(|kind| kind == CELL_TYPE)
 }
 
 /// A nullable list of cells.
@@ -71,7 +78,9 @@ pub(crate) fn parse_cell(text: &str) -> Result<CellIndex, SqlError> {
 
 /// What is said about a text or number that was taken for a cell.
 pub(crate) fn not_a_cell(value: &str) -> SqlError {
-    SqlError::BadRequest(format!("'{value}' is not an H3 cell; one looks like '89283082803ffff'"))
+    SqlError::BadRequest(format!(
+        "'{value}' is not an H3 cell; one looks like '89283082803ffff'"
+    ))
 }
 
 #[cfg(test)]
@@ -82,7 +91,10 @@ mod tests {
     fn the_mark_and_the_comment_live_together() {
         let field = commented(cell_field("cell", false), "where");
         assert!(is_cell(&field));
-        assert_eq!(field.metadata().get(COMMENT_KEY).map(String::as_str), Some("where"));
+        assert_eq!(
+            field.metadata().get(COMMENT_KEY).map(String::as_str),
+            Some("where")
+        );
         assert!(!is_cell(&Field::new("count", DataType::UInt64, false)));
         assert!(!is_cell(&field.with_data_type(DataType::Int64)));
     }

@@ -78,21 +78,43 @@ impl FunctionRewrite for CellComparison {
                     .collect::<Result<_>>()?;
                 Expr::InList(InList { expr, list, negated })
             }
-            Expr::Between(Between { expr, negated, low, high }) if names_cell(&expr, schema) => {
+            Expr::Between(Between {
+                expr,
+                negated,
+                low,
+                high,
+            }) if names_cell(&expr, schema) => {
                 let low = self.boxed(low, schema, &mut changed)?;
                 let high = self.boxed(high, schema, &mut changed)?;
-                Expr::Between(Between { expr, negated, low, high })
+                Expr::Between(Between {
+                    expr,
+                    negated,
+                    low,
+                    high,
+                })
             }
-            Expr::Case(Case { expr: Some(expr), when_then_expr, else_expr }) if names_cell(&expr, schema) => {
+            Expr::Case(Case {
+                expr: Some(expr),
+                when_then_expr,
+                else_expr,
+            }) if names_cell(&expr, schema) => {
                 let when_then_expr = when_then_expr
                     .into_iter()
                     .map(|(when, then)| Ok((self.boxed(when, schema, &mut changed)?, then)))
                     .collect::<Result<_>>()?;
-                Expr::Case(Case { expr: Some(expr), when_then_expr, else_expr })
+                Expr::Case(Case {
+                    expr: Some(expr),
+                    when_then_expr,
+                    else_expr,
+                })
             }
             other => other,
         };
-        Ok(if changed { Transformed::yes(expr) } else { Transformed::no(expr) })
+        Ok(if changed {
+            Transformed::yes(expr)
+        } else {
+            Transformed::no(expr)
+        })
     }
 }
 

@@ -73,7 +73,9 @@ pub struct SqlAnswer {
 
 impl fmt::Debug for SqlAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqlAnswer").field("query_id", &self.query_id).finish_non_exhaustive()
+        f.debug_struct("SqlAnswer")
+            .field("query_id", &self.query_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -109,7 +111,9 @@ impl SqlEngine {
             .thread_stack_size(STACK_BYTES)
             .enable_time()
             .build()
-            .map_err(|error| SqlError::Internal { cause: format!("cannot start query threads: {error}") })?;
+            .map_err(|error| SqlError::Internal {
+                cause: format!("cannot start query threads: {error}"),
+            })?;
         Ok(Self {
             session: Arc::new(Session::new(limits.threads.get())?),
             memory: Arc::new(GreedyMemoryPool::new(limits.memory_bytes)),
@@ -132,17 +136,26 @@ impl SqlEngine {
         tables: Arc<dyn SchemaProvider>,
         table_functions: Arc<[NamedTableFunction]>,
     ) -> Result<SqlAnswer, SqlError> {
-        let Some(runtime) = &self.runtime else { return Err(SqlError::Cancelled) };
-        let timeout = request.timeout.unwrap_or(self.limits.timeout).min(self.limits.longest_timeout);
+        let Some(runtime) = &self.runtime else {
+            return Err(SqlError::Cancelled);
+        };
+        let timeout = request
+            .timeout
+            .unwrap_or(self.limits.timeout)
+            .min(self.limits.longest_timeout);
         let deadline = Instant::now() + timeout;
-        let timed_out = SqlError::TimedOut { milliseconds: timeout.as_millis() as u64 };
+        let timed_out = SqlError::TimedOut {
+            milliseconds: timeout.as_millis() as u64,
+        };
 
         let memory: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(
             QueryMemory::new(Arc::clone(&self.memory), self.limits.query_memory_bytes),
             CONSUMERS_NAMED,
         ));
         let query_id = self.id_for(&request)?;
-        let ticket = self.running.start(query_id, &request.sql, request.now, Arc::clone(&memory))?;
+        let ticket = self
+            .running
+            .start(query_id, &request.sql, request.now, Arc::clone(&memory))?;
 
         let permit = tokio::select! {
             permit = Arc::clone(&self.permits).acquire_owned() => permit.map_err(|_| SqlError::Cancelled)?,
@@ -222,11 +235,25 @@ impl SqlEngine {
         self.running.list()
     }
 
+    /// Tasks on the query threads: 0 when no query runs.
+    pub fn tasks(&self) -> usize {
+        self.runtime
+            .as_ref()
+            .map_or(0, |runtime| runtime.metrics().num_alive_tasks())
+    }
+
+    /// The bytes of memory that all queries hold.
+    pub fn memory_bytes(&self) -> usize {
+        self.memory.reserved()
+    }
+
     fn id_for(&self, request: &SqlRequest) -> Result<String, SqlError> {
         match &request.query_id {
-            Some(id) if id.is_empty() || id.len() > 128 || id.chars().any(char::is_control) => Err(
-                SqlError::bad_request("query_id must have 1 to 128 characters, none of them a control character"),
-            ),
+            Some(id) if id.is_empty() || id.len() > 128 || id.chars().any(char::is_control) => {
+                Err(SqlError::bad_request(
+                    "query_id must have 1 to 128 characters, none of them a control character",
+                ))
+            }
             Some(id) => Ok(id.clone()),
             None => {
                 let number = self.next_id.fetch_add(1, Ordering::Relaxed);
@@ -269,7 +296,9 @@ impl Query {
     async fn start(self) -> Result<SendableRecordBatchStream, SqlError> {
         let statement = statement::parse(&self.request.sql, &self.request.params, self.statement_bytes)?;
         let limited = self.request.limit.filter(|_| statement::is_query(&statement));
-        let state = self.session.of_query(self.tables, &self.table_functions, self.request.now)?;
+        let state = self
+            .session
+            .of_query(self.tables, &self.table_functions, self.request.now)?;
         let mut plan = state.statement_to_plan(statement).await?;
         SQLOptions::new()
             .with_allow_ddl(false)
@@ -278,10 +307,15 @@ impl Query {
             .verify_plan(&plan)?;
         if let Some(limit) = limited {
             // One more than asked for tells whether there are more.
-            plan = LogicalPlanBuilder::from(plan).limit(0, Some(limit.saturating_add(1)))?.build()?;
+            plan = LogicalPlanBuilder::from(plan)
+                .limit(0, Some(limit.saturating_add(1)))?
+                .build()?;
         }
         let plan = state.create_physical_plan(&plan).await?;
-        Ok(execute_stream(plan, self.session.task_context(&state, self.memory))?)
+        Ok(execute_stream(
+            plan,
+            self.session.task_context(&state, self.memory),
+        )?)
     }
 }
 
@@ -311,7 +345,9 @@ impl Rows {
         self.ticket
             .stopped()
             .cloned()
-            .unwrap_or_else(|| SqlError::Internal { cause: "the task of the query panicked or was lost".to_owned() })
+            .unwrap_or_else(|| SqlError::Internal {
+                cause: "the task of the query panicked or was lost".to_owned(),
+            })
     }
 
     fn end(&mut self) -> Poll<Option<Result<RecordBatch, DataFusionError>>> {
@@ -350,7 +386,11 @@ impl Stream for Rows {
                 Some(left) if batch.num_rows() > left => {
                     this.truncated.store(true, Ordering::Relaxed);
                     let end = this.end();
-                    if left == 0 { end } else { Poll::Ready(Some(Ok(batch.slice(0, left)))) }
+                    if left == 0 {
+                        end
+                    } else {
+                        Poll::Ready(Some(Ok(batch.slice(0, left))))
+                    }
                 }
                 left => {
                     this.left = left.map(|left| left - batch.num_rows());

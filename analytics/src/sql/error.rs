@@ -66,7 +66,9 @@ impl From<DataFusionError> for SqlError {
         match root {
             DataFusionError::External(cause) => match cause.downcast_ref::<Self>() {
                 Some(ours) => ours.clone(),
-                None => Self::Internal { cause: error.strip_backtrace() },
+                None => Self::Internal {
+                    cause: error.strip_backtrace(),
+                },
             },
             DataFusionError::ResourcesExhausted(_) => Self::ResourcesExhausted(format!(
                 "the query needs more memory than it may have: {}; narrow it, aggregate earlier or add LIMIT",
@@ -80,9 +82,15 @@ impl From<DataFusionError> for SqlError {
             | DataFusionError::SchemaError(..)
             | DataFusionError::Execution(_) => Self::BadRequest(format!("{}{place}", text_of(root))),
             DataFusionError::Collection(errors) => Self::BadRequest(
-                errors.iter().map(|one| text_of(one.find_root())).collect::<Vec<_>>().join("; "),
+                errors
+                    .iter()
+                    .map(|one| text_of(one.find_root()))
+                    .collect::<Vec<_>>()
+                    .join("; "),
             ),
-            _ => Self::Internal { cause: error.strip_backtrace() },
+            _ => Self::Internal {
+                cause: error.strip_backtrace(),
+            },
         }
     }
 }
@@ -92,10 +100,10 @@ fn from_arrow(cause: &ArrowError, whole: &DataFusionError) -> SqlError {
         ArrowError::ExternalError(inner) => match inner.downcast_ref::<SqlError>() {
             Some(ours) => ours.clone(),
             None => match inner.downcast_ref::<DataFusionError>() {
-                Some(DataFusionError::ResourcesExhausted(text)) => {
-                    SqlError::ResourcesExhausted(text.clone())
-                }
-                _ => SqlError::Internal { cause: whole.strip_backtrace() },
+                Some(DataFusionError::ResourcesExhausted(text)) => SqlError::ResourcesExhausted(text.clone()),
+                _ => SqlError::Internal {
+                    cause: whole.strip_backtrace(),
+                },
             },
         },
         ArrowError::MemoryError(_)
@@ -110,7 +118,9 @@ fn from_arrow(cause: &ArrowError, whole: &DataFusionError) -> SqlError {
         | ArrowError::ArithmeticOverflow(_)
         | ArrowError::InvalidArgumentError(_)
         | ArrowError::NotYetImplemented(_) => SqlError::BadRequest(cause.to_string()),
-        _ => SqlError::Internal { cause: whole.strip_backtrace() },
+        _ => SqlError::Internal {
+            cause: whole.strip_backtrace(),
+        },
     }
 }
 
@@ -129,7 +139,10 @@ fn parser_text(error: &ParserError) -> String {
 /// The message without DataFusion's prefixes and hints to its own bug tracker.
 fn text_of(error: &DataFusionError) -> String {
     let message = error.message();
-    let text = message.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or_default();
+    let text = message
+        .split(DataFusionError::BACK_TRACE_SEP)
+        .next()
+        .unwrap_or_default();
     text.trim_end().to_owned()
 }
 

@@ -9,8 +9,8 @@ use datafusion::arrow::array::{RecordBatch, StringBuilder, UInt64Builder};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::catalog::information_schema::InformationSchemaProvider;
 use datafusion::catalog::{
-    CatalogProvider, CatalogProviderList, MemTable, MemoryCatalogProvider, MemoryCatalogProviderList, SchemaProvider,
-    TableProvider,
+    CatalogProvider, CatalogProviderList, MemTable, MemoryCatalogProvider, MemoryCatalogProviderList,
+    SchemaProvider, TableProvider,
 };
 use datafusion::common::Result;
 
@@ -28,7 +28,10 @@ const INFORMATION_SCHEMA: &str = "information_schema";
 /// for both, every request would leave a cycle behind.
 pub(crate) fn catalog_of(tables: Arc<dyn SchemaProvider>) -> Result<Arc<dyn CatalogProviderList>> {
     let described = list_with(&[(SCHEMA, Arc::clone(&tables))])?;
-    let description = Described { inner: InformationSchemaProvider::new(described), tables: Arc::clone(&tables) };
+    let description = Described {
+        inner: InformationSchemaProvider::new(described),
+        tables: Arc::clone(&tables),
+    };
     list_with(&[(SCHEMA, tables), (INFORMATION_SCHEMA, Arc::new(description))])
 }
 
@@ -51,7 +54,11 @@ struct Described {
 #[async_trait]
 impl SchemaProvider for Described {
     fn table_names(&self) -> Vec<String> {
-        self.inner.table_names().into_iter().filter(|name| name != "df_settings").collect()
+        self.inner
+            .table_names()
+            .into_iter()
+            .filter(|name| name != "df_settings")
+            .collect()
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -59,7 +66,10 @@ impl SchemaProvider for Described {
             "df_settings" => Ok(None),
             "columns" => {
                 let batch = columns_of(self.tables.as_ref()).await?;
-                Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
+                Ok(Some(Arc::new(MemTable::try_new(
+                    batch.schema(),
+                    vec![vec![batch]],
+                )?)))
             }
             other => self.inner.table(other).await,
         }
@@ -129,7 +139,8 @@ impl Columns {
             comment,
         ];
         let (precision, radix, scale) = precision_of(field.data_type());
-        let octets = matches!(field.data_type(), DataType::Utf8 | DataType::Binary).then_some(i32::MAX as u64);
+        let octets =
+            matches!(field.data_type(), DataType::Utf8 | DataType::Binary).then_some(i32::MAX as u64);
         let numbers = [Some(position), None, octets, precision, radix, scale, None];
         for (builder, value) in self.texts.iter_mut().zip(texts) {
             builder.append_option(value);
@@ -140,13 +151,22 @@ impl Columns {
     }
 
     fn finish(self, schema: Arc<Schema>) -> Result<RecordBatch> {
-        let [catalog, in_schema, table, column, default, nullable, kind, interval, comment] =
-            self.texts.map(|mut builder| Arc::new(builder.finish()) as _);
+        let [
+            catalog,
+            in_schema,
+            table,
+            column,
+            default,
+            nullable,
+            kind,
+            interval,
+            comment,
+        ] = self.texts.map(|mut builder| Arc::new(builder.finish()) as _);
         let [position, characters, octets, precision, radix, scale, time] =
             self.numbers.map(|mut builder| Arc::new(builder.finish()) as _);
         let columns = vec![
-            catalog, in_schema, table, column, position, default, nullable, kind, characters, octets, precision, radix,
-            scale, time, interval, comment,
+            catalog, in_schema, table, column, position, default, nullable, kind, characters, octets,
+            precision, radix, scale, time, interval, comment,
         ];
         Ok(RecordBatch::try_new(schema, columns)?)
     }
@@ -159,9 +179,11 @@ fn precision_of(kind: &DataType) -> (Option<u64>, Option<u64>, Option<u64>) {
         DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
             (Some(u64::from(*precision)), Some(10), u64::try_from(*scale).ok())
         }
-        integer if integer.is_integer() => {
-            (integer.primitive_width().map(|bytes| bytes as u64 * 8), Some(2), None)
-        }
+        integer if integer.is_integer() => (
+            integer.primitive_width().map(|bytes| bytes as u64 * 8),
+            Some(2),
+            None,
+        ),
         _ => (None, None, None),
     }
 }

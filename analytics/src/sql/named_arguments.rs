@@ -46,8 +46,12 @@ impl NamedArguments {
     }
 
     fn known(&self) -> String {
-        let names: Vec<&str> =
-            self.functions.iter().map(|function| function.name).chain(POSITIONAL).collect();
+        let names: Vec<&str> = self
+            .functions
+            .iter()
+            .map(|function| function.name)
+            .chain(POSITIONAL)
+            .collect();
         names.join(", ")
     }
 }
@@ -59,7 +63,11 @@ impl RelationPlanner for NamedArguments {
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
         let (name, args) = match &relation {
-            TableFactor::Table { name, args: Some(args), .. } => (name, &args.args),
+            TableFactor::Table {
+                name,
+                args: Some(args),
+                ..
+            } => (name, &args.args),
             TableFactor::Function { name, args, .. } => (name, args),
             _ => return Ok(RelationPlanning::Original(Box::new(relation))),
         };
@@ -79,13 +87,17 @@ impl RelationPlanner for NamedArguments {
             .zip(function.arguments)
             .map(|(arg, name)| literal_argument(function.name, name, arg, context))
             .collect::<Result<Vec<_>>>()?;
-        let source = context.context_provider().get_table_function_source(function.name, args)?;
+        let source = context
+            .context_provider()
+            .get_table_function_source(function.name, args)?;
         let plan = LogicalPlanBuilder::scan(TableReference::bare(function.name), source, None)?.build()?;
         let alias = match relation {
             TableFactor::Table { alias, .. } | TableFactor::Function { alias, .. } => alias,
             _ => None,
         };
-        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(plan, alias))))
+        Ok(RelationPlanning::Planned(Box::new(PlannedRelation::new(
+            plan, alias,
+        ))))
     }
 }
 
@@ -115,7 +127,10 @@ fn in_order(
         let (index, value) = match arg {
             FunctionArg::Unnamed(value) => {
                 if named {
-                    return Err(wrong(format!("argument {} comes after a named one and has no name", position + 1)));
+                    return Err(wrong(format!(
+                        "argument {} comes after a named one and has no name",
+                        position + 1
+                    )));
                 }
                 (position, value)
             }
@@ -123,12 +138,18 @@ fn in_order(
                 named = true;
                 (index_of(function, name, context).map_err(wrong)?, arg)
             }
-            FunctionArg::ExprNamed { name: AstExpr::Identifier(name), arg, .. } => {
+            FunctionArg::ExprNamed {
+                name: AstExpr::Identifier(name),
+                arg,
+                ..
+            } => {
                 named = true;
                 (index_of(function, name, context).map_err(wrong)?, arg)
             }
             FunctionArg::ExprNamed { name, .. } => {
-                return Err(wrong(format!("{name} is not the name of an argument; it has {allowed}")));
+                return Err(wrong(format!(
+                    "{name} is not the name of an argument; it has {allowed}"
+                )));
             }
         };
         let FunctionArgExpr::Expr(value) = value else {
@@ -149,7 +170,10 @@ fn in_order(
             }
         }
     }
-    Ok(taken.into_iter().map(|value| value.unwrap_or_else(|| AstExpr::value(AstValue::Null))).collect())
+    Ok(taken
+        .into_iter()
+        .map(|value| value.unwrap_or_else(|| AstExpr::value(AstValue::Null)))
+        .collect())
 }
 
 fn index_of(
@@ -158,9 +182,16 @@ fn index_of(
     context: &dyn RelationPlannerContext,
 ) -> Result<usize, String> {
     let name = context.normalize_ident(name.clone());
-    function.arguments.iter().position(|argument| *argument == name).ok_or_else(|| {
-        format!("there is no argument {name}; it has {}", function.arguments.join(", "))
-    })
+    function
+        .arguments
+        .iter()
+        .position(|argument| *argument == name)
+        .ok_or_else(|| {
+            format!(
+                "there is no argument {name}; it has {}",
+                function.arguments.join(", ")
+            )
+        })
 }
 
 /// The argument as an expression without columns and queries: a table function is called when the query is planned.

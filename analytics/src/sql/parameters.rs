@@ -25,7 +25,10 @@ pub(crate) fn placeholder(expr: &Expr) -> Option<&str> {
 
 impl<'v> Placeholders<'v> {
     pub(crate) fn new(values: &'v [Value]) -> Self {
-        Self { values, used: vec![false; values.len()] }
+        Self {
+            values,
+            used: vec![false; values.len()],
+        }
     }
 
     /// The literal that stands for `name`.
@@ -33,7 +36,10 @@ impl<'v> Placeholders<'v> {
     /// # Errors
     /// [`SqlError::BadRequest`] if there is no such parameter, or it is a list or an object.
     pub(crate) fn bind(&mut self, name: &str) -> Result<Expr, SqlError> {
-        let number = name.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok()).unwrap_or(0);
+        let number = name
+            .strip_prefix('$')
+            .and_then(|digits| digits.parse::<usize>().ok())
+            .unwrap_or(0);
         let Some(index) = number.checked_sub(1) else {
             return Err(SqlError::BadRequest(format!(
                 "{name} is not a parameter; write $1 for the first of \"params\", $2 for the second"
@@ -102,10 +108,22 @@ mod tests {
     #[test]
     fn parameters_become_literals_and_never_syntax() {
         assert_eq!(
-            bound("SELECT $1, $2, $3, $4, $5", &[json!("a' OR 1=1 --"), json!(-7), json!(1.5), json!(null), json!(true)]),
+            bound(
+                "SELECT $1, $2, $3, $4, $5",
+                &[
+                    json!("a' OR 1=1 --"),
+                    json!(-7),
+                    json!(1.5),
+                    json!(null),
+                    json!(true)
+                ]
+            ),
             "SELECT 'a'' OR 1=1 --', -7, 1.5, NULL, true"
         );
-        assert_eq!(bound("SELECT * FROM f(a => $1) LIMIT $2", &[json!("x"), json!(3)]), "SELECT * FROM f(a => 'x') LIMIT 3");
+        assert_eq!(
+            bound("SELECT * FROM f(a => $1) LIMIT $2", &[json!("x"), json!(3)]),
+            "SELECT * FROM f(a => 'x') LIMIT 3"
+        );
     }
 
     #[test]

@@ -20,13 +20,22 @@ pub(crate) struct QueryMemory {
 
 impl QueryMemory {
     pub(crate) fn new(all: Arc<dyn MemoryPool>, cap: usize) -> Self {
-        Self { all, cap, used: AtomicUsize::new(0) }
+        Self {
+            all,
+            cap,
+            used: AtomicUsize::new(0),
+        }
     }
 }
 
 impl fmt::Display for QueryMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "query_memory(used: {}, cap: {})", self.used.load(Ordering::Relaxed), self.cap)
+        write!(
+            f,
+            "query_memory(used: {}, cap: {})",
+            self.used.load(Ordering::Relaxed),
+            self.cap
+        )
     }
 }
 

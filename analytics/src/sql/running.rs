@@ -87,7 +87,10 @@ impl Drop for Ticket {
         if let Some(list) = self.list.upgrade() {
             let mut tickets = list.tickets();
             // The id may have been taken again between the end of this ticket and now.
-            if tickets.get(&self.query_id).is_some_and(|other| other.strong_count() == 0) {
+            if tickets
+                .get(&self.query_id)
+                .is_some_and(|other| other.strong_count() == 0)
+            {
                 tickets.remove(&self.query_id);
             }
         }
@@ -126,7 +129,10 @@ impl Running {
             list: Arc::downgrade(self),
         });
         let mut tickets = self.tickets();
-        if tickets.get(&query_id).is_some_and(|other| other.strong_count() > 0) {
+        if tickets
+            .get(&query_id)
+            .is_some_and(|other| other.strong_count() > 0)
+        {
             // The ticket that ends here takes the lock too.
             drop(tickets);
             return Err(SqlError::BadRequest(format!(

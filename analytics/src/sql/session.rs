@@ -48,7 +48,10 @@ impl Session {
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
             .with_scalar_functions(capped.iter().cloned().chain(functions::all()).collect())
             .with_aggregate_functions(
-                SessionStateDefaults::default_aggregate_functions().into_iter().chain(cell_min_max()).collect(),
+                SessionStateDefaults::default_aggregate_functions()
+                    .into_iter()
+                    .chain(cell_min_max())
+                    .collect(),
             )
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_function_list(SessionStateDefaults::default_table_functions())
@@ -73,14 +76,19 @@ impl Session {
             state.register_udtf(function.name, Arc::clone(&function.function));
         }
         state.register_relation_planner(Arc::new(NamedArguments::new(Arc::clone(table_functions))))?;
-        *state.execution_props_mut() =
-            state.execution_props().clone().with_query_execution_start_time(now);
+        *state.execution_props_mut() = state
+            .execution_props()
+            .clone()
+            .with_query_execution_start_time(now);
         Ok(state)
     }
 
     /// The context in which the plan of `state` runs, with the memory of one query.
     pub(crate) fn task_context(&self, state: &SessionState, memory: Arc<dyn MemoryPool>) -> Arc<TaskContext> {
-        let runtime = RuntimeEnv { memory_pool: memory, ..self.runtime.clone() };
+        let runtime = RuntimeEnv {
+            memory_pool: memory,
+            ..self.runtime.clone()
+        };
         let context = TaskContext::from(state).with_runtime(Arc::new(runtime));
         Arc::new(context)
     }

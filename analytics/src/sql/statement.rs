@@ -13,8 +13,7 @@ use super::SqlError;
 use super::parameters::{self, Placeholders};
 
 /// What [`parse`] tells a caller who wanted something else.
-pub(crate) const ALLOWED: &str =
-    "SQL is read-only here: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE, SHOW TABLES and SHOW COLUMNS are allowed";
+pub(crate) const ALLOWED: &str = "SQL is read-only here: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE, SHOW TABLES and SHOW COLUMNS are allowed";
 
 /// Nested expressions and queries. A chain `a OR b OR …` is as deep as it has parts.
 const DEEPEST: usize = 400;
@@ -45,7 +44,9 @@ pub(crate) fn parse(sql: &str, parameters: &[Value], longest: usize) -> Result<S
         )));
     }
     let Some(mut statement) = statements.pop_front() else {
-        return Err(SqlError::bad_request("the statement is empty; send one, such as SELECT * FROM layers"));
+        return Err(SqlError::bad_request(
+            "the statement is empty; send one, such as SELECT * FROM layers",
+        ));
     };
     let mut placeholders = Placeholders::new(parameters);
     allow(&mut statement, &mut placeholders)?;
@@ -63,7 +64,9 @@ fn allow(statement: &mut Statement, placeholders: &mut Placeholders<'_>) -> Resu
         Statement::Explain(explain) => allow(&mut explain.statement, placeholders),
         Statement::Statement(inner) => match inner.as_mut() {
             AstStatement::Query(query) => inspect(query.as_mut(), placeholders),
-            AstStatement::Explain { statement: explained, .. } => match explained.as_mut() {
+            AstStatement::Explain {
+                statement: explained, ..
+            } => match explained.as_mut() {
                 AstStatement::Query(query) => inspect(query.as_mut(), placeholders),
                 other => Err(refused(&other.to_string())),
             },
@@ -85,12 +88,20 @@ fn refused(statement: &str) -> SqlError {
         .take_while(|word| word.bytes().all(|byte| byte.is_ascii_uppercase()))
         .take(3)
         .collect();
-    let name = if words.is_empty() { "this statement".to_owned() } else { words.join(" ") };
+    let name = if words.is_empty() {
+        "this statement".to_owned()
+    } else {
+        words.join(" ")
+    };
     SqlError::BadRequest(format!("{name} is refused. {ALLOWED}"))
 }
 
 fn inspect(query: &mut Query, placeholders: &mut Placeholders<'_>) -> Result<(), SqlError> {
-    let mut inspector = Inspector { placeholders, depth: 0, selects: 0 };
+    let mut inspector = Inspector {
+        placeholders,
+        depth: 0,
+        selects: 0,
+    };
     match query.visit(&mut inspector) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(error) => Err(error),
@@ -190,7 +201,10 @@ mod tests {
     #[test]
     fn statements_that_change_something_are_refused_by_name() {
         for (sql, name) in [
-            ("CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'", "CREATE EXTERNAL TABLE"),
+            (
+                "CREATE EXTERNAL TABLE x STORED AS CSV LOCATION '/etc/passwd'",
+                "CREATE EXTERNAL TABLE",
+            ),
             ("CREATE TABLE x AS SELECT 1", "CREATE TABLE"),
             ("CREATE VIEW v AS SELECT 1", "CREATE VIEW"),
             ("CREATE SCHEMA s", "CREATE SCHEMA"),
@@ -219,7 +233,10 @@ mod tests {
             ("WITH a AS (SELECT 1) INSERT INTO cells SELECT * FROM a", "INSERT"),
         ] {
             let text = refusal(sql);
-            assert!(text.starts_with(name) && text.contains("read-only"), "{sql}: {text}");
+            assert!(
+                text.starts_with(name) && text.contains("read-only"),
+                "{sql}: {text}"
+            );
         }
     }
 
@@ -250,7 +267,11 @@ mod tests {
 
     #[test]
     fn a_mistake_tells_its_place() {
-        assert!(refusal("SELECT\n  FROM FROM x").contains("Line: 2"), "{}", refusal("SELECT\n  FROM FROM x"));
+        assert!(
+            refusal("SELECT\n  FROM FROM x").contains("Line: 2"),
+            "{}",
+            refusal("SELECT\n  FROM FROM x")
+        );
     }
 
     #[test]

@@ -8,7 +8,9 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::common::cast::as_string_array;
 use datafusion::common::utils::take_function_args;
-use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
+use datafusion::logical_expr::{
+    ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
 
 use super::bounded_functions::check;
 use super::value_bounds::Bound;
@@ -21,7 +23,9 @@ pub(crate) struct TextConcat {
 
 impl Default for TextConcat {
     fn default() -> Self {
-        Self { signature: Signature::user_defined(Volatility::Immutable) }
+        Self {
+            signature: Signature::user_defined(Volatility::Immutable),
+        }
     }
 }
 
@@ -52,7 +56,10 @@ impl ScalarUDFImpl for TextConcat {
         let rows = args.number_rows;
         let [left, right] = take_function_args(self.name(), args.args)?;
         let (left, right) = (left.into_array(rows)?, right.into_array(rows)?);
-        Ok(ColumnarValue::Array(Arc::new(joined(as_string_array(&left)?, as_string_array(&right)?))))
+        Ok(ColumnarValue::Array(Arc::new(joined(
+            as_string_array(&left)?,
+            as_string_array(&right)?,
+        ))))
     }
 }
 

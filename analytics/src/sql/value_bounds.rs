@@ -83,8 +83,14 @@ struct Argument {
 impl Argument {
     fn new(value: &ColumnarValue) -> Result<Self> {
         Ok(match value {
-            ColumnarValue::Array(array) => Self { array: ArrayRef::clone(array), constant: false },
-            ColumnarValue::Scalar(value) => Self { array: value.to_array_of_size(1)?, constant: true },
+            ColumnarValue::Array(array) => Self {
+                array: ArrayRef::clone(array),
+                constant: false,
+            },
+            ColumnarValue::Scalar(value) => Self {
+                array: value.to_array_of_size(1)?,
+                constant: true,
+            },
         })
     }
 
@@ -118,16 +124,35 @@ impl Estimator {
                     return Ok(None);
                 }
                 let array = cast(&argument.array, &DataType::Int64)?;
-                Ok(Some(Argument { array, constant: argument.constant }))
+                Ok(Some(Argument {
+                    array,
+                    constant: argument.constant,
+                }))
             })
             .collect::<Result<_>>()?;
-        Ok(Self { bound, arguments, counts })
+        Ok(Self {
+            bound,
+            arguments,
+            counts,
+        })
     }
 
     fn bytes(&self, row: usize) -> u128 {
-        let bytes = |index: usize| self.arguments.get(index).map_or(0, |argument| argument.bytes(row));
-        let items = |index: usize| self.arguments.get(index).map_or(0, |argument| argument.items(row));
-        let count = |index: usize| self.count(index, row).and_then(|n| u128::try_from(n).ok()).unwrap_or(0);
+        let bytes = |index: usize| {
+            self.arguments
+                .get(index)
+                .map_or(0, |argument| argument.bytes(row))
+        };
+        let items = |index: usize| {
+            self.arguments
+                .get(index)
+                .map_or(0, |argument| argument.items(row))
+        };
+        let count = |index: usize| {
+            self.count(index, row)
+                .and_then(|n| u128::try_from(n).ok())
+                .unwrap_or(0)
+        };
         match self.bound {
             Bound::Repeat => bytes(0).max(1).saturating_mul(count(1)),
             Bound::Pad => count(1).saturating_mul(4),
@@ -141,7 +166,9 @@ impl Estimator {
                 let places = if self.replaces_all(row) { bytes(0) + 1 } else { 1 };
                 // A replacement of two letters, such as \1, may stand for the whole text.
                 let copies = (bytes(2) / 2).saturating_mul(bytes(0));
-                bytes(0).saturating_add(places.saturating_mul(bytes(2))).saturating_add(copies)
+                bytes(0)
+                    .saturating_add(places.saturating_mul(bytes(2)))
+                    .saturating_add(copies)
             }
             Bound::ReplaceItem => bytes(0).saturating_add(items(0).saturating_mul(bytes(2))),
             Bound::Sum => (0..self.arguments.len()).map(bytes).sum(),
@@ -152,7 +179,9 @@ impl Estimator {
             }
             Bound::ListText => {
                 let each = bytes(1).saturating_add(bytes(2));
-                bytes(0).saturating_mul(3).saturating_add(items(0).saturating_mul(each))
+                bytes(0)
+                    .saturating_mul(3)
+                    .saturating_add(items(0).saturating_mul(each))
             }
             Bound::Split => bytes(0).saturating_mul(8),
             Bound::Product => bytes(0).saturating_mul(bytes(1)),
@@ -168,8 +197,16 @@ impl Estimator {
 
     fn replaces_all(&self, row: usize) -> bool {
         self.arguments.get(3).is_some_and(|flags| {
-            let text = flags.array.as_string_view_opt().map(|array| array.value(flags.row(row)));
-            let text = text.or_else(|| flags.array.as_string_opt::<i32>().map(|array| array.value(flags.row(row))));
+            let text = flags
+                .array
+                .as_string_view_opt()
+                .map(|array| array.value(flags.row(row)));
+            let text = text.or_else(|| {
+                flags
+                    .array
+                    .as_string_opt::<i32>()
+                    .map(|array| array.value(flags.row(row)))
+            });
             text.is_none_or(|text| text.contains('g'))
         })
     }
@@ -178,14 +215,22 @@ impl Estimator {
     fn series(&self, row: usize) -> u128 {
         let (start, stop, step) = match self.arguments.as_slice() {
             [_] => (Some(0), self.count(0, row).map(i128::from), Some(1)),
-            [_, _] => (self.count(0, row).map(i128::from), self.count(1, row).map(i128::from), Some(1)),
+            [_, _] => (
+                self.count(0, row).map(i128::from),
+                self.count(1, row).map(i128::from),
+                Some(1),
+            ),
             [start, stop, step, ..] => {
                 if let (Some(start), Some(stop), Some(step)) =
                     (self.count(0, row), self.count(1, row), self.count(2, row))
                 {
                     (Some(start.into()), Some(stop.into()), Some(i128::from(step)))
                 } else {
-                    (start.nanoseconds(row), stop.nanoseconds(row), step.step_nanoseconds(row))
+                    (
+                        start.nanoseconds(row),
+                        stop.nanoseconds(row),
+                        step.step_nanoseconds(row),
+                    )
                 }
             }
             [] => (None, None, None),
@@ -212,7 +257,9 @@ impl Argument {
         };
         let numbers = cast(&self.array, &DataType::Int64).ok()?;
         let numbers = numbers.as_primitive_opt::<Int64Type>()?;
-        numbers.is_valid(row).then(|| i128::from(numbers.value(row)) * unit)
+        numbers
+            .is_valid(row)
+            .then(|| i128::from(numbers.value(row)) * unit)
     }
 
     /// The shortest that the step can be. Months and days of different signs could make a step of next to nothing.
@@ -223,7 +270,8 @@ impl Argument {
             return None;
         }
         let step = steps.value(row);
-        let parts = [i128::from(step.months) * 28 * 24, i128::from(step.days) * 24].map(|hours| hours * 3_600_000_000_000);
+        let parts = [i128::from(step.months) * 28 * 24, i128::from(step.days) * 24]
+            .map(|hours| hours * 3_600_000_000_000);
         let parts = [parts[0], parts[1], i128::from(step.nanoseconds)];
         let mixed = parts.iter().any(|part| *part < 0) && parts.iter().any(|part| *part > 0);
         Some(if mixed { 1 } else { parts.iter().sum() })
@@ -247,10 +295,13 @@ fn bytes_at(array: &dyn Array, row: usize) -> u128 {
     }
     if let Some(items) = list_at(array, row) {
         let data = items.to_data();
-        return data.get_slice_memory_size().unwrap_or_else(|_| items.get_array_memory_size()) as u128;
+        return data
+            .get_slice_memory_size()
+            .unwrap_or_else(|_| items.get_array_memory_size()) as u128;
     }
     let data = array.slice(row, 1).to_data();
-    data.get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size()) as u128
+    data.get_slice_memory_size()
+        .unwrap_or_else(|_| array.get_array_memory_size()) as u128
 }
 
 /// Items of the list in this row; 1 for what is not a list.

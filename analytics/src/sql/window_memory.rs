@@ -10,6 +10,7 @@ use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt as _;
@@ -33,7 +34,7 @@ impl PhysicalOptimizerRule for CountWindowInput {
                 .into_iter()
                 .map(|input| Arc::new(CountedInput::new(Arc::clone(input))) as Arc<dyn ExecutionPlan>)
                 .collect();
-            Ok(Transformed::yes(node.with_new_children(inputs)?))
+            Ok(Transformed::yes(replace_children_if_necessary(node, inputs)?))
         })
         .map(|done| done.data)
     }
@@ -57,7 +58,11 @@ struct CountedInput {
 impl CountedInput {
     fn new(input: Arc<dyn ExecutionPlan>) -> Self {
         let properties = Arc::clone(input.properties());
-        Self { input, properties, held: Arc::default() }
+        Self {
+            input,
+            properties,
+            held: Arc::default(),
+        }
     }
 }
 
@@ -107,7 +112,10 @@ impl ExecutionPlan for CountedInput {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let reservation = Arc::new(MemoryConsumer::new("window").register(context.memory_pool()));
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&reservation));
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::clone(&reservation));
         let counted = self.input.execute(partition, context)?.map(move |batch| {
             let batch = batch?;
             reservation.try_grow(2 * bytes_of(&batch))?;
@@ -123,7 +131,10 @@ fn bytes_of(batch: &RecordBatch) -> usize {
         .columns()
         .iter()
         .map(|column| {
-            column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size())
+            column
+                .to_data()
+                .get_slice_memory_size()
+                .unwrap_or_else(|_| column.get_array_memory_size())
         })
         .sum()
 }

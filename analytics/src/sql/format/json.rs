@@ -49,7 +49,11 @@ impl Encoder for Json {
     }
 
     fn end(&mut self, truncated: bool, out: &mut Vec<u8>) -> Result<(), SqlError> {
-        out.extend_from_slice(if truncated { b"],\"truncated\":true}" } else { b"],\"truncated\":false}" });
+        out.extend_from_slice(if truncated {
+            b"],\"truncated\":true}"
+        } else {
+            b"],\"truncated\":false}"
+        });
         Ok(())
     }
 }

@@ -81,7 +81,9 @@ pub struct EncodedAnswer {
 
 impl fmt::Debug for EncodedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EncodedAnswer").field("query_id", &self.query_id).finish_non_exhaustive()
+        f.debug_struct("EncodedAnswer")
+            .field("query_id", &self.query_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,7 +97,11 @@ pub async fn encode(answer: SqlAnswer, format: AnswerFormat) -> Result<EncodedAn
     let mut pieces = Box::pin(pieces(answer, format));
     let first = pieces.next().await.transpose()?;
     let body = stream::iter(first.map(Ok)).chain(pieces).boxed();
-    Ok(EncodedAnswer { query_id, format, body })
+    Ok(EncodedAnswer {
+        query_id,
+        format,
+        body,
+    })
 }
 
 /// One way to write rows.
@@ -125,13 +131,20 @@ impl Pieces {
 
     fn cut(&mut self) {
         if !self.current.is_empty() {
-            self.ready.push_back(Bytes::from(std::mem::take(&mut self.current)));
+            self.ready
+                .push_back(Bytes::from(std::mem::take(&mut self.current)));
         }
     }
 }
 
 fn pieces(answer: SqlAnswer, format: AnswerFormat) -> impl Stream<Item = Result<Bytes, SqlError>> + Send {
-    let writing = Writing { answer, encoder: format.encoder(), pieces: Pieces::default(), begun: false, ended: false };
+    let writing = Writing {
+        answer,
+        encoder: format.encoder(),
+        pieces: Pieces::default(),
+        begun: false,
+        ended: false,
+    };
     stream::unfold(writing, |mut writing| async move {
         match writing.next_piece().await {
             Ok(Some(piece)) => Some((Ok(piece), writing)),
@@ -165,7 +178,8 @@ impl Writing {
             let batch = self.answer.stream.next().await.transpose()?;
             if !self.begun {
                 self.begun = true;
-                self.encoder.begin(&self.answer.schema, &mut self.pieces.current)?;
+                self.encoder
+                    .begin(&self.answer.schema, &mut self.pieces.current)?;
             }
             if let Some(batch) = batch {
                 self.encoder.batch(&batch, &mut self.pieces)?;

@@ -49,7 +49,16 @@ mod tests {
         assert_eq!(named(DataType::UInt64), "uint64");
         assert_eq!(named(DataType::Float64), "float64");
         assert_eq!(named(DataType::Decimal128(20, 0)), "decimal(20,0)");
-        assert_eq!(named(DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))), "text");
-        assert_eq!(named(DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)))), "list<text>");
+        assert_eq!(
+            named(DataType::Dictionary(
+                Box::new(DataType::Int32),
+                Box::new(DataType::Utf8)
+            )),
+            "text"
+        );
+        assert_eq!(
+            named(DataType::List(Arc::new(Field::new("item", DataType::Utf8, true)))),
+            "list<text>"
+        );
     }
 }

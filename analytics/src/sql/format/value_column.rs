@@ -4,12 +4,14 @@ use std::io::Write as _;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta};
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int64Array, LargeStringArray, RecordBatch,
-    StringArray, StringViewArray, UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int64Array, LargeStringArray,
+    RecordBatch, StringArray, StringViewArray, UInt64Array,
 };
 use datafusion::arrow::buffer::NullBuffer;
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type, Int64Type, TimeUnit, UInt64Type};
+use datafusion::arrow::datatypes::{
+    DataType, Field, FieldRef, Float32Type, Float64Type, Int64Type, TimeUnit, UInt64Type,
+};
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use h3o::CellIndex;
 
@@ -57,25 +59,32 @@ impl ValueColumn {
     }
 
     fn new(field: &Field, array: &ArrayRef) -> Result<Self, SqlError> {
-        let as_signed = || cast(array, &DataType::Int64).map(|array| array.as_primitive::<Int64Type>().clone());
+        let as_signed =
+            || cast(array, &DataType::Int64).map(|array| array.as_primitive::<Int64Type>().clone());
         Ok(match array.data_type() {
             DataType::Null => Self::Null,
             DataType::Boolean => Self::Boolean(array.as_boolean().clone()),
             DataType::UInt64 if is_cell(field) => Self::Cell(array.as_primitive::<UInt64Type>().clone()),
-            kind if kind.is_unsigned_integer() => {
-                Self::Unsigned(cast(array, &DataType::UInt64)?.as_primitive::<UInt64Type>().clone())
-            }
+            kind if kind.is_unsigned_integer() => Self::Unsigned(
+                cast(array, &DataType::UInt64)?
+                    .as_primitive::<UInt64Type>()
+                    .clone(),
+            ),
             kind if kind.is_signed_integer() => Self::Signed(as_signed()?),
-            DataType::Float32 | DataType::Float16 => {
-                Self::Float32(cast(array, &DataType::Float32)?.as_primitive::<Float32Type>().clone())
-            }
+            DataType::Float32 | DataType::Float16 => Self::Float32(
+                cast(array, &DataType::Float32)?
+                    .as_primitive::<Float32Type>()
+                    .clone(),
+            ),
             DataType::Float64 => Self::Float64(array.as_primitive::<Float64Type>().clone()),
             DataType::Utf8 => Self::Text(array.as_string::<i32>().clone()),
             DataType::LargeUtf8 => Self::LargeText(array.as_string::<i64>().clone()),
             DataType::Utf8View => Self::TextView(array.as_string_view().clone()),
             DataType::Timestamp(unit, _) => Self::Instant(as_signed()?, *unit),
             DataType::Date32 => Self::Day(
-                cast(&cast(array, &DataType::Int32)?, &DataType::Int64)?.as_primitive::<Int64Type>().clone(),
+                cast(&cast(array, &DataType::Int32)?, &DataType::Int64)?
+                    .as_primitive::<Int64Type>()
+                    .clone(),
             ),
             kind if kind.is_decimal() => Self::Decimal(as_text(array)?),
             DataType::Dictionary(_, values) => {
@@ -118,7 +127,11 @@ impl ValueColumn {
         nulls: Option<&NullBuffer>,
         offsets: Vec<usize>,
     ) -> Result<Self, SqlError> {
-        Ok(Self::List { nulls: nulls.cloned(), offsets, items: Box::new(Self::new(item, values)?) })
+        Ok(Self::List {
+            nulls: nulls.cloned(),
+            offsets,
+            items: Box::new(Self::new(item, values)?),
+        })
     }
 
     fn is_null(&self, row: usize) -> bool {
@@ -271,7 +284,10 @@ pub(super) fn write_text(text: &str, out: &mut Vec<u8>) {
 
 /// Appends a text as a field of CSV.
 pub(super) fn write_csv_text(text: &str, out: &mut Vec<u8>) {
-    let quoted = text.is_empty() || text.bytes().any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'));
+    let quoted = text.is_empty()
+        || text
+            .bytes()
+            .any(|byte| matches!(byte, b',' | b'"' | b'\n' | b'\r'));
     if !quoted {
         out.extend_from_slice(text.as_bytes());
         return;
