@@ -31,7 +31,7 @@ use super::named_arguments::NamedTableFunction;
 use super::query_memory::QueryMemory;
 use super::running::{Running, RunningQuery, Ticket};
 use super::session::Session;
-use super::{SqlError, SqlLimits, statement};
+use super::{SqlError, SqlLimits, expansion, statement};
 
 /// Stack of a thread that plans: a statement at the limit of its depth fits.
 pub(crate) const STACK_BYTES: usize = 32 << 20;
@@ -305,6 +305,7 @@ impl Query {
             .with_allow_dml(false)
             .with_allow_statements(false)
             .verify_plan(&plan)?;
+        expansion::check_expressions(&plan)?;
         if let Some(limit) = limited {
             // One more than asked for tells whether there are more.
             plan = LogicalPlanBuilder::from(plan)

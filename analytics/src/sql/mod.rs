@@ -8,7 +8,7 @@
 //! | which statements run, parameters | [`statement`], [`parameters`] |
 //! | table functions with `name => value` | [`named_arguments`] |
 //! | columns of H3 cells | [`cell_column`], [`cell_comparison`], [`cell_min_max`] |
-//! | an end to every query | [`cooperative`], [`query_memory`], [`window_memory`], [`bounded_functions`] |
+//! | an end to every query | [`expansion`], [`cooperative`], [`query_memory`], [`window_memory`], [`bounded_functions`] |
 //! | `information_schema` with comments | [`information_schema`] |
 
 mod bounded_functions;
@@ -18,6 +18,7 @@ mod cell_min_max;
 mod cooperative;
 mod engine;
 mod error;
+mod expansion;
 pub mod format;
 mod information_schema;
 mod limits;

@@ -10,6 +10,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use serde_json::Value;
 
 use super::SqlError;
+use super::expansion::Relations;
 use super::parameters::{self, Placeholders};
 
 /// What [`parse`] tells a caller who wanted something else.
@@ -101,6 +102,7 @@ fn inspect(query: &mut Query, placeholders: &mut Placeholders<'_>) -> Result<(),
         placeholders,
         depth: 0,
         selects: 0,
+        relations: Relations::default(),
     };
     match query.visit(&mut inspector) {
         ControlFlow::Continue(()) => Ok(()),
@@ -112,6 +114,7 @@ struct Inspector<'p, 'v> {
     placeholders: &'p mut Placeholders<'v>,
     depth: usize,
     selects: usize,
+    relations: Relations,
 }
 
 impl Inspector<'_, '_> {
@@ -140,12 +143,16 @@ impl VisitorMut for Inspector<'_, '_> {
         if let Some(written) = written {
             return ControlFlow::Break(refused(written));
         }
+        self.relations.query_begins(query);
         self.deeper()
     }
 
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<SqlError> {
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
         self.depth -= 1;
-        ControlFlow::Continue(())
+        match self.relations.query_ends(query) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
     }
 
     fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<SqlError> {
@@ -162,6 +169,7 @@ impl VisitorMut for Inspector<'_, '_> {
     }
 
     fn pre_visit_relation(&mut self, relation: &mut ObjectName) -> ControlFlow<SqlError> {
+        self.relations.relation(relation);
         let name = relation.to_string();
         if name.contains("://") || name.contains('/') {
             return ControlFlow::Break(SqlError::BadRequest(format!(
@@ -268,9 +276,9 @@ mod tests {
     #[test]
     fn a_mistake_tells_its_place() {
         assert!(
-            refusal("SELECT\n  FROM FROM x").contains("Line: 2"),
+            refusal("SELECT (1\n  FROM x").contains("Line: 2"),
             "{}",
-            refusal("SELECT\n  FROM FROM x")
+            refusal("SELECT (1\n  FROM x")
         );
     }
 

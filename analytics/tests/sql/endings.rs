@@ -18,7 +18,7 @@ const ENDLESS: [(&str, &str); 12] = [
     ),
     (
         "triple cross join",
-        "SELECT sum(a.value + b.value + c.value) FROM range(100000) a, range(100000) b, range(100000) c",
+        "SELECT sum(a.value + b.value + c.value) FROM range(1000) a, range(1000) b, range(10000000000) c",
     ),
     (
         "nested loop join",
@@ -59,6 +59,9 @@ const ENDLESS: [(&str, &str); 12] = [
     ),
 ];
 
+/// These tests measure time, so they run one after the other.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 async fn run_to_end(engine: &SqlEngine, request: SqlRequest) -> Result<(), SqlError> {
     let mut stream = start(engine, request).await?.stream;
     while let Some(batch) = stream.next().await {
@@ -69,6 +72,7 @@ async fn run_to_end(engine: &SqlEngine, request: SqlRequest) -> Result<(), SqlEr
 
 #[tokio::test]
 async fn a_query_out_of_time_frees_its_threads() {
+    let _alone = ALONE.lock().await;
     let engine = engine();
     for (name, sql) in ENDLESS {
         let late = SqlRequest {
@@ -85,6 +89,7 @@ async fn a_query_out_of_time_frees_its_threads() {
 
 #[tokio::test]
 async fn a_cancelled_query_frees_its_threads() {
+    let _alone = ALONE.lock().await;
     let engine = engine();
     for (name, sql) in ENDLESS {
         let named = SqlRequest {
@@ -115,6 +120,7 @@ async fn a_cancelled_query_frees_its_threads() {
 
 #[tokio::test]
 async fn a_dropped_answer_frees_its_threads() {
+    let _alone = ALONE.lock().await;
     let engine = engine();
     for (name, sql) in ENDLESS {
         let answer = start(&engine, request(sql)).await.expect(name);
@@ -126,6 +132,7 @@ async fn a_dropped_answer_frees_its_threads() {
 
 #[tokio::test]
 async fn nobody_reading_does_not_keep_a_query_past_its_time() {
+    let _alone = ALONE.lock().await;
     let engine = engine();
     let late = SqlRequest {
         timeout: Some(Duration::from_millis(100)),
@@ -145,6 +152,7 @@ async fn nobody_reading_does_not_keep_a_query_past_its_time() {
 
 #[tokio::test]
 async fn a_query_that_needs_too_much_memory_is_told_so() {
+    let _alone = ALONE.lock().await;
     let engine = engine();
     for (name, sql) in [
         ("array_agg", "SELECT array_agg(value) FROM range(10000000000)"),
@@ -158,9 +166,12 @@ async fn a_query_that_needs_too_much_memory_is_told_so() {
         ),
         (
             "groups",
-            "SELECT value, count(*) FROM range(10000000000) GROUP BY value",
+            "SELECT value % 1000000007, count(*) FROM range(10000000000) GROUP BY 1",
         ),
-        ("distinct", "SELECT count(DISTINCT value) FROM range(10000000000)"),
+        (
+            "distinct",
+            "SELECT count(DISTINCT value % 1000000007) FROM range(10000000000)",
+        ),
         (
             "hash join",
             "SELECT count(*) FROM range(10000000000) a JOIN range(10000000000) b ON a.value = b.value",
@@ -201,9 +212,10 @@ async fn a_query_that_needs_too_much_memory_is_told_so() {
 
 #[tokio::test]
 async fn functions_that_make_much_out_of_little_are_capped() {
+    let _alone = ALONE.lock().await;
     let engine = engine();
     let doubled = |step: &str, times: usize| {
-        let mut sql = "SELECT 'xxxxxxxxxxxxxxxx' AS x".to_owned();
+        let mut sql = "SELECT repeat('x', 4096) AS x".to_owned();
         for _ in 0..times {
             sql = format!("SELECT {step} AS x FROM ({sql}) WHERE length(x) > 0");
         }
@@ -219,7 +231,7 @@ async fn functions_that_make_much_out_of_little_are_capped() {
         "SELECT array_resize([1], 1000000000, 0)".to_owned(),
         "SELECT range(0, 10000000000)".to_owned(),
         "SELECT generate_series(0, 10000000000, 1)".to_owned(),
-        "SELECT generate_series(TIMESTAMP '0001-01-01', TIMESTAMP '2200-01-01', INTERVAL '1 microsecond')"
+        "SELECT generate_series(TIMESTAMP '1900-01-01', TIMESTAMP '2200-01-01', INTERVAL '1 microsecond')"
             .to_owned(),
         "SELECT range(DATE '0001-01-01', DATE '9999-01-01', INTERVAL '1 nanosecond')".to_owned(),
         "SELECT replace(repeat('x', 1000000), 'x', repeat('y', 1000000))".to_owned(),
@@ -227,8 +239,8 @@ async fn functions_that_make_much_out_of_little_are_capped() {
         "SELECT array_to_string(range(0, 100000), repeat('y', 100000))".to_owned(),
         "SELECT concat_ws(repeat('y', 4000000), 'a', 'b', 'c', 'd', 'e')".to_owned(),
         "SELECT levenshtein(repeat('x', 1000000), repeat('y', 1000000))".to_owned(),
-        doubled("concat(x, x)", 30),
-        doubled("x || x", 30),
+        doubled("concat(x, x)", 12),
+        doubled("x || x", 12),
         "SELECT h3_children(cell, 15) FROM cells".to_owned(),
         "SELECT h3_disk(cell, 4000000000) FROM cells".to_owned(),
     ] {
@@ -242,6 +254,7 @@ async fn functions_that_make_much_out_of_little_are_capped() {
 
 #[tokio::test]
 async fn one_query_more_than_may_run_waits_within_its_own_time() {
+    let _alone = ALONE.lock().await;
     let engine = SqlEngine::new(SqlLimits {
         max_concurrent: std::num::NonZeroUsize::MIN,
         ..limits()
@@ -270,6 +283,7 @@ async fn one_query_more_than_may_run_waits_within_its_own_time() {
 
 #[tokio::test]
 async fn an_id_belongs_to_one_query_at_a_time() {
+    let _alone = ALONE.lock().await;
     let engine = engine();
     let named = || SqlRequest {
         query_id: Some("mine".to_owned()),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::tables::{ask, engine, request, start};
 
 const EVERY_KIND: &str = "SELECT cell, layer, bucket, count, sum, count = 3 AS few, \
-    [cell] AS list, DATE '2026-11-22' AS day, 1.5::DECIMAL(20,2) AS price, -9007199254740993 AS low, \
+    h3_disk(cell, 0) AS list, DATE '2026-11-22' AS day, 1.5::DECIMAL(20,2) AS price, -9007199254740993 AS low, \
     named_struct('a', 1, 'b', 'x\"y') AS pair, INTERVAL '90 minutes' AS span, CAST(1.25 AS REAL) AS half, '' AS empty \
     FROM cells ORDER BY bucket";
 
@@ -33,9 +33,9 @@ async fn json_of_every_kind_of_value() {
             r#"{"name":"list","type":"list<h3_cell>"},{"name":"day","type":"date"},{"name":"price","type":"decimal(20,2)"},"#,
             r#"{"name":"low","type":"int64"},{"name":"pair","type":"struct"},{"name":"span","type":"interval"},"#,
             r#"{"name":"half","type":"float32"},{"name":"empty","type":"text"}],"rows":["#,
-            r#"["89411ca1b67ffff","noise","1970-01-01T00:00:00Z",3,1.5,true,["89411ca1b67ffff"],"2026-11-22",1.50,"-9007199254740993",{"a":1,"b":"x\"y"},"90 mins",1.25,""],"#,
-            r#"["89411ca1b6fffff","noise","1970-01-01T00:01:00Z",4,null,false,["89411ca1b6fffff"],"2026-11-22",1.50,"-9007199254740993",{"a":1,"b":"x\"y"},"90 mins",1.25,""],"#,
-            r#"["89411ca1b67ffff","water","1970-01-01T00:01:00.500Z","1152921504606846976",null,false,["89411ca1b67ffff"],"2026-11-22",1.50,"-9007199254740993",{"a":1,"b":"x\"y"},"90 mins",1.25,""]"#,
+            r#"["89411ca1b67ffff","noise","1970-01-01T00:00:00Z",3,1.5,true,["89411ca1b67ffff"],"2026-11-22",1.50,"-9007199254740993",{"a":1,"b":"x\"y"},"1 hours 30 mins",1.25,""],"#,
+            r#"["89411ca1b6fffff","noise","1970-01-01T00:01:00Z",4,null,false,["89411ca1b6fffff"],"2026-11-22",1.50,"-9007199254740993",{"a":1,"b":"x\"y"},"1 hours 30 mins",1.25,""],"#,
+            r#"["89411ca1b67ffff","water","1970-01-01T00:01:00.500Z","1152921504606846976",null,false,["89411ca1b67ffff"],"2026-11-22",1.50,"-9007199254740993",{"a":1,"b":"x\"y"},"1 hours 30 mins",1.25,""]"#,
             r#"],"truncated":false}"#
         )
     );

@@ -10,7 +10,7 @@ async fn mistakes_are_answered_with_their_place_and_a_way_out() {
     for (sql, words) in [
         ("SELECT * FROM nowhere", vec!["nowhere", "line 1, column 15"]),
         ("SELECT kount FROM cells", vec!["kount"]),
-        ("SELECT\n FROM WHERE", vec!["parsed", "Line: 2"]),
+        ("SELECT (1\n FROM cells", vec!["parsed", "Line: 2"]),
         (
             "SELECT h3_paren(cell, 5) FROM cells",
             vec!["h3_paren", "h3_parent"],
@@ -100,4 +100,33 @@ async fn deep_and_long_statements_do_not_take_the_process_down() {
         ",4".repeat(20_000)
     );
     assert_eq!(csv(&engine, &wide).await.as_deref(), Ok("n\n2\n"));
+}
+
+#[tokio::test]
+async fn short_statements_that_would_take_hours_to_plan_are_refused() {
+    let engine = engine();
+    let mut doubled = "SELECT 1 AS x".to_owned();
+    for _ in 0..40 {
+        doubled = format!("SELECT x + x AS x FROM ({doubled}) WHERE x > 0");
+    }
+    let mut laughs = "WITH t0 AS (SELECT 1 AS x)".to_owned();
+    for number in 1..40 {
+        let before = number - 1;
+        laughs.push_str(&format!(
+            ", t{number} AS (SELECT a.x FROM t{before} a, T{before} b)"
+        ));
+    }
+    laughs.push_str(" SELECT * FROM t39");
+    for (sql, words) in [
+        (doubled, "parts once it is written out"),
+        (laughs, "more than 1000 tables"),
+    ] {
+        match csv(&engine, &sql).await {
+            Err(SqlError::BadRequest(text)) => assert!(text.contains(words), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let fair = "WITH a AS (SELECT count AS x FROM cells), b AS (SELECT * FROM a UNION ALL SELECT * FROM a) \
+                SELECT count(*) AS n FROM (SELECT x + x AS y FROM b) WHERE y > 0 AND y < 9";
+    assert_eq!(csv(&engine, fair).await.as_deref(), Ok("n\n4\n"));
 }

@@ -94,7 +94,7 @@ impl fmt::Debug for EncodedAnswer {
 /// That of the query before its first rows.
 pub async fn encode(answer: SqlAnswer, format: AnswerFormat) -> Result<EncodedAnswer, SqlError> {
     let query_id = answer.query_id.clone();
-    let mut pieces = Box::pin(pieces(answer, format));
+    let mut pieces = Box::pin(pieces(answer, format).fuse());
     let first = pieces.next().await.transpose()?;
     let body = stream::iter(first.map(Ok)).chain(pieces).boxed();
     Ok(EncodedAnswer {
