@@ -7,7 +7,7 @@
 //! |---|---|
 //! | which statements run, parameters | [`statement`], [`parameters`] |
 //! | table functions with `name => value` | [`named_arguments`] |
-//! | columns of H3 cells | [`cell_column`], [`cell_comparison`], [`cell_min_max`] |
+//! | columns of H3 cells | [`cell_column`], [`cell_comparison`], [`cell_min_max`], [`cell_unnest`] |
 //! | an end to every query | [`expansion`], [`cooperative`], [`query_memory`], [`window_memory`], [`bounded_functions`] |
 //! | `information_schema` with comments | [`information_schema`] |
 
@@ -15,6 +15,7 @@ mod bounded_functions;
 mod cell_column;
 mod cell_comparison;
 mod cell_min_max;
+mod cell_unnest;
 mod cooperative;
 mod engine;
 mod error;

@@ -18,6 +18,7 @@ use datafusion::prelude::SessionConfig;
 use super::bounded_functions::{UseBounded, bounded};
 use super::cell_comparison::CellComparison;
 use super::cell_min_max::cell_min_max;
+use super::cell_unnest::CellUnnest;
 use super::cooperative::CooperativeJoins;
 use super::information_schema::{CATALOG, SCHEMA, catalog_of};
 use super::named_arguments::{NamedArguments, NamedTableFunction};
@@ -55,6 +56,7 @@ impl Session {
             )
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_function_list(SessionStateDefaults::default_table_functions())
+            .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&from_string))))
             .with_physical_optimizer_rule(Arc::new(CountWindowInput))
             .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
             .build();
