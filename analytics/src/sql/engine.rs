@@ -31,6 +31,7 @@ use super::named_arguments::NamedTableFunction;
 use super::query_memory::QueryMemory;
 use super::running::{Running, RunningQuery, Ticket};
 use super::session::Session;
+use super::stoppable::{Stop, stoppable};
 use super::{SqlError, SqlLimits, expansion, statement};
 
 /// Stack of a thread that plans: a statement at the limit of its depth fits.
@@ -175,6 +176,7 @@ impl SqlEngine {
             statement_bytes: self.limits.statement_bytes,
             session: Arc::clone(&self.session),
             memory,
+            stop: Arc::clone(&ticket.stop),
             tables,
             table_functions,
         };
@@ -268,6 +270,7 @@ struct Query {
     statement_bytes: usize,
     session: Arc<Session>,
     memory: Arc<dyn MemoryPool>,
+    stop: Stop,
     tables: Arc<dyn SchemaProvider>,
     table_functions: Arc<[NamedTableFunction]>,
 }
@@ -312,7 +315,7 @@ impl Query {
                 .limit(0, Some(limit.saturating_add(1)))?
                 .build()?;
         }
-        let plan = state.create_physical_plan(&plan).await?;
+        let plan = stoppable(state.create_physical_plan(&plan).await?, &self.stop)?;
         Ok(execute_stream(
             plan,
             self.session.task_context(&state, self.memory),

@@ -8,7 +8,7 @@
 //! | which statements run, parameters | [`statement`], [`parameters`] |
 //! | table functions with `name => value` | [`named_arguments`] |
 //! | columns of H3 cells | [`cell_column`], [`cell_comparison`], [`cell_min_max`], [`cell_unnest`] |
-//! | an end to every query | [`expansion`], [`cooperative`], [`query_memory`], [`window_memory`], [`bounded_functions`] |
+//! | an end to every query | [`expansion`], [`cooperative`], [`stoppable`], [`query_memory`], [`window_memory`], [`bounded_functions`] |
 //! | `information_schema` with comments | [`information_schema`] |
 
 mod bounded_functions;
@@ -29,6 +29,7 @@ mod query_memory;
 mod running;
 mod session;
 mod statement;
+mod stoppable;
 mod text_concat;
 mod value_bounds;
 mod window_memory;

@@ -1,6 +1,7 @@
 //! The queries that run now: what they are, how they end.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::SqlError;
+use super::stoppable::Stop;
 
 /// One query that runs, for the table `queries`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub(crate) struct Ticket {
     /// Why it was stopped before its end; the first reason stays.
     stopped: OnceLock<SqlError>,
     task: OnceLock<AbortHandle>,
+    /// Set when the query is stopped, or has no reader any more.
+    pub(crate) stop: Stop,
     /// Whoever reads the rows; woken when the query is stopped, even if its task cannot yield yet.
     reader: AtomicWaker,
     list: Weak<Running>,
@@ -48,6 +52,7 @@ impl Ticket {
     /// Stops the query's task at its next yield and keeps the reason.
     pub(crate) fn stop(&self, reason: SqlError) {
         let _ = self.stopped.set(reason);
+        self.stop.store(true, Ordering::Relaxed);
         if let Some(task) = self.task.get() {
             task.abort();
         }
@@ -81,6 +86,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
         if let Some(task) = self.task.get() {
             task.abort();
         }
@@ -125,6 +131,7 @@ impl Running {
             memory,
             stopped: OnceLock::new(),
             task: OnceLock::new(),
+            stop: Stop::default(),
             reader: AtomicWaker::new(),
             list: Arc::downgrade(self),
         });

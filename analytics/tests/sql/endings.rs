@@ -11,14 +11,14 @@ use crate::tables::{engine, limits, request, start, within};
 const FREE_WITHIN: Duration = Duration::from_secs(if cfg!(debug_assertions) { 2 } else { 1 });
 
 /// Queries that would run for hours.
-const ENDLESS: [(&str, &str); 12] = [
+pub(crate) const ENDLESS: [(&str, &str); 15] = [
     (
         "cross join",
         "SELECT sum(a.value * b.value) FROM range(3000000) a CROSS JOIN range(3000000) b",
     ),
     (
         "triple cross join",
-        "SELECT sum(a.value + b.value + c.value) FROM range(1000) a, range(1000) b, range(10000000000) c",
+        "SELECT sum(a.value + b.value + c.value) FROM range(100) a, range(100) b, range(10000000000) c",
     ),
     (
         "nested loop join",
@@ -31,6 +31,18 @@ const ENDLESS: [(&str, &str); 12] = [
     (
         "left join",
         "SELECT count(b.value) FROM range(1000000) a LEFT JOIN range(1000000) b ON a.value > b.value",
+    ),
+    (
+        "nested loop join without a match",
+        "SELECT count(*) FROM range(3000000) a JOIN range(3000000) b ON a.value + b.value < 0",
+    ),
+    (
+        "hash join without a match",
+        "SELECT count(*) FROM range(1000000) a JOIN range(1000000) b ON a.value % 2 = b.value % 2 AND a.value + b.value < 0",
+    ),
+    (
+        "full join",
+        "SELECT count(*) FROM range(1000000) a FULL JOIN range(1000000) b ON a.value * b.value < 0",
     ),
     (
         "aggregate",
@@ -215,11 +227,15 @@ async fn functions_that_make_much_out_of_little_are_capped() {
     let _alone = ALONE.lock().await;
     let engine = engine();
     let doubled = |step: &str, times: usize| {
-        let mut sql = "SELECT repeat('x', 4096) AS x".to_owned();
-        for _ in 0..times {
-            sql = format!("SELECT {step} AS x FROM ({sql}) WHERE length(x) > 0");
+        let mut sql = "SELECT repeat('x', 4096) AS x0".to_owned();
+        for number in 1..=times {
+            let (old, new) = (format!("x{}", number - 1), format!("x{number}"));
+            sql = format!(
+                "SELECT {} AS {new} FROM ({sql}) WHERE length({old}) > 0",
+                step.replace('x', &old)
+            );
         }
-        format!("SELECT length(x) FROM ({sql})")
+        format!("SELECT length(x{times}) FROM ({sql})")
     };
     for sql in [
         "SELECT repeat('x', 1000000000)".to_owned(),

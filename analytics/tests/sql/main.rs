@@ -6,4 +6,5 @@ mod formats;
 mod golden;
 mod named_arguments;
 mod refusals;
+mod scratch;
 mod tables;
