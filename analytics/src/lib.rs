@@ -1,4 +1,6 @@
 //! DataFusion tables and functions over grid snapshots, hotspot statistics, the rules of alerts.
 
+pub mod functions;
 pub mod rules;
+pub mod sql;
 pub mod statistics;

@@ -1,0 +1,190 @@
+//! What a function of ours is: a name, the kinds of its arguments and of its result, and a loop over rows.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use datafusion::arrow::array::ArrayRef;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::Result;
+use datafusion::logical_expr::{
+    ColumnarValue, DocSection, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature, Volatility,
+};
+
+use super::row_values::Arguments;
+use crate::sql::{SqlError, cell_list_type, mark_cell};
+
+/// One function.
+#[derive(Debug)]
+pub(super) struct Definition {
+    pub(super) name: &'static str,
+    pub(super) description: &'static str,
+    pub(super) arguments: &'static [(&'static str, Kind)],
+    pub(super) result: Kind,
+    pub(super) call: fn(&Arguments<'_>) -> Result<ArrayRef, SqlError>,
+}
+
+/// The kinds of arguments and results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `UInt64` marked as a cell; as an argument also a text.
+    Cell,
+    /// A list of cells; as a result only.
+    Cells,
+    /// `Float64`.
+    Number,
+    /// `Int64`.
+    Whole,
+    /// `UInt8`; as a result only.
+    Resolution,
+    /// `Utf8`.
+    Text,
+}
+
+impl Kind {
+    fn data_type(self) -> DataType {
+        match self {
+            Self::Cell => DataType::UInt64,
+            Self::Cells => cell_list_type(),
+            Self::Number => DataType::Float64,
+            Self::Whole => DataType::Int64,
+            Self::Resolution => DataType::UInt8,
+            Self::Text => DataType::Utf8,
+        }
+    }
+
+    /// The type to which an argument of type `given` is cast; `None` if it cannot be one.
+    fn accepts(self, given: &DataType) -> Option<DataType> {
+        let text = is_text(given);
+        match self {
+            _ if given.is_null() => Some(self.data_type()),
+            Self::Cell if text => Some(DataType::Utf8),
+            Self::Cell | Self::Whole | Self::Resolution if given.is_integer() => Some(self.data_type()),
+            Self::Number if given.is_numeric() => Some(DataType::Float64),
+            Self::Text if text => Some(DataType::Utf8),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cell => "a cell (UInt64, or an H3 text)",
+            Self::Cells => "a list of cells",
+            Self::Number => "a number",
+            Self::Whole | Self::Resolution => "an integer",
+            Self::Text => "a text",
+        }
+    }
+}
+
+fn is_text(kind: &DataType) -> bool {
+    match kind {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, values) => is_text(values),
+        _ => false,
+    }
+}
+
+/// The function as DataFusion takes it.
+pub(super) fn udf(definition: &'static Definition) -> Arc<ScalarUDF> {
+    Arc::new(ScalarUDF::new_from_impl(Function {
+        definition,
+        signature: Signature::user_defined(Volatility::Immutable),
+        documentation: documentation(definition),
+    }))
+}
+
+fn syntax(definition: &Definition) -> String {
+    let names: Vec<&str> = definition.arguments.iter().map(|(name, _)| *name).collect();
+    format!("{}({})", definition.name, names.join(", "))
+}
+
+fn documentation(definition: &Definition) -> Documentation {
+    let section = DocSection {
+        include: true,
+        label: "H3 functions",
+        description: None,
+    };
+    let mut builder = Documentation::builder(section, definition.description, syntax(definition));
+    for (name, kind) in definition.arguments {
+        builder = builder.with_argument(*name, kind.name());
+    }
+    builder.build()
+}
+
+#[derive(Debug)]
+struct Function {
+    definition: &'static Definition,
+    signature: Signature,
+    documentation: Documentation,
+}
+
+impl PartialEq for Function {
+    fn eq(&self, other: &Self) -> bool {
+        self.definition.name == other.definition.name
+    }
+}
+
+impl Eq for Function {}
+
+impl Hash for Function {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.definition.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for Function {
+    fn name(&self) -> &str {
+        self.definition.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.definition.result.data_type())
+    }
+
+    fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        let field = Field::new(self.name(), self.definition.result.data_type(), true);
+        Ok(Arc::new(if self.definition.result == Kind::Cell {
+            mark_cell(field)
+        } else {
+            field
+        }))
+    }
+
+    fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
+        let expected = self.definition.arguments;
+        if given.len() != expected.len() {
+            return Err(SqlError::BadRequest(format!(
+                "{} takes {} arguments, {} are given",
+                syntax(self.definition),
+                expected.len(),
+                given.len()
+            ))
+            .into());
+        }
+        let coerced = expected.iter().zip(given).map(|((name, kind), given)| {
+            kind.accepts(given).ok_or_else(|| {
+                SqlError::BadRequest(format!(
+                    "{}: {name} must be {}, not {given}",
+                    syntax(self.definition),
+                    kind.name()
+                ))
+                .into()
+            })
+        });
+        coerced.collect()
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(&self.documentation)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let arguments = Arguments::new(self.definition.name, &args.args, args.number_rows);
+        Ok(ColumnarValue::Array((self.definition.call)(&arguments)?))
+    }
+}

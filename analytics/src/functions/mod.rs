@@ -1,0 +1,48 @@
+//! The scalar functions of riskgrid's SQL, one file each.
+//!
+//! A *cell* argument takes a column of cells, a number, or an H3 text; what a function gives as a cell is marked as one.
+//! NULL in any argument gives NULL. A value of a **column** that is not valid (a number that is no cell, a resolution of
+//! 40) gives NULL too, so that one bad row does not end a query; the same as a **constant** is a mistake in the query and
+//! is an error that names it.
+
+mod definition;
+mod h3_boundary;
+mod h3_cell;
+mod h3_centroid;
+mod h3_children;
+mod h3_disk;
+mod h3_distance;
+mod h3_from_string;
+mod h3_parent;
+mod h3_resolution;
+mod h3_string;
+mod row_values;
+mod well_known_text;
+
+use std::sync::Arc;
+
+use datafusion::logical_expr::ScalarUDF;
+
+use definition::{Definition, udf};
+
+/// All functions, to register with a session.
+pub fn all() -> Vec<Arc<ScalarUDF>> {
+    const ALL: [&Definition; 10] = [
+        &h3_boundary::DEFINITION,
+        &h3_cell::DEFINITION,
+        &h3_centroid::DEFINITION,
+        &h3_children::DEFINITION,
+        &h3_disk::DEFINITION,
+        &h3_distance::DEFINITION,
+        &h3_from_string::DEFINITION,
+        &h3_parent::DEFINITION,
+        &h3_resolution::DEFINITION,
+        &h3_string::DEFINITION,
+    ];
+    ALL.into_iter().map(udf).collect()
+}
+
+/// The function that makes a cell of a text.
+pub(crate) fn h3_from_string() -> Arc<ScalarUDF> {
+    udf(&h3_from_string::DEFINITION)
+}

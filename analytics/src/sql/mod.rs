@@ -1,0 +1,43 @@
+//! SQL around DataFusion: what may be asked, how much it may take, and how the answer is written.
+//!
+//! [`SqlEngine`] runs one read-only statement over the tables that a request brings, on threads of its own, within a time
+//! and a memory limit, and gives a stream of batches; [`format`] writes that stream as JSON, NDJSON, CSV or Arrow.
+//!
+//! | what | where |
+//! |---|---|
+//! | which statements run, parameters | [`statement`], [`parameters`] |
+//! | table functions with `name => value` | [`named_arguments`] |
+//! | columns of H3 cells | [`cell_column`], [`cell_comparison`], [`cell_min_max`], [`cell_unnest`] |
+//! | an end to every query | [`expansion`], [`cooperative`], [`stoppable`], [`query_memory`], [`window_memory`], [`bounded_functions`] |
+//! | `information_schema` with comments | [`information_schema`] |
+
+mod bounded_functions;
+mod cell_column;
+mod cell_comparison;
+mod cell_min_max;
+mod cell_unnest;
+mod cooperative;
+mod engine;
+mod error;
+mod expansion;
+pub mod format;
+mod information_schema;
+mod limits;
+mod named_arguments;
+mod parameters;
+mod query_memory;
+mod running;
+mod session;
+mod statement;
+mod stoppable;
+mod text_concat;
+mod value_bounds;
+mod window_memory;
+
+pub use cell_column::{CELL_TYPE, COMMENT_KEY, TYPE_KEY, cell_field, commented, is_cell, mark_cell};
+pub(crate) use cell_column::{cell_item, cell_list_type, not_a_cell, parse_cell};
+pub use engine::{SqlAnswer, SqlEngine, SqlRequest};
+pub use error::SqlError;
+pub use limits::SqlLimits;
+pub use named_arguments::NamedTableFunction;
+pub use running::RunningQuery;

@@ -1,0 +1,108 @@
+//! What every query shares (functions, rules, settings), and what one query adds (tables, its own memory).
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use datafusion::catalog::SchemaProvider;
+use datafusion::common::Result;
+use datafusion::config::ConfigOptions;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::execution::{FunctionRegistry, SessionStateDefaults, TaskContext};
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::prelude::SessionConfig;
+
+use super::bounded_functions::{UseBounded, bounded};
+use super::cell_comparison::CellComparison;
+use super::cell_min_max::cell_min_max;
+use super::cell_unnest::CellUnnest;
+use super::cooperative::CooperativeJoins;
+use super::information_schema::{CATALOG, SCHEMA, catalog_of};
+use super::named_arguments::{NamedArguments, NamedTableFunction};
+use super::window_memory::CountWindowInput;
+use crate::functions;
+
+/// The state that all queries start from.
+#[derive(Debug)]
+pub(crate) struct Session {
+    base: SessionState,
+    runtime: RuntimeEnv,
+}
+
+impl Session {
+    /// `threads` is the number of partitions of a plan.
+    pub(crate) fn new(threads: usize) -> Result<Self> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+            .build()?;
+        // DataFusion registers the local file system by itself.
+        runtime.deregister_object_store(ObjectStoreUrl::local_filesystem().as_ref())?;
+
+        let capped = bounded(SessionStateDefaults::default_scalar_functions());
+        let from_string: Arc<ScalarUDF> = functions::h3_from_string();
+        let mut base = SessionStateBuilder::new()
+            .with_config(settings(threads))
+            .with_runtime_env(Arc::new(runtime.clone()))
+            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_scalar_functions(capped.iter().cloned().chain(functions::all()).collect())
+            .with_aggregate_functions(
+                SessionStateDefaults::default_aggregate_functions()
+                    .into_iter()
+                    .chain(cell_min_max())
+                    .collect(),
+            )
+            .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_table_function_list(SessionStateDefaults::default_table_functions())
+            .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&from_string))))
+            .with_physical_optimizer_rule(Arc::new(CountWindowInput))
+            .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
+            .build();
+        base.register_function_rewrite(Arc::new(UseBounded::new(&capped)))?;
+        base.register_function_rewrite(Arc::new(CellComparison::new(from_string)))?;
+        Ok(Self { base, runtime })
+    }
+
+    /// The state of one query; `now` is what `now()` gives.
+    pub(crate) fn of_query(
+        &self,
+        tables: Arc<dyn SchemaProvider>,
+        table_functions: &Arc<[NamedTableFunction]>,
+        now: DateTime<Utc>,
+    ) -> Result<SessionState> {
+        let mut state = self.base.clone();
+        state.register_catalog_list(catalog_of(tables)?);
+        for function in table_functions.iter() {
+            state.register_udtf(function.name, Arc::clone(&function.function));
+        }
+        state.register_relation_planner(Arc::new(NamedArguments::new(Arc::clone(table_functions))))?;
+        *state.execution_props_mut() = state
+            .execution_props()
+            .clone()
+            .with_query_execution_start_time(now);
+        Ok(state)
+    }
+
+    /// The context in which the plan of `state` runs, with the memory of one query.
+    pub(crate) fn task_context(&self, state: &SessionState, memory: Arc<dyn MemoryPool>) -> Arc<TaskContext> {
+        let runtime = RuntimeEnv {
+            memory_pool: memory,
+            ..self.runtime.clone()
+        };
+        let context = TaskContext::from(state).with_runtime(Arc::new(runtime));
+        Arc::new(context)
+    }
+}
+
+fn settings(threads: usize) -> SessionConfig {
+    let mut options = ConfigOptions::new();
+    options.sql_parser.collect_spans = true;
+    options.execution.time_zone = Some("UTC".to_owned());
+    SessionConfig::from(options)
+        .with_target_partitions(threads)
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_information_schema(false)
+}
