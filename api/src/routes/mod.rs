@@ -59,10 +59,11 @@ impl From<DecisionsError> for Problem {
     }
 }
 
-/// SQLite's code for a full disk.
+/// The code of `SQLite` for a full disk.
 fn is_full(cause: &dyn sqlx::error::DatabaseError) -> bool {
     cause.code().is_some_and(|code| code == "13")
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;
