@@ -4,3 +4,4 @@ pub mod functions;
 pub mod rules;
 pub mod sql;
 pub mod statistics;
+pub mod tables;

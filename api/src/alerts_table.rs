@@ -1,6 +1,5 @@
 //! The SQL table `alerts`, read from the decisions database when a query scans it.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use arrow::array::{Float64Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
@@ -20,7 +19,6 @@ const PAGE: u32 = 500;
 const ALERTS: usize = 100_000;
 
 /// The provider.
-#[derive(Debug)]
 pub struct AlertsTable {
     decisions: Decisions,
     schema: SchemaRef,
@@ -84,12 +82,14 @@ impl AlertsTable {
     }
 }
 
+impl std::fmt::Debug for AlertsTable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("AlertsTable")
+    }
+}
+
 #[async_trait]
 impl TableProvider for AlertsTable {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
     fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }

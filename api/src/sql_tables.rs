@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use riskgrid_analytics::sql::NamedTableFunction;
-use riskgrid_analytics::table_functions::hotspots;
 use riskgrid_analytics::tables::grid_tables;
 use riskgrid_ingest::grid::GridSnapshot;
 
@@ -22,6 +21,6 @@ pub fn of(app: &Arc<App>, snapshot: &Arc<GridSnapshot>) -> (Arc<dyn SchemaProvid
             tracing::error!(%error, "a table could not be registered");
         }
     }
-    let functions = [hotspots::named_function(Arc::clone(snapshot))];
+    let functions = [];
     (Arc::new(schema), functions.into())
 }
