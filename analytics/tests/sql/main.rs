@@ -6,5 +6,4 @@ mod formats;
 mod golden;
 mod named_arguments;
 mod refusals;
-mod scratch;
 mod tables;
