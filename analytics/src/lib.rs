@@ -1,4 +1,4 @@
-//! DataFusion tables and functions over grid snapshots, hotspot statistics, the rules of alerts.
+//! `DataFusion` tables and functions over grid snapshots, hotspot statistics, the rules of alerts.
 
 pub mod functions;
 pub mod rules;
