@@ -19,14 +19,14 @@ const PAGE: u32 = 500;
 const ALERTS: usize = 100_000;
 
 /// The provider.
-pub struct AlertsTable {
+pub(crate) struct AlertsTable {
     decisions: Decisions,
     schema: SchemaRef,
 }
 
 impl AlertsTable {
     /// Over these decisions.
-    pub fn new(decisions: Decisions) -> Self {
+    pub(crate) fn new(decisions: Decisions) -> Self {
         let time = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
         let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
         let schema = Arc::new(Schema::new(vec![

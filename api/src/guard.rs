@@ -25,7 +25,7 @@ struct Hosts {
 ///
 /// # Errors
 /// An entry of `server.cors_origins` that is no origin.
-pub fn protect(router: Router, settings: &ServerSection, address: SocketAddr) -> Result<Router, String> {
+pub(crate) fn protect(router: Router, settings: &ServerSection, address: SocketAddr) -> Result<Router, String> {
     let mut origins = Vec::new();
     for origin in &settings.cors_origins {
         let value = HeaderValue::from_str(origin).ok().filter(|_| origin.contains("://") && !origin.ends_with('/'));

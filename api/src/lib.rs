@@ -3,6 +3,7 @@
 pub mod alerting;
 mod alerts_table;
 pub mod app;
+pub mod command_line;
 pub mod config;
 pub mod console;
 pub mod decisions;
