@@ -1,14 +1,20 @@
 //! The riskgrid server: routes, tiles, alerts, delivery and the console.
 
 pub mod alerting;
+mod alerts_table;
 pub mod app;
+pub mod command_line;
 pub mod config;
 pub mod console;
 pub mod decisions;
+pub mod evaluate;
+mod guard;
 pub mod intake;
 pub mod metrics;
 pub mod problem;
 pub mod routes;
+pub mod server;
+pub mod sources;
 pub mod sql_tables;
 pub mod stream;
 pub mod tiles;

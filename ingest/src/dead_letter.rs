@@ -13,7 +13,7 @@ use crate::refusal::{Refusal, RefusalReason};
 use crate::time::{DAY, EventTime};
 
 /// Raw bytes kept of one record.
-const RAW_BYTES: usize = 64 * 1024;
+pub const RAW_BYTES: usize = 64 * 1024;
 /// How long raw bytes are kept, in microseconds after the record was received.
 const RAW_RETENTION: i64 = 30 * DAY;
 /// The topic of what the HTTP intake refused.
@@ -119,6 +119,11 @@ impl DeadLetterStore {
         batch.insert(&self.letters, key, postcard::to_stdvec(letter)?);
         batch.commit()?;
         Ok(true)
+    }
+
+    /// Whether a dead letter of this key is kept.
+    pub fn contains(&self, letter: &DeadLetter) -> Result<bool, DeadLetterError> {
+        Ok(self.letters.contains_key(letter.key())?)
     }
 
     /// Makes durable what was kept so far.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::checkpoint::{CheckpointError, CheckpointStore};
-use crate::dead_letter::{DeadLetter, DeadLetterStore};
+use crate::dead_letter::{DeadLetter, DeadLetterStore, RAW_BYTES};
 use crate::decode::cloudevent::{BinaryAttributes, decode_binary, decode_structured};
 use crate::decode::feed::FeedMapper;
 use crate::edge::{Edge, FeedRules, Judged};
@@ -19,6 +19,7 @@ use crate::layer::{LIVE_DOMAIN, LayerTable};
 use crate::layer_store::LayerStore;
 use crate::observer::EventObserver;
 use crate::refusal::{Refusal, RefusalReason};
+use crate::source::kafka::DeadLetterTopic;
 use crate::time::EventTime;
 
 /// Batches waiting for the grid. When it is full the sources stop reading; nothing is dropped.
@@ -145,6 +146,8 @@ pub struct Pipeline {
     pub edge: Edge,
     /// Keeps refused records.
     pub dead_letters: DeadLetterStore,
+    /// Is told of refused records, when Kafka is the log.
+    pub dead_letter_topic: Option<Arc<DeadLetterTopic>>,
     /// Keeps learnt layers.
     pub layer_store: LayerStore,
     /// Keeps the grid.
@@ -240,6 +243,9 @@ impl Pipeline {
     /// Decisions first, dead letters next, then the grid's state with its offsets.
     fn checkpoint(&mut self) -> Result<(), String> {
         self.observer.flush().map_err(|error| format!("alert decisions could not be stored: {error}"))?;
+        if let Some(topic) = &self.dead_letter_topic {
+            topic.flush().map_err(|error| format!("refused records are not in Kafka: {error}"))?;
+        }
         self.dead_letters.persist().map_err(|error| error.to_string())?;
         let layers = Arc::clone(self.writer.layers());
         let mut durable = Vec::new();
@@ -398,11 +404,23 @@ impl Pipeline {
     ) {
         let mut letter = DeadLetter::new((&id.topic, id.partition, place.0, place.1), received, refusal, bytes);
         letter.size = size;
-        while let Err(error) = self.dead_letters.insert(&letter, bytes) {
-            tracing::error!(%error, "a dead letter cannot be stored; ingest waits for the disk");
+        while let Err(error) = self.keep(&letter, bytes) {
+            tracing::error!(error, "a dead letter cannot be stored; ingest waits");
             std::thread::park_timeout(RETRY);
         }
         self.writer.partition(id, domain).refuse(refusal.reason);
+    }
+}
+
+impl Pipeline {
+    /// Produces first, then remembers that it did: a crash in between produces once more, under the same key.
+    fn keep(&self, letter: &DeadLetter, bytes: &[u8]) -> Result<(), String> {
+        if let Some(topic) = &self.dead_letter_topic
+            && !self.dead_letters.contains(letter).map_err(|error| error.to_string())?
+        {
+            topic.send(letter, &bytes[..bytes.len().min(RAW_BYTES)]).map_err(|error| error.to_string())?;
+        }
+        self.dead_letters.insert(letter, bytes).map(drop).map_err(|error| error.to_string())
     }
 }
 

@@ -58,10 +58,9 @@ impl Kind {
         let text = is_text(given);
         match self {
             _ if given.is_null() => Some(self.data_type()),
-            Self::Cell if text => Some(DataType::Utf8),
+            Self::Cell | Self::Text if text => Some(DataType::Utf8),
             Self::Cell | Self::Whole | Self::Resolution if given.is_integer() => Some(self.data_type()),
             Self::Number if given.is_numeric() => Some(DataType::Float64),
-            Self::Text if text => Some(DataType::Utf8),
             _ => None,
         }
     }
@@ -85,7 +84,7 @@ fn is_text(kind: &DataType) -> bool {
     }
 }
 
-/// The function as DataFusion takes it.
+/// The function as `DataFusion` takes it.
 pub(super) fn udf(definition: &'static Definition) -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::new_from_impl(Function {
         definition,

@@ -122,5 +122,6 @@ fn without_value(before: InstanceState, at: i64, rule: &Rule) -> (InstanceState,
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #[path = "cells_tests.rs"]
 mod tests;

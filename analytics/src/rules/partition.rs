@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use hashbrown::hash_map::EntryRef;
+use hashbrown::hash_map::Entry;
 use serde::{Deserialize, Serialize};
 
 use super::rule::Rule;
@@ -124,8 +124,8 @@ impl PartitionRules {
                 continue;
             };
             let is_full = instances.len() >= MAX_INSTANCES;
-            let (before, after, changes) = match instances.entry_ref(reading.sensor) {
-                EntryRef::Occupied(mut known) => {
+            let (before, after, changes) = match instances.entry(reading.sensor.into()) {
+                Entry::Occupied(mut known) => {
                     let before = known.get().state;
                     if reading.at < before.newest {
                         continue;
@@ -137,11 +137,11 @@ impl PartitionRules {
                     });
                     (Some(before), after, changes)
                 }
-                EntryRef::Vacant(_) if is_full => {
+                Entry::Vacant(_) if is_full => {
                     self.refused_readings += 1;
                     continue;
                 }
-                EntryRef::Vacant(new) => {
+                Entry::Vacant(new) => {
                     let (after, changes) = step(None, reading.value, reading.at, rule);
                     new.insert(Instance {
                         state: after,

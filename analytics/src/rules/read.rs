@@ -8,7 +8,7 @@ use super::fields::{FieldProblem, Fields, InvalidRule};
 use super::rule::RuleBounds;
 use super::words::{Limit, Metric, Per};
 
-pub(super) const LONGEST_HOLD: Duration = Duration::from_secs(30 * 86_400);
+pub(super) const LONGEST_HOLD: Duration = Duration::from_hours(30 * 24);
 
 pub(super) fn one_problem(field: &str, found: &str, allowed: &str) -> InvalidRule {
     let problem = FieldProblem {

@@ -26,7 +26,7 @@ impl Default for RuleBounds {
     fn default() -> Self {
         Self {
             base_resolution: 15,
-            longest_window: Duration::from_secs(3650 * 86_400),
+            longest_window: Duration::from_hours(3_650 * 24),
         }
     }
 }
@@ -176,8 +176,8 @@ impl Rule {
 fn print_window(window: Duration) -> String {
     let minutes = window.as_secs() / 60;
     match minutes {
-        _ if minutes % 1_440 == 0 => format!("{}d", minutes / 1_440),
-        _ if minutes % 60 == 0 => format!("{}h", minutes / 60),
+        _ if minutes.is_multiple_of(1_440) => format!("{}d", minutes / 1_440),
+        _ if minutes.is_multiple_of(60) => format!("{}h", minutes / 60),
         _ => format!("{minutes}m"),
     }
 }
@@ -195,5 +195,6 @@ fn as_window<S: Serializer>(window: &Option<Duration>, serializer: S) -> Result<
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #[path = "rule_tests.rs"]
 mod tests;

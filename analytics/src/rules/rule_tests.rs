@@ -14,7 +14,7 @@ fn calls() -> Value {
 
 const BOUNDS: RuleBounds = RuleBounds {
     base_resolution: 9,
-    longest_window: Duration::from_secs(48 * 3_600),
+    longest_window: Duration::from_hours(48),
 };
 
 fn message(rule: &Value) -> String {

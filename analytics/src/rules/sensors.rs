@@ -79,7 +79,10 @@ impl SensorRules {
 
     /// Readings that were not judged, by reason of [`PartitionRules::refused_readings`].
     pub fn refused_readings(&self) -> u64 {
-        self.partitions.values().map(PartitionRules::refused_readings).sum()
+        self.partitions
+            .values()
+            .map(PartitionRules::refused_readings)
+            .sum()
     }
 
     fn partition(&mut self, partition: &str) -> &mut PartitionRules {
@@ -91,5 +94,6 @@ impl SensorRules {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #[path = "sensors_tests.rs"]
 mod tests;

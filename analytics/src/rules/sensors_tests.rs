@@ -7,7 +7,7 @@ use super::super::transition::TransitionKind;
 use super::*;
 
 const SECOND: i64 = 1_000_000;
-const CELL: u64 = 0x8941_1d36_8b7f_fff;
+const CELL: u64 = 0x0894_11d3_68b7_ffff;
 
 fn rule(id: &str, hold: &str) -> Rule {
     let json = json!({"name": id, "kind": "threshold", "layer": "water_level", "per": "sensor",

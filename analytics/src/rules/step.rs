@@ -143,5 +143,6 @@ fn pending_or_firing(since: i64, at: i64, value: f64, rule: &Rule, changes: &mut
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #[path = "step_tests.rs"]
 mod tests;

@@ -107,7 +107,7 @@ pub(crate) fn check(name: &str, bound: Bound, arguments: &[ColumnarValue], rows:
 }
 
 /// Puts the capped function in the place of one that the SQL planner took from elsewhere (`[1] || [2]` becomes
-/// DataFusion's own `array_concat`), and a capped one in the place of the operator `||` on texts.
+/// `DataFusion`'s own `array_concat`), and a capped one in the place of the operator `||` on texts.
 #[derive(Debug)]
 pub(crate) struct UseBounded {
     functions: HashMap<String, Arc<ScalarUDF>>,

@@ -44,8 +44,8 @@ impl CellComparison {
         }
     }
 
-    fn boxed(&self, expr: Box<Expr>, schema: &DFSchema, changed: &mut bool) -> Result<Box<Expr>> {
-        let done = self.as_cell(*expr, schema)?;
+    fn boxed(&self, expr: Expr, schema: &DFSchema, changed: &mut bool) -> Result<Box<Expr>> {
+        let done = self.as_cell(expr, schema)?;
         *changed |= done.transformed;
         Ok(Box::new(done.data))
     }
@@ -61,8 +61,8 @@ impl FunctionRewrite for CellComparison {
         let expr = match expr {
             Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(op) => {
                 let (left, right) = match (names_cell(&left, schema), names_cell(&right, schema)) {
-                    (true, false) => (left, self.boxed(right, schema, &mut changed)?),
-                    (false, true) => (self.boxed(left, schema, &mut changed)?, right),
+                    (true, false) => (left, self.boxed(*right, schema, &mut changed)?),
+                    (false, true) => (self.boxed(*left, schema, &mut changed)?, right),
                     _ => (left, right),
                 };
                 Expr::BinaryExpr(BinaryExpr { left, op, right })
@@ -84,8 +84,8 @@ impl FunctionRewrite for CellComparison {
                 low,
                 high,
             }) if names_cell(&expr, schema) => {
-                let low = self.boxed(low, schema, &mut changed)?;
-                let high = self.boxed(high, schema, &mut changed)?;
+                let low = self.boxed(*low, schema, &mut changed)?;
+                let high = self.boxed(*high, schema, &mut changed)?;
                 Expr::Between(Between {
                     expr,
                     negated,
@@ -100,7 +100,7 @@ impl FunctionRewrite for CellComparison {
             }) if names_cell(&expr, schema) => {
                 let when_then_expr = when_then_expr
                     .into_iter()
-                    .map(|(when, then)| Ok((self.boxed(when, schema, &mut changed)?, then)))
+                    .map(|(when, then)| Ok((self.boxed(*when, schema, &mut changed)?, then)))
                     .collect::<Result<_>>()?;
                 Expr::Case(Case {
                     expr: Some(expr),

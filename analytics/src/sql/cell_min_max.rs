@@ -1,5 +1,5 @@
 //! `min` and `max` that pass on what a column's field says about its type, so that `max(cell)` is still a cell.
-//! Everything else is DataFusion's own.
+//! Everything else is `DataFusion`'s own.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
 
 use super::cell_column::{is_cell, mark_cell};
 
-/// `min` and `max`, to register over DataFusion's.
+/// `min` and `max`, to register over `DataFusion`'s.
 pub(crate) fn cell_min_max() -> Vec<Arc<AggregateUDF>> {
     [min_udaf(), max_udaf()]
         .into_iter()

@@ -1,4 +1,4 @@
-//! Keeps cells cells when a list of them is unnested: DataFusion takes the type of the list's item, but not what its
+//! Keeps cells cells when a list of them is unnested: `DataFusion` takes the type of the list's item, but not what its
 //! field says.
 
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection, ScalarUDF, Unnest};
 use datafusion::optimizer::AnalyzerRule;
 

@@ -1,6 +1,6 @@
 //! Makes every plan give its thread back now and then, so that a cancelled or late query stops burning CPU.
 //!
-//! DataFusion's own rule covers leaves and exchanges. A join or UNNEST that makes many batches out of one input batch
+//! `DataFusion`'s own rule covers leaves and exchanges. A join or UNNEST that makes many batches out of one input batch
 //! never waits for a leaf, so its stream would run on after its consumer is gone; here each of them spends budget
 //! for every batch that it makes.
 

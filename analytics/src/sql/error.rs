@@ -41,7 +41,7 @@ impl SqlError {
         Self::BadRequest(text.into())
     }
 
-    /// The same error as one of DataFusion's, to travel through its plans; [`From`] finds it again.
+    /// The same error as one of `DataFusion`'s, to travel through its plans; [`From`] finds it again.
     pub fn into_datafusion(self) -> DataFusionError {
         DataFusionError::External(Box::new(self))
     }
@@ -136,7 +136,7 @@ fn parser_text(error: &ParserError) -> String {
     }
 }
 
-/// The message without DataFusion's prefixes and hints to its own bug tracker.
+/// The message without `DataFusion`'s prefixes and hints to its own bug tracker.
 fn text_of(error: &DataFusionError) -> String {
     let message = error.message();
     let text = message

@@ -1,6 +1,6 @@
 //! `information_schema` of the tables of one request, with a `comment` for every column that has one.
 //!
-//! DataFusion's own tables, except that `columns` has one column more and `df_settings` is left out.
+//! `DataFusion`'s own tables, except that `columns` has one column more and `df_settings` is left out.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ const INFORMATION_SCHEMA: &str = "information_schema";
 
 /// The catalog of one request: its tables and the schema that describes them.
 ///
-/// The description reads a list of its own, since DataFusion's provider holds the list that it describes: with one list
+/// The description reads a list of its own, since `DataFusion`'s provider holds the list that it describes: with one list
 /// for both, every request would leave a cycle behind.
 pub(crate) fn catalog_of(tables: Arc<dyn SchemaProvider>) -> Result<Arc<dyn CatalogProviderList>> {
     let described = list_with(&[(SCHEMA, Arc::clone(&tables))])?;

@@ -1,4 +1,4 @@
-//! SQL around DataFusion: what may be asked, how much it may take, and how the answer is written.
+//! SQL around `DataFusion`: what may be asked, how much it may take, and how the answer is written.
 //!
 //! [`SqlEngine`] runs one read-only statement over the tables that a request brings, on threads of its own, within a time
 //! and a memory limit, and gives a stream of batches; [`format`] writes that stream as JSON, NDJSON, CSV or Arrow.
@@ -9,6 +9,7 @@
 //! | table functions with `name => value` | [`named_arguments`] |
 //! | columns of H3 cells | [`cell_column`], [`cell_comparison`], [`cell_min_max`], [`cell_unnest`] |
 //! | an end to every query | [`expansion`], [`cooperative`], [`stoppable`], [`query_memory`], [`window_memory`], [`bounded_functions`] |
+//! | a wrong answer of `DataFusion` kept out | [`nested_projections`] |
 //! | `information_schema` with comments | [`information_schema`] |
 
 mod bounded_functions;
@@ -24,6 +25,7 @@ pub mod format;
 mod information_schema;
 mod limits;
 mod named_arguments;
+mod nested_projections;
 mod parameters;
 mod query_memory;
 mod running;

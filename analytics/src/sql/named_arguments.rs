@@ -1,6 +1,6 @@
 //! Table functions with named arguments: `hotspots(layer => 'noise', k => 1)`.
 //!
-//! DataFusion hands a table function its arguments by position. This planner takes them by name, in any order, after
+//! `DataFusion` hands a table function its arguments by position. This planner takes them by name, in any order, after
 //! those given by position, puts NULL for the ones left out, and calls the scan by the function's name, so that
 //! `hotspots.cell` works without an alias.
 
@@ -31,7 +31,7 @@ pub struct NamedTableFunction {
     pub function: Arc<dyn TableFunctionImpl>,
 }
 
-/// Plans calls of the functions it knows; leaves everything else to DataFusion.
+/// Plans calls of the functions it knows; leaves everything else to `DataFusion`.
 #[derive(Debug)]
 pub(crate) struct NamedArguments {
     functions: Arc<[NamedTableFunction]>,
@@ -134,11 +134,8 @@ fn in_order(
                 }
                 (position, value)
             }
-            FunctionArg::Named { name, arg, .. } => {
-                named = true;
-                (index_of(function, name, context).map_err(wrong)?, arg)
-            }
-            FunctionArg::ExprNamed {
+            FunctionArg::Named { name, arg, .. }
+            | FunctionArg::ExprNamed {
                 name: AstExpr::Identifier(name),
                 arg,
                 ..

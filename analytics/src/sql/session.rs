@@ -22,6 +22,7 @@ use super::cell_unnest::CellUnnest;
 use super::cooperative::CooperativeJoins;
 use super::information_schema::{CATALOG, SCHEMA, catalog_of};
 use super::named_arguments::{NamedArguments, NamedTableFunction};
+use super::nested_projections::NestedProjections;
 use super::window_memory::CountWindowInput;
 use crate::functions;
 
@@ -57,6 +58,7 @@ impl Session {
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&from_string))))
+            .with_analyzer_rule(Arc::new(NestedProjections))
             .with_physical_optimizer_rule(Arc::new(CountWindowInput))
             .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
             .build();

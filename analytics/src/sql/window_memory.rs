@@ -1,4 +1,4 @@
-//! Counts the memory of window functions that hold all their input, which DataFusion does not.
+//! Counts the memory of window functions that hold all their input, which `DataFusion` does not.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

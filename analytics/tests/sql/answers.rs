@@ -179,3 +179,25 @@ async fn explain_shows_plans_and_runs_nothing_else() {
             .contains("output_rows")
     );
 }
+
+#[tokio::test]
+async fn nested_queries_of_the_same_text_each_count() {
+    let engine = engine();
+    for depth in 1..=6_u32 {
+        for between in ["", "WHERE x > 0", "ORDER BY x LIMIT 5"] {
+            let mut sql = "SELECT 1 AS x".to_owned();
+            for _ in 0..depth {
+                sql = format!("SELECT x + x AS x FROM ({sql}) {between}");
+            }
+            assert_eq!(
+                csv(&engine, &sql).await,
+                Ok(format!("x\n{}\n", 2_u32.pow(depth))),
+                "{depth} {between}"
+            );
+        }
+    }
+    let swapped = "SELECT b AS a, a AS b FROM (SELECT b AS a, a AS b FROM (SELECT b AS a, a AS b FROM (SELECT 1 AS a, 2 AS b)))";
+    assert_eq!(csv(&engine, swapped).await.as_deref(), Ok("a,b\n2,1\n"));
+    let named = "SELECT t.x + 1 AS x FROM (SELECT t.x + 1 AS x FROM (SELECT t.x + 1 AS x FROM (SELECT 1 AS x) t) t) t";
+    assert_eq!(csv(&engine, named).await.as_deref(), Ok("x\n4\n"));
+}

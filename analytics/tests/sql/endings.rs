@@ -7,11 +7,11 @@ use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlLimits, SqlRequest};
 
 use crate::tables::{engine, limits, request, start, within};
 
-/// The promise is 1 s; an unoptimized build on a busy machine gets twice that.
-const FREE_WITHIN: Duration = Duration::from_secs(if cfg!(debug_assertions) { 2 } else { 1 });
+/// The promise is 1 s. Joins keep it without optimization too; an aggregate that empties a full table in one go does not.
+const FREE_WITHIN: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
 
 /// Queries that would run for hours.
-pub(crate) const ENDLESS: [(&str, &str); 15] = [
+const ENDLESS: [(&str, &str); 15] = [
     (
         "cross join",
         "SELECT sum(a.value * b.value) FROM range(3000000) a CROSS JOIN range(3000000) b",
@@ -55,7 +55,7 @@ pub(crate) const ENDLESS: [(&str, &str); 15] = [
     ("many rows", "SELECT value FROM range(10000000000000)"),
     (
         "many small lists",
-        "SELECT count(u) FROM (SELECT unnest(range(0, 1000)) AS u FROM range(10000000000))",
+        "SELECT count(u) FROM (SELECT unnest(range(0, 100)) AS u FROM range(10000000000))",
     ),
     (
         "recursion without end",
@@ -257,7 +257,7 @@ async fn functions_that_make_much_out_of_little_are_capped() {
         "SELECT levenshtein(repeat('x', 1000000), repeat('y', 1000000))".to_owned(),
         doubled("concat(x, x)", 12),
         doubled("x || x", 12),
-        "SELECT h3_children(cell, 15) FROM cells".to_owned(),
+        "SELECT h3_children(h3_parent(cell, 5), 15) FROM cells".to_owned(),
         "SELECT h3_disk(cell, 4000000000) FROM cells".to_owned(),
     ] {
         let error = run_to_end(&engine, request(&sql)).await.expect_err(&sql);

@@ -1,10 +1,15 @@
 //! The SQL engine from outside: what it answers, what it refuses, and that every query ends.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what went wrong and stops"
+)]
+
 mod answers;
 mod endings;
 mod formats;
 mod golden;
 mod named_arguments;
 mod refusals;
-mod scratch;
 mod tables;

@@ -27,7 +27,7 @@ pub(crate) fn limits() -> SqlLimits {
     SqlLimits {
         memory_bytes: 256 << 20,
         query_memory_bytes: 64 << 20,
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         ..SqlLimits::default()
     }
 }

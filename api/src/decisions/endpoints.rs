@@ -144,8 +144,8 @@ impl Decisions {
         let bodies: Vec<String> = sqlx::query_scalar("SELECT body FROM rules")
             .fetch_all(&mut *transaction)
             .await?;
-        let naming = bodies.iter().filter_map(|body| Rule::from_stored(body).ok());
-        if let Some(rule) = naming.filter(|rule| rule.webhooks.contains(&name)).next() {
+        let mut rules = bodies.iter().filter_map(|body| Rule::from_stored(body).ok());
+        if let Some(rule) = rules.find(|rule| rule.webhooks.contains(&name)) {
             let message = format!(
                 "the rule \"{}\" tells this webhook; delete the rule first",
                 rule.name

@@ -1,10 +1,10 @@
 //! Decisions: rules, alerts with their transitions, webhooks, and the outbox of what is still to be told.
 //!
-//! One SQLite file in WAL mode, owned by one process, with one writing connection and several reading ones. What
+//! One `SQLite` file in WAL mode, owned by one process, with one writing connection and several reading ones. What
 //! belongs together is one transaction: an alert, its transition and the outbox rows of its webhooks are there
 //! together or not at all, so a crash loses nothing and tells nothing twice under two ids.
 //!
-//! The queries use `$1` and plain SQL, so that the same ones can serve PostgreSQL.
+//! The queries use `$1` and plain SQL, so that the same ones can serve `PostgreSQL`.
 
 mod alerts;
 mod endpoints;
@@ -31,7 +31,7 @@ pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
 pub use record::{Notify, Recorded};
 
 /// Transitions older than this are recorded and wake nobody.
-pub const MAX_NOTIFY_AGE: Duration = Duration::from_secs(3_600);
+pub const MAX_NOTIFY_AGE: Duration = Duration::from_hours(1);
 
 const READING_CONNECTIONS: u32 = 4;
 
@@ -186,4 +186,5 @@ fn lock(folder: &Path) -> Result<File, DecisionsError> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

@@ -2,7 +2,12 @@
 
 pub mod alerts;
 mod body;
+pub mod events;
+pub mod health;
+pub mod layers;
 pub mod rules;
+pub mod sql;
+pub mod tiles;
 pub mod webhooks;
 
 use std::sync::Arc;
@@ -10,8 +15,20 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::alerting::Alerting;
+use crate::app::App;
 use crate::decisions::DecisionsError;
 use crate::problem::Problem;
+
+/// All routes but the console's.
+pub fn all(app: &Arc<App>) -> Router {
+    Router::new()
+        .merge(events::routes(Arc::clone(app)))
+        .merge(sql::routes(Arc::clone(app)))
+        .merge(layers::routes(Arc::clone(app)))
+        .merge(tiles::routes(Arc::clone(app)))
+        .merge(health::routes(Arc::clone(app)))
+        .merge(alerting(&app.alerting))
+}
 
 /// The routes of alerting: rules, alerts, webhooks.
 pub fn alerting(state: &Arc<Alerting>) -> Router {
@@ -42,10 +59,11 @@ impl From<DecisionsError> for Problem {
     }
 }
 
-/// SQLite's code for a full disk.
+/// The code of `SQLite` for a full disk.
 fn is_full(cause: &dyn sqlx::error::DatabaseError) -> bool {
     cause.code().is_some_and(|code| code == "13")
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

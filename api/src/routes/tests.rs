@@ -33,7 +33,7 @@ impl Server {
         };
         let bounds = RuleBounds {
             base_resolution: 9,
-            longest_window: Duration::from_secs(86_400),
+            longest_window: Duration::from_hours(24),
         };
         let clock = Arc::new(|| chrono::Utc::now().timestamp_micros());
         let alerting = Alerting::start(decisions, settings, bounds, clock).await.unwrap();

@@ -74,7 +74,7 @@ async fn describe(
     };
     let snapshot = app.reader.snapshot();
     let index = find(&snapshot, id)?;
-    let request = crate::tiles::TileQuery::parse(query.as_deref(), TimeDelta::microseconds(app.retention))
+    let request = crate::tiles::TileQuery::parse(query.as_deref().unwrap_or_default(), TimeDelta::microseconds(app.retention))
         .map_err(|error| Problem::bad_request(error.to_string()))?;
     let metric = metric_of(&snapshot, index, &request.metric)?;
     let Some(layer) = snapshot.layers.get(index) else { return Err(Problem::not_found("the layer is gone")) };
@@ -85,8 +85,8 @@ async fn describe(
         layer: &layer.id,
         label: &layer.label,
         metric: metric.as_str(),
-        unit: layer.unit.as_deref(),
-        tiles: &[url],
+        unit: if metric.is_whole() { "" } else { layer.unit.as_deref().unwrap_or_default() },
+        tiles: &url,
         base: snapshot.resolution,
         bounds: bounds_of(&snapshot, index),
     });
@@ -96,21 +96,18 @@ async fn describe(
     Ok(response)
 }
 
-/// The box of the layer's newest day, by cell centres; the whole world when it is empty.
-fn bounds_of(snapshot: &GridSnapshot, index: LayerIndex) -> [f64; 4] {
-    let world = [-180.0, -85.051_129, 180.0, 85.051_129];
-    let Some(totals) = snapshot.totals(index) else { return world };
-    let end = totals.last_time.plus(1);
+/// The box of the layer's newest day, by cell centres; none when it is empty.
+fn bounds_of(snapshot: &GridSnapshot, index: LayerIndex) -> Option<[f64; 4]> {
+    let end = snapshot.totals(index)?.last_time.plus(1);
     let span = snapshot.snap(index, end.plus(-riskgrid_ingest::DAY), end);
     let cells = snapshot.sum(index, span, snapshot.resolution);
     let centres = cells.into_iter().filter_map(|(cell, _)| h3o::CellIndex::try_from(cell).ok()).map(h3o::LatLng::from);
-    let box_of = centres.fold(None, |bounds: Option<[f64; 4]>, centre| {
+    centres.fold(None, |bounds: Option<[f64; 4]>, centre| {
         let (lon, lat) = (centre.lng(), centre.lat());
         Some(bounds.map_or([lon, lat, lon, lat], |[west, south, east, north]| {
             [west.min(lon), south.min(lat), east.max(lon), north.max(lat)]
         }))
-    });
-    box_of.unwrap_or(world)
+    })
 }
 
 fn metric_of(snapshot: &GridSnapshot, index: LayerIndex, name: &str) -> Result<Metric, Problem> {
@@ -132,7 +129,7 @@ async fn tile(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let request = TileRequest::parse(&z, &x, &y, query.as_deref(), TimeDelta::microseconds(app.retention))
+    let request = TileRequest::parse(&z, &x, &y, query.as_deref().unwrap_or_default(), TimeDelta::microseconds(app.retention))
         .map_err(|error| {
             if error.is_not_found() { Problem::not_found(error.to_string()) } else { Problem::bad_request(error.to_string()) }
         })?;
@@ -163,7 +160,7 @@ fn answer(
     };
     let length = request.query.window.num_microseconds().unwrap_or(i64::MAX);
     let window = snapshot.snap(index, at.plus(-length), at);
-    let (z, x, y) = (request.tile.z, request.tile.x, request.tile.y);
+    let (z, x, y) = (request.tile.z(), request.tile.x(), request.tile.y());
     let resolution = resolution_for_zoom(z, snapshot.resolution);
     let set = tile_set(app, snapshot, index, metric, window, resolution)?;
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::tile_id::{NoSuchTile, TileId};
 
 /// The metrics that tiles can show. All are aggregates that merge, so any replica gives the same numbers.
-pub const METRICS: [&str; 7] = ["count", "weight", "sum", "min", "max", "last", "sources"];
+pub const METRICS: [&str; 8] = ["count", "weight", "sum", "mean", "min", "max", "last", "sources"];
 
 /// The parameters that a tile's query may have.
 const PARAMETERS: [&str; 3] = ["metric", "window", "at"];

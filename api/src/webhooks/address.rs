@@ -32,14 +32,18 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    match address.segments() {
+    // Global unicast is 2000::/3; mapped, NAT64, unique local, link-local and multicast are elsewhere.
+    let [first, second, ..] = address.segments();
+    let is_special = match first {
         // IETF protocols, Teredo among them; documentation.
-        [0x2001, 0..=0x01ff | 0x0db8, ..] => false,
-        // 6to4; documentation.
-        [0x2002, ..] | [0x3fff, 0..=0x0fff, ..] => false,
-        // Global unicast is 2000::/3; mapped, NAT64, unique local, link-local and multicast are elsewhere.
-        [first, ..] => (0x2000..=0x3fff).contains(&first),
-    }
+        0x2001 => second <= 0x01ff || second == 0x0db8,
+        // 6to4.
+        0x2002 => true,
+        // Documentation.
+        0x3fff => second <= 0x0fff,
+        _ => false,
+    };
+    (0x2000..=0x3fff).contains(&first) && !is_special
 }
 
 /// Resolves names to public addresses only, by the operating system, anew at each attempt.
@@ -65,6 +69,7 @@ impl Resolve for PublicAddresses {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -24,4 +24,5 @@ pub use validate::{InvalidWebhook, WebhookRequest};
 pub use worker::{Clock, Deliveries, DeliverySettings};
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

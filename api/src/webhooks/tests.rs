@@ -192,7 +192,9 @@ async fn a_receiver_that_fails_first_gets_the_same_id_again_and_the_signature_ve
             .iter()
             .all(|request| request.id() == received[0].id() && request.body == received[0].body)
     );
-    received.iter().for_each(|request| verify(&ops, request));
+    for request in &received {
+        verify(&ops, request);
+    }
     wait_for_state(&alerting, &ops.id, &["delivered"]).await;
     let rows = alerting.decisions.deliveries(&ops.id, 10).await.unwrap();
     let statuses: Vec<Option<i64>> = rows[0]

@@ -111,6 +111,7 @@ pub(super) fn check_url(url: &Url, allow_private: bool) -> Result<(), InvalidWeb
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -40,7 +40,7 @@ impl Default for DeliverySettings {
             timeout: Duration::from_secs(15),
             retries: RetrySchedule::default(),
             concurrency: 4,
-            keep_delivered: Duration::from_secs(30 * 86_400),
+            keep_delivered: Duration::from_hours(30 * 24),
         }
     }
 }
@@ -53,9 +53,9 @@ pub struct Deliveries {
 }
 
 /// Looked at again at least so often, in case the wall clock was set.
-const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 const AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
-const BETWEEN_CLEANINGS: Duration = Duration::from_secs(3_600);
+const BETWEEN_CLEANINGS: Duration = Duration::from_hours(1);
 
 impl Deliveries {
     /// Starts the worker; it begins with what an earlier process left.
@@ -240,7 +240,7 @@ async fn attempt(
     let (status, latency_ms) = (attempt.status, attempt.latency_ms);
     match becomes {
         DeliveryState::Delivered => {
-            tracing::info!(webhook, delivery_id, attempts, latency_ms, "webhook delivered")
+            tracing::info!(webhook, delivery_id, attempts, latency_ms, "webhook delivered");
         }
         DeliveryState::Pending { .. } => {
             tracing::warn!(

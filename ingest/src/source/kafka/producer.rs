@@ -41,7 +41,9 @@ impl EventProducer {
 
     /// Produces the events of one request, each `(kind, source, structured JSON)`; returns when all are durable.
     pub async fn produce(&self, events: &[(EventKind, String, Vec<u8>)]) -> Result<(), ProduceError> {
-        let sends = events.iter().map(|(kind, source, json)| {
+        // All are handed over before the first is waited for, so that they share batches.
+        let mut sent = Vec::with_capacity(events.len());
+        for (kind, source, json) in events {
             let topic = match kind {
                 EventKind::Observation => &self.settings.observations,
                 EventKind::Report => &self.settings.reports,
@@ -50,19 +52,26 @@ impl EventProducer {
             let headers = OwnedHeaders::new()
                 .insert(Header { key: "content-type", value: Some("application/cloudevents+json") });
             let record = FutureRecord::to(topic).key(source).payload(json).headers(headers);
-            self.producer.send(record, DELIVERY_TIMEOUT)
-        });
-        // All are handed over before the first is waited for, so that they share batches.
-        let sends: Vec<_> = sends.map(|send| tokio::spawn(Box::pin(send_owned(send)))).collect();
-        let mut failed = None;
-        for send in sends {
-            match send.await {
-                Ok(Ok(_)) => {}
-                Ok(Err((error, _))) => failed = Some(error.to_string()),
-                Err(error) => failed = Some(error.to_string()),
+            match self.producer.send_result(record) {
+                Ok(delivery) => sent.push(delivery),
+                // The producer's queue is full of others' events: wait for room.
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) => {
+                    self.producer
+                        .send(record, DELIVERY_TIMEOUT)
+                        .await
+                        .map_err(|(error, _)| ProduceError(error.to_string()))?;
+                }
+                Err((error, _)) => return Err(ProduceError(error.to_string())),
             }
         }
-        failed.map_or(Ok(()), |error| Err(ProduceError(error)))
+        for delivery in sent {
+            match delivery.await {
+                Ok(Ok(_)) => {}
+                Ok(Err((error, _))) => return Err(ProduceError(error.to_string())),
+                Err(_) => return Err(ProduceError("the producer was closed".to_owned())),
+            }
+        }
+        Ok(())
     }
 }
 

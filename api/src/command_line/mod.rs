@@ -1,0 +1,93 @@
+//! The verbs of `riskgrid`.
+
+mod check_config;
+mod demo;
+mod demo_receiver;
+mod serve;
+mod sql;
+
+use std::error::Error;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::ConfigError;
+
+/// riskgrid turns a city's sensor readings and reports into one live picture of risk on a hexagonal grid:
+/// SQL for analysts, heat tiles for maps, alerts by webhook for operations teams.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = "Start with `riskgrid demo`: it plays a simulated typhoon day and says what to open.")]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+    /// How log lines are written, to standard error. RUST_LOG sets the level, for example RUST_LOG=debug.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the server. Without any file: embedded journal, this machine only.
+    Serve(serve::ServeArguments),
+    /// Play a day and look at it: a simulated typhoon over an invented city, or a real week of earthquakes.
+    Demo(demo::DemoArguments),
+    /// Check a configuration file: keys, values, layers, feeds and their look-up files.
+    CheckConfig(check_config::CheckConfigArguments),
+    /// Send one SQL statement to a running server and print the answer.
+    Sql(sql::SqlArguments),
+}
+
+/// Runs what the command line asks for. 2 means that the configuration is wrong, 1 any other failure.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let level = if matches!(arguments.verb, Verb::Serve(_)) { "info,sqlx=warn" } else { "warn" };
+    start_log(arguments.log, level);
+    // One provider for all TLS; set first thing, so nobody else has set one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let result = match arguments.verb {
+        Verb::Serve(arguments) => on_runtime(serve::run(arguments)),
+        Verb::Demo(arguments) => on_runtime(demo::run(arguments)),
+        Verb::CheckConfig(arguments) => check_config::run(&arguments),
+        Verb::Sql(arguments) => on_runtime(sql::run(arguments)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("riskgrid: {error}");
+            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
+        }
+    }
+}
+
+type VerbResult = Result<(), Box<dyn Error + Send + Sync>>;
+
+fn on_runtime(verb: impl Future<Output = VerbResult>) -> VerbResult {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(verb)
+}
+
+fn start_log(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn asked_to_stop() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}

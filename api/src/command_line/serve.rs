@@ -1,0 +1,56 @@
+//! `riskgrid serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{VerbResult, asked_to_stop};
+use crate::config::Config;
+use crate::server::{Server, ServerOptions};
+
+/// Where and with what.
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    /// Configuration file. Every key and its default: riskgrid.default.toml.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port; wins over server.listen. Port 0 takes a free one and prints it.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Folder of this node's state; wins over storage.data_dir.
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+    /// Play file feeds at so many event seconds a second. Default: what each feed says, else as fast as it goes.
+    #[arg(long, value_name = "FACTOR", value_parser = positive)]
+    speed: Option<f64>,
+}
+
+/// A number above 0.
+pub(super) fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+        _ => Err("must be a number above 0".to_owned()),
+    }
+}
+
+pub(super) async fn run(arguments: ServeArguments) -> VerbResult {
+    let mut flags = Vec::new();
+    if let Some(listen) = arguments.listen {
+        flags.push(("server.listen", listen.to_string()));
+    }
+    if let Some(data_dir) = &arguments.data_dir {
+        flags.push(("storage.data_dir", data_dir.display().to_string()));
+    }
+    let loaded = Config::load(arguments.config.as_deref(), &flags)?;
+    let folder = loaded.folder.clone();
+    let checked = loaded.check()?;
+    let options = ServerOptions { speed: arguments.speed, base_map: None };
+    let server = Server::start(checked, &folder, options).await?;
+    println!("riskgrid serves http://{}", server.address());
+    asked_to_stop().await?;
+    tracing::info!("stopping: draining, then a last checkpoint");
+    server.stop().await?;
+    tracing::info!("stopped");
+    Ok(())
+}

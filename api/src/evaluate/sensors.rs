@@ -1,0 +1,123 @@
+//! Rules on sensors, on the thread that applies events: what they decide is stored before a checkpoint covers it.
+
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::sync::Arc;
+
+use riskgrid_analytics::rules::{Rule, SensorReading, SensorRules, Transition};
+use riskgrid_ingest::grid::PartitionId;
+use riskgrid_ingest::observer::EventObserver;
+use riskgrid_ingest::{Event, EventTime, LIVE_DOMAIN, Layer};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::alerting::Alerting;
+use crate::decisions::Notify;
+
+/// Transitions that wait while the database cannot be written. Beyond them the ingest thread waits for the database.
+const WAITING_TRANSITIONS: usize = 10_000;
+
+/// Which domains wake anybody.
+#[derive(Clone, Debug, Default)]
+pub struct NotifyPolicy {
+    /// Historic feeds replayed with `notify = true`.
+    replayed: BTreeSet<String>,
+}
+
+impl NotifyPolicy {
+    /// The live feeds, and these historic domains.
+    pub fn new(replayed: impl IntoIterator<Item = String>) -> Self {
+        Self { replayed: replayed.into_iter().collect() }
+    }
+
+    /// Whether transitions of a domain are sent, and the clock that judges their age: the wall clock for live feeds, the
+    /// replay's own (`now` of its events) for historic ones.
+    pub fn of(&self, domain: &str, wall: i64, replay_now: i64) -> (Notify, i64) {
+        if domain == LIVE_DOMAIN {
+            (Notify::Send, wall)
+        } else if self.replayed.contains(domain) {
+            (Notify::Send, replay_now)
+        } else {
+            (Notify::NotSentStale, wall)
+        }
+    }
+}
+
+/// The pipeline's observer.
+pub struct SensorObserver {
+    rules: SensorRules,
+    changed: watch::Receiver<Arc<[Rule]>>,
+    alerting: Arc<Alerting>,
+    policy: NotifyPolicy,
+    runtime: Handle,
+    /// Decided and not stored yet, with the domain and `now` that they were decided in.
+    waiting: Vec<(String, i64, Vec<Transition>)>,
+}
+
+impl SensorObserver {
+    /// Follows the rules of `alerting`; stores by way of `runtime`, on which it must not itself run.
+    pub fn new(alerting: Arc<Alerting>, policy: NotifyPolicy, runtime: Handle) -> Self {
+        let mut changed = alerting.on_rules_changed.subscribe();
+        let rules = Arc::clone(&changed.borrow_and_update());
+        Self { rules: SensorRules::new(rules), changed, alerting, policy, runtime, waiting: Vec::new() }
+    }
+
+    fn store(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        while let Some((domain, replay_now, transitions)) = self.waiting.first() {
+            let (notify, now) = self.policy.of(domain, (self.alerting.clock)(), *replay_now);
+            self.runtime.block_on(self.alerting.record(transitions, notify, now, None))?;
+            self.waiting.remove(0);
+        }
+        Ok(())
+    }
+}
+
+impl EventObserver for SensorObserver {
+    fn newest_reading(&mut self, partition: &PartitionId, event: &Event<'_>, layer: &Layer, value: f64) {
+        let Some(position) = event.position else { return };
+        let reading = SensorReading {
+            layer: &layer.id,
+            sensor: &event.entity,
+            cell: position.cell.into(),
+            value,
+            at: event.time.micros(),
+        };
+        self.rules.observe(&partition.to_string(), reading);
+    }
+
+    fn advance(&mut self, partition: &PartitionId, domain: &str, now: EventTime) {
+        if self.changed.has_changed().unwrap_or(false) {
+            let rules = Arc::clone(&self.changed.borrow_and_update());
+            self.rules.set_rules(rules);
+        }
+        self.rules.advance(&partition.to_string(), now.micros());
+        let transitions = self.rules.take_transitions();
+        if !transitions.is_empty() {
+            self.waiting.push((domain.to_owned(), now.micros(), transitions));
+        }
+        if let Err(error) = self.store() {
+            tracing::error!(%error, "alert decisions are not stored yet; they are tried again");
+            while self.waiting.iter().map(|(_, _, transitions)| transitions.len()).sum::<usize>() > WAITING_TRANSITIONS
+                && self.store().is_err()
+            {
+                std::thread::park_timeout(std::time::Duration::from_millis(500));
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        self.store()
+    }
+
+    fn save(&self, partition: &PartitionId) -> Vec<u8> {
+        self.rules.save(&partition.to_string())
+    }
+
+    fn restore(&mut self, partition: &PartitionId, saved: &[u8]) {
+        if !saved.is_empty()
+            && let Err(error) = self.rules.restore(&partition.to_string(), saved)
+        {
+            tracing::warn!(%error, %partition, "timers of alert rules start anew; alerts that fire are in the database");
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! The server as one thing: opens state, starts the tasks in the order in which they need each other, and stops them in
+//! the opposite order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::error::Error;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use riskgrid_analytics::rules::RuleBounds;
+use riskgrid_analytics::sql::{SqlEngine, SqlLimits};
+use riskgrid_ingest::checkpoint::CheckpointStore;
+use riskgrid_ingest::dead_letter::DeadLetterStore;
+use riskgrid_ingest::decode::feed::{FeedClock, FeedOrigin};
+use riskgrid_ingest::edge::Edge;
+use riskgrid_ingest::grid::{GridWriter, PartitionId};
+use riskgrid_ingest::layer_store::LayerStore;
+use riskgrid_ingest::pipeline::{Feed, Pipeline, PipelineHandle, PipelineSettings};
+use riskgrid_ingest::source::journal::Journal;
+use riskgrid_ingest::source::kafka::{
+    DeadLetterTopic, EventProducer, KafkaSource, create_own_topics, instance_id,
+};
+use riskgrid_ingest::EventTime;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::alerting::Alerting;
+use crate::app::App;
+use crate::config::{Checked, Config};
+use crate::console::{self, ConsoleSettings};
+use crate::decisions::Decisions;
+use crate::evaluate::{NotifyPolicy, SensorObserver, follow_cells};
+use crate::intake::{Intake, Log};
+use crate::routes::tiles::TileCaches;
+use crate::sources::{Readers, file_partition, journal_partition};
+use crate::stream::Changes;
+use crate::webhooks::DeliverySettings;
+use crate::{guard, routes};
+
+/// How long open connections may finish when the server stops; streams never would.
+const DRAIN: Duration = Duration::from_secs(3);
+/// How often old journal entries and raw dead letters are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// Why the server could not start: says what, and what to do.
+pub type StartError = Box<dyn Error + Send + Sync>;
+
+/// What the command line adds to the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    /// Plays file feeds at so many event seconds a second, whatever the feeds say.
+    pub speed: Option<f64>,
+    /// Base map that is not a file: the demo's.
+    pub base_map: Option<String>,
+}
+
+/// A running server.
+pub struct Server {
+    address: SocketAddr,
+    app: Arc<App>,
+    pipeline: PipelineHandle,
+    readers: Readers,
+    kafka: Option<KafkaSource>,
+    tasks: Vec<JoinHandle<()>>,
+    http: JoinHandle<std::io::Result<()>>,
+    stop_http: watch::Sender<bool>,
+}
+
+/// The wall clock: the one place that reads it for the whole server.
+pub fn wall_clock() -> EventTime {
+    EventTime::from(chrono::Utc::now())
+}
+
+impl Server {
+    /// Starts everything; returns when requests are answered.
+    ///
+    /// # Errors
+    /// State that cannot be opened or used, an address that is taken: nothing is overwritten.
+    pub async fn start(checked: Checked, folder: &std::path::Path, options: ServerOptions) -> Result<Self, StartError> {
+        let config = &checked.config;
+        let data_dir = &config.storage.data_dir;
+        std::fs::create_dir_all(data_dir)
+            .map_err(|error| format!("storage.data_dir {}: {error}", data_dir.display()))?;
+        let decisions = Decisions::open(data_dir).await?;
+        let alerting = Alerting::start(
+            decisions,
+            DeliverySettings {
+                allow_private: config.webhooks.allow_private,
+                timeout: config.webhooks.timeout.0,
+                ..DeliverySettings::default()
+            },
+            RuleBounds {
+                base_resolution: u8::from(checked.resolution),
+                longest_window: config.grid.retention.steps().days.0,
+            },
+            Arc::new(|| wall_clock().micros()),
+        )
+        .await?;
+        let policy = NotifyPolicy::new(replayed_domains(&checked));
+
+        let checkpoint_folder = config.storage.checkpoint_folder();
+        let layer_store = LayerStore::open(&checkpoint_folder)?;
+        let mut layers = checked.layers.clone();
+        layer_store.add_to(&mut layers);
+        let edge = Edge {
+            resolution: checked.resolution,
+            future_skew: config.edge.future_skew.micros(),
+            bounds: config.edge.bounds,
+            source_key: layer_store.source_key(),
+        };
+        let dead_letters = DeadLetterStore::open(&data_dir.join("dead-letters"))?;
+        let dead_letter_topic = if config.kafka.is_enabled() {
+            Some(Arc::new(DeadLetterTopic::new(&config.kafka)?))
+        } else {
+            None
+        };
+        let writer = GridWriter::new(checked.grid, checked.resolution, layers, config.grid.idle_after.micros());
+        let checkpointed = Arc::new(AtomicI64::new(0));
+        let durable_journal = Arc::new(AtomicI64::new(0));
+        let kafka_committer: Arc<OnceLock<Committer>> = Arc::default();
+        let observer = SensorObserver::new(Arc::clone(&alerting), policy.clone(), tokio::runtime::Handle::current());
+        let mut pipeline = Pipeline {
+            writer,
+            edge: edge.clone(),
+            dead_letters: dead_letters.clone(),
+            dead_letter_topic: dead_letter_topic.clone(),
+            layer_store,
+            checkpoints: CheckpointStore::open(&checkpoint_folder)?,
+            observer: Box::new(observer),
+            on_checkpoint: listener(
+                Arc::clone(&checkpointed),
+                Arc::clone(&durable_journal),
+                Arc::clone(&kafka_committer),
+            ),
+            settings: PipelineSettings {
+                publish_every: config.grid.publish_every.0,
+                checkpoint_every: config.storage.checkpoint_every.0,
+                max_event: config.edge.max_event.as_usize(),
+            },
+            clock: wall_clock,
+        };
+        let offsets = pipeline.restore()?;
+        let (pipeline, reader) = pipeline.spawn()?;
+
+        let mut readers = Readers::default();
+        let journal = open_journal(config)?;
+        if let Some(journal) = &journal {
+            let offset = offsets.get(&journal_partition()).copied().unwrap_or(0);
+            durable_journal.store(offset, Ordering::Relaxed);
+            readers.read_journal(journal.clone(), offset, pipeline.clone())?;
+        }
+        let mut topics: HashMap<String, Arc<Feed>> = HashMap::new();
+        for checked_feed in &checked.feeds {
+            match &checked_feed.settings.from {
+                FeedOrigin::Kafka { topic } => {
+                    topics.insert(topic.clone(), Arc::clone(&checked_feed.feed));
+                }
+                FeedOrigin::File { .. } => {
+                    let offset = offsets.get(&file_partition(&checked_feed.settings.name)).copied().unwrap_or(0);
+                    readers.read_file(
+                        Arc::clone(&checked_feed.feed),
+                        &checked_feed.settings,
+                        folder,
+                        options.speed,
+                        offset,
+                        config.edge.max_event.as_usize(),
+                        pipeline.clone(),
+                        wall_clock,
+                    )?;
+                }
+            }
+        }
+        let mut tasks = Vec::new();
+        let kafka = if config.kafka.is_enabled() {
+            Some(start_kafka(config, topics, &offsets, &pipeline, &kafka_committer, &mut tasks)?)
+        } else {
+            None
+        };
+
+        let log = match (&journal, config.kafka.is_enabled()) {
+            (Some(journal), false) => Log::Journal(journal.clone()),
+            _ => Log::Kafka(Box::new(EventProducer::new(&config.kafka)?)),
+        };
+        let next_refused = dead_letters.next_http_offset()?;
+        let intake = Intake::new(
+            log,
+            edge,
+            config.edge.max_event.as_usize(),
+            reader.clone(),
+            dead_letters.clone(),
+            dead_letter_topic,
+            next_refused,
+        );
+        let changes = Changes::follow(reader.clone(), &alerting);
+        tasks.push(tokio::spawn(follow_cells(reader.clone(), Arc::clone(&alerting), policy)));
+        tasks.push(tokio::spawn(keep_house(
+            journal,
+            durable_journal,
+            config.storage.journal_retention.micros(),
+            dead_letters.clone(),
+        )));
+        let app = Arc::new(App {
+            reader,
+            intake,
+            sql: SqlEngine::new(sql_limits(config))?,
+            alerting,
+            dead_letters,
+            tiles: TileCaches::default(),
+            changes,
+            kafka: kafka.as_ref().map(KafkaSource::status),
+            retention: checked.grid.retention.days,
+            clock: wall_clock,
+            stopping: AtomicBool::new(false),
+            checkpointed,
+        });
+
+        let listener = TcpListener::bind(config.server.listen)
+            .await
+            .map_err(|error| format!("server.listen {}: {error}; is another riskgrid running?", config.server.listen))?;
+        let address = listener.local_addr()?;
+        let router = guard::protect(
+            axum::Router::new()
+                .merge(routes::all(&app))
+                .merge(console::routes(console_settings(config, folder, options.base_map)?)),
+            &config.server,
+            address,
+        )?;
+        let (stop_http, mut stopped) = watch::channel(false);
+        let http = tokio::spawn(async move {
+            axum::serve(listener, router)
+                .with_graceful_shutdown(async move {
+                    // An error means that the server itself is gone.
+                    let _ = stopped.wait_for(|stop| *stop).await;
+                })
+                .await
+        });
+        tracing::info!(%address, "serving");
+        Ok(Self { address, app, pipeline, readers, kafka, tasks, http, stop_http })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What its routes share.
+    pub const fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Stops: no new requests, then no new records, then what is queued is applied and a checkpoint written, then the
+    /// databases are closed.
+    ///
+    /// # Errors
+    /// When the last checkpoint could not be written: the log is read again from the one before.
+    pub async fn stop(mut self) -> Result<(), String> {
+        self.app.stopping.store(true, Ordering::Relaxed);
+        self.stop_http.send_replace(true);
+        if tokio::time::timeout(DRAIN, &mut self.http).await.is_err() {
+            self.http.abort();
+        }
+        let readers = self.readers;
+        let kafka = self.kafka;
+        // The reading threads may wait for room in the pipeline's queue.
+        let stopped = tokio::task::spawn_blocking(move || {
+            readers.stop();
+            kafka.map(|mut kafka| {
+                kafka.stop();
+                kafka
+            })
+        })
+        .await;
+        let result = self.pipeline.stop().await;
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.app.alerting.stop().await;
+        drop(stopped);
+        result
+    }
+}
+
+type Committer = Box<dyn Fn(&[(PartitionId, i64)]) + Send + Sync>;
+
+fn listener(
+    checkpointed: Arc<AtomicI64>,
+    durable_journal: Arc<AtomicI64>,
+    kafka: Arc<OnceLock<Committer>>,
+) -> riskgrid_ingest::pipeline::CheckpointListener {
+    Box::new(move |durable| {
+        checkpointed.store(wall_clock().micros(), Ordering::Relaxed);
+        if let Some((_, offset)) = durable.iter().find(|(id, _)| *id == journal_partition()) {
+            durable_journal.store(*offset, Ordering::Relaxed);
+        }
+        if let Some(commit) = kafka.get() {
+            commit(durable);
+        }
+    })
+}
+
+/// Without Kafka the journal is the log. With Kafka one that is there from before is still read to its end.
+fn open_journal(config: &Config) -> Result<Option<Journal>, StartError> {
+    let folder = config.storage.data_dir.join("journal");
+    if config.kafka.is_enabled() && !folder.exists() {
+        return Ok(None);
+    }
+    let journal = Journal::open(&folder, config.storage.min_free.0).map_err(|error| {
+        format!("{}: {error}. One process at a time may use storage.data_dir", folder.display())
+    })?;
+    Ok(Some(journal))
+}
+
+fn start_kafka(
+    config: &Config,
+    topics: HashMap<String, Arc<Feed>>,
+    offsets: &BTreeMap<PartitionId, i64>,
+    pipeline: &PipelineHandle,
+    committer: &OnceLock<Committer>,
+    tasks: &mut Vec<JoinHandle<()>>,
+) -> Result<KafkaSource, StartError> {
+    let settings = config.kafka.clone();
+    tasks.push(tokio::spawn(async move {
+        let mut pause = tokio::time::interval(Duration::from_secs(1));
+        pause.tick().await;
+        while let Err(error) = create_own_topics(&settings).await {
+            tracing::debug!(%error, "riskgrid's own topics are not there yet");
+            pause.tick().await;
+        }
+    }));
+    let source = KafkaSource::start(
+        &config.kafka,
+        &instance_id(&config.storage.data_dir)?,
+        topics,
+        offsets,
+        config.edge.max_event.as_usize(),
+        pipeline.clone(),
+        wall_clock,
+    )?;
+    // Set once, here.
+    let _ = committer.set(Box::new(source.committer()));
+    Ok(source)
+}
+
+/// Historic feeds whose alerts are sent.
+fn replayed_domains(checked: &Checked) -> impl Iterator<Item = String> + '_ {
+    let replayed = checked.feeds.iter().filter(|feed| feed.settings.notify && feed.settings.clock == FeedClock::Event);
+    replayed.map(|feed| feed.feed.rules.domain.clone())
+}
+
+async fn keep_house(
+    journal: Option<Journal>,
+    durable: Arc<AtomicI64>,
+    retention: i64,
+    dead_letters: DeadLetterStore,
+) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    let mut next_raw_expiry = EventTime::from_micros(0);
+    loop {
+        ticks.tick().await;
+        let (journal, dead_letters) = (journal.clone(), dead_letters.clone());
+        let offset = durable.load(Ordering::Relaxed);
+        let now = wall_clock();
+        let expire_raw = now >= next_raw_expiry;
+        if expire_raw {
+            next_raw_expiry = now.plus(riskgrid_ingest::HOUR);
+        }
+        let swept = tokio::task::spawn_blocking(move || {
+            if let Some(Err(error)) = journal.map(|journal| journal.expire(offset, now.plus(-retention))) {
+                tracing::warn!(%error, "old journal entries stay for now");
+            }
+            if expire_raw && let Err(error) = dead_letters.expire_raw(now) {
+                tracing::warn!(%error, "raw bytes of old dead letters stay for now");
+            }
+        });
+        if swept.await.is_err() {
+            tracing::error!("housekeeping panicked");
+        }
+    }
+}
+
+fn sql_limits(config: &Config) -> SqlLimits {
+    let mut limits = SqlLimits {
+        memory_bytes: config.sql.memory.as_usize(),
+        query_memory_bytes: config.sql.query_memory.as_usize(),
+        timeout: config.sql.timeout.0,
+        longest_timeout: config.sql.longest_timeout.0,
+        ..SqlLimits::default()
+    };
+    if let Some(most) = std::num::NonZeroUsize::new(config.sql.max_concurrent) {
+        limits.max_concurrent = most;
+    }
+    limits
+}
+
+fn console_settings(
+    config: &Config,
+    folder: &std::path::Path,
+    base_map: Option<String>,
+) -> Result<ConsoleSettings, StartError> {
+    let console = &config.console;
+    let base_map = match (&console.base_map, base_map) {
+        (_, Some(text)) => Some(text.into_bytes()),
+        (Some(path), None) => {
+            let path = folder.join(path);
+            Some(std::fs::read(&path).map_err(|error| format!("console.base_map {}: {error}", path.display()))?)
+        }
+        (None, None) => None,
+    };
+    Ok(ConsoleSettings {
+        title: console.title.clone(),
+        notice: console.notice.clone(),
+        center: console.center,
+        zoom: console.zoom,
+        layer: console.layer.clone(),
+        base_map: base_map.map(Into::into),
+    })
+}

@@ -1,0 +1,217 @@
+//! The threads that read the log into the pipeline: the journal's reader, and file feeds.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use riskgrid_ingest::EventTime;
+use riskgrid_ingest::decode::feed::{FeedOrigin, FeedSettings};
+use riskgrid_ingest::grid::PartitionId;
+use riskgrid_ingest::pipeline::{Feed, PartitionBatch, Payload, PipelineHandle, Record};
+use riskgrid_ingest::source::file::{FileOptions, FileRow, FileRows, Pace};
+use riskgrid_ingest::source::journal::Journal;
+
+/// Journal entries read at once.
+const ENTRIES: usize = 256;
+/// Rows of a file handed over at once.
+const ROWS: usize = 2_000;
+/// How often a thread looks whether it should stop.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The partition of the embedded journal.
+pub fn journal_partition() -> PartitionId {
+    PartitionId { topic: "journal".into(), partition: 0 }
+}
+
+/// The partition of a file feed.
+pub fn file_partition(feed: &str) -> PartitionId {
+    PartitionId { topic: format!("file:{feed}").into(), partition: 0 }
+}
+
+/// Threads that read, until they are told to stop.
+#[derive(Default)]
+pub struct Readers {
+    stopping: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    /// Reads the journal from `offset` on, for as long as the process runs.
+    pub fn read_journal(&mut self, journal: Journal, mut offset: i64, pipeline: PipelineHandle) -> io::Result<()> {
+        let stopping = Arc::clone(&self.stopping);
+        let thread = std::thread::Builder::new().name("journal-reader".to_owned()).spawn(move || {
+            while !stopping.load(Ordering::Relaxed) {
+                let entries = match journal.read(offset, ENTRIES, LOOK_EVERY) {
+                    Ok(entries) => entries,
+                    Err(error) => {
+                        tracing::error!(%error, "the journal cannot be read; trying again");
+                        std::thread::park_timeout(Duration::from_secs(1));
+                        continue;
+                    }
+                };
+                let Some(last) = entries.last() else { continue };
+                offset = last.offset + 1;
+                let records = entries.into_iter().map(|entry| Record {
+                    offset: entry.offset,
+                    received: entry.received,
+                    payload: Payload::Group(entry.events),
+                });
+                let batch = PartitionBatch {
+                    partition: journal_partition(),
+                    feed: None,
+                    records: records.collect(),
+                    caught_up: offset >= journal.end(),
+                };
+                if pipeline.send(batch).is_err() {
+                    return;
+                }
+            }
+        })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Reads a file feed once, from row `offset` on. `folder` is where its relative path starts; `speed` wins over the
+    /// feed's own.
+    pub fn read_file(
+        &mut self,
+        feed: Arc<Feed>,
+        settings: &FeedSettings,
+        folder: &Path,
+        speed: Option<f64>,
+        offset: i64,
+        max_event: usize,
+        pipeline: PipelineHandle,
+        clock: fn() -> EventTime,
+    ) -> io::Result<()> {
+        let FeedOrigin::File { path, speed: own_speed } = &settings.from else { return Ok(()) };
+        let reader = FileReader {
+            path: folder.join(path),
+            options: FileOptions::new(settings, u64::try_from(offset).unwrap_or(0), max_event),
+            speed: speed.or(*own_speed),
+            partition: file_partition(&feed.name),
+            feed,
+            pipeline,
+            clock,
+            stopping: Arc::clone(&self.stopping),
+        };
+        let thread = std::thread::Builder::new().name("file".to_owned()).spawn(move || reader.run())?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// Tells all to stop, and waits until they have.
+    pub fn stop(self) {
+        self.stopping.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            thread.thread().unpark();
+            if thread.join().is_err() {
+                tracing::error!("a reading thread panicked");
+            }
+        }
+    }
+}
+
+struct FileReader {
+    path: PathBuf,
+    options: FileOptions,
+    speed: Option<f64>,
+    partition: PartitionId,
+    feed: Arc<Feed>,
+    pipeline: PipelineHandle,
+    clock: fn() -> EventTime,
+    stopping: Arc<AtomicBool>,
+}
+
+impl FileReader {
+    fn run(self) {
+        let mut rows = match FileRows::open(&self.path, self.options) {
+            Ok(rows) => rows,
+            Err(error) => {
+                tracing::error!(path = %self.path.display(), %error, feed = self.feed.name, "the feed's file cannot be read; mend it and start again");
+                return;
+            }
+        };
+        let started = Instant::now();
+        let mut pace: Option<Pace> = None;
+        let mut records: Vec<Record> = Vec::with_capacity(ROWS);
+        let mut row = FileRow::default();
+        loop {
+            match rows.read_row(&mut row) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::error!(path = %self.path.display(), row = rows.next_row(), %error, "the feed's file ends early");
+                    break;
+                }
+            }
+            if self.speed.is_some()
+                && let Some(time) = self.time_of(&row)
+            {
+                let pace = pace.get_or_insert(Pace { speed: self.speed, first_event: time });
+                let due = pace.due(time);
+                if due > started.elapsed() {
+                    // What is due is handed over before waiting for what is not.
+                    if !self.send(&mut records) || !self.wait_until(started, due) {
+                        return;
+                    }
+                }
+            }
+            records.push(self.record(&mut row));
+            if records.len() >= ROWS && !self.send(&mut records) {
+                return;
+            }
+            if self.stopping.load(Ordering::Relaxed) {
+                return;
+            }
+        }
+        if self.send(&mut records) {
+            tracing::info!(feed = self.feed.name, rows = rows.next_row(), "the feed's file is read");
+        }
+    }
+
+    fn record(&self, row: &mut FileRow) -> Record {
+        let payload = if row.is_truncated() {
+            Payload::TooLarge(std::mem::take(&mut row.bytes), row.length)
+        } else {
+            Payload::Row(std::mem::take(&mut row.bytes))
+        };
+        Record { offset: i64::try_from(row.row).unwrap_or(i64::MAX), received: (self.clock)(), payload }
+    }
+
+    /// Whether the pipeline still takes records.
+    fn send(&self, records: &mut Vec<Record>) -> bool {
+        if records.is_empty() {
+            return true;
+        }
+        let batch = PartitionBatch {
+            partition: self.partition.clone(),
+            feed: Some(Arc::clone(&self.feed)),
+            records: std::mem::replace(records, Vec::with_capacity(ROWS)),
+            caught_up: false,
+        };
+        self.pipeline.send(batch).is_ok()
+    }
+
+    fn wait_until(&self, started: Instant, due: Duration) -> bool {
+        while !self.stopping.load(Ordering::Relaxed) {
+            let Some(rest) = due.checked_sub(started.elapsed()).filter(|rest| !rest.is_zero()) else { return true };
+            std::thread::park_timeout(rest.min(LOOK_EVERY));
+        }
+        false
+    }
+
+    /// The event time of a row's first event, to pace it by.
+    fn time_of(&self, row: &FileRow) -> Option<EventTime> {
+        let candidates = self.feed.mapper.map(&row.bytes);
+        let first = candidates.into_iter().next()?.ok()?;
+        match first.time {
+            riskgrid_ingest::CandidateTime::Resolved(time) => Some(time),
+            riskgrid_ingest::CandidateTime::Rfc3339(text) => EventTime::parse_rfc3339(&text),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What a query sees: the tables over one snapshot, those of the decisions database, and the table functions.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
+use riskgrid_analytics::sql::NamedTableFunction;
+use riskgrid_analytics::tables::grid_tables;
+use riskgrid_ingest::grid::GridSnapshot;
+
+use crate::alerts_table::AlertsTable;
+use crate::app::App;
+
+/// Tables and table functions of a query over `snapshot`.
+pub fn of(app: &Arc<App>, snapshot: &Arc<GridSnapshot>) -> (Arc<dyn SchemaProvider>, Arc<[NamedTableFunction]>) {
+    let schema = MemorySchemaProvider::new();
+    let alerts: Arc<dyn datafusion::catalog::TableProvider> = Arc::new(AlertsTable::new(app.alerting.decisions.clone()));
+    let tables = grid_tables(Arc::clone(snapshot), Some(app.dead_letters.clone()));
+    for (name, table) in tables.into_iter().chain([("alerts".to_owned(), alerts)]) {
+        // Names are our own and differ, so registering cannot fail.
+        if let Err(error) = schema.register_table(name, table) {
+            tracing::error!(%error, "a table could not be registered");
+        }
+    }
+    let functions = [];
+    (Arc::new(schema), functions.into())
+}
