@@ -460,13 +460,11 @@ impl Checker<'_> {
     }
 
     fn unit_code(&self, key: &str, code: &str) -> Result<(), FeedError> {
-        match Unit::parse(code) {
-            Some(_) => Ok(()),
-            None => {
-                let allowed = format!("the UCUM codes are {}", crate::layer::known_codes());
-                Err(self.invalid(key, code, &allowed))
-            }
+        if Unit::parse(code).is_some() {
+            return Ok(());
         }
+        let allowed = format!("the UCUM codes are {}", crate::layer::known_codes());
+        Err(self.invalid(key, code, &allowed))
     }
 
     fn time(&self, time: &TimeSettings) -> Result<TimeReader, FeedError> {
