@@ -36,22 +36,40 @@ impl AlertsTable {
             commented(text("severity", false), "minor, moderate, major or critical"),
             commented(text("layer", false), "layer of the rule"),
             commented(text("sensor", true), "the sensor, for rules per sensor"),
-            commented(cell_field("cell", true), "the cell, or the one that the sensor stands in"),
-            commented(Field::new("value", DataType::Float64, false), "the value that decided last"),
+            commented(
+                cell_field("cell", true),
+                "the cell, or the one that the sensor stands in",
+            ),
+            commented(
+                Field::new("value", DataType::Float64, false),
+                "the value that decided last",
+            ),
             commented(Field::new("at", time(), false), "event time of the last change"),
             commented(Field::new("fired_at", time(), false), "event time of the firing"),
-            commented(Field::new("resolved_at", time(), true), "event time of the resolution"),
-            commented(Field::new("acknowledged_at", time(), true), "when it was acknowledged"),
+            commented(
+                Field::new("resolved_at", time(), true),
+                "event time of the resolution",
+            ),
+            commented(
+                Field::new("acknowledged_at", time(), true),
+                "when it was acknowledged",
+            ),
         ]));
         Self { decisions, schema }
     }
 
     async fn batch(&self) -> Result<RecordBatch, DataFusionError> {
         let mut alerts: Vec<Alert> = Vec::new();
-        let mut query = AlertQuery { limit: PAGE, ..AlertQuery::default() };
+        let mut query = AlertQuery {
+            limit: PAGE,
+            ..AlertQuery::default()
+        };
         loop {
-            let page =
-                self.decisions.alerts(&query).await.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            let page = self
+                .decisions
+                .alerts(&query)
+                .await
+                .map_err(|error| DataFusionError::External(Box::new(error)))?;
             alerts.extend(page.alerts);
             match page.next {
                 Some(next) if alerts.len() < ALERTS => query.after = Some(next),
@@ -60,7 +78,11 @@ impl AlertsTable {
         }
         let text = |of: fn(&Alert) -> &str| StringArray::from_iter_values(alerts.iter().map(of));
         let times = |of: fn(&Alert) -> Option<i64>| {
-            alerts.iter().map(of).collect::<TimestampMicrosecondArray>().with_timezone("UTC")
+            alerts
+                .iter()
+                .map(of)
+                .collect::<TimestampMicrosecondArray>()
+                .with_timezone("UTC")
         };
         Ok(RecordBatch::try_new(
             Arc::clone(&self.schema),
@@ -70,7 +92,12 @@ impl AlertsTable {
                 Arc::new(text(|alert| alert.state.name())),
                 Arc::new(text(|alert| &alert.severity)),
                 Arc::new(text(|alert| &alert.layer)),
-                Arc::new(alerts.iter().map(|alert| alert.sensor.as_deref()).collect::<StringArray>()),
+                Arc::new(
+                    alerts
+                        .iter()
+                        .map(|alert| alert.sensor.as_deref())
+                        .collect::<StringArray>(),
+                ),
                 Arc::new(alerts.iter().map(|alert| alert.cell).collect::<UInt64Array>()),
                 Arc::new(alerts.iter().map(|alert| alert.value).collect::<Float64Array>()),
                 Arc::new(times(|alert| Some(alert.at))),
@@ -106,6 +133,8 @@ impl TableProvider for AlertsTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
         let batch = self.batch().await?;
-        MemTable::try_new(self.schema(), vec![vec![batch]])?.scan(state, projection, filters, limit).await
+        MemTable::try_new(self.schema(), vec![vec![batch]])?
+            .scan(state, projection, filters, limit)
+            .await
     }
 }

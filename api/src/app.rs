@@ -1,7 +1,7 @@
 //! What all routes share.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use axum::http::{HeaderName, HeaderValue, Response};
 use riskgrid_analytics::sql::SqlEngine;
@@ -65,7 +65,9 @@ pub fn set_data_headers<B>(
 ) {
     let mut set = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().insert(HeaderName::from_static(name), value);
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static(name), value);
         }
     };
     set("riskgrid-version", snapshot.version.to_string());

@@ -25,10 +25,16 @@ struct Hosts {
 ///
 /// # Errors
 /// An entry of `server.cors_origins` that is no origin.
-pub(crate) fn protect(router: Router, settings: &ServerSection, address: SocketAddr) -> Result<Router, String> {
+pub(crate) fn protect(
+    router: Router,
+    settings: &ServerSection,
+    address: SocketAddr,
+) -> Result<Router, String> {
     let mut origins = Vec::new();
     for origin in &settings.cors_origins {
-        let value = HeaderValue::from_str(origin).ok().filter(|_| origin.contains("://") && !origin.ends_with('/'));
+        let value = HeaderValue::from_str(origin)
+            .ok()
+            .filter(|_| origin.contains("://") && !origin.ends_with('/'));
         origins.push(value.ok_or_else(|| {
             format!("server.cors_origins: `{origin}` is no origin; write it like https://map.example")
         })?);
@@ -42,7 +48,13 @@ pub(crate) fn protect(router: Router, settings: &ServerSection, address: SocketA
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers([header::CONTENT_TYPE, header::ACCEPT, header::IF_NONE_MATCH])
         .expose_headers(
-            ["riskgrid-version", "riskgrid-as-of", "riskgrid-window", "riskgrid-query-id"].map(HeaderName::from_static),
+            [
+                "riskgrid-version",
+                "riskgrid-as-of",
+                "riskgrid-window",
+                "riskgrid-query-id",
+            ]
+            .map(HeaderName::from_static),
         );
     let max_body = usize::try_from(settings.max_body.0).unwrap_or(usize::MAX);
     Ok(router
@@ -73,17 +85,30 @@ async fn check_host(State(hosts): State<Arc<Hosts>>, request: Request, next: Nex
 
 impl Hosts {
     fn check(&self, headers: &HeaderMap) -> Result<(), String> {
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let host = headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default();
         if !is_this_machine(host) {
-            return Err(format!("the Host `{}` is not this machine; use 127.0.0.1 or localhost", shown(host)));
+            return Err(format!(
+                "the Host `{}` is not this machine; use 127.0.0.1 or localhost",
+                shown(host)
+            ));
         }
-        let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+        let Some(origin) = headers.get(header::ORIGIN) else {
+            return Ok(());
+        };
         let origin = origin.to_str().unwrap_or_default();
-        let own = origin.split_once("://").is_some_and(|(_, authority)| authority == host);
+        let own = origin
+            .split_once("://")
+            .is_some_and(|(_, authority)| authority == host);
         if own || self.origins.iter().any(|allowed| allowed == origin) {
             Ok(())
         } else {
-            Err(format!("pages of `{}` are not let in; add the origin to server.cors_origins", shown(origin)))
+            Err(format!(
+                "pages of `{}` are not let in; add the origin to server.cors_origins",
+                shown(origin)
+            ))
         }
     }
 }
@@ -100,7 +125,9 @@ fn is_this_machine(host: &str) -> bool {
     };
     name.eq_ignore_ascii_case("localhost")
         || name.to_ascii_lowercase().ends_with(".localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// Extractors of the framework answer in plain text; clients are promised problem+json.
@@ -110,13 +137,22 @@ async fn plain_errors_as_problems(request: Request, next: Next) -> Response {
     let is_plain = response
         .headers()
         .get(header::CONTENT_TYPE)
-        .is_none_or(|media_type| media_type.to_str().is_ok_and(|text| text.starts_with("text/plain")));
+        .is_none_or(|media_type| {
+            media_type
+                .to_str()
+                .is_ok_and(|text| text.starts_with("text/plain"))
+        });
     if !status.is_client_error() || !is_plain {
         return response;
     }
     let detail = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than server.max_body; send it in parts".to_owned(),
-        other => other.canonical_reason().unwrap_or("the request is not valid").to_owned(),
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            "the body is larger than server.max_body; send it in parts".to_owned()
+        }
+        other => other
+            .canonical_reason()
+            .unwrap_or("the request is not valid")
+            .to_owned(),
     };
     match status {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(detail).into_response(),
@@ -132,17 +168,33 @@ mod tests {
 
     #[test]
     fn only_names_of_this_machine_pass_on_loopback() {
-        for host in ["127.0.0.1:8080", "localhost", "LOCALHOST:1", "[::1]:8080", "console.localhost:80", "127.0.0.1"] {
+        for host in [
+            "127.0.0.1:8080",
+            "localhost",
+            "LOCALHOST:1",
+            "[::1]:8080",
+            "console.localhost:80",
+            "127.0.0.1",
+        ] {
             assert!(is_this_machine(host), "{host}");
         }
-        for host in ["", "evil.example", "127.0.0.1.evil.example:8080", "10.0.0.1", "localhost.evil.example"] {
+        for host in [
+            "",
+            "evil.example",
+            "127.0.0.1.evil.example:8080",
+            "10.0.0.1",
+            "localhost.evil.example",
+        ] {
             assert!(!is_this_machine(host), "{host}");
         }
     }
 
     #[test]
     fn other_origins_need_to_be_allowed() {
-        let hosts = Hosts { loopback_only: true, origins: vec!["https://map.example".to_owned()] };
+        let hosts = Hosts {
+            loopback_only: true,
+            origins: vec!["https://map.example".to_owned()],
+        };
         let check = |origin: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:8080"));

@@ -118,7 +118,11 @@ impl Intake {
     ///
     /// # Errors
     /// The log or the disk is not there: nothing of the request is kept.
-    pub async fn take(&self, events: Vec<Cow<'_, [u8]>>, now: EventTime) -> Result<IntakeAnswer, IntakeUnavailable> {
+    pub async fn take(
+        &self,
+        events: Vec<Cow<'_, [u8]>>,
+        now: EventTime,
+    ) -> Result<IntakeAnswer, IntakeUnavailable> {
         let mut accepted = Vec::with_capacity(events.len());
         let mut refused = Vec::new();
         for (index, bytes) in events.into_iter().enumerate() {
@@ -141,7 +145,10 @@ impl Intake {
             reason: refusal.reason,
             detail: refusal.detail,
         });
-        Ok(IntakeAnswer { accepted: count, refused: refused.collect() })
+        Ok(IntakeAnswer {
+            accepted: count,
+            refused: refused.collect(),
+        })
     }
 
     /// Judges one event by itself, the catalogue and the layers known now. Lateness is its partition's to judge.
@@ -150,10 +157,15 @@ impl Intake {
             let detail = format!("{} bytes, edge.max_event is {}", bytes.len(), self.max_event);
             return Err(Refusal::new(RefusalReason::TooLarge, detail));
         }
-        let rules = FeedRules { domain: LIVE_DOMAIN.to_owned(), ..FeedRules::default() };
+        let rules = FeedRules {
+            domain: LIVE_DOMAIN.to_owned(),
+            ..FeedRules::default()
+        };
         let layers = &self.reader.snapshot().layers;
         let candidate = decode_structured(bytes)?;
-        let judged = self.edge.judge(candidate, now, &rules, PartitionClock::default(), layers)?;
+        let judged = self
+            .edge
+            .judge(candidate, now, &rules, PartitionClock::default(), layers)?;
         Ok((judged.event.kind, judged.event.source.into_owned()))
     }
 
@@ -172,9 +184,10 @@ impl Intake {
                     IntakeUnavailable(error.to_string())
                 })
             }
-            Log::Kafka(producer) => {
-                producer.produce(&accepted).await.map_err(|error| IntakeUnavailable(error.to_string()))
-            }
+            Log::Kafka(producer) => producer
+                .produce(&accepted)
+                .await
+                .map_err(|error| IntakeUnavailable(error.to_string())),
         }
     }
 
@@ -212,9 +225,15 @@ pub fn split_body(form: RequestForm, body: &[u8]) -> Result<Vec<Cow<'_, [u8]>>, 
         }
         RequestForm::Batch => {
             let events: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| {
-                Refusal::new(RefusalReason::Malformed, format!("the batch is not a JSON array of events: {error}"))
+                Refusal::new(
+                    RefusalReason::Malformed,
+                    format!("the batch is not a JSON array of events: {error}"),
+                )
             })?;
-            Ok(events.into_iter().map(|event| Cow::Borrowed(event.get().as_bytes())).collect())
+            Ok(events
+                .into_iter()
+                .map(|event| Cow::Borrowed(event.get().as_bytes()))
+                .collect())
         }
     }
 }
@@ -240,7 +259,11 @@ pub fn structured_from_binary(attributes: &BinaryAttributes<'_>, body: &[u8]) ->
         data: Option<&'a RawValue>,
     }
     let malformed = |error: serde_json::Error| Refusal::new(RefusalReason::Malformed, error.to_string());
-    let data = if body.trim_ascii().is_empty() { None } else { Some(serde_json::from_slice(body).map_err(malformed)?) };
+    let data = if body.trim_ascii().is_empty() {
+        None
+    } else {
+        Some(serde_json::from_slice(body).map_err(malformed)?)
+    };
     serde_json::to_vec(&Structured {
         specversion: attributes.specversion.as_deref(),
         id: attributes.id.as_deref(),

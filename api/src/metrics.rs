@@ -15,16 +15,36 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
     let registry = Registry::new();
     let snapshot = app.reader.snapshot();
     let counts = snapshot.counts();
-    let events = counter(&registry, "riskgrid_events_total", "events read, by what became of them", &["result"])?;
+    let events = counter(
+        &registry,
+        "riskgrid_events_total",
+        "events read, by what became of them",
+        &["result"],
+    )?;
     events.with_label_values(&["accepted"]).inc_by(counts.accepted);
     events.with_label_values(&["duplicate"]).inc_by(counts.duplicate);
-    events.with_label_values(&["refused"]).inc_by(counts.refused_total());
-    let refused = counter(&registry, "riskgrid_refused_total", "events refused, by reason", &["reason"])?;
+    events
+        .with_label_values(&["refused"])
+        .inc_by(counts.refused_total());
+    let refused = counter(
+        &registry,
+        "riskgrid_refused_total",
+        "events refused, by reason",
+        &["reason"],
+    )?;
     for reason in RefusalReason::ALL {
-        refused.with_label_values(&[reason.as_str()]).inc_by(counts.refused.get(&reason).copied().unwrap_or(0));
+        refused
+            .with_label_values(&[reason.as_str()])
+            .inc_by(counts.refused.get(&reason).copied().unwrap_or(0));
     }
-    let http = counter(&registry, "riskgrid_http_events_total", "events of the HTTP intake", &["result"])?;
-    http.with_label_values(&["accepted"]).inc_by(app.intake.accepted());
+    let http = counter(
+        &registry,
+        "riskgrid_http_events_total",
+        "events of the HTTP intake",
+        &["result"],
+    )?;
+    http.with_label_values(&["accepted"])
+        .inc_by(app.intake.accepted());
     http.with_label_values(&["refused"]).inc_by(app.intake.refused());
     let lag = IntGaugeVec::new(
         Opts::new("riskgrid_kafka_lag", "records that a partition is behind its end"),
@@ -32,10 +52,14 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
     )?;
     registry.register(Box::new(lag.clone()))?;
     for (id, behind) in app.kafka.as_ref().map(|kafka| kafka.lag()).unwrap_or_default() {
-        lag.with_label_values(&[&*id.topic, &id.partition.to_string()]).set(behind);
+        lag.with_label_values(&[&*id.topic, &id.partition.to_string()])
+            .set(behind);
     }
     let dedup = IntGaugeVec::new(
-        Opts::new("riskgrid_dedup_bytes", "bytes of event hashes kept to tell duplicates"),
+        Opts::new(
+            "riskgrid_dedup_bytes",
+            "bytes of event hashes kept to tell duplicates",
+        ),
         &["topic", "partition"],
     )?;
     registry.register(Box::new(dedup.clone()))?;
@@ -45,15 +69,45 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
             .set(i64::try_from(partition.dedup_bytes).unwrap_or(i64::MAX));
     }
     if let Some(age) = watermark_age(&snapshot, now) {
-        gauge(&registry, "riskgrid_watermark_age_seconds", "age of the live domain's complete_to", age)?;
+        gauge(
+            &registry,
+            "riskgrid_watermark_age_seconds",
+            "age of the live domain's complete_to",
+            age,
+        )?;
     }
     if let Some(saved) = app.checkpoint_age(now) {
-        gauge(&registry, "riskgrid_checkpoint_age_seconds", "age of the newest checkpoint", saved)?;
+        gauge(
+            &registry,
+            "riskgrid_checkpoint_age_seconds",
+            "age of the newest checkpoint",
+            saved,
+        )?;
     }
-    gauge(&registry, "riskgrid_layers", "layers known", snapshot.layers.len() as f64)?;
-    gauge(&registry, "riskgrid_sql_queries", "queries that run", app.sql.running().len() as f64)?;
-    gauge(&registry, "riskgrid_sql_memory_bytes", "memory that queries hold", app.sql.memory_bytes() as f64)?;
-    gauge(&registry, "riskgrid_journal_room_bytes", "room of the journal above its reserve", app.intake.room() as f64)?;
+    gauge(
+        &registry,
+        "riskgrid_layers",
+        "layers known",
+        snapshot.layers.len() as f64,
+    )?;
+    gauge(
+        &registry,
+        "riskgrid_sql_queries",
+        "queries that run",
+        app.sql.running().len() as f64,
+    )?;
+    gauge(
+        &registry,
+        "riskgrid_sql_memory_bytes",
+        "memory that queries hold",
+        app.sql.memory_bytes() as f64,
+    )?;
+    gauge(
+        &registry,
+        "riskgrid_journal_room_bytes",
+        "room of the journal above its reserve",
+        app.intake.room() as f64,
+    )?;
 
     let mut page = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut page)?;
@@ -65,7 +119,12 @@ fn watermark_age(snapshot: &GridSnapshot, now: EventTime) -> Option<f64> {
     Some(now.since(complete_to) as f64 / 1e6)
 }
 
-fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+fn counter(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> prometheus::Result<IntCounterVec> {
     let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
     register(registry, counter.clone())?;
     Ok(counter)

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use riskgrid_analytics::rules::RuleBounds;
 use riskgrid_analytics::sql::{SqlEngine, SqlLimits};
+use riskgrid_ingest::EventTime;
 use riskgrid_ingest::checkpoint::CheckpointStore;
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::decode::feed::{FeedClock, FeedOrigin};
@@ -21,7 +22,6 @@ use riskgrid_ingest::source::journal::Journal;
 use riskgrid_ingest::source::kafka::{
     DeadLetterTopic, EventProducer, KafkaSource, create_own_topics, instance_id,
 };
-use riskgrid_ingest::EventTime;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -78,7 +78,11 @@ impl Server {
     ///
     /// # Errors
     /// State that cannot be opened or used, an address that is taken: nothing is overwritten.
-    pub async fn start(checked: Checked, folder: &std::path::Path, options: ServerOptions) -> Result<Self, StartError> {
+    pub async fn start(
+        checked: Checked,
+        folder: &std::path::Path,
+        options: ServerOptions,
+    ) -> Result<Self, StartError> {
         let config = &checked.config;
         let data_dir = &config.storage.data_dir;
         std::fs::create_dir_all(data_dir)
@@ -116,11 +120,20 @@ impl Server {
         } else {
             None
         };
-        let writer = GridWriter::new(checked.grid, checked.resolution, layers, config.grid.idle_after.micros());
+        let writer = GridWriter::new(
+            checked.grid,
+            checked.resolution,
+            layers,
+            config.grid.idle_after.micros(),
+        );
         let checkpointed = Arc::new(AtomicI64::new(0));
         let durable_journal = Arc::new(AtomicI64::new(0));
         let kafka_committer: Arc<OnceLock<Committer>> = Arc::default();
-        let observer = SensorObserver::new(Arc::clone(&alerting), policy.clone(), tokio::runtime::Handle::current());
+        let observer = SensorObserver::new(
+            Arc::clone(&alerting),
+            policy.clone(),
+            tokio::runtime::Handle::current(),
+        );
         let mut pipeline = Pipeline {
             writer,
             edge: edge.clone(),
@@ -158,7 +171,10 @@ impl Server {
                     topics.insert(topic.clone(), Arc::clone(&checked_feed.feed));
                 }
                 FeedOrigin::File { .. } => {
-                    let offset = offsets.get(&file_partition(&checked_feed.settings.name)).copied().unwrap_or(0);
+                    let offset = offsets
+                        .get(&file_partition(&checked_feed.settings.name))
+                        .copied()
+                        .unwrap_or(0);
                     readers.read_file(
                         Arc::clone(&checked_feed.feed),
                         &checked_feed.settings,
@@ -174,7 +190,14 @@ impl Server {
         }
         let mut tasks = Vec::new();
         let kafka = if config.kafka.is_enabled() {
-            Some(start_kafka(config, topics, &offsets, &pipeline, &kafka_committer, &mut tasks)?)
+            Some(start_kafka(
+                config,
+                topics,
+                &offsets,
+                &pipeline,
+                &kafka_committer,
+                &mut tasks,
+            )?)
         } else {
             None
         };
@@ -194,7 +217,11 @@ impl Server {
             next_refused,
         );
         let changes = Changes::follow(reader.clone(), &alerting);
-        tasks.push(tokio::spawn(follow_cells(reader.clone(), Arc::clone(&alerting), policy)));
+        tasks.push(tokio::spawn(follow_cells(
+            reader.clone(),
+            Arc::clone(&alerting),
+            policy,
+        )));
         tasks.push(tokio::spawn(keep_house(
             journal,
             durable_journal,
@@ -216,14 +243,21 @@ impl Server {
             checkpointed,
         });
 
-        let listener = TcpListener::bind(config.server.listen)
-            .await
-            .map_err(|error| format!("server.listen {}: {error}; is another riskgrid running?", config.server.listen))?;
+        let listener = TcpListener::bind(config.server.listen).await.map_err(|error| {
+            format!(
+                "server.listen {}: {error}; is another riskgrid running?",
+                config.server.listen
+            )
+        })?;
         let address = listener.local_addr()?;
         let router = guard::protect(
             axum::Router::new()
                 .merge(routes::all(&app))
-                .merge(console::routes(console_settings(config, folder, options.base_map)?)),
+                .merge(console::routes(console_settings(
+                    config,
+                    folder,
+                    options.base_map,
+                )?)),
             &config.server,
             address,
         )?;
@@ -237,7 +271,16 @@ impl Server {
                 .await
         });
         tracing::info!(%address, "serving");
-        Ok(Self { address, app, pipeline, readers, kafka, tasks, http, stop_http })
+        Ok(Self {
+            address,
+            app,
+            pipeline,
+            readers,
+            kafka,
+            tasks,
+            http,
+            stop_http,
+        })
     }
 
     /// Where it listens.
@@ -307,7 +350,10 @@ fn open_journal(config: &Config) -> Result<Option<Journal>, StartError> {
         return Ok(None);
     }
     let journal = Journal::open(&folder, config.storage.min_free.0).map_err(|error| {
-        format!("{}: {error}. One process at a time may use storage.data_dir", folder.display())
+        format!(
+            "{}: {error}. One process at a time may use storage.data_dir",
+            folder.display()
+        )
     })?;
     Ok(Some(journal))
 }
@@ -345,7 +391,10 @@ fn start_kafka(
 
 /// Historic feeds whose alerts are sent.
 fn replayed_domains(checked: &Checked) -> impl Iterator<Item = String> + '_ {
-    let replayed = checked.feeds.iter().filter(|feed| feed.settings.notify && feed.settings.clock == FeedClock::Event);
+    let replayed = checked
+        .feeds
+        .iter()
+        .filter(|feed| feed.settings.notify && feed.settings.clock == FeedClock::Event);
     replayed.map(|feed| feed.feed.rules.domain.clone())
 }
 
@@ -404,7 +453,10 @@ fn console_settings(
         (_, Some(text)) => Some(text.into_bytes()),
         (Some(path), None) => {
             let path = folder.join(path);
-            Some(std::fs::read(&path).map_err(|error| format!("console.base_map {}: {error}", path.display()))?)
+            Some(
+                std::fs::read(&path)
+                    .map_err(|error| format!("console.base_map {}: {error}", path.display()))?,
+            )
         }
         (None, None) => None,
     };

@@ -23,12 +23,18 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The partition of the embedded journal.
 pub fn journal_partition() -> PartitionId {
-    PartitionId { topic: "journal".into(), partition: 0 }
+    PartitionId {
+        topic: "journal".into(),
+        partition: 0,
+    }
 }
 
 /// The partition of a file feed.
 pub fn file_partition(feed: &str) -> PartitionId {
-    PartitionId { topic: format!("file:{feed}").into(), partition: 0 }
+    PartitionId {
+        topic: format!("file:{feed}").into(),
+        partition: 0,
+    }
 }
 
 /// Threads that read, until they are told to stop.
@@ -40,36 +46,43 @@ pub struct Readers {
 
 impl Readers {
     /// Reads the journal from `offset` on, for as long as the process runs.
-    pub fn read_journal(&mut self, journal: Journal, mut offset: i64, pipeline: PipelineHandle) -> io::Result<()> {
+    pub fn read_journal(
+        &mut self,
+        journal: Journal,
+        mut offset: i64,
+        pipeline: PipelineHandle,
+    ) -> io::Result<()> {
         let stopping = Arc::clone(&self.stopping);
-        let thread = std::thread::Builder::new().name("journal-reader".to_owned()).spawn(move || {
-            while !stopping.load(Ordering::Relaxed) {
-                let entries = match journal.read(offset, ENTRIES, LOOK_EVERY) {
-                    Ok(entries) => entries,
-                    Err(error) => {
-                        tracing::error!(%error, "the journal cannot be read; trying again");
-                        std::thread::park_timeout(Duration::from_secs(1));
-                        continue;
+        let thread = std::thread::Builder::new()
+            .name("journal-reader".to_owned())
+            .spawn(move || {
+                while !stopping.load(Ordering::Relaxed) {
+                    let entries = match journal.read(offset, ENTRIES, LOOK_EVERY) {
+                        Ok(entries) => entries,
+                        Err(error) => {
+                            tracing::error!(%error, "the journal cannot be read; trying again");
+                            std::thread::park_timeout(Duration::from_secs(1));
+                            continue;
+                        }
+                    };
+                    let Some(last) = entries.last() else { continue };
+                    offset = last.offset + 1;
+                    let records = entries.into_iter().map(|entry| Record {
+                        offset: entry.offset,
+                        received: entry.received,
+                        payload: Payload::Group(entry.events),
+                    });
+                    let batch = PartitionBatch {
+                        partition: journal_partition(),
+                        feed: None,
+                        records: records.collect(),
+                        caught_up: offset >= journal.end(),
+                    };
+                    if pipeline.send(batch).is_err() {
+                        return;
                     }
-                };
-                let Some(last) = entries.last() else { continue };
-                offset = last.offset + 1;
-                let records = entries.into_iter().map(|entry| Record {
-                    offset: entry.offset,
-                    received: entry.received,
-                    payload: Payload::Group(entry.events),
-                });
-                let batch = PartitionBatch {
-                    partition: journal_partition(),
-                    feed: None,
-                    records: records.collect(),
-                    caught_up: offset >= journal.end(),
-                };
-                if pipeline.send(batch).is_err() {
-                    return;
                 }
-            }
-        })?;
+            })?;
         self.threads.push(thread);
         Ok(())
     }
@@ -87,7 +100,13 @@ impl Readers {
         pipeline: PipelineHandle,
         clock: fn() -> EventTime,
     ) -> io::Result<()> {
-        let FeedOrigin::File { path, speed: own_speed } = &settings.from else { return Ok(()) };
+        let FeedOrigin::File {
+            path,
+            speed: own_speed,
+        } = &settings.from
+        else {
+            return Ok(());
+        };
         let reader = FileReader {
             path: folder.join(path),
             options: FileOptions::new(settings, u64::try_from(offset).unwrap_or(0), max_event),
@@ -98,7 +117,9 @@ impl Readers {
             clock,
             stopping: Arc::clone(&self.stopping),
         };
-        let thread = std::thread::Builder::new().name("file".to_owned()).spawn(move || reader.run())?;
+        let thread = std::thread::Builder::new()
+            .name("file".to_owned())
+            .spawn(move || reader.run())?;
         self.threads.push(thread);
         Ok(())
     }
@@ -151,7 +172,10 @@ impl FileReader {
             if self.speed.is_some()
                 && let Some(time) = self.time_of(&row)
             {
-                let pace = pace.get_or_insert(Pace { speed: self.speed, first_event: time });
+                let pace = pace.get_or_insert(Pace {
+                    speed: self.speed,
+                    first_event: time,
+                });
                 let due = pace.due(time);
                 if due > started.elapsed() {
                     // What is due is handed over before waiting for what is not.
@@ -169,7 +193,11 @@ impl FileReader {
             }
         }
         if self.send(&mut records) {
-            tracing::info!(feed = self.feed.name, rows = rows.next_row(), "the feed's file is read");
+            tracing::info!(
+                feed = self.feed.name,
+                rows = rows.next_row(),
+                "the feed's file is read"
+            );
         }
     }
 
@@ -179,7 +207,11 @@ impl FileReader {
         } else {
             Payload::Row(std::mem::take(&mut row.bytes))
         };
-        Record { offset: i64::try_from(row.row).unwrap_or(i64::MAX), received: (self.clock)(), payload }
+        Record {
+            offset: i64::try_from(row.row).unwrap_or(i64::MAX),
+            received: (self.clock)(),
+            payload,
+        }
     }
 
     /// Whether the pipeline still takes records.
@@ -198,7 +230,9 @@ impl FileReader {
 
     fn wait_until(&self, started: Instant, due: Duration) -> bool {
         while !self.stopping.load(Ordering::Relaxed) {
-            let Some(rest) = due.checked_sub(started.elapsed()).filter(|rest| !rest.is_zero()) else { return true };
+            let Some(rest) = due.checked_sub(started.elapsed()).filter(|rest| !rest.is_zero()) else {
+                return true;
+            };
             std::thread::park_timeout(rest.min(LOOK_EVERY));
         }
         false

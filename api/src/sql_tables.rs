@@ -11,9 +11,13 @@ use crate::alerts_table::AlertsTable;
 use crate::app::App;
 
 /// Tables and table functions of a query over `snapshot`.
-pub fn of(app: &Arc<App>, snapshot: &Arc<GridSnapshot>) -> (Arc<dyn SchemaProvider>, Arc<[NamedTableFunction]>) {
+pub fn of(
+    app: &Arc<App>,
+    snapshot: &Arc<GridSnapshot>,
+) -> (Arc<dyn SchemaProvider>, Arc<[NamedTableFunction]>) {
     let schema = MemorySchemaProvider::new();
-    let alerts: Arc<dyn datafusion::catalog::TableProvider> = Arc::new(AlertsTable::new(app.alerting.decisions.clone()));
+    let alerts: Arc<dyn datafusion::catalog::TableProvider> =
+        Arc::new(AlertsTable::new(app.alerting.decisions.clone()));
     let tables = grid_tables(Arc::clone(snapshot), Some(app.dead_letters.clone()));
     for (name, table) in tables.into_iter().chain([("alerts".to_owned(), alerts)]) {
         // Names are our own and differ, so registering cannot fail.

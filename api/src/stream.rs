@@ -66,7 +66,9 @@ impl Changes {
             let event = match receiver.recv().await {
                 Ok(change) => Event::default().event(change.name).data(&change.data),
                 // What was missed may have changed anything.
-                Err(broadcast::error::RecvError::Lagged(_)) => Event::default().event("tiles").data("{\"layers\":null}"),
+                Err(broadcast::error::RecvError::Lagged(_)) => {
+                    Event::default().event("tiles").data("{\"layers\":null}")
+                }
                 Err(broadcast::error::RecvError::Closed) => return None,
             };
             Some((Ok(event), receiver))
@@ -96,14 +98,26 @@ impl Known {
                 }
             }
             if !changed.is_empty() {
-                changes.push(Change { name: "tiles", data: json!({ "layers": changed }).to_string() });
+                changes.push(Change {
+                    name: "tiles",
+                    data: json!({ "layers": changed }).to_string(),
+                });
             }
         }
         for clock in &snapshot.domains {
-            let Some(complete_to) = clock.complete_to else { continue };
-            if self.complete_to.insert(Arc::clone(&clock.domain), complete_to.micros()) != Some(complete_to.micros()) {
+            let Some(complete_to) = clock.complete_to else {
+                continue;
+            };
+            if self
+                .complete_to
+                .insert(Arc::clone(&clock.domain), complete_to.micros())
+                != Some(complete_to.micros())
+            {
                 let data = json!({ "as_of": complete_to.to_string(), "domain": &*clock.domain }).to_string();
-                changes.push(Change { name: "watermark", data });
+                changes.push(Change {
+                    name: "watermark",
+                    data,
+                });
             }
         }
         changes

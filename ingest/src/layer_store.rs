@@ -43,7 +43,10 @@ impl LayerStore {
     /// When it cannot be read or made, or is of another format.
     pub fn open(folder: &Path) -> Result<Self, LayerStoreError> {
         let path = folder.join("layers.json");
-        let problem = |problem: String| LayerStoreError { path: path.clone(), problem };
+        let problem = |problem: String| LayerStoreError {
+            path: path.clone(),
+            problem,
+        };
         fs::create_dir_all(folder).map_err(|error| problem(error.to_string()))?;
         match fs::read(&path) {
             Ok(bytes) => {
@@ -51,16 +54,26 @@ impl LayerStore {
                     .map_err(|error| problem(format!("{error}; restore it from a backup")))?;
                 if contents.format != FORMAT {
                     let found = contents.format;
-                    return Err(problem(format!("format {found}, this riskgrid reads {FORMAT}; start the version that wrote it")));
+                    return Err(problem(format!(
+                        "format {found}, this riskgrid reads {FORMAT}; start the version that wrote it"
+                    )));
                 }
                 let source_key = u128::from_str_radix(&contents.source_key, 16)
                     .map_err(|error| problem(format!("source_key: {error}; restore it from a backup")))?;
-                Ok(Self { path, source_key: SourceKey(source_key.to_be_bytes()), layers: contents.layers })
+                Ok(Self {
+                    path,
+                    source_key: SourceKey(source_key.to_be_bytes()),
+                    layers: contents.layers,
+                })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut key = [0; 16];
                 getrandom::fill(&mut key).map_err(|error| problem(format!("no random key: {error}")))?;
-                let store = Self { path, source_key: SourceKey(key), layers: Vec::new() };
+                let store = Self {
+                    path,
+                    source_key: SourceKey(key),
+                    layers: Vec::new(),
+                };
                 store.write()?;
                 Ok(store)
             }
@@ -102,8 +115,13 @@ impl LayerStore {
             file.write_all(&serde_json::to_vec_pretty(&contents)?)?;
             file.sync_all()?;
             fs::rename(&new, &self.path)?;
-            self.path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+            self.path
+                .parent()
+                .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
         };
-        write().map_err(|error| LayerStoreError { path: self.path.clone(), problem: error.to_string() })
+        write().map_err(|error| LayerStoreError {
+            path: self.path.clone(),
+            problem: error.to_string(),
+        })
     }
 }

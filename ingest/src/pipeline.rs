@@ -112,7 +112,10 @@ impl PipelineHandle {
         self.ask(Message::Stop).await
     }
 
-    async fn ask(&self, message: impl FnOnce(oneshot::Sender<Result<(), String>>) -> Message + Send + 'static) -> Result<(), String> {
+    async fn ask(
+        &self,
+        message: impl FnOnce(oneshot::Sender<Result<(), String>>) -> Message + Send + 'static,
+    ) -> Result<(), String> {
         let (done, answer) = oneshot::channel();
         let sender = self.0.clone();
         // The queue may be full, and a blocked send must not hold an async worker.
@@ -184,14 +187,18 @@ impl Pipeline {
     pub fn spawn(self) -> std::io::Result<(PipelineHandle, GridReader)> {
         let (sender, receiver) = sync_channel(WAITING_BATCHES);
         let reader = self.writer.reader();
-        std::thread::Builder::new().name("ingest".to_owned()).spawn(move || self.run(&receiver))?;
+        std::thread::Builder::new()
+            .name("ingest".to_owned())
+            .spawn(move || self.run(&receiver))?;
         Ok((PipelineHandle(sender), reader))
     }
 
     fn run(mut self, receiver: &Receiver<Message>) {
         let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        let (publish_every, checkpoint_every) =
-            (micros(self.settings.publish_every), micros(self.settings.checkpoint_every));
+        let (publish_every, checkpoint_every) = (
+            micros(self.settings.publish_every),
+            micros(self.settings.checkpoint_every),
+        );
         let mut published = (self.clock)();
         let mut saved = published;
         // Set by the first event after a publication or checkpoint.
@@ -215,14 +222,21 @@ impl Pipeline {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     if let Err(error) = self.checkpoint() {
-                        tracing::error!(error, "the last checkpoint failed; the log is read again from the one before");
+                        tracing::error!(
+                            error,
+                            "the last checkpoint failed; the log is read again from the one before"
+                        );
                     }
                     return;
                 }
             }
             let now = (self.clock)();
             // Without events a snapshot still moves `complete_to` when a partition falls idle.
-            let due = if unpublished { publish_every } else { 4 * publish_every };
+            let due = if unpublished {
+                publish_every
+            } else {
+                4 * publish_every
+            };
             if now.since(published) >= due {
                 self.writer.publish(now);
                 // Making a snapshot may take long on a large grid; ingest gets at least nine tenths of the time.
@@ -233,7 +247,9 @@ impl Pipeline {
             if unsaved && now.since(saved) >= checkpoint_every {
                 match self.checkpoint() {
                     Ok(()) => unsaved = false,
-                    Err(error) => tracing::error!(error, "checkpoint failed; it is tried again, ingest goes on"),
+                    Err(error) => {
+                        tracing::error!(error, "checkpoint failed; it is tried again, ingest goes on")
+                    }
                 }
                 saved = (self.clock)();
             }
@@ -242,16 +258,22 @@ impl Pipeline {
 
     /// Decisions first, dead letters next, then the grid's state with its offsets.
     fn checkpoint(&mut self) -> Result<(), String> {
-        self.observer.flush().map_err(|error| format!("alert decisions could not be stored: {error}"))?;
+        self.observer
+            .flush()
+            .map_err(|error| format!("alert decisions could not be stored: {error}"))?;
         if let Some(topic) = &self.dead_letter_topic {
-            topic.flush().map_err(|error| format!("refused records are not in Kafka: {error}"))?;
+            topic
+                .flush()
+                .map_err(|error| format!("refused records are not in Kafka: {error}"))?;
         }
         self.dead_letters.persist().map_err(|error| error.to_string())?;
         let layers = Arc::clone(self.writer.layers());
         let mut durable = Vec::new();
         for partition in self.writer.partitions_mut() {
             let rules = self.observer.save(partition.id());
-            self.checkpoints.save(partition, &layers, rules).map_err(|error| error.to_string())?;
+            self.checkpoints
+                .save(partition, &layers, rules)
+                .map_err(|error| error.to_string())?;
             durable.push((partition.id().clone(), partition.next_offset()));
         }
         (self.on_checkpoint)(&durable);
@@ -264,7 +286,10 @@ impl Pipeline {
         let rules = match &batch.feed {
             Some(feed) => &feed.rules,
             None => {
-                live_rules = FeedRules { domain: LIVE_DOMAIN.to_owned(), ..FeedRules::default() };
+                live_rules = FeedRules {
+                    domain: LIVE_DOMAIN.to_owned(),
+                    ..FeedRules::default()
+                };
                 &live_rules
             }
         };
@@ -308,22 +333,47 @@ impl Pipeline {
                 self.judge(id, domain, rules, place(0), record.received, candidate, bytes);
             }
             Payload::Binary(attributes, bytes) => {
-                let candidate =
-                    self.checked_size(bytes).and_then(|()| decode_binary((**attributes).clone(), bytes));
+                let candidate = self
+                    .checked_size(bytes)
+                    .and_then(|()| decode_binary((**attributes).clone(), bytes));
                 self.judge(id, domain, rules, place(0), record.received, candidate, bytes);
             }
             Payload::Group(events) => {
                 for (index, bytes) in events.iter().enumerate() {
                     let candidate = self.checked_size(bytes).and_then(|()| decode_structured(bytes));
-                    self.judge(id, domain, rules, place(index as u32), record.received, candidate, bytes);
+                    self.judge(
+                        id,
+                        domain,
+                        rules,
+                        place(index as u32),
+                        record.received,
+                        candidate,
+                        bytes,
+                    );
                 }
             }
             Payload::Row(bytes) => {
                 if let Err(refusal) = self.checked_size(bytes) {
-                    self.refuse(id, domain, place(0), record.received, &refusal, bytes, bytes.len() as u64);
+                    self.refuse(
+                        id,
+                        domain,
+                        place(0),
+                        record.received,
+                        &refusal,
+                        bytes,
+                        bytes.len() as u64,
+                    );
                 } else if let Some(feed) = feed {
                     for (index, candidate) in feed.mapper.map(bytes).into_iter().enumerate() {
-                        self.judge(id, domain, rules, place(index as u32), record.received, candidate, bytes);
+                        self.judge(
+                            id,
+                            domain,
+                            rules,
+                            place(index as u32),
+                            record.received,
+                            candidate,
+                            bytes,
+                        );
                     }
                 }
             }
@@ -336,11 +386,18 @@ impl Pipeline {
     }
 
     fn checked_size(&self, bytes: &[u8]) -> Result<(), Refusal> {
-        if bytes.len() > self.settings.max_event { Err(self.too_large(bytes.len() as u64)) } else { Ok(()) }
+        if bytes.len() > self.settings.max_event {
+            Err(self.too_large(bytes.len() as u64))
+        } else {
+            Ok(())
+        }
     }
 
     /// Judges one event of a record, and applies or keeps it.
-    #[expect(clippy::too_many_arguments, reason = "the place of the event and the event, no state")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the place of the event and the event, no state"
+    )]
     fn judge(
         &mut self,
         id: &PartitionId,
@@ -368,7 +425,12 @@ impl Pipeline {
             event.layer = layers.find(&layer.id);
         }
         let applied = self.writer.partition(id, domain).apply(&event, &layers);
-        if let (Applied::Accepted { newest_of_sensor: true }, EventKind::Observation) = (applied, event.kind)
+        if let (
+            Applied::Accepted {
+                newest_of_sensor: true,
+            },
+            EventKind::Observation,
+        ) = (applied, event.kind)
             && let (Some(layer), Some(units)) = (event.layer.and_then(|index| layers.get(index)), event.value)
         {
             let value = layer.scale().value(units as f64);
@@ -383,7 +445,12 @@ impl Pipeline {
             tracing::error!(%error, layer = layer.id, "a new layer cannot be stored; ingest waits for the disk");
             std::thread::park_timeout(RETRY);
         }
-        tracing::info!(layer = layer.id, unit = layer.unit, domain = layer.domain, "new layer");
+        tracing::info!(
+            layer = layer.id,
+            unit = layer.unit,
+            domain = layer.domain,
+            "new layer"
+        );
         let mut table = layers.clone();
         table.insert(layer);
         let table = Arc::new(table);
@@ -391,7 +458,10 @@ impl Pipeline {
         table
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of a dead letter's key and value, no state")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of a dead letter's key and value, no state"
+    )]
     fn refuse(
         &mut self,
         id: &PartitionId,
@@ -402,7 +472,12 @@ impl Pipeline {
         bytes: &[u8],
         size: u64,
     ) {
-        let mut letter = DeadLetter::new((&id.topic, id.partition, place.0, place.1), received, refusal, bytes);
+        let mut letter = DeadLetter::new(
+            (&id.topic, id.partition, place.0, place.1),
+            received,
+            refusal,
+            bytes,
+        );
         letter.size = size;
         while let Err(error) = self.keep(&letter, bytes) {
             tracing::error!(error, "a dead letter cannot be stored; ingest waits");
@@ -416,16 +491,27 @@ impl Pipeline {
     /// Produces first, then remembers that it did: a crash in between produces once more, under the same key.
     fn keep(&self, letter: &DeadLetter, bytes: &[u8]) -> Result<(), String> {
         if let Some(topic) = &self.dead_letter_topic
-            && !self.dead_letters.contains(letter).map_err(|error| error.to_string())?
+            && !self
+                .dead_letters
+                .contains(letter)
+                .map_err(|error| error.to_string())?
         {
-            topic.send(letter, &bytes[..bytes.len().min(RAW_BYTES)]).map_err(|error| error.to_string())?;
+            topic
+                .send(letter, &bytes[..bytes.len().min(RAW_BYTES)])
+                .map_err(|error| error.to_string())?;
         }
-        self.dead_letters.insert(letter, bytes).map(drop).map_err(|error| error.to_string())
+        self.dead_letters
+            .insert(letter, bytes)
+            .map(drop)
+            .map_err(|error| error.to_string())
     }
 }
 
 impl std::fmt::Debug for Pipeline {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Pipeline").field("writer", &self.writer).finish_non_exhaustive()
+        formatter
+            .debug_struct("Pipeline")
+            .field("writer", &self.writer)
+            .finish_non_exhaustive()
     }
 }

@@ -60,7 +60,7 @@ impl EventTime {
     /// `length` must be positive.
     #[must_use]
     pub const fn floor(self, length: i64) -> Self {
-        Self(self.0.div_euclid(length) * length)
+        Self(self.0.div_euclid(length).saturating_mul(length))
     }
 
     /// The first multiple of `length` at or after this instant.

@@ -1,24 +1,40 @@
-//! Tables over a grid snapshot.
+//! The tables over one grid snapshot, with the columns that clients build on (design, section 6).
+//!
+//! A table holds its snapshot; what it shows is made when a query scans it. Filters on layer, time, cell and box narrow
+//! the scan; DataFusion still applies them to the rows, so narrowing only has to keep what may match.
+
+mod cells;
+mod columns;
+mod dead_letters;
+mod entities;
+mod events;
+mod filters;
+mod layers;
+mod snapshot_table;
+
 use std::sync::Arc;
-use arrow::array::*;
-use arrow::datatypes::*;
-use datafusion::catalog::{MemTable, TableProvider};
+
+use datafusion::catalog::TableProvider;
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridSnapshot;
-use riskgrid_ingest::EventTime;
 
-/// The tables.
-pub fn grid_tables(snapshot: Arc<GridSnapshot>, dead: Option<DeadLetterStore>) -> Vec<(String, Arc<dyn TableProvider>)> {
-    let (mut layer, mut cell, mut count) = (vec![], vec![], vec![]);
-    for (index, info) in snapshot.layers.iter() {
-        for slice in snapshot.slices(index, EventTime::from_micros(i64::MIN)..EventTime::from_micros(i64::MAX)) {
-            for (c, a) in slice.slice.rows() { layer.push(info.id.clone()); cell.push(c); count.push(a.count); }
-        }
+use snapshot_table::SnapshotTable;
+
+/// `cells`, `events`, `sensors`, `reports`, `units`, `layers`, and `dead_letters` where there is a store of them.
+pub fn grid_tables(
+    snapshot: Arc<GridSnapshot>,
+    dead_letters: Option<DeadLetterStore>,
+) -> Vec<(String, Arc<dyn TableProvider>)> {
+    let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
+    let mut add = |name: &str, table: SnapshotTable| tables.push((name.to_owned(), Arc::new(table)));
+    add("cells", cells::table(&snapshot));
+    add("events", events::table(&snapshot));
+    add("sensors", entities::sensors(&snapshot));
+    add("reports", entities::reports(&snapshot));
+    add("units", entities::units(&snapshot));
+    add("layers", layers::table(&snapshot));
+    if let Some(store) = dead_letters {
+        add("dead_letters", dead_letters::table(store));
     }
-    let schema = Arc::new(Schema::new(vec![Field::new("layer", DataType::Utf8, false), crate::sql::cell_field("cell", false), Field::new("count", DataType::UInt64, false)]));
-    let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(StringArray::from(layer)), Arc::new(UInt64Array::from(cell)), Arc::new(UInt64Array::from(count))]).unwrap();
-    let reasons: Vec<String> = dead.map(|d| d.iter().map(|l| l.unwrap().reason.to_string()).collect()).unwrap_or_default();
-    let ds = Arc::new(Schema::new(vec![Field::new("reason", DataType::Utf8, false)]));
-    let db = RecordBatch::try_new(ds.clone(), vec![Arc::new(StringArray::from(reasons))]).unwrap();
-    vec![("cells".to_owned(), Arc::new(MemTable::try_new(schema, vec![vec![batch]]).unwrap())), ("dead_letters".to_owned(), Arc::new(MemTable::try_new(ds, vec![vec![db]]).unwrap()))]
+    tables
 }

@@ -19,20 +19,35 @@ pub(super) struct CheckConfigArguments {
 pub(super) fn run(arguments: &CheckConfigArguments) -> VerbResult {
     let checked = Config::load(arguments.config.as_deref(), &[])?.check()?;
     let config = &checked.config;
-    let log = if config.kafka.is_enabled() { format!("Kafka at {}", config.kafka.brokers) } else { "embedded journal".to_owned() };
+    let log = if config.kafka.is_enabled() {
+        format!("Kafka at {}", config.kafka.brokers)
+    } else {
+        "embedded journal".to_owned()
+    };
     println!("listens on  {}", config.server.listen);
     println!("state in    {}", config.storage.data_dir.display());
     println!("log         {log}");
-    println!("grid        H3 resolution {}, buckets of {}", config.grid.resolution, config.grid.bucket);
+    println!(
+        "grid        H3 resolution {}, buckets of {}",
+        config.grid.resolution, config.grid.bucket
+    );
     for (_, layer) in checked.layers.iter() {
-        println!("layer       {} ({}, {})", layer.id, layer.kind.as_str(), layer.unit.as_deref().unwrap_or("no unit"));
+        println!(
+            "layer       {} ({}, {})",
+            layer.id,
+            layer.kind.as_str(),
+            layer.unit.as_deref().unwrap_or("no unit")
+        );
     }
     for feed in &checked.feeds {
         let origin = match &feed.settings.from {
             FeedOrigin::Kafka { topic } => format!("topic {topic}"),
             FeedOrigin::File { path, .. } => format!("file {}", path.display()),
         };
-        println!("feed        {} from {origin}, clock domain {}", feed.settings.name, feed.feed.rules.domain);
+        println!(
+            "feed        {} from {origin}, clock domain {}",
+            feed.settings.name, feed.feed.rules.domain
+        );
     }
     println!("ok");
     Ok(())

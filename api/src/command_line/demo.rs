@@ -75,19 +75,30 @@ struct Script {
 
 pub(super) async fn run(arguments: DemoArguments) -> VerbResult {
     let temporary = tempfile::Builder::new().prefix("riskgrid-demo-").tempdir()?;
-    let folder = arguments.data_dir.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let folder = arguments
+        .data_dir
+        .clone()
+        .unwrap_or_else(|| temporary.path().to_owned());
     if folder.join("events.ndjson.gz").exists() {
         let shown = folder.display();
         return Err(format!("{shown} holds a demo already; name a new folder, or remove that one").into());
     }
     std::fs::create_dir_all(&folder)?;
-    let options = typhoon::Options { seed: arguments.seed, sensors: arguments.sensors, ..typhoon::Options::default() };
+    let options = typhoon::Options {
+        seed: arguments.seed,
+        sensors: arguments.sensors,
+        ..typhoon::Options::default()
+    };
     let script = script(arguments.scenario, &options);
     let speed = arguments.speed.unwrap_or(script.speed);
 
     println!("riskgrid demo: {}", script.notice);
     let events = match arguments.scenario {
-        Scenario::Typhoon => write_events(&folder, typhoon::events(&options), typhoon::expected_events(&options))?,
+        Scenario::Typhoon => write_events(
+            &folder,
+            typhoon::events(&options),
+            typhoon::expected_events(&options),
+        )?,
         Scenario::Earthquakes => {
             let events = earthquakes::events();
             let expected = events.len() as u64;
@@ -97,13 +108,17 @@ pub(super) async fn run(arguments: DemoArguments) -> VerbResult {
     let file = write_configuration(&folder, &script, arguments.listen, speed)?;
     let loaded = Config::load(Some(&file), &[])?;
     let checked = loaded.check()?;
-    let server_options = ServerOptions { speed: None, base_map: Some(script.base_map.clone()) };
+    let server_options = ServerOptions {
+        speed: None,
+        base_map: Some(script.base_map.clone()),
+    };
     let server = Server::start(checked, &folder, server_options).await?;
     let url = format!("http://{}", server.address());
 
     let bar = ProgressBar::new(script.seconds);
     bar.set_style(
-        ProgressStyle::with_template("{msg} [{wide_bar}] {percent}% of the time played")?.progress_chars("=> "),
+        ProgressStyle::with_template("{msg} [{wide_bar}] {percent}% of the time played")?
+            .progress_chars("=> "),
     );
     let shown = bar.clone();
     let show: demo_receiver::Show = Arc::new(move |line| say(&shown, line));
@@ -118,7 +133,10 @@ pub(super) async fn run(arguments: DemoArguments) -> VerbResult {
     if !stopped {
         bar.finish_with_message("played to the end");
         if !arguments.once {
-            say(&bar, &format!("{} stays up at {url}; Ctrl-C ends it.", script.title));
+            say(
+                &bar,
+                &format!("{} stays up at {url}; Ctrl-C ends it.", script.title),
+            );
             asked_to_stop().await?;
         }
     }
@@ -128,7 +146,11 @@ pub(super) async fn run(arguments: DemoArguments) -> VerbResult {
 
 /// Prints a line above the bar, or plainly where there is no terminal for one.
 fn say(bar: &ProgressBar, line: &str) {
-    if bar.is_hidden() { println!("{line}") } else { bar.println(line) }
+    if bar.is_hidden() {
+        println!("{line}")
+    } else {
+        bar.println(line)
+    }
 }
 
 fn script(scenario: Scenario, options: &typhoon::Options) -> Script {
@@ -175,7 +197,11 @@ fn script(scenario: Scenario, options: &typhoon::Options) -> Script {
 }
 
 /// Writes the scenario's events where the file feed reads them. Returns how many there are.
-fn write_events(folder: &Path, events: impl Iterator<Item = TimedLine>, expected: u64) -> std::io::Result<u64> {
+fn write_events(
+    folder: &Path,
+    events: impl Iterator<Item = TimedLine>,
+    expected: u64,
+) -> std::io::Result<u64> {
     let bar = ProgressBar::new(expected);
     bar.set_message("making the events");
     let file = BufWriter::new(File::create(folder.join("events.ndjson.gz"))?);
@@ -195,8 +221,15 @@ fn write_events(folder: &Path, events: impl Iterator<Item = TimedLine>, expected
 }
 
 /// The demo runs from a configuration file like anybody's, so that one can read how it is done.
-fn write_configuration(folder: &Path, script: &Script, listen: SocketAddr, speed: f64) -> std::io::Result<PathBuf> {
-    let end = script.start.plus(i64::try_from(script.seconds).unwrap_or(i64::MAX / 1_000_000) * 1_000_000);
+fn write_configuration(
+    folder: &Path,
+    script: &Script,
+    listen: SocketAddr,
+    speed: f64,
+) -> std::io::Result<PathBuf> {
+    let end = script
+        .start
+        .plus(i64::try_from(script.seconds).unwrap_or(i64::MAX / 1_000_000) * 1_000_000);
     let data_dir = folder.join("state");
     let text = format!(
         r#"# Written by `riskgrid demo`.
@@ -243,7 +276,13 @@ async fn set_up_alerts(url: &str, receiver: SocketAddr, rules: &Value) -> VerbRe
     let client = reqwest::Client::builder().no_proxy().build()?;
     let webhook = json!({"name": "demo", "url": format!("http://{receiver}/hook"), "secret": SECRET});
     let mut requests = vec![("webhooks", webhook)];
-    requests.extend(rules.as_array().into_iter().flatten().map(|rule| ("rules", rule.clone())));
+    requests.extend(
+        rules
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|rule| ("rules", rule.clone())),
+    );
     for (path, body) in requests {
         let answer = client.post(format!("{url}/v1/{path}")).json(&body).send().await?;
         if !answer.status().is_success() {
@@ -270,7 +309,11 @@ async fn follow(server: &Server, script: &Script, events: u64, bar: &ProgressBar
         let snapshot = server.app().reader.snapshot();
         let newest = snapshot.domain("demo").and_then(|clock| clock.newest_bucket_end);
         if let Some(time) = newest {
-            bar.set_position(u64::try_from(time.since(script.start) / 1_000_000).unwrap_or(0).min(script.seconds));
+            bar.set_position(
+                u64::try_from(time.since(script.start) / 1_000_000)
+                    .unwrap_or(0)
+                    .min(script.seconds),
+            );
             bar.set_message(time.to_utc().format("%a %H:%M").to_string());
         }
         if snapshot.counts().read >= events {

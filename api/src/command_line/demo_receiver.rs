@@ -21,8 +21,14 @@ struct Receiver {
 }
 
 /// Listens on a free port of this machine; returns its address.
-pub(super) async fn start(secret: &str, show: Show) -> Result<SocketAddr, Box<dyn std::error::Error + Send + Sync>> {
-    let receiver = Arc::new(Receiver { webhook: Webhook::new(secret)?, show });
+pub(super) async fn start(
+    secret: &str,
+    show: Show,
+) -> Result<SocketAddr, Box<dyn std::error::Error + Send + Sync>> {
+    let receiver = Arc::new(Receiver {
+        webhook: Webhook::new(secret)?,
+        show,
+    });
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let router = Router::new().route("/hook", post(receive)).with_state(receiver);
@@ -45,7 +51,11 @@ async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body
         Value::Null => String::new(),
         other => other.to_string(),
     };
-    let place = if field("sensor").is_empty() { field("cell") } else { field("sensor") };
+    let place = if field("sensor").is_empty() {
+        field("cell")
+    } else {
+        field("sensor")
+    };
     (receiver.show)(&format!(
         "  webhook received, signature good: {} — {} {} at {place}, value {}, {}",
         field("state"),

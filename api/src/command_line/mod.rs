@@ -18,7 +18,11 @@ use crate::config::ConfigError;
 /// riskgrid turns a city's sensor readings and reports into one live picture of risk on a hexagonal grid:
 /// SQL for analysts, heat tiles for maps, alerts by webhook for operations teams.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = "Start with `riskgrid demo`: it plays a simulated typhoon day and says what to open.")]
+#[command(
+    version,
+    about,
+    after_help = "Start with `riskgrid demo`: it plays a simulated typhoon day and says what to open."
+)]
 pub struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -49,7 +53,11 @@ enum Verb {
 
 /// Runs what the command line asks for. 2 means that the configuration is wrong, 1 any other failure.
 pub fn run(arguments: Arguments) -> ExitCode {
-    let level = if matches!(arguments.verb, Verb::Serve(_)) { "info,sqlx=warn" } else { "warn" };
+    let level = if matches!(arguments.verb, Verb::Serve(_)) {
+        "info,sqlx=warn"
+    } else {
+        "warn"
+    };
     start_log(arguments.log, level);
     // One provider for all TLS; set first thing, so nobody else has set one.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -71,12 +79,17 @@ pub fn run(arguments: Arguments) -> ExitCode {
 type VerbResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 fn on_runtime(verb: impl Future<Output = VerbResult>) -> VerbResult {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(verb)
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(verb)
 }
 
 fn start_log(format: LogFormat, level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogFormat::Json => log.json().init(),

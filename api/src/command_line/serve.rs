@@ -45,7 +45,10 @@ pub(super) async fn run(arguments: ServeArguments) -> VerbResult {
     let loaded = Config::load(arguments.config.as_deref(), &flags)?;
     let folder = loaded.folder.clone();
     let checked = loaded.check()?;
-    let options = ServerOptions { speed: arguments.speed, base_map: None };
+    let options = ServerOptions {
+        speed: arguments.speed,
+        base_map: None,
+    };
     let server = Server::start(checked, &folder, options).await?;
     println!("riskgrid serves http://{}", server.address());
     asked_to_stop().await?;

@@ -36,11 +36,20 @@ pub(super) async fn run(arguments: SqlArguments) -> VerbResult {
     };
     let url = format!("{}/v1/sql", arguments.url.trim_end_matches('/'));
     let client = reqwest::Client::builder().no_proxy().build()?;
-    let request = client.post(&url).header(ACCEPT, media_type).json(&json!({ "sql": arguments.statement }));
-    let mut answer = request.send().await.map_err(|error| format!("{url} does not answer ({error}); is riskgrid serving there?"))?;
+    let request = client
+        .post(&url)
+        .header(ACCEPT, media_type)
+        .json(&json!({ "sql": arguments.statement }));
+    let mut answer = request
+        .send()
+        .await
+        .map_err(|error| format!("{url} does not answer ({error}); is riskgrid serving there?"))?;
     if !answer.status().is_success() {
         let problem: serde_json::Value = answer.json().await?;
-        let detail = problem.get("detail").and_then(serde_json::Value::as_str).unwrap_or("the server gave no reason");
+        let detail = problem
+            .get("detail")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or("the server gave no reason");
         return Err(detail.to_owned().into());
     }
     let mut out = std::io::stdout().lock();

@@ -46,14 +46,23 @@ impl Loaded {
         let wrong = |text: String| Err(ConfigError(text));
         let grid = &config.grid;
         let Ok(resolution) = Resolution::try_from(grid.resolution) else {
-            return wrong(format!("`grid.resolution` is {}, allowed are 0 to 15", grid.resolution));
+            return wrong(format!(
+                "`grid.resolution` is {}, allowed are 0 to 15",
+                grid.resolution
+            ));
         };
         let bucket = grid.bucket.micros();
         if bucket < 1_000_000 || HOUR % bucket != 0 {
-            return wrong(format!("`grid.bucket` is {}, it must divide an hour: 1s, 10s, 1m, 5m, 15m …", grid.bucket));
+            return wrong(format!(
+                "`grid.bucket` is {}, it must divide an hour: 1s, 10s, 1m, 5m, 15m …",
+                grid.bucket
+            ));
         }
         let Ok(zone) = grid.time_zone.parse::<Tz>() else {
-            return wrong(format!("`grid.time_zone` is `{}`, it must be an IANA name like Asia/Shanghai", grid.time_zone));
+            return wrong(format!(
+                "`grid.time_zone` is `{}`, it must be an IANA name like Asia/Shanghai",
+                grid.time_zone
+            ));
         };
         let steps = grid.retention.steps();
         let (minutes, hours, days) = (steps.minutes.micros(), steps.hours.micros(), steps.days.micros());
@@ -66,12 +75,19 @@ impl Loaded {
             ));
         }
         if grid.max_layers == 0 || grid.max_layers > usize::from(u16::MAX) {
-            return wrong(format!("`grid.max_layers` is {}, allowed are 1 to {}", grid.max_layers, u16::MAX));
+            return wrong(format!(
+                "`grid.max_layers` is {}, allowed are 1 to {}",
+                grid.max_layers,
+                u16::MAX
+            ));
         }
         if let Some(bounds) = &config.edge.bounds
             && !bounds.is_valid()
         {
-            return wrong(format!("`edge.bounds` is {:?}, it must be [west, south, east, north] in degrees", bounds.0));
+            return wrong(format!(
+                "`edge.bounds` is {:?}, it must be [west, south, east, north] in degrees",
+                bounds.0
+            ));
         }
         if config.sql.max_concurrent == 0 {
             return wrong("`sql.max_concurrent` is 0, it must be at least 1".to_owned());
@@ -83,8 +99,8 @@ impl Loaded {
                 config.server.listen
             ));
         }
-        let layers =
-            LayerTable::new(&config.layers, grid.max_layers).map_err(|error| ConfigError(error.to_string()))?;
+        let layers = LayerTable::new(&config.layers, grid.max_layers)
+            .map_err(|error| ConfigError(error.to_string()))?;
         let feeds = compile_feeds(&config, &folder)?;
         for layer in &config.layers {
             let known = layer.domain == riskgrid_ingest::LIVE_DOMAIN
@@ -99,12 +115,25 @@ impl Loaded {
         let grid = GridSettings {
             calendar: Calendar::new(bucket, zone),
             allowed_lateness: grid.allowed_lateness.micros(),
-            retention: Retention { buckets: minutes, hours, days },
+            retention: Retention {
+                buckets: minutes,
+                hours,
+                days,
+            },
             dedup_horizon: config.edge.dedup_horizon.micros(),
             dedup_bytes: config.edge.dedup_bytes.as_usize(),
-            events: EventLogLimits { age: grid.events_age.micros(), bytes: grid.events_bytes.as_usize() },
+            events: EventLogLimits {
+                age: grid.events_age.micros(),
+                bytes: grid.events_bytes.as_usize(),
+            },
         };
-        Ok(Checked { config, grid, resolution, layers, feeds })
+        Ok(Checked {
+            config,
+            grid,
+            resolution,
+            layers,
+            feeds,
+        })
     }
 }
 
@@ -113,7 +142,9 @@ fn compile_feeds(config: &Config, folder: &Path) -> Result<Vec<CheckedFeed>, Con
     for settings in &config.feeds {
         let name = &settings.name;
         if feeds.iter().any(|other| other.settings.name == *name) {
-            return Err(ConfigError(format!("feeds: two feeds are called `{name}`; names must differ")));
+            return Err(ConfigError(format!(
+                "feeds: two feeds are called `{name}`; names must differ"
+            )));
         }
         if let FeedOrigin::Kafka { topic, .. } = &settings.from {
             if !config.kafka.is_enabled() {
@@ -121,9 +152,7 @@ fn compile_feeds(config: &Config, folder: &Path) -> Result<Vec<CheckedFeed>, Con
                     "feed `{name}` reads Kafka topic `{topic}`, but `kafka.brokers` is empty; set it"
                 )));
             }
-            let same = |other: &&CheckedFeed| {
-                matches!(&other.settings.from, FeedOrigin::Kafka { topic: taken, .. } if taken == topic)
-            };
+            let same = |other: &&CheckedFeed| matches!(&other.settings.from, FeedOrigin::Kafka { topic: taken, .. } if taken == topic);
             if let Some(other) = feeds.iter().find(same) {
                 return Err(ConfigError(format!(
                     "feeds `{name}` and `{}` both read topic `{topic}`; one feed a topic",
@@ -134,8 +163,15 @@ fn compile_feeds(config: &Config, folder: &Path) -> Result<Vec<CheckedFeed>, Con
         let mapper =
             FeedMapper::compile(settings, folder, None).map_err(|error| ConfigError(error.to_string()))?;
         let rules = mapper.rules();
-        let feed = Arc::new(Feed { name: name.clone(), mapper, rules });
-        feeds.push(CheckedFeed { settings: settings.clone(), feed });
+        let feed = Arc::new(Feed {
+            name: name.clone(),
+            mapper,
+            rules,
+        });
+        feeds.push(CheckedFeed {
+            settings: settings.clone(),
+            feed,
+        });
     }
     Ok(feeds)
 }

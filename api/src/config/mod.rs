@@ -77,33 +77,54 @@ impl Config {
             figment = figment.merge(Toml::file_exact(file));
         }
         // `RISKGRID_SECTION__KEY`; other variables with the prefix are not configuration.
-        let environment = Env::prefixed(ENVIRONMENT).filter(|name| name.as_str().contains("__")).split("__");
+        let environment = Env::prefixed(ENVIRONMENT)
+            .filter(|name| name.as_str().contains("__"))
+            .split("__");
         figment = figment.merge(environment);
         for (key, value) in flags {
             figment = figment.merge((*key, value.clone()));
         }
-        let config = figment.select(Profile::Default).extract().map_err(|error| ConfigError(explain(&error)))?;
-        let folder = file.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
-        Ok(Loaded { config, folder: folder.unwrap_or(Path::new(".")).to_owned() })
+        let config = figment
+            .select(Profile::Default)
+            .extract()
+            .map_err(|error| ConfigError(explain(&error)))?;
+        let folder = file
+            .and_then(Path::parent)
+            .filter(|folder| !folder.as_os_str().is_empty());
+        Ok(Loaded {
+            config,
+            folder: folder.unwrap_or(Path::new(".")).to_owned(),
+        })
     }
 }
 
 /// A figment error as a sentence that names the key, its place and the remedy; several, one a line.
 fn explain(error: &figment::Error) -> String {
-    let lines: Vec<String> = error.clone().into_iter().map(|error| explain_one(&error)).collect();
+    let lines: Vec<String> = error
+        .clone()
+        .into_iter()
+        .map(|error| explain_one(&error))
+        .collect();
     lines.join("\n")
 }
 
 fn explain_one(error: &figment::Error) -> String {
-    let place = error.metadata.as_ref().map_or_else(String::new, |metadata| match &metadata.source {
-        Some(source) => format!(" ({source})"),
-        None => format!(" ({})", metadata.name),
-    });
+    let place = error
+        .metadata
+        .as_ref()
+        .map_or_else(String::new, |metadata| match &metadata.source {
+            Some(source) => format!(" ({source})"),
+            None => format!(" ({})", metadata.name),
+        });
     let section = error.path.join(".");
     match &error.kind {
         Kind::UnknownField(name, known) => {
             let key = if section.is_empty() || section.ends_with(name.as_str()) {
-                if section.is_empty() { name.clone() } else { section.clone() }
+                if section.is_empty() {
+                    name.clone()
+                } else {
+                    section.clone()
+                }
             } else {
                 format!("{section}.{name}")
             };
@@ -131,7 +152,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("riskgrid.toml");
         std::fs::write(&file, text).unwrap();
-        Config::load(Some(&file), &[]).map(|loaded| loaded.config).map_err(|error| error.to_string())
+        Config::load(Some(&file), &[])
+            .map(|loaded| loaded.config)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -144,11 +167,19 @@ mod tests {
             .collect();
         let shipped = load(&uncommented).unwrap();
         let defaults = Config::default();
-        assert_eq!(serde_json::to_value(&shipped).unwrap(), serde_json::to_value(&defaults).unwrap());
-        for section in ["server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "console"] {
+        assert_eq!(
+            serde_json::to_value(&shipped).unwrap(),
+            serde_json::to_value(&defaults).unwrap()
+        );
+        for section in [
+            "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "console",
+        ] {
             let value = serde_json::to_value(&defaults).unwrap()[section].clone();
             for key in value.as_object().unwrap().keys() {
-                assert!(text.contains(&format!("# {key} =")) || text.contains(&format!("# = {key} =")), "{section}.{key}");
+                assert!(
+                    text.contains(&format!("# {key} =")) || text.contains(&format!("# = {key} =")),
+                    "{section}.{key}"
+                );
             }
         }
     }
@@ -156,7 +187,10 @@ mod tests {
     #[test]
     fn an_unknown_key_is_an_error_with_the_nearest_known_one() {
         let error = load("[grid]\nresoluton = 8\n").unwrap_err();
-        assert!(error.contains("resoluton") && error.contains("did you mean `resolution`?"), "{error}");
+        assert!(
+            error.contains("resoluton") && error.contains("did you mean `resolution`?"),
+            "{error}"
+        );
         assert!(error.contains("riskgrid.toml"), "{error}");
         let error = load("[grd]\nresolution = 8\n").unwrap_err();
         assert!(error.contains("did you mean `grid`?"), "{error}");
@@ -177,8 +211,21 @@ mod tests {
 
     #[test]
     fn retention_is_one_span_or_three() {
-        assert_eq!(load("[grid]\nretention = \"20y\"\n").unwrap().grid.retention.steps().days.hours(), 20 * 8766);
-        let steps = load("[grid]\nretention = { minutes = \"3d\" }\n").unwrap().grid.retention.steps();
+        assert_eq!(
+            load("[grid]\nretention = \"20y\"\n")
+                .unwrap()
+                .grid
+                .retention
+                .steps()
+                .days
+                .hours(),
+            20 * 8766
+        );
+        let steps = load("[grid]\nretention = { minutes = \"3d\" }\n")
+            .unwrap()
+            .grid
+            .retention
+            .steps();
         assert_eq!((steps.minutes.hours(), steps.hours.hours()), (72, 90 * 24));
     }
 

@@ -64,7 +64,11 @@ impl Default for StorageSection {
 impl StorageSection {
     /// Where checkpoints lie.
     pub fn checkpoint_folder(&self) -> PathBuf {
-        if self.checkpoints.as_os_str().is_empty() { self.data_dir.join("checkpoints") } else { self.checkpoints.clone() }
+        if self.checkpoints.as_os_str().is_empty() {
+            self.data_dir.join("checkpoints")
+        } else {
+            self.checkpoints.clone()
+        }
     }
 }
 
@@ -158,7 +162,11 @@ impl RetentionSection {
             Self::Whole(whole) => {
                 let defaults = RetentionSteps::default();
                 let shorter = |default: Span| Span(default.0.min(whole.0));
-                RetentionSteps { minutes: shorter(defaults.minutes), hours: shorter(defaults.hours), days: whole }
+                RetentionSteps {
+                    minutes: shorter(defaults.minutes),
+                    hours: shorter(defaults.hours),
+                    days: whole,
+                }
             }
         }
     }
@@ -232,7 +240,10 @@ pub struct WebhooksSection {
 
 impl Default for WebhooksSection {
     fn default() -> Self {
-        Self { allow_private: false, timeout: Span::seconds(15) }
+        Self {
+            allow_private: false,
+            timeout: Span::seconds(15),
+        }
     }
 }
 

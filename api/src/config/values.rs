@@ -42,7 +42,9 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         humantime::parse_duration(&text).map(Self).map_err(|error| {
-            serde::de::Error::custom(format!("`{text}` is not a span of time like 90s, 2m, 48h or 3y: {error}"))
+            serde::de::Error::custom(format!(
+                "`{text}` is not a span of time like 90s, 2m, 48h or 3y: {error}"
+            ))
         })
     }
 }
@@ -64,7 +66,9 @@ impl ByteSize {
 
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+        let digits = text
+            .find(|character: char| !character.is_ascii_digit())
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let factor: u64 = match unit.trim() {
             "" | "B" => 1,
@@ -107,8 +111,9 @@ impl<'de> Deserialize<'de> for ByteSize {
         }
         match Written::deserialize(deserializer)? {
             Written::Number(bytes) => Ok(Self(bytes)),
-            Written::Text(text) => Self::parse(&text)
-                .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a size like 65536, 64KiB or 1GiB"))),
+            Written::Text(text) => Self::parse(&text).ok_or_else(|| {
+                serde::de::Error::custom(format!("`{text}` is not a size like 65536, 64KiB or 1GiB"))
+            }),
         }
     }
 }

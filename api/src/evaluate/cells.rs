@@ -41,7 +41,8 @@ pub async fn follow_cells(reader: GridReader, alerting: Arc<Alerting>, policy: N
         }
         for rule in rules.iter().filter(|rule| rule.per == Per::Cell) {
             let work = (Arc::clone(&snapshot), rule.clone());
-            let Ok(Some((domain, at, rows))) = tokio::task::spawn_blocking(move || rows(&work.0, &work.1, wall)).await
+            let Ok(Some((domain, at, rows))) =
+                tokio::task::spawn_blocking(move || rows(&work.0, &work.1, wall)).await
             else {
                 continue;
             };
@@ -52,7 +53,10 @@ pub async fn follow_cells(reader: GridReader, alerting: Arc<Alerting>, policy: N
             }
             let (notify, now) = policy.of(&domain, wall.micros(), at.micros());
             let saved = state.save();
-            if let Err(error) = alerting.record(&transitions, notify, now, Some((STATE, &saved))).await {
+            if let Err(error) = alerting
+                .record(&transitions, notify, now, Some((STATE, &saved)))
+                .await
+            {
                 tracing::error!(%error, "alert decisions are not stored yet; they are tried again");
                 state = before;
             }
@@ -91,10 +95,15 @@ fn rows(snapshot: &GridSnapshot, rule: &Rule, wall: EventTime) -> Option<CellRow
     };
     let length = i64::try_from(rule.window?.as_micros()).ok()?;
     let span = snapshot.snap(index, at.plus(-length), at);
-    let resolution = rule.resolution.and_then(|resolution| Resolution::try_from(resolution).ok());
+    let resolution = rule
+        .resolution
+        .and_then(|resolution| Resolution::try_from(resolution).ok());
     let sums = snapshot.sum(index, span, resolution.unwrap_or(snapshot.resolution));
     let (metric, scale) = (metric_of(rule.metric), layer.scale());
-    let rows = sums.iter().map(|(cell, aggregate)| (*cell, metric.of(aggregate, scale))).collect();
+    let rows = sums
+        .iter()
+        .map(|(cell, aggregate)| (*cell, metric.of(aggregate, scale)))
+        .collect();
     Some((layer.domain.clone(), at, rows))
 }
 

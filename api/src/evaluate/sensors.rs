@@ -27,7 +27,9 @@ pub struct NotifyPolicy {
 impl NotifyPolicy {
     /// The live feeds, and these historic domains.
     pub fn new(replayed: impl IntoIterator<Item = String>) -> Self {
-        Self { replayed: replayed.into_iter().collect() }
+        Self {
+            replayed: replayed.into_iter().collect(),
+        }
     }
 
     /// Whether transitions of a domain are sent, and the clock that judges their age: the wall clock for live feeds, the
@@ -59,13 +61,21 @@ impl SensorObserver {
     pub fn new(alerting: Arc<Alerting>, policy: NotifyPolicy, runtime: Handle) -> Self {
         let mut changed = alerting.on_rules_changed.subscribe();
         let rules = Arc::clone(&changed.borrow_and_update());
-        Self { rules: SensorRules::new(rules), changed, alerting, policy, runtime, waiting: Vec::new() }
+        Self {
+            rules: SensorRules::new(rules),
+            changed,
+            alerting,
+            policy,
+            runtime,
+            waiting: Vec::new(),
+        }
     }
 
     fn store(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
         while let Some((domain, replay_now, transitions)) = self.waiting.first() {
             let (notify, now) = self.policy.of(domain, (self.alerting.clock)(), *replay_now);
-            self.runtime.block_on(self.alerting.record(transitions, notify, now, None))?;
+            self.runtime
+                .block_on(self.alerting.record(transitions, notify, now, None))?;
             self.waiting.remove(0);
         }
         Ok(())
@@ -97,7 +107,12 @@ impl EventObserver for SensorObserver {
         }
         if let Err(error) = self.store() {
             tracing::error!(%error, "alert decisions are not stored yet; they are tried again");
-            while self.waiting.iter().map(|(_, _, transitions)| transitions.len()).sum::<usize>() > WAITING_TRANSITIONS
+            while self
+                .waiting
+                .iter()
+                .map(|(_, _, transitions)| transitions.len())
+                .sum::<usize>()
+                > WAITING_TRANSITIONS
                 && self.store().is_err()
             {
                 std::thread::park_timeout(std::time::Duration::from_millis(500));

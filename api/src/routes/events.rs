@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use riskgrid_ingest::decode::cloudevent::BinaryAttributes;
 use riskgrid_ingest::Refusal;
+use riskgrid_ingest::decode::cloudevent::BinaryAttributes;
 
 use crate::app::App;
 use crate::intake::{IntakeAnswer, RefusedEvent, RequestForm, split_body, structured_from_binary};
@@ -35,19 +35,31 @@ async fn take(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> R
         // The body cannot be told into events: it is one refused event.
         Err(refusal) => return Ok(all_refused(refusal)),
     };
-    let answer = app
-        .intake
-        .take(events, (app.clock)())
-        .await
-        .map_err(|error| Problem::unavailable(format!("{error}. Nothing of this request is kept; send it again"), 5))?;
-    let status =
-        if answer.accepted == 0 && !answer.refused.is_empty() { StatusCode::BAD_REQUEST } else { StatusCode::ACCEPTED };
+    let answer = app.intake.take(events, (app.clock)()).await.map_err(|error| {
+        Problem::unavailable(
+            format!("{error}. Nothing of this request is kept; send it again"),
+            5,
+        )
+    })?;
+    let status = if answer.accepted == 0 && !answer.refused.is_empty() {
+        StatusCode::BAD_REQUEST
+    } else {
+        StatusCode::ACCEPTED
+    };
     Ok((status, Json(answer)).into_response())
 }
 
 fn all_refused(refusal: Refusal) -> Response {
-    let refused = vec![RefusedEvent { index: 0, reason: refusal.reason, detail: refusal.detail }];
-    (StatusCode::BAD_REQUEST, Json(IntakeAnswer { accepted: 0, refused })).into_response()
+    let refused = vec![RefusedEvent {
+        index: 0,
+        reason: refusal.reason,
+        detail: refusal.detail,
+    }];
+    (
+        StatusCode::BAD_REQUEST,
+        Json(IntakeAnswer { accepted: 0, refused }),
+    )
+        .into_response()
 }
 
 fn media_type(headers: &HeaderMap) -> Result<String, Problem> {
@@ -59,11 +71,21 @@ fn media_type(headers: &HeaderMap) -> Result<String, Problem> {
     };
     let value = headers.get(header::CONTENT_TYPE).ok_or_else(unsupported)?;
     let text = value.to_str().map_err(|_| unsupported())?;
-    let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if let Some(charset) = text.split(';').skip(1).find_map(|part| part.trim().strip_prefix("charset="))
+    let media_type = text
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    if let Some(charset) = text
+        .split(';')
+        .skip(1)
+        .find_map(|part| part.trim().strip_prefix("charset="))
         && !charset.trim_matches('"').eq_ignore_ascii_case("utf-8")
     {
-        return Err(Problem::unsupported_media_type("events are UTF-8; leave charset out or say utf-8"));
+        return Err(Problem::unsupported_media_type(
+            "events are UTF-8; leave charset out or say utf-8",
+        ));
     }
     Ok(media_type)
 }

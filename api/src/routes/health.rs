@@ -18,7 +18,10 @@ pub fn routes(app: Arc<App>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(show_metrics))
-        .route("/v1/stream", get(|State(app): State<Arc<App>>| async move { app.changes.subscribe() }))
+        .route(
+            "/v1/stream",
+            get(|State(app): State<Arc<App>>| async move { app.changes.subscribe() }),
+        )
         .with_state(app)
 }
 
@@ -26,11 +29,19 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     if app.is_ready() {
         "ready\n".into_response()
     } else {
-        Problem::unavailable("not ready: the event source is not connected, or riskgrid is stopping", 2).into_response()
+        Problem::unavailable(
+            "not ready: the event source is not connected, or riskgrid is stopping",
+            2,
+        )
+        .into_response()
     }
 }
 
 async fn show_metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let page = metrics::render(&app, (app.clock)()).map_err(|error| Problem::internal(&error))?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response())
+    Ok((
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        page,
+    )
+        .into_response())
 }

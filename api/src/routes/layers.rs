@@ -6,8 +6,8 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use riskgrid_ingest::grid::{GridSnapshot, Metric};
 use riskgrid_ingest::LayerIndex;
+use riskgrid_ingest::grid::{GridSnapshot, Metric};
 use serde_json::{Value, json};
 
 use crate::app::{App, set_data_headers};
@@ -15,12 +15,19 @@ use crate::problem::Problem;
 
 /// The routes.
 pub fn routes(app: Arc<App>) -> Router {
-    Router::new().route("/v1/layers", get(all)).route("/v1/layers/{layer}", get(one)).with_state(app)
+    Router::new()
+        .route("/v1/layers", get(all))
+        .route("/v1/layers/{layer}", get(one))
+        .with_state(app)
 }
 
 async fn all(State(app): State<Arc<App>>) -> Response {
     let snapshot = app.reader.snapshot();
-    let layers: Vec<Value> = snapshot.layers.iter().map(|(index, _)| describe(&snapshot, index)).collect();
+    let layers: Vec<Value> = snapshot
+        .layers
+        .iter()
+        .map(|(index, _)| describe(&snapshot, index))
+        .collect();
     let mut response = Json(json!({ "layers": layers })).into_response();
     set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
     response
@@ -42,15 +49,22 @@ async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Resp
 pub(crate) fn find(snapshot: &GridSnapshot, id: &str) -> Result<LayerIndex, Problem> {
     snapshot.layers.find(id).ok_or_else(|| {
         let shown: String = id.chars().take(64).collect();
-        Problem::not_found(format!("there is no layer `{shown}`; GET /v1/layers lists those known"))
+        Problem::not_found(format!(
+            "there is no layer `{shown}`; GET /v1/layers lists those known"
+        ))
     })
 }
 
 fn describe(snapshot: &GridSnapshot, index: LayerIndex) -> Value {
-    let Some(layer) = snapshot.layers.get(index) else { return Value::Null };
+    let Some(layer) = snapshot.layers.get(index) else {
+        return Value::Null;
+    };
     let totals = snapshot.totals(index);
-    let metrics: Vec<&str> =
-        Metric::ALL.iter().filter(|metric| metric.applies_to(layer.kind)).map(|metric| metric.as_str()).collect();
+    let metrics: Vec<&str> = Metric::ALL
+        .iter()
+        .filter(|metric| metric.applies_to(layer.kind))
+        .map(|metric| metric.as_str())
+        .collect();
     json!({
         "layer": layer.id,
         "kind": layer.kind,

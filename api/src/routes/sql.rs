@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{delete, get};
-use axum::Router;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
 use riskgrid_analytics::sql::{SqlError, SqlRequest};
 use serde::Deserialize;
@@ -38,14 +38,21 @@ pub fn routes(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn by_get(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Problem> {
+async fn by_get(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let mut request = Query::default();
     for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
-        let wrong = |allowed: &str| Problem::bad_request(format!("`{name}` is `{value}`; allowed: {allowed}"));
+        let wrong =
+            |allowed: &str| Problem::bad_request(format!("`{name}` is `{value}`; allowed: {allowed}"));
         match &*name {
             "sql" => request.sql = Some(value.into_owned()),
             "query_id" => request.query_id = Some(value.into_owned()),
-            "timeout_ms" => request.timeout_ms = Some(value.parse().map_err(|_| wrong("whole milliseconds"))?),
+            "timeout_ms" => {
+                request.timeout_ms = Some(value.parse().map_err(|_| wrong("whole milliseconds"))?)
+            }
             "limit" => request.limit = Some(value.parse().map_err(|_| wrong("a whole number of rows"))?),
             "params" => request.params = serde_json::from_str(&value).map_err(|_| wrong("a JSON array"))?,
             _ => {
@@ -59,7 +66,10 @@ async fn by_get(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers:
 }
 
 async fn by_post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
     let request = match media_type {
         "application/json" => serde_json::from_slice(&body).map_err(|error| {
@@ -69,7 +79,10 @@ async fn by_post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -
         })?,
         "application/sql" | "text/plain" => {
             let sql = std::str::from_utf8(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
-            Query { sql: Some(sql.to_owned()), ..Query::default() }
+            Query {
+                sql: Some(sql.to_owned()),
+                ..Query::default()
+            }
         }
         _ => {
             return Err(Problem::unsupported_media_type(
@@ -84,14 +97,18 @@ async fn cancel(State(app): State<Arc<App>>, Path(query_id): Path<String>) -> Re
     if app.sql.cancel(&query_id) {
         Ok(StatusCode::NO_CONTENT)
     } else {
-        Err(Problem::not_found("no such query runs: it has ended, or never was"))
+        Err(Problem::not_found(
+            "no such query runs: it has ended, or never was",
+        ))
     }
 }
 
 async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Response, Problem> {
     let format = accepted_format(headers)?;
     let Some(sql) = query.sql.filter(|sql| !sql.trim().is_empty()) else {
-        return Err(Problem::bad_request("`sql` is missing, for example SELECT layer, sum(count) FROM cells GROUP BY layer"));
+        return Err(Problem::bad_request(
+            "`sql` is missing, for example SELECT layer, sum(count) FROM cells GROUP BY layer",
+        ));
     };
     let snapshot = app.reader.snapshot();
     let request = SqlRequest {
@@ -110,9 +127,13 @@ async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Respon
         AnswerFormat::Csv => "text/csv; charset=utf-8; header=present",
         other => other.media_type(),
     };
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Ok(id) = HeaderValue::from_str(&encoded.query_id) {
-        response.headers_mut().insert(HeaderName::from_static("riskgrid-query-id"), id);
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("riskgrid-query-id"), id);
     }
     set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
     Ok(response)
@@ -120,7 +141,11 @@ async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Respon
 
 /// The first media type of `Accept`, by weight, that answers can be written in.
 fn accepted_format(headers: &HeaderMap) -> Result<AnswerFormat, Problem> {
-    let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+    let accept: Vec<&str> = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .collect();
     if accept.is_empty() {
         return Ok(AnswerFormat::Json);
     }
@@ -128,7 +153,9 @@ fn accepted_format(headers: &HeaderMap) -> Result<AnswerFormat, Problem> {
     for range in accept.iter().flat_map(|value| value.split(',')) {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(1.0, |q| q.parse::<f32>().unwrap_or(0.0));
+        let weight = parts
+            .find_map(|part| part.strip_prefix("q="))
+            .map_or(1.0, |q| q.parse::<f32>().unwrap_or(0.0));
         let format = AnswerFormat::ALL.into_iter().find(|format| {
             let media_type = format.media_type();
             let group = media_type.split('/').next().unwrap_or_default();
@@ -142,7 +169,10 @@ fn accepted_format(headers: &HeaderMap) -> Result<AnswerFormat, Problem> {
         }
     }
     best.map(|(_, format)| format).ok_or_else(|| {
-        let known: Vec<&str> = AnswerFormat::ALL.iter().map(|format| format.media_type()).collect();
+        let known: Vec<&str> = AnswerFormat::ALL
+            .iter()
+            .map(|format| format.media_type())
+            .collect();
         Problem::not_acceptable(format!("answers come as {}", known.join(", ")))
     })
 }

@@ -49,7 +49,10 @@ impl Default for TileCaches {
     fn default() -> Self {
         Self {
             geometry: GeometryCache::new(GEOMETRY_BYTES),
-            sets: Cache::builder().max_capacity(SETS).time_to_idle(Duration::from_secs(60)).build(),
+            sets: Cache::builder()
+                .max_capacity(SETS)
+                .time_to_idle(Duration::from_secs(60))
+                .build(),
         }
     }
 }
@@ -70,22 +73,36 @@ async fn describe(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let Some(id) = file.strip_suffix(".json") else {
-        return Err(Problem::not_found("tiles are described at /v1/tiles/{layer}.json"));
+        return Err(Problem::not_found(
+            "tiles are described at /v1/tiles/{layer}.json",
+        ));
     };
     let snapshot = app.reader.snapshot();
     let index = find(&snapshot, id)?;
-    let request = crate::tiles::TileQuery::parse(query.as_deref().unwrap_or_default(), TimeDelta::microseconds(app.retention))
-        .map_err(|error| Problem::bad_request(error.to_string()))?;
+    let request = crate::tiles::TileQuery::parse(
+        query.as_deref().unwrap_or_default(),
+        TimeDelta::microseconds(app.retention),
+    )
+    .map_err(|error| Problem::bad_request(error.to_string()))?;
     let metric = metric_of(&snapshot, index, &request.metric)?;
-    let Some(layer) = snapshot.layers.get(index) else { return Err(Problem::not_found("the layer is gone")) };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1:8080");
+    let Some(layer) = snapshot.layers.get(index) else {
+        return Err(Problem::not_found("the layer is gone"));
+    };
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or("127.0.0.1:8080");
     let suffix = query.map_or_else(String::new, |query| format!("?{query}"));
     let url = format!("http://{host}/v1/tiles/{id}/{{z}}/{{x}}/{{y}}.mvt{suffix}");
     let body = tilejson(&TileJson {
         layer: &layer.id,
         label: &layer.label,
         metric: metric.as_str(),
-        unit: if metric.is_whole() { "" } else { layer.unit.as_deref().unwrap_or_default() },
+        unit: if metric.is_whole() {
+            ""
+        } else {
+            layer.unit.as_deref().unwrap_or_default()
+        },
         tiles: &url,
         base: snapshot.resolution,
         bounds: bounds_of(&snapshot, index),
@@ -101,7 +118,10 @@ fn bounds_of(snapshot: &GridSnapshot, index: LayerIndex) -> Option<[f64; 4]> {
     let end = snapshot.totals(index)?.last_time.plus(1);
     let span = snapshot.snap(index, end.plus(-riskgrid_ingest::DAY), end);
     let cells = snapshot.sum(index, span, snapshot.resolution);
-    let centres = cells.into_iter().filter_map(|(cell, _)| h3o::CellIndex::try_from(cell).ok()).map(h3o::LatLng::from);
+    let centres = cells
+        .into_iter()
+        .filter_map(|(cell, _)| h3o::CellIndex::try_from(cell).ok())
+        .map(h3o::LatLng::from);
     centres.fold(None, |bounds: Option<[f64; 4]>, centre| {
         let (lon, lat) = (centre.lng(), centre.lat());
         Some(bounds.map_or([lon, lat, lon, lat], |[west, south, east, north]| {
@@ -119,7 +139,10 @@ fn metric_of(snapshot: &GridSnapshot, index: LayerIndex, name: &str) -> Result<M
             .filter(|metric| kind.is_some_and(|kind| metric.applies_to(kind)))
             .map(|metric| metric.as_str())
             .collect();
-        Problem::bad_request(format!("`metric` is `{name}`; this layer has {}", allowed.join(", ")))
+        Problem::bad_request(format!(
+            "`metric` is `{name}`; this layer has {}",
+            allowed.join(", ")
+        ))
     })
 }
 
@@ -129,16 +152,28 @@ async fn tile(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let request = TileRequest::parse(&z, &x, &y, query.as_deref().unwrap_or_default(), TimeDelta::microseconds(app.retention))
-        .map_err(|error| {
-            if error.is_not_found() { Problem::not_found(error.to_string()) } else { Problem::bad_request(error.to_string()) }
-        })?;
+    let request = TileRequest::parse(
+        &z,
+        &x,
+        &y,
+        query.as_deref().unwrap_or_default(),
+        TimeDelta::microseconds(app.retention),
+    )
+    .map_err(|error| {
+        if error.is_not_found() {
+            Problem::not_found(error.to_string())
+        } else {
+            Problem::bad_request(error.to_string())
+        }
+    })?;
     let snapshot = app.reader.snapshot();
     let index = find(&snapshot, &id)?;
     let metric = metric_of(&snapshot, index, &request.query.metric)?;
     // Summing and encoding take milliseconds of CPU: not on the threads that serve connections.
     let work = move || answer(&app, &snapshot, index, metric, &request, &headers);
-    tokio::task::spawn_blocking(work).await.map_err(|error| Problem::internal(&error))?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Problem::internal(&error))?
 }
 
 fn answer(
@@ -186,8 +221,11 @@ fn answer(
                 .iter()
                 .filter_map(|value| value.to_str().ok())
                 .any(|value| tile.etag.is_known_to(value, coding));
-            let mut response =
-                if known { StatusCode::NOT_MODIFIED.into_response() } else { encoded(tile.bytes, coding)? };
+            let mut response = if known {
+                StatusCode::NOT_MODIFIED.into_response()
+            } else {
+                encoded(tile.bytes, coding)?
+            };
             if let Ok(etag) = HeaderValue::from_str(&tile.etag.etag(coding)) {
                 response.headers_mut().insert(header::ETAG, etag);
             }
@@ -210,13 +248,22 @@ fn tile_set(
     window: Span,
     resolution: Resolution,
 ) -> Result<Arc<TileSet>, Problem> {
-    let key = SetKey { version: snapshot.version, layer, metric, window, resolution };
-    app.tiles.sets.try_get_with(key, || sum(snapshot, layer, metric, window, resolution).map(Arc::new)).map_err(
-        |error| {
+    let key = SetKey {
+        version: snapshot.version,
+        layer,
+        metric,
+        window,
+        resolution,
+    };
+    app.tiles
+        .sets
+        .try_get_with(key, || {
+            sum(snapshot, layer, metric, window, resolution).map(Arc::new)
+        })
+        .map_err(|error| {
             tracing::error!(%error, "a tile could not be made");
             Problem::internal(&*error)
-        },
-    )
+        })
 }
 
 fn sum(
@@ -230,12 +277,17 @@ fn sum(
     let (id, scale) = snapshot
         .layers
         .get(layer)
-        .map_or((String::new(), riskgrid_ingest::ValueScale::ONE), |layer| (layer.id.clone(), layer.scale()));
+        .map_or((String::new(), riskgrid_ingest::ValueScale::ONE), |layer| {
+            (layer.id.clone(), layer.scale())
+        });
     let values = CellValues {
         resolution: u8::from(resolution),
         cells: rows.iter().map(|(cell, _)| *cell).collect(),
         counts: rows.iter().map(|(_, aggregate)| aggregate.count).collect(),
-        values: rows.iter().map(|(_, aggregate)| metric.of(aggregate, scale)).collect(),
+        values: rows
+            .iter()
+            .map(|(_, aggregate)| metric.of(aggregate, scale))
+            .collect(),
         metric_is_integer: metric.is_whole(),
     };
     TileSet::new(&id, metric.as_str(), values)
@@ -247,7 +299,10 @@ fn encoded(bytes: Bytes, coding: ContentCoding) -> Result<Response, Problem> {
         ContentCoding::Identity => Ok(([media_type], bytes).into_response()),
         ContentCoding::Gzip => {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            let packed = encoder.write_all(&bytes).and_then(|()| encoder.finish()).map_err(|error| Problem::internal(&error))?;
+            let packed = encoder
+                .write_all(&bytes)
+                .and_then(|()| encoder.finish())
+                .map_err(|error| Problem::internal(&error))?;
             Ok(([media_type, (header::CONTENT_ENCODING, "gzip")], packed).into_response())
         }
     }

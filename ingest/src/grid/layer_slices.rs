@@ -155,7 +155,12 @@ impl LayerSlices {
 
     /// Makes the `coarse` slices whose span ended after `from` and by `to`, out of `fine` ones.
     fn roll_up(&mut self, calendar: &Calendar, coarse: Step, fine: Step, from: EventTime, to: EventTime) {
-        let first = calendar.span(coarse, from).start;
+        // Before the first seal there is no past to look at, and the sentinel is no time that a calendar knows.
+        let first = if from.micros() == i64::MIN {
+            from
+        } else {
+            calendar.span(coarse, from).start
+        };
         let mut groups: BTreeMap<EventTime, (Span, Vec<Arc<TimedSlice>>)> = BTreeMap::new();
         for (start, slice) in self.steps[fine.index()].range(first..) {
             let span = calendar.span(coarse, *start);

@@ -245,3 +245,145 @@ fn read_line(lines: &mut Box<dyn BufRead + Send>, max_bytes: usize, row: &mut Fi
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use std::io::Write;
+
+    const CSV: FileOptions = FileOptions {
+        format: FeedFormat::Csv,
+        delimiter: b',',
+        skip_rows: 0,
+        max_row_bytes: 100,
+    };
+    const JSON: FileOptions = FileOptions {
+        format: FeedFormat::Json,
+        ..CSV
+    };
+
+    fn written(content: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content).unwrap();
+        file
+    }
+
+    fn texts(content: &[u8], options: FileOptions) -> Vec<String> {
+        let file = written(content);
+        FileRows::open(file.path(), options)
+            .unwrap()
+            .map(|row| String::from_utf8(row.unwrap().bytes).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn records_keep_their_quoted_line_breaks_and_blank_lines_do_not_count() {
+        let content = "\u{feff}\"a\",b\r\n1,2\r\n\r\n\"x\ny\",\"\"\"\n\"\n5\" pipe,\"z\"\n\n3,4".as_bytes();
+        let file = written(content);
+        let mut rows = FileRows::open(file.path(), CSV).unwrap();
+        assert_eq!(rows.columns(), ["a", "b"]);
+        let all: Vec<FileRow> = rows.by_ref().map(Result::unwrap).collect();
+        let bytes: Vec<&[u8]> = all.iter().map(|row| row.bytes.as_slice()).collect();
+        assert_eq!(
+            bytes,
+            [&b"1,2"[..], b"\"x\ny\",\"\"\"\n\"", b"5\" pipe,\"z\"", b"3,4"]
+        );
+        assert_eq!(all.iter().map(|row| row.row).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert!(!all.iter().any(FileRow::is_truncated));
+        assert_eq!(rows.next_row(), 4);
+    }
+
+    #[test]
+    fn any_row_can_be_the_first() {
+        let content = b"a\n1\n\n\"2\n2\"\n3\n";
+        for (skip_rows, expected) in [(1, &["\"2\n2\"", "3"][..]), (2, &["3"]), (3, &[]), (9, &[])] {
+            assert_eq!(texts(content, FileOptions { skip_rows, ..CSV }), expected);
+        }
+        let file = written(content);
+        let options = FileOptions { skip_rows: 2, ..CSV };
+        assert_eq!(
+            FileRows::open(file.path(), options)
+                .unwrap()
+                .next()
+                .unwrap()
+                .unwrap()
+                .row,
+            2
+        );
+    }
+
+    #[test]
+    fn gzip_of_several_parts_reads_like_plain_text_and_damage_is_told_once() {
+        let mut packed = Vec::new();
+        for part in ["{\"a\":1}\n{\"a\"", ":2}\n \n{\"a\":3}"] {
+            let mut encoder = GzEncoder::new(&mut packed, Compression::fast());
+            encoder.write_all(part.as_bytes()).unwrap();
+            encoder.finish().unwrap();
+        }
+        assert_eq!(texts(&packed, JSON), ["{\"a\":1}", "{\"a\":2}", "{\"a\":3}"]);
+        let file = written(packed.get(..packed.len() - 9).unwrap());
+        let rows: Vec<_> = FileRows::open(file.path(), JSON).unwrap().collect();
+        assert!(matches!(rows.as_slice(), [.., Err(_)]));
+        assert_eq!(rows.iter().filter(|row| row.is_err()).count(), 1);
+    }
+
+    #[test]
+    fn a_long_row_is_cut_and_a_quote_that_never_closes_costs_few_rows() {
+        let fits = "x".repeat(100);
+        let long = "y".repeat(300_000);
+        let content = format!("{fits}\r\n{long}\r\n{fits}z\n{{}}\n");
+        let file = written(content.as_bytes());
+        let rows: Vec<FileRow> = FileRows::open(file.path(), JSON)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let shape: Vec<_> = rows
+            .iter()
+            .map(|row| (row.bytes.len(), row.length, row.is_truncated()))
+            .collect();
+        assert_eq!(
+            shape,
+            [
+                (100, 100, false),
+                (100, 300_000, true),
+                (100, 101, true),
+                (2, 2, false)
+            ]
+        );
+
+        let stray = format!("a\n\"1\n{}", "2222222222\n".repeat(50));
+        let rows = texts(stray.as_bytes(), CSV);
+        // One record of 10 lines too many, then the 40 that are left.
+        assert_eq!(rows.len(), 41);
+        assert_eq!(rows.last().map(String::as_str), Some("2222222222"));
+    }
+
+    #[test]
+    fn a_csv_file_needs_a_header_line() {
+        for content in [&b""[..], b"\n1,2\n", b"\"a\n1,2\n", b"\xff,b\n"] {
+            let file = written(content);
+            let error = FileRows::open(file.path(), CSV).err().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+        assert!(texts(b"", JSON).is_empty());
+    }
+
+    #[test]
+    fn rows_are_due_as_they_happened() {
+        let start = EventTime::from_micros(1_000_000);
+        let pace = |speed| Pace {
+            speed,
+            first_event: start,
+        };
+        assert_eq!(
+            pace(Some(60.0)).due(start.plus(120_000_000)),
+            Duration::from_secs(2)
+        );
+        assert_eq!(pace(Some(60.0)).due(start.plus(-5)), Duration::ZERO);
+        assert_eq!(pace(None).due(start.plus(120_000_000)), Duration::ZERO);
+        assert_eq!(pace(Some(1e-300)).due(start.plus(1)), Duration::MAX);
+        assert_eq!(pace(Some(0.0)).due(start), Duration::MAX);
+    }
+}

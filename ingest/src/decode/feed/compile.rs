@@ -1,22 +1,21 @@
 //! From settings to a [`FeedMapper`]: everything that can be wrong is found here, once, and told by its key.
 
+mod fields;
+
 use std::path::Path;
 
 use super::csv_row::read_header;
 use super::error::FeedError;
-use super::field::{NumberFrom, TextFrom};
-use super::field_spec::{FieldSpec, IdSettings, Scalar, TimeSettings};
+use super::field::TextFrom;
+use super::field_spec::FieldSpec;
 use super::json_row::PointerTree;
-use super::local_time::TimeReader;
-use super::lookup::{Lookup, Target};
-use super::mapping::{FeedMapper, IdFrom, Mapping, RowFormat, ValueFrom};
-use super::settings::{AnonymousSources, FeedClock, FeedFormat, FeedOrigin, FeedSettings, LookupSettings};
+use super::mapping::{FeedMapper, Mapping, RowFormat};
+use super::settings::{AnonymousSources, FeedClock, FeedFormat, FeedOrigin, FeedSettings};
 use crate::edge::FeedRules;
 use crate::event::EventKind;
 use crate::layer::LIVE_DOMAIN;
 use crate::source::file::read_header_line;
 use crate::time::EventTime;
-use crate::unit::Unit;
 
 /// See [`FeedMapper::compile`].
 pub(super) fn compile(
@@ -343,191 +342,6 @@ impl Checker<'_> {
             }
             None => Ok(()),
         }
-    }
-
-    fn slot(&self, key: &str, name: &str, names: &mut Names) -> Result<usize, FeedError> {
-        match names {
-            Names::Json(tree) => tree.slot(name).map_err(|why| self.invalid(key, name, why)),
-            Names::Csv(columns) => {
-                let mut places = columns.iter().enumerate().filter(|(_, column)| *column == name);
-                match (places.next(), places.next()) {
-                    (Some((slot, _)), None) => Ok(slot),
-                    (Some(_), Some(_)) => {
-                        Err(self.invalid(key, name, "two columns have this name: rename one"))
-                    }
-                    (None, _) => {
-                        let allowed = format!("the columns are `{}`", columns.join("`, `"));
-                        Err(self.invalid(key, name, &allowed))
-                    }
-                }
-            }
-        }
-    }
-
-    fn text(&self, key: &str, spec: &FieldSpec, names: &mut Names) -> Result<TextFrom, FeedError> {
-        let (field, map, default) = match spec {
-            FieldSpec::Const { constant } => return Ok(TextFrom::Constant(constant.to_string())),
-            FieldSpec::Name(field) => (field, None, None),
-            FieldSpec::Mapped { field, map, default } => (field, map.as_ref(), default.as_ref()),
-        };
-        Ok(TextFrom::Field {
-            slot: self.slot(key, field, names)?,
-            map: map.map(|map| {
-                map.iter()
-                    .map(|(from, to)| (from.clone(), to.to_string()))
-                    .collect()
-            }),
-            default: default.map(Scalar::to_string),
-            keep_unmapped: key == "op",
-        })
-    }
-
-    fn number(
-        &self,
-        key: &str,
-        spec: Option<&FieldSpec>,
-        names: &mut Names,
-    ) -> Result<Option<NumberFrom>, FeedError> {
-        let as_number = |scalar: &Scalar, part: &str| {
-            scalar
-                .as_number()
-                .filter(|number| number.is_finite())
-                .ok_or_else(|| {
-                    self.invalid(
-                        &format!("{key}.{part}"),
-                        &scalar.to_string(),
-                        "a number is needed",
-                    )
-                })
-        };
-        let (field, map, default) = match spec {
-            None => return Ok(None),
-            Some(FieldSpec::Const { constant }) => {
-                return Ok(Some(NumberFrom::Constant(as_number(constant, "const")?)));
-            }
-            Some(FieldSpec::Name(field)) => (field, None, None),
-            Some(FieldSpec::Mapped { field, map, default }) => (field, map.as_ref(), default.as_ref()),
-        };
-        let map = map.map(|map| {
-            map.iter()
-                .map(|(from, to)| Ok((from.clone(), as_number(to, &format!("map.{from}"))?)))
-                .collect::<Result<_, FeedError>>()
-        });
-        Ok(Some(NumberFrom::Field {
-            slot: self.slot(key, field, names)?,
-            map: map.transpose()?,
-            default: default.map(|default| as_number(default, "default")).transpose()?,
-        }))
-    }
-
-    fn id(&self, names: &mut Names) -> Result<IdFrom, FeedError> {
-        let why = "name its fields, or say { hash = \"row\" }";
-        match &self.settings.id {
-            None => Err(self.missing("id", why)),
-            Some(IdSettings::Hash { .. }) => Ok(IdFrom::RowHash),
-            Some(IdSettings::Fields(fields)) if fields.is_empty() => Err(self.invalid("id", "[]", why)),
-            Some(IdSettings::Fields(fields)) => fields
-                .iter()
-                .map(|field| self.text("id", field, names))
-                .collect::<Result<_, _>>()
-                .map(IdFrom::Fields),
-        }
-    }
-
-    fn values(&self, names: &mut Names) -> Result<Vec<ValueFrom>, FeedError> {
-        let values = &self.settings.values;
-        for (index, value) in values.iter().enumerate() {
-            let is_taken = values
-                .iter()
-                .take(index)
-                .any(|other| other.property == value.property);
-            if value.property.is_empty() || is_taken {
-                let allowed = "each of `values` needs a property of its own, as it ends the event's id";
-                return Err(self.invalid("values.property", &value.property, allowed));
-            }
-            if let Some(code) = &value.unit {
-                self.unit_code("values.unit", code)?;
-            }
-        }
-        let from = |value: &super::settings::ValueSettings, names: &mut Names| {
-            Ok(ValueFrom {
-                slot: self.slot("values.field", &value.field, names)?,
-                property: value.property.clone(),
-                unit: value.unit.clone(),
-            })
-        };
-        values.iter().map(|value| from(value, names)).collect()
-    }
-
-    fn unit_code(&self, key: &str, code: &str) -> Result<(), FeedError> {
-        match Unit::parse(code) {
-            Some(_) => Ok(()),
-            None => {
-                let allowed = format!("the UCUM codes are {}", crate::layer::known_codes());
-                Err(self.invalid(key, code, &allowed))
-            }
-        }
-    }
-
-    fn time(&self, time: &TimeSettings) -> Result<TimeReader, FeedError> {
-        TimeReader::new(time).map_err(|error| {
-            let key = format!("time.{}", error.key);
-            match error.value {
-                Some(value) => self.invalid(&key, &value, &error.allowed),
-                None => self.missing(&key, &error.allowed),
-            }
-        })
-    }
-
-    fn lookup(
-        &self,
-        lookup: &LookupSettings,
-        kind: EventKind,
-        times: &TimeReader,
-        names: &mut Names,
-    ) -> Result<Lookup, FeedError> {
-        let mut targets = Vec::new();
-        for (field, column) in &lookup.fields {
-            let key = format!("lookup.fields.{field}");
-            let Some(target) = Target::parse(field, kind) else {
-                let allowed = match kind {
-                    EventKind::Observation => "it gives lon, lat, property, sensor and unit",
-                    EventKind::Report => "it gives lon, lat, category and channel",
-                    EventKind::Position => "it gives lon, lat, unit and status",
-                };
-                return Err(self.invalid(&key, column, allowed));
-            };
-            let given_twice = self
-                .mapped_keys()
-                .iter()
-                .any(|(key, there, _)| *there && key == field);
-            if given_twice
-                || (!self.settings.values.is_empty() && matches!(field.as_str(), "property" | "unit"))
-            {
-                return Err(self.invalid(&key, column, "the feed itself gives this field"));
-            }
-            targets.push((target, column.as_str()));
-        }
-        if targets.is_empty() {
-            return Err(self.missing("lookup.fields", "say which column gives which field"));
-        }
-        let key_slot = self.slot("lookup.key", &lookup.key, names)?;
-        let path = self.base_dir.join(&lookup.file);
-        Lookup::load(&path, lookup, &targets, key_slot, times).map_err(|error| {
-            let feed = self.settings.name.clone();
-            if error.kind() == std::io::ErrorKind::InvalidData {
-                let detail = error.to_string();
-                FeedError::Lookup { feed, path, detail }
-            } else {
-                let key = "lookup.file".to_owned();
-                FeedError::File {
-                    feed,
-                    key,
-                    path,
-                    source: error,
-                }
-            }
-        })
     }
 }
 

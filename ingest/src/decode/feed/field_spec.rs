@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Where one field of an event comes from.
@@ -147,6 +147,7 @@ impl<'de> Deserialize<'de> for IdSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let visitor = WrittenVisitor::<Vec<FieldSpec>, HashTable> {
             expecting: "the name of a field, a list of them, or { hash = \"row\" }",
+            takes_lists: true,
             parts: PhantomData,
         };
         Ok(match deserializer.deserialize_any(visitor)? {
@@ -197,7 +198,7 @@ enum NoList {}
 
 impl<'de> Deserialize<'de> for NoList {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(D::Error::custom("a list is not allowed here"))
+        Err(D::Error::custom("a list"))
     }
 }
 
@@ -207,6 +208,7 @@ fn text_or_table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 ) -> Result<Written<NoList, T>, D::Error> {
     deserializer.deserialize_any(WrittenVisitor {
         expecting,
+        takes_lists: false,
         parts: PhantomData,
     })
 }
@@ -215,6 +217,7 @@ fn text_or_table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 /// only say that nothing matched.
 struct WrittenVisitor<L, T> {
     expecting: &'static str,
+    takes_lists: bool,
     parts: PhantomData<(L, T)>,
 }
 
@@ -230,6 +233,9 @@ impl<'de, L: Deserialize<'de>, T: Deserialize<'de>> Visitor<'de> for WrittenVisi
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+        if !self.takes_lists {
+            return Err(A::Error::invalid_type(Unexpected::Seq, &self));
+        }
         L::deserialize(SeqAccessDeserializer::new(seq)).map(Written::List)
     }
 

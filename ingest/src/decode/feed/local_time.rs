@@ -81,9 +81,8 @@ impl TimeReader {
             ));
         }
         let zone = match (has_offset(&parsed), zone) {
-            (true, None) => None,
-            // Refused by the caller: the pattern reads an offset and there is a zone.
-            (true, Some(_)) => None,
+            // A zone beside an offset is refused by the caller.
+            (true, _) => None,
             (false, None) => {
                 return Err(TimeSettingsError {
                     key: "zone",

@@ -165,7 +165,7 @@ pub enum FeedFormat {
     Csv,
     /// One JSON object.
     Json,
-    /// One CloudEvent in structured mode; nothing is mapped.
+    /// One `CloudEvent` in structured mode; nothing is mapped.
     CloudEvents,
 }
 

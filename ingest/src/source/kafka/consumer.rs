@@ -46,7 +46,10 @@ impl KafkaStatus {
     /// Records that each partition is behind its end.
     pub fn lag(&self) -> Vec<(PartitionId, i64)> {
         let positions = lock(&self.positions);
-        positions.iter().map(|(id, (next, end))| (id.clone(), (end - next).max(0))).collect()
+        positions
+            .iter()
+            .map(|(id, (next, end))| (id.clone(), (end - next).max(0)))
+            .collect()
     }
 }
 
@@ -62,7 +65,12 @@ impl ClientContext for GroupContext {
 }
 
 impl ConsumerContext for GroupContext {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
         let result = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             self.assign(consumer, partitions)
         } else {
@@ -81,8 +89,13 @@ impl GroupContext {
         {
             let positions = lock(&self.status.positions);
             for element in partitions.elements() {
-                let id = PartitionId { topic: element.topic().into(), partition: element.partition() };
-                let offset = positions.get(&id).map_or(Offset::Beginning, |(next, _)| Offset::Offset(*next));
+                let id = PartitionId {
+                    topic: element.topic().into(),
+                    partition: element.partition(),
+                };
+                let offset = positions
+                    .get(&id)
+                    .map_or(Offset::Beginning, |(next, _)| Offset::Offset(*next));
                 tracing::info!(partition = %id, ?offset, "reading");
                 assigned.add_partition_offset(element.topic(), element.partition(), offset)?;
             }
@@ -113,8 +126,14 @@ impl KafkaSource {
         pipeline: PipelineHandle,
         clock: fn() -> EventTime,
     ) -> KafkaResult<Self> {
-        let positions = offsets.iter().map(|(id, next)| (id.clone(), (*next, *next))).collect();
-        let status = Arc::new(KafkaStatus { positions: Mutex::new(positions), ..KafkaStatus::default() });
+        let positions = offsets
+            .iter()
+            .map(|(id, next)| (id.clone(), (*next, *next)))
+            .collect();
+        let status = Arc::new(KafkaStatus {
+            positions: Mutex::new(positions),
+            ..KafkaStatus::default()
+        });
         let refresh = settings.refresh_millis().to_string();
         let consumer: BaseConsumer<GroupContext> = settings
             .client()
@@ -132,10 +151,15 @@ impl KafkaSource {
             .set("topic.metadata.refresh.interval.ms", &refresh)
             .set("topic.metadata.refresh.fast.interval.ms", "100")
             .set("allow.auto.create.topics", "false")
-            .create_with_context(GroupContext { status: Arc::clone(&status) })?;
+            .create_with_context(GroupContext {
+                status: Arc::clone(&status),
+            })?;
         let own = [&settings.observations, &settings.reports, &settings.positions];
-        let topics: Vec<&str> =
-            own.into_iter().map(String::as_str).chain(feeds.keys().map(String::as_str)).collect();
+        let topics: Vec<&str> = own
+            .into_iter()
+            .map(String::as_str)
+            .chain(feeds.keys().map(String::as_str))
+            .collect();
         consumer.subscribe(&topics)?;
         let consumer = Arc::new(consumer);
         let reader = Reader {
@@ -151,7 +175,11 @@ impl KafkaSource {
             .name("kafka".to_owned())
             .spawn(move || reader.run())
             .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
-        Ok(Self { consumer, status, thread: Some(thread) })
+        Ok(Self {
+            consumer,
+            status,
+            thread: Some(thread),
+        })
     }
 
     /// What it is doing.
@@ -235,7 +263,10 @@ impl Reader {
                     messages += 1;
                     bytes += message.payload_len();
                     self.status.connected.store(true, Ordering::Relaxed);
-                    let id = PartitionId { topic: message.topic().into(), partition: message.partition() };
+                    let id = PartitionId {
+                        topic: message.topic().into(),
+                        partition: message.partition(),
+                    };
                     let feed = self.feeds.get(message.topic()).map(Arc::clone);
                     let record = self.record(&message, feed.is_some());
                     let batch = batches.entry(id.clone()).or_insert_with(|| PartitionBatch {
@@ -248,7 +279,10 @@ impl Reader {
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     // The event names no topic: one partition of that number among those gathered has ended.
-                    for batch in batches.values_mut().filter(|batch| batch.partition.partition == partition) {
+                    for batch in batches
+                        .values_mut()
+                        .filter(|batch| batch.partition.partition == partition)
+                    {
                         batch.caught_up = true;
                     }
                 }
@@ -268,7 +302,10 @@ impl Reader {
             Timestamp::LogAppendTime(millis) => EventTime::from_micros(millis * 1000),
             Timestamp::CreateTime(millis) => {
                 if self.warned_topics.insert(message.topic().to_owned()) {
-                    tracing::warn!(topic = message.topic(), "timestamps are the producers' (CreateTime): `in_future` trusts their clocks; set message.timestamp.type=LogAppendTime");
+                    tracing::warn!(
+                        topic = message.topic(),
+                        "timestamps are the producers' (CreateTime): `in_future` trusts their clocks; set message.timestamp.type=LogAppendTime"
+                    );
                 }
                 EventTime::from_micros(millis * 1000)
             }
@@ -276,7 +313,10 @@ impl Reader {
         };
         let bytes = message.payload().unwrap_or_default();
         let payload = if bytes.len() > self.max_event {
-            Payload::TooLarge(bytes[..bytes.len().min(KEPT_OF_TOO_LARGE)].to_vec(), bytes.len() as u64)
+            Payload::TooLarge(
+                bytes[..bytes.len().min(KEPT_OF_TOO_LARGE)].to_vec(),
+                bytes.len() as u64,
+            )
         } else if is_feed {
             Payload::Row(bytes.to_vec())
         } else {
@@ -285,7 +325,11 @@ impl Reader {
                 None => Payload::Structured(bytes.to_vec()),
             }
         };
-        Record { offset: message.offset(), received, payload }
+        Record {
+            offset: message.offset(),
+            received,
+            payload,
+        }
     }
 }
 

@@ -59,7 +59,9 @@ impl KafkaSettings {
 
     fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.brokers).set("client.id", "riskgrid");
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "riskgrid");
         for (name, value) in &self.properties {
             config.set(name, value);
         }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, FutureProducer, FutureRecord, Producer, ThreadedProducer};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{
+    BaseRecord, DefaultProducerContext, FutureProducer, FutureRecord, Producer, ThreadedProducer,
+};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::KafkaSettings;
@@ -36,7 +38,10 @@ impl EventProducer {
             .set("linger.ms", "2")
             .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string())
             .create()?;
-        Ok(Self { producer, settings: settings.clone() })
+        Ok(Self {
+            producer,
+            settings: settings.clone(),
+        })
     }
 
     /// Produces the events of one request, each `(kind, source, structured JSON)`; returns when all are durable.
@@ -49,8 +54,10 @@ impl EventProducer {
                 EventKind::Report => &self.settings.reports,
                 EventKind::Position => &self.settings.positions,
             };
-            let headers = OwnedHeaders::new()
-                .insert(Header { key: "content-type", value: Some("application/cloudevents+json") });
+            let headers = OwnedHeaders::new().insert(Header {
+                key: "content-type",
+                value: Some("application/cloudevents+json"),
+            });
             let record = FutureRecord::to(topic).key(source).payload(json).headers(headers);
             match self.producer.send_result(record) {
                 Ok(delivery) => sent.push(delivery),
@@ -91,20 +98,32 @@ impl DeadLetterTopic {
             .set("linger.ms", "20")
             .set("queue.buffering.max.kbytes", "65536")
             .create()?;
-        Ok(Self { producer, topic: settings.dead_letters.clone() })
+        Ok(Self {
+            producer,
+            topic: settings.dead_letters.clone(),
+        })
     }
 
     /// Hands a record over; waits while the producer's queue is full.
     pub fn send(&self, letter: &DeadLetter, raw: &[u8]) -> KafkaResult<()> {
-        let key = format!("{}/{}/{}/{}", letter.topic, letter.partition, letter.offset, letter.index);
-        let text = |key, value| Header { key, value: Some(value) };
+        let key = format!(
+            "{}/{}/{}/{}",
+            letter.topic, letter.partition, letter.offset, letter.index
+        );
+        let text = |key, value| Header {
+            key,
+            value: Some(value),
+        };
         let (size, hash) = (letter.size.to_string(), format!("{:032x}", letter.hash));
         let headers = OwnedHeaders::new()
             .insert(text("riskgrid-reason", letter.reason.as_str()))
             .insert(text("riskgrid-detail", letter.detail.as_str()))
             .insert(text("riskgrid-size", size.as_str()))
             .insert(text("riskgrid-hash", hash.as_str()));
-        let mut record = BaseRecord::to(&self.topic).key(&key).payload(raw).headers(headers);
+        let mut record = BaseRecord::to(&self.topic)
+            .key(&key)
+            .payload(raw)
+            .headers(headers);
         loop {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
@@ -125,6 +144,9 @@ impl DeadLetterTopic {
 
 impl std::fmt::Debug for DeadLetterTopic {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("DeadLetterTopic").field("topic", &self.topic).finish_non_exhaustive()
+        formatter
+            .debug_struct("DeadLetterTopic")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
     }
 }

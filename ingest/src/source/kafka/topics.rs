@@ -14,11 +14,17 @@ use super::KafkaSettings;
 /// The first that could not be created; topics that exist already are no error.
 pub async fn create_own_topics(settings: &KafkaSettings) -> KafkaResult<()> {
     let admin: AdminClient<DefaultClientContext> = settings.client().create()?;
-    let names = [&settings.observations, &settings.reports, &settings.positions, &settings.dead_letters];
+    let names = [
+        &settings.observations,
+        &settings.reports,
+        &settings.positions,
+        &settings.dead_letters,
+    ];
     let topics: Vec<NewTopic<'_>> = names
         .into_iter()
         .map(|name| {
-            NewTopic::new(name, -1, TopicReplication::Fixed(-1)).set("message.timestamp.type", "LogAppendTime")
+            NewTopic::new(name, -1, TopicReplication::Fixed(-1))
+                .set("message.timestamp.type", "LogAppendTime")
         })
         .collect();
     for result in admin.create_topics(&topics, &AdminOptions::new()).await? {

@@ -1,0 +1,245 @@
+//! What the filters of a scan rule out: layers, spans of time, cells, boxes.
+
+use std::collections::BTreeSet;
+
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
+use riskgrid_ingest::EventTime;
+use riskgrid_ingest::edge::Bounds;
+
+/// A conjunction of what is understood; everything else is left to DataFusion.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Narrowing {
+    /// Only these layers; all when `None`.
+    layers: Option<BTreeSet<String>>,
+    /// Times (of buckets or events) from here on.
+    pub(super) from: EventTime,
+    /// Times up to and with here.
+    pub(super) to: EventTime,
+    /// The least cell.
+    pub(super) first_cell: u64,
+    /// The greatest cell.
+    pub(super) last_cell: u64,
+    /// West, south, east, north.
+    bounds: [f64; 4],
+}
+
+impl Default for Narrowing {
+    fn default() -> Self {
+        Self {
+            layers: None,
+            from: EventTime::from_micros(i64::MIN),
+            to: EventTime::from_micros(i64::MAX),
+            first_cell: 0,
+            last_cell: u64::MAX,
+            bounds: [f64::NEG_INFINITY, f64::NEG_INFINITY, f64::INFINITY, f64::INFINITY],
+        }
+    }
+}
+
+impl Narrowing {
+    /// Whether a filter is of a form that [`of`](Self::of) can use.
+    pub(super) fn understands(filter: &Expr) -> bool {
+        Self::of(std::slice::from_ref(filter)) != Self::default()
+    }
+
+    /// What all of `filters` together leave.
+    pub(super) fn of(filters: &[Expr]) -> Self {
+        let mut narrowing = Self::default();
+        for filter in filters {
+            narrowing.add(filter);
+        }
+        narrowing
+    }
+
+    /// Whether rows of this layer may match.
+    pub(super) fn admits_layer(&self, layer: &str) -> bool {
+        self.layers.as_ref().is_none_or(|layers| layers.contains(layer))
+    }
+
+    /// The box that rows must be in, when there is one.
+    pub(super) fn bounds(&self) -> Option<Bounds> {
+        let [west, south, east, north] = self.bounds;
+        let is_box = self.bounds != Self::default().bounds && west <= east;
+        is_box.then(|| {
+            Bounds([
+                west.max(-180.0),
+                south.max(-90.0),
+                east.min(180.0),
+                north.min(90.0),
+            ])
+        })
+    }
+
+    fn add(&mut self, filter: &Expr) {
+        match filter {
+            Expr::BinaryExpr(BinaryExpr {
+                left,
+                op: Operator::And,
+                right,
+            }) => {
+                self.add(left);
+                self.add(right);
+            }
+            Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (column(left), column(right)) {
+                (Some(name), None) => self.compare(name, *op, literal(right)),
+                (None, Some(name)) => {
+                    if let Some(op) = op.swap() {
+                        self.compare(name, op, literal(left));
+                    }
+                }
+                _ => {}
+            },
+            Expr::Between(Between {
+                expr,
+                negated: false,
+                low,
+                high,
+            }) => {
+                if let Some(name) = column(expr) {
+                    self.compare(name, Operator::GtEq, literal(low));
+                    self.compare(name, Operator::LtEq, literal(high));
+                }
+            }
+            Expr::InList(list) if !list.negated => {
+                if let (Some("layer"), Some(values)) = (
+                    column(&list.expr),
+                    list.list
+                        .iter()
+                        .map(|value| literal(value).and_then(text))
+                        .collect::<Option<BTreeSet<_>>>(),
+                ) {
+                    self.keep_layers(values);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn keep_layers(&mut self, values: BTreeSet<String>) {
+        self.layers = Some(match self.layers.take() {
+            Some(known) => known.intersection(&values).cloned().collect(),
+            None => values,
+        });
+    }
+
+    fn compare(&mut self, name: &str, op: Operator, value: Option<&ScalarValue>) {
+        let Some(value) = value else { return };
+        let (is_lower, is_upper) = match op {
+            Operator::Eq => (true, true),
+            Operator::Gt | Operator::GtEq => (true, false),
+            Operator::Lt | Operator::LtEq => (false, true),
+            _ => return,
+        };
+        match name {
+            "layer" => {
+                if let (Operator::Eq, Some(text)) = (op, text(value)) {
+                    self.keep_layers(BTreeSet::from([text]));
+                }
+            }
+            "bucket" | "time" => {
+                let Some(time) = time(value) else { return };
+                if is_lower {
+                    self.from = self.from.max(time);
+                }
+                if is_upper {
+                    self.to = self.to.min(time);
+                }
+            }
+            "cell" => {
+                let ScalarValue::UInt64(Some(cell)) = value else {
+                    return;
+                };
+                if is_lower {
+                    self.first_cell = self.first_cell.max(*cell);
+                }
+                if is_upper {
+                    self.last_cell = self.last_cell.min(*cell);
+                }
+            }
+            "lon" | "lat" => {
+                let ScalarValue::Float64(Some(degrees)) = value else {
+                    return;
+                };
+                let [west, south, east, north] = &mut self.bounds;
+                let (low, high) = if name == "lon" {
+                    (west, east)
+                } else {
+                    (south, north)
+                };
+                if is_lower {
+                    *low = low.max(*degrees);
+                }
+                if is_upper {
+                    *high = high.min(*degrees);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn column(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Column(column) => Some(&column.name),
+        _ => None,
+    }
+}
+
+fn literal(expr: &Expr) -> Option<&ScalarValue> {
+    match expr {
+        Expr::Literal(value, _) => Some(value),
+        _ => None,
+    }
+}
+
+fn text(value: &ScalarValue) -> Option<String> {
+    match value {
+        ScalarValue::Utf8(Some(text))
+        | ScalarValue::LargeUtf8(Some(text))
+        | ScalarValue::Utf8View(Some(text)) => Some(text.clone()),
+        ScalarValue::Dictionary(_, inner) => text(inner),
+        _ => None,
+    }
+}
+
+fn time(value: &ScalarValue) -> Option<EventTime> {
+    match value {
+        ScalarValue::TimestampMicrosecond(Some(micros), _) => Some(EventTime::from_micros(*micros)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::logical_expr::{col, lit};
+
+    #[test]
+    fn conjunctions_narrow_and_other_filters_do_nothing() {
+        let at = |micros| {
+            lit(ScalarValue::TimestampMicrosecond(
+                Some(micros),
+                Some("UTC".into()),
+            ))
+        };
+        let filters = [
+            col("layer").in_list(vec![lit("a"), lit("b")], false),
+            col("layer").eq(lit("b")),
+            col("bucket").gt_eq(at(5)).and(at(9).gt(col("bucket"))),
+            col("lon").between(lit(1.0), lit(2.0)),
+        ];
+        let narrowing = Narrowing::of(&filters);
+        assert!(narrowing.admits_layer("b") && !narrowing.admits_layer("a"));
+        assert_eq!((narrowing.from.micros(), narrowing.to.micros()), (5, 9));
+        assert_eq!(narrowing.bounds(), Some(Bounds([1.0, -90.0, 2.0, 90.0])));
+        for filter in [
+            col("layer").not_eq(lit("a")),
+            col("bucket").gt(at(5)).or(col("layer").eq(lit("a"))),
+            col("count").gt(lit(5)),
+            col("layer").in_list(vec![lit("a")], true),
+        ] {
+            assert!(!Narrowing::understands(&filter), "{filter}");
+        }
+    }
+}
