@@ -1,0 +1,128 @@
+//! What a filter keeps is what a plain look at the events keeps, whatever is pushed into the scan.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use riskgrid_ingest::{DAY, EventTime, MINUTE};
+use serde_json::json;
+
+use crate::made::{Made, START, grid, rows};
+
+const LAYERS: [&str; 3] = ["water", "noise", "flooding"];
+
+fn events() -> impl Strategy<Value = Vec<Made>> {
+    let one = (0usize..3, 0..DAY, 0.0..0.02_f64, 0.0..0.02_f64, 0..2i32, -50..50i32);
+    let one = one.prop_map(|(layer, micros, east, north, partition, value)| Made {
+        layer: LAYERS[layer],
+        micros,
+        lon: 113.93 + east,
+        lat: 22.53 + north,
+        value: f64::from(value) / 4.0,
+        partition,
+    });
+    prop::collection::vec(one, 1..60)
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn cells_conserve_the_events_and_filters_keep_what_matches(
+        events in events(), layer in 0usize..3, from in 0..DAY, length in 0..DAY / 2, of in any::<prop::sample::Index>(),
+    ) {
+        let snapshot = grid(&events);
+        let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
+        for event in &events {
+            *counted.entry(event.layer).or_default() += 1;
+        }
+        let expected: Vec<_> = counted.iter().map(|(layer, count)| vec![json!(layer), json!(count)]).collect();
+        for sql in [
+            "SELECT layer, sum(count) FROM cells GROUP BY layer ORDER BY layer",
+            "SELECT layer, count FROM layers WHERE count > 0 ORDER BY layer",
+            "SELECT layer, count(*) FROM events GROUP BY layer ORDER BY layer",
+        ] {
+            prop_assert_eq!(&block_on(rows(&snapshot, sql)), &expected, "{}", sql);
+        }
+        let repeated = "SELECT layer, cell, bucket FROM cells GROUP BY layer, cell, bucket HAVING count(*) > 1";
+        prop_assert!(block_on(rows(&snapshot, repeated)).is_empty());
+
+        let layer = LAYERS[layer];
+        let cell = of.get(&events).cell();
+        let text = h3o::CellIndex::try_from(cell).unwrap().to_string();
+        let (from, to) = (START + from, START + from + length);
+        let time = |micros| EventTime::from_micros(micros).to_string();
+        let bucket = |event: &Made| (START + event.micros).div_euclid(MINUTE) * MINUTE;
+        let start = EventTime::from_micros(from).floor(MINUTE).micros();
+        let count = |keep: &dyn Fn(&Made) -> bool| events.iter().filter(|event| keep(event)).count();
+        let cases: Vec<(String, usize)> = vec![
+            (format!("layer = '{layer}'"), count(&|e| e.layer == layer)),
+            (format!("layer <> '{layer}'"), count(&|e| e.layer != layer)),
+            (format!("layer IN ('{layer}', 'noise')"), count(&|e| e.layer == layer || e.layer == "noise")),
+            (format!("bucket >= TIMESTAMP '{}'", time(from)), count(&|e| bucket(e) >= from)),
+            (format!("bucket > TIMESTAMP '{}'", time(start)), count(&|e| bucket(e) > start)),
+            (format!("bucket = TIMESTAMP '{}'", time(start)), count(&|e| bucket(e) == start)),
+            (format!("TIMESTAMP '{}' > bucket", time(to)), count(&|e| bucket(e) < to)),
+            (
+                format!("layer = '{layer}' AND bucket BETWEEN TIMESTAMP '{}' AND TIMESTAMP '{}'", time(from), time(to)),
+                count(&|e| e.layer == layer && from <= bucket(e) && bucket(e) <= to),
+            ),
+            (
+                format!("layer = '{layer}' OR bucket < TIMESTAMP '{}'", time(from)),
+                count(&|e| e.layer == layer || bucket(e) < from),
+            ),
+            (format!("cell = '{text}'"), count(&|e| e.cell() == cell)),
+            (format!("cell <> '{text}'"), count(&|e| e.cell() != cell)),
+            (format!("cell >= '{text}' AND layer = '{layer}'"), count(&|e| e.cell() >= cell && e.layer == layer)),
+            (format!("cell IN ('{text}')"), count(&|e| e.cell() == cell)),
+            (format!("NOT (cell = '{text}' OR layer = '{layer}')"), count(&|e| e.cell() != cell && e.layer != layer)),
+        ];
+        for (filter, expected) in cases {
+            let sql = format!("SELECT coalesce(sum(count), 0) FROM cells WHERE {filter}");
+            prop_assert_eq!(block_on(rows(&snapshot, &sql)), [[json!(expected)]], "{}", sql);
+        }
+        let sql = format!(
+            "SELECT count(*) FROM events WHERE time >= TIMESTAMP '{}' AND time < TIMESTAMP '{}'", time(from), time(to)
+        );
+        let within = count(&|e| from <= START + e.micros && START + e.micros < to);
+        prop_assert_eq!(block_on(rows(&snapshot, &sql)), [[json!(within)]]);
+
+        // Values: exact sums of quarters, in the layer's unit.
+        let water: Vec<f64> = events.iter().filter(|e| e.layer == "water").map(|e| e.value).collect();
+        let sql = "SELECT coalesce(sum(sum), 0), coalesce(sum(sum_squares), 0) FROM cells WHERE layer = 'water'";
+        let answer = block_on(rows(&snapshot, sql));
+        let sums: (f64, f64) = (water.iter().sum(), water.iter().map(|value| value * value).sum());
+        prop_assert!((answer[0][0].as_f64().unwrap() - sums.0).abs() < 1e-9);
+        prop_assert!((answer[0][1].as_f64().unwrap() - sums.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_box_of_sensors_is_what_a_plain_look_finds(
+        events in events(), west in -0.005..0.02_f64, south in -0.005..0.02_f64, width in 0.0..0.02_f64, height in 0.0..0.02_f64,
+    ) {
+        let snapshot = grid(&events);
+        let (west, south) = (113.93 + west, 22.53 + south);
+        let (east, north) = (west + width, south + height);
+        let inside = |e: &&Made| {
+            e.layer == "water" && (west..=east).contains(&e.lon) && (south..=north).contains(&e.lat)
+        };
+        let mut expected: Vec<f64> = events.iter().filter(inside).map(|e| e.value).collect();
+        expected.sort_by(f64::total_cmp);
+        for filter in [
+            format!("lon >= {west:?} AND lon <= {east:?} AND lat >= {south:?} AND lat <= {north:?}"),
+            format!("lon BETWEEN {west:?} AND {east:?} AND {north:?} >= lat AND lat >= {south:?} AND layer = 'water'"),
+        ] {
+            let sql = format!("SELECT value FROM sensors WHERE {filter} ORDER BY value");
+            let found: Vec<f64> =
+                block_on(rows(&snapshot, &sql)).iter().map(|row| row[0].as_f64().unwrap()).collect();
+            prop_assert_eq!(&found, &expected, "{}", sql);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A grid made of events that passed the edge, and short ways to ask it.
+
+use std::sync::{Arc, LazyLock};
+
+use chrono_tz::Tz;
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
+use futures::StreamExt as _;
+use h3o::{CellIndex, LatLng, Resolution};
+use riskgrid_analytics::sql::format::{AnswerFormat, encode};
+use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlLimits, SqlRequest};
+use riskgrid_analytics::table_functions::table_functions;
+use riskgrid_analytics::tables::grid_tables;
+use riskgrid_ingest::decode::cloudevent::decode_structured;
+use riskgrid_ingest::edge::{Edge, FeedRules};
+use riskgrid_ingest::grid::{
+    Calendar, EventLogLimits, GridSettings, GridSnapshot, GridWriter, PartitionId, Retention,
+};
+use riskgrid_ingest::{
+    DAY, EventTime, LIVE_DOMAIN, LayerSettings, LayerTable, MINUTE, SECOND, SourceKey,
+};
+use serde_json::{Value, json};
+
+/// 2026-11-22T08:00:00Z
+pub(crate) const START: i64 = 1_795_334_400 * SECOND;
+
+/// One event that counts: layer, microseconds after [`START`], place, and for `water` a value.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    pub(crate) layer: &'static str,
+    pub(crate) micros: i64,
+    pub(crate) lon: f64,
+    pub(crate) lat: f64,
+    pub(crate) value: f64,
+    pub(crate) partition: i32,
+}
+
+impl Made {
+    pub(crate) fn at_cell(layer: &'static str, micros: i64, cell: u64) -> Self {
+        let centre = LatLng::from(CellIndex::try_from(cell).unwrap());
+        Self {
+            layer,
+            micros,
+            lon: centre.lng(),
+            lat: centre.lat(),
+            value: 1.5,
+            partition: 0,
+        }
+    }
+
+    pub(crate) fn cell(&self) -> u64 {
+        LatLng::new(self.lat, self.lon)
+            .unwrap()
+            .to_cell(Resolution::Nine)
+            .into()
+    }
+
+    fn json(&self, number: usize) -> Vec<u8> {
+        let time = EventTime::from_micros(START + self.micros).to_string();
+        let (kind, data) = if self.layer == "water" {
+            let data = json!({"sensor": format!("s{number}"), "property": "water", "value": self.value, "unit": "m",
+                "lon": self.lon, "lat": self.lat});
+            ("riskgrid.observation.v1", data)
+        } else {
+            let data = json!({"category": self.layer, "severity": 3, "lon": self.lon, "lat": self.lat});
+            ("riskgrid.report.v1", data)
+        };
+        let event = json!({"specversion": "1.0", "id": format!("e{number}"), "source": "//test", "type": kind,
+            "time": time, "data": data});
+        event.to_string().into_bytes()
+    }
+}
+
+/// Layers `water` (observations), `noise` and `flooding` (reports).
+fn layers() -> LayerTable {
+    let settings: Vec<LayerSettings> = serde_json::from_value(json!([
+        {"id": "water", "kind": "observation", "unit": "m"},
+        {"id": "noise", "kind": "report"},
+        {"id": "flooding", "kind": "report"},
+    ]))
+    .unwrap();
+    LayerTable::new(&settings, 16).unwrap()
+}
+
+/// The grid of `events`, all of which are admitted; heard from at the end, so that watermarks count.
+pub(crate) fn grid(events: &[Made]) -> Arc<GridSnapshot> {
+    let settings = GridSettings {
+        calendar: Calendar::new(MINUTE, Tz::UTC),
+        allowed_lateness: 2 * MINUTE,
+        retention: Retention {
+            buckets: 2 * DAY,
+            hours: 90 * DAY,
+            days: 1000 * DAY,
+        },
+        dedup_horizon: 400 * DAY,
+        dedup_bytes: 64 << 20,
+        events: EventLogLimits {
+            age: 400 * DAY,
+            bytes: 64 << 20,
+        },
+    };
+    let layers = layers();
+    let mut writer = GridWriter::new(settings, Resolution::Nine, layers.clone(), 30 * SECOND);
+    let edge = Edge {
+        resolution: Resolution::Nine,
+        future_skew: 5 * MINUTE,
+        bounds: None,
+        source_key: SourceKey([7; 16]),
+    };
+    let rules = FeedRules {
+        domain: LIVE_DOMAIN.to_owned(),
+        ..FeedRules::default()
+    };
+    for (number, made) in events.iter().enumerate() {
+        let payload = made.json(number);
+        let candidate = decode_structured(&payload).unwrap();
+        let id = PartitionId {
+            topic: "t".into(),
+            partition: made.partition,
+        };
+        let partition = writer.partition(&id, &LIVE_DOMAIN.into());
+        let received = EventTime::from_micros(START + made.micros);
+        let judged = edge
+            .judge(candidate, received, &rules, partition.clock(), &layers)
+            .unwrap();
+        partition.apply(&judged.event, &layers);
+        writer.heard_from(&id, EventTime::from_micros(START));
+    }
+    writer.publish(EventTime::from_micros(START))
+}
+
+static ENGINE: LazyLock<SqlEngine> = LazyLock::new(|| SqlEngine::new(SqlLimits::default()).unwrap());
+
+/// The rows of the answer, as JSON.
+pub(crate) async fn ask(snapshot: &Arc<GridSnapshot>, sql: &str) -> Result<Vec<Vec<Value>>, SqlError> {
+    let schema = MemorySchemaProvider::new();
+    for (name, table) in grid_tables(Arc::clone(snapshot), None) {
+        schema.register_table(name, table).unwrap();
+    }
+    let request = SqlRequest {
+        sql: sql.to_owned(),
+        params: Vec::new(),
+        timeout: None,
+        limit: None,
+        query_id: None,
+        now: EventTime::from_micros(START).to_utc(),
+    };
+    let answer = ENGINE
+        .query(request, Arc::new(schema), table_functions(snapshot))
+        .await?;
+    let mut body = encode(answer, AnswerFormat::Json).await?.body;
+    let mut whole = Vec::new();
+    while let Some(piece) = body.next().await {
+        whole.extend_from_slice(&piece?);
+    }
+    let answer: Value = serde_json::from_slice(&whole).unwrap();
+    Ok(serde_json::from_value(answer["rows"].clone()).unwrap())
+}
+
+/// [`ask`] where an answer is expected.
+pub(crate) async fn rows(snapshot: &Arc<GridSnapshot>, sql: &str) -> Vec<Vec<Value>> {
+    ask(snapshot, sql)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+/// The message of a refusal.
+pub(crate) async fn refusal(snapshot: &Arc<GridSnapshot>, sql: &str) -> String {
+    match ask(snapshot, sql).await {
+        Err(SqlError::BadRequest(text)) => text,
+        other => panic!("{sql}: {other:?}"),
+    }
+}
