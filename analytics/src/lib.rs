@@ -4,4 +4,5 @@ pub mod functions;
 pub mod rules;
 pub mod sql;
 pub mod statistics;
+pub mod table_functions;
 pub mod tables;

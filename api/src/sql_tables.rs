@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use riskgrid_analytics::sql::NamedTableFunction;
+use riskgrid_analytics::table_functions::hotspots;
 use riskgrid_analytics::tables::grid_tables;
 use riskgrid_ingest::grid::GridSnapshot;
 
@@ -25,6 +26,6 @@ pub fn of(
             tracing::error!(%error, "a table could not be registered");
         }
     }
-    let functions = [];
+    let functions = [hotspots::named_function(Arc::clone(snapshot))];
     (Arc::new(schema), functions.into())
 }

@@ -9,7 +9,7 @@ use riskgrid_ingest::edge::Bounds;
 
 /// A conjunction of what is understood; everything else is left to DataFusion.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Narrowing {
+pub(crate) struct Narrowing {
     /// Only these layers; all when `None`.
     layers: Option<BTreeSet<String>>,
     /// Times (of buckets or events) from here on.

@@ -4,13 +4,13 @@
 //! the scan; DataFusion still applies them to the rows, so narrowing only has to keep what may match.
 
 mod cells;
-mod columns;
+pub(crate) mod columns;
 mod dead_letters;
 mod entities;
 mod events;
 mod filters;
 mod layers;
-mod snapshot_table;
+pub(crate) mod snapshot_table;
 
 use std::sync::Arc;
 

@@ -1,0 +1,4 @@
+//! Table functions over one grid snapshot, with arguments by name.
+
+mod arguments;
+pub mod hotspots;
