@@ -23,7 +23,6 @@ use crate::source::kafka::DeadLetterTopic;
 use crate::time::EventTime;
 
 /// Batches waiting for the grid. When it is full the sources stop reading; nothing is dropped.
-/// `riskgrid_ingest_queue_batches` shows its fill.
 const WAITING_BATCHES: usize = 64;
 /// How long a write that must not fail (a learnt layer, a dead letter) waits before it is tried again.
 const RETRY: Duration = Duration::from_millis(500);
