@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use riskgrid_analytics::sql::NamedTableFunction;
-use riskgrid_analytics::table_functions::hotspots;
+use riskgrid_analytics::table_functions::table_functions;
 use riskgrid_analytics::tables::grid_tables;
 use riskgrid_ingest::grid::GridSnapshot;
 
@@ -26,6 +26,5 @@ pub fn of(
             tracing::error!(%error, "a table could not be registered");
         }
     }
-    let functions = [hotspots::named_function(Arc::clone(snapshot))];
-    (Arc::new(schema), functions.into())
+    (Arc::new(schema), table_functions(snapshot))
 }

@@ -247,7 +247,7 @@ impl Pipeline {
                 match self.checkpoint() {
                     Ok(()) => unsaved = false,
                     Err(error) => {
-                        tracing::error!(error, "checkpoint failed; it is tried again, ingest goes on")
+                        tracing::error!(error, "checkpoint failed; it is tried again, ingest goes on");
                     }
                 }
                 saved = (self.clock)();
@@ -282,15 +282,12 @@ impl Pipeline {
     /// Applies the records of one batch.
     fn apply(&mut self, batch: &PartitionBatch) {
         let live_rules;
-        let rules = match &batch.feed {
-            Some(feed) => &feed.rules,
-            None => {
-                live_rules = FeedRules {
-                    domain: LIVE_DOMAIN.to_owned(),
-                    ..FeedRules::default()
-                };
-                &live_rules
-            }
+        let rules = if let Some(feed) = &batch.feed { &feed.rules } else {
+            live_rules = FeedRules {
+                domain: LIVE_DOMAIN.to_owned(),
+                ..FeedRules::default()
+            };
+            &live_rules
         };
         let domain: Arc<str> = rules.domain.as_str().into();
         let id = &batch.partition;

@@ -264,7 +264,7 @@ fn read_manifests(folder: &Path) -> Result<Vec<Manifest>, CheckpointError> {
         match serde_json::from_slice::<Manifest>(&bytes) {
             Ok(manifest) => manifests.push(manifest),
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "a checkpoint manifest is torn; an older one is used")
+                tracing::warn!(path = %path.display(), %error, "a checkpoint manifest is torn; an older one is used");
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::layer::LayerKind;
 ///
 /// [`merge`]: CellAggregate::merge
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Default)]
 pub struct CellAggregate {
     /// How many events.
     pub count: u64,
@@ -53,17 +54,6 @@ impl Default for ValueAggregate {
     }
 }
 
-impl Default for CellAggregate {
-    fn default() -> Self {
-        Self {
-            count: 0,
-            weight: 0,
-            sources: 0,
-            channels: 0,
-            values: ValueAggregate::default(),
-        }
-    }
-}
 
 impl CellAggregate {
     /// The aggregate of one event that counts.

@@ -163,7 +163,7 @@ impl Builders {
             Arc::new(self.areas.finish_cloned()),
             Arc::new(self.received.finish_cloned()),
         ];
-        let bytes = columns.iter().map(|column| column.get_buffer_memory_size()).sum();
+        let bytes = columns.iter().map(arrow::array::Array::get_buffer_memory_size).sum();
         // The builders are those of the schema; an error here would be a defect that tests see as missing rows.
         let batch = RecordBatch::try_new(Arc::clone(&EVENT_SCHEMA), columns)
             .inspect_err(|error| tracing::error!(%error, "a batch of raw events does not fit its schema"))
@@ -278,7 +278,7 @@ impl EventLog {
         let bytes = batch
             .columns()
             .iter()
-            .map(|column| column.get_buffer_memory_size())
+            .map(arrow::array::Array::get_buffer_memory_size)
             .sum();
         let (first, last) = (EventTime::from_micros(first), EventTime::from_micros(last));
         self.add_full(Arc::new(EventBatch {

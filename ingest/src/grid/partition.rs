@@ -290,6 +290,9 @@ impl Partition {
             return Cutoffs::default();
         }
         let Retention { buckets, hours, days } = self.settings.retention;
+        // A coarser step is kept at least as long as a finer one: else a day would be read beside its own minutes.
+        let hours = hours.max(buckets);
+        let days = days.max(hours);
         let calendar = &self.settings.calendar;
         // Whole hours of buckets and whole days of hours are dropped, so that spans of different steps never overlap.
         Cutoffs([

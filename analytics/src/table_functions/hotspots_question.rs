@@ -1,0 +1,291 @@
+//! What one call of `hotspots` asks: its arguments as types, and resolved against a snapshot.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use h3o::Resolution;
+use riskgrid_ingest::grid::{CellAggregate, GridSnapshot, Metric, Span};
+use riskgrid_ingest::{EventTime, LayerIndex, ValueScale};
+
+use super::arguments::{Arguments, Length};
+use super::hotspots::{ARGUMENTS, NAME};
+use crate::sql::SqlError;
+use crate::statistics::{
+    Absent, Domain, FalseDiscovery, HotspotOptions, MAX_K, Method, StatisticsError, Weights,
+};
+
+/// Estimates of distinct sources are rounded to this part of one source, to be summed as whole numbers.
+const SOURCE_PARTS: f64 = 1e6;
+/// The furthest that a layer's name may be from one that is proposed, in edits.
+const CLOSE: usize = 3;
+
+/// The arguments, checked as far as that needs no snapshot.
+#[derive(Clone, Debug)]
+pub(super) struct HotspotArguments {
+    layer: String,
+    metric: Metric,
+    resolution: Option<Resolution>,
+    window: Length,
+    at: Option<EventTime>,
+    /// `None`: the metric's own default.
+    domain: Option<Domain>,
+    options: HotspotOptions,
+}
+
+impl HotspotArguments {
+    /// # Errors
+    /// [`SqlError::BadRequest`] that names the argument, its value and what is allowed.
+    pub(super) fn read(values: &[datafusion::logical_expr::Expr]) -> Result<Self, SqlError> {
+        let args = Arguments {
+            function: NAME,
+            names: &ARGUMENTS,
+            values,
+        };
+        let layer = args
+            .text("layer")?
+            .ok_or_else(|| args.refuse("layer", "NULL", "the id of a layer: see the table layers"))?;
+        let metric = match args.text("metric")? {
+            None => Metric::Count,
+            Some(name) => Metric::parse(name).ok_or_else(|| {
+                let all = Metric::ALL.map(|metric| format!("'{}'", metric.as_str()));
+                args.refuse("metric", &format!("'{name}'"), &all.join(", "))
+            })?,
+        };
+        let resolution = args.whole("resolution", 15)?;
+        let domain = match args.text("domain")? {
+            None => None,
+            Some("neighbours") => Some(Domain::Neighbours),
+            Some("observed") => Some(Domain::Observed),
+            Some(area) => {
+                return Err(SqlError::BadRequest(format!(
+                    "{NAME}: domain is '{area}', but areas are not loaded; allowed is 'neighbours' or 'observed'"
+                )));
+            }
+        };
+        let weights = args.text("weights")?.unwrap_or("disk");
+        let default = HotspotOptions::default();
+        let options = HotspotOptions {
+            k: args
+                .whole("k", u64::from(MAX_K))?
+                .map_or(default.k, |k| k as u32),
+            weights: Weights::from_arguments(weights, args.float("distance")?).map_err(refused)?,
+            method: args
+                .text("method")?
+                .map_or(Ok(default.method), Method::from_argument)
+                .map_err(refused)?,
+            permutations: args
+                .whole("permutations", u64::from(u32::MAX))?
+                .map_or(default.permutations, |runs| runs as u32),
+            seed: args.whole("seed", u64::MAX)?.unwrap_or(default.seed),
+            fdr: args
+                .text("fdr")?
+                .map_or(Ok(default.fdr), FalseDiscovery::from_argument)
+                .map_err(refused)?,
+            ..default
+        };
+        Ok(Self {
+            layer: layer.to_owned(),
+            metric,
+            resolution: resolution.and_then(|level| Resolution::try_from(level as u8).ok()),
+            window: args.length("window")?.unwrap_or(Length::DAY),
+            at: args.time("at")?,
+            domain,
+            options,
+        })
+    }
+
+    /// What is asked of `snapshot`.
+    ///
+    /// # Errors
+    /// [`SqlError::BadRequest`] for a layer that is not known, a metric that it has not, a resolution that the grid has not.
+    pub(super) fn resolve(
+        &self,
+        snapshot: &GridSnapshot,
+        threads: NonZeroUsize,
+    ) -> Result<HotspotQuestion, SqlError> {
+        let bad = |text: String| SqlError::BadRequest(format!("{NAME}: {text}"));
+        let found = snapshot.layers.find(&self.layer);
+        let Some((index, layer)) = found.and_then(|index| Some((index, snapshot.layers.get(index)?))) else {
+            return Err(bad(unknown_layer(&self.layer, snapshot)));
+        };
+        if !self.metric.applies_to(layer.kind) {
+            return Err(bad(format!(
+                "metric is '{}', but layer '{}' counts reports, which have no values; allowed is 'count', 'weight' or 'sources'",
+                self.metric.as_str(),
+                self.layer
+            )));
+        }
+        let resolution = self.resolution.unwrap_or(snapshot.resolution);
+        if resolution > snapshot.resolution {
+            return Err(bad(format!(
+                "resolution is {}, allowed is 0 to {}, that of the grid",
+                u8::from(resolution),
+                u8::from(snapshot.resolution)
+            )));
+        }
+        let (absent, default_domain) = if self.metric.is_additive() {
+            (Absent::Zero, Domain::Neighbours)
+        } else {
+            (Absent::Missing, Domain::Observed)
+        };
+        let domain = self.domain.clone().unwrap_or(default_domain);
+        if absent == Absent::Missing && domain == Domain::Neighbours {
+            return Err(bad(format!(
+                "domain is 'neighbours', allowed is 'observed' for metric => '{}': it has no value where nothing was observed",
+                self.metric.as_str()
+            )));
+        }
+        let bucket = snapshot.calendar.bucket();
+        let complete_to = || snapshot.clock_of(index).and_then(|clock| clock.complete_to);
+        let at = self
+            .at
+            .or_else(|| complete_to().map(|complete| complete.floor(bucket)));
+        let scale = match self.metric {
+            Metric::Count | Metric::Weight => ValueScale::ONE,
+            Metric::Sources => ValueScale {
+                multiplier: 1.0,
+                divisor: SOURCE_PARTS,
+            },
+            Metric::Sum | Metric::Mean | Metric::Min | Metric::Max | Metric::Last => layer.scale(),
+        };
+        Ok(HotspotQuestion {
+            layer: index,
+            layer_id: Arc::from(self.layer.as_str()),
+            metric: self.metric,
+            scale,
+            resolution,
+            window: at.map(|at| snapshot.snap(index, self.window.before(at), at)),
+            options: HotspotOptions {
+                domain,
+                absent,
+                threads,
+                ..self.options.clone()
+            },
+        })
+    }
+}
+
+/// A statistic's refusal as the answer to the client.
+pub(super) fn refused(error: StatisticsError) -> SqlError {
+    match error {
+        StatisticsError::Stopped => SqlError::Cancelled,
+        error => SqlError::BadRequest(format!("{NAME}: {error}")),
+    }
+}
+
+fn unknown_layer(name: &str, snapshot: &GridSnapshot) -> String {
+    let mut close: Vec<(usize, &str)> = snapshot
+        .layers
+        .iter()
+        .map(|(_, layer)| (strsim::damerau_levenshtein(name, &layer.id), layer.id.as_str()))
+        .filter(|(edits, id)| *edits <= CLOSE || id.contains(name))
+        .collect();
+    close.sort_unstable();
+    let names: Vec<String> = close.iter().take(3).map(|(_, id)| format!("'{id}'")).collect();
+    if names.is_empty() {
+        format!("layer is '{name}', which is no layer; the table layers lists them")
+    } else {
+        format!(
+            "layer is '{name}', which is no layer; did you mean {}?",
+            names.join(", ")
+        )
+    }
+}
+
+/// A call resolved against one snapshot.
+#[derive(Clone, Debug)]
+pub(super) struct HotspotQuestion {
+    layer: LayerIndex,
+    layer_id: Arc<str>,
+    metric: Metric,
+    /// From the whole numbers that are summed to the metric's unit.
+    pub(super) scale: ValueScale,
+    resolution: Resolution,
+    /// The window as it was snapped; `None` while the layer's clock domain has no event.
+    window: Option<Span>,
+    pub(super) options: HotspotOptions,
+}
+
+impl HotspotQuestion {
+    /// The cells with an event in the window, ascending, and the metric of each in whole units.
+    pub(super) fn observed(&self, snapshot: &GridSnapshot) -> (Vec<u64>, Vec<i128>) {
+        let (Some(window), Some(totals)) = (self.window, snapshot.totals(self.layer)) else {
+            return (Vec::new(), Vec::new());
+        };
+        // Nothing lies before the first event: a window of a thousand years costs no more than the data do.
+        let earliest = snapshot.snap(self.layer, totals.first_time, totals.first_time).start;
+        let span = Span {
+            start: window.start.max(earliest),
+            end: window.end,
+        };
+        let rows = snapshot.sum(self.layer, span, self.resolution);
+        rows.into_iter()
+            .map(|(cell, aggregate)| (cell, whole_units(self.metric, &aggregate)))
+            .unzip()
+    }
+}
+
+fn whole_units(metric: Metric, aggregate: &CellAggregate) -> i128 {
+    let values = &aggregate.values;
+    match metric {
+        Metric::Count => i128::from(aggregate.count),
+        Metric::Weight => i128::from(aggregate.weight),
+        Metric::Sum => values.sum,
+        Metric::Mean => {
+            let count = i128::from(aggregate.count.max(1));
+            // To the nearest unit, halves upwards.
+            (2 * values.sum + count).div_euclid(2 * count)
+        }
+        Metric::Min => i128::from(values.min),
+        Metric::Max => i128::from(values.max),
+        Metric::Last => i128::from(values.last),
+        Metric::Sources => {
+            (CellAggregate::estimated_sources(aggregate.sources) * SOURCE_PARTS).round() as i128
+        }
+    }
+}
+
+impl fmt::Display for HotspotQuestion {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let HotspotOptions { domain, k, .. } = &self.options;
+        write!(
+            formatter,
+            "layer={}, metric={}, resolution={}, ",
+            self.layer_id,
+            self.metric.as_str(),
+            u8::from(self.resolution)
+        )?;
+        match self.window {
+            Some(window) => write!(formatter, "window={}/{}, ", window.start, window.end)?,
+            None => write!(formatter, "window=none, ")?,
+        }
+        match domain {
+            Domain::Neighbours => write!(formatter, "study_area=neighbours within {k}")?,
+            Domain::Observed => write!(formatter, "study_area=observed")?,
+            Domain::Cells(cells) => write!(formatter, "study_area={} cells", cells.len())?,
+        }
+        write!(formatter, ", method={}", self.options.method.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_is_rounded_to_the_nearest_unit() {
+        let mean = |sum, count| {
+            let mut aggregate = CellAggregate {
+                count,
+                ..CellAggregate::default()
+            };
+            aggregate.values.sum = sum;
+            whole_units(Metric::Mean, &aggregate)
+        };
+        assert_eq!(
+            [mean(7, 2), mean(-7, 2), mean(10, 3), mean(-10, 3)],
+            [4, -3, 3, -3]
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! Slices, sums and snapped windows of a snapshot agree with a plain count of the events, whatever the order of
+//! arrival, the number of partitions and the retention.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use chrono_tz::Tz;
+use h3o::Resolution;
+use proptest::prelude::*;
+use riskgrid_ingest::decode::cloudevent::decode_structured;
+use riskgrid_ingest::edge::{Edge, FeedRules};
+use riskgrid_ingest::grid::{
+    Applied, Calendar, EventLogLimits, GridSettings, GridSnapshot, GridWriter, PartitionId, Retention, Span,
+};
+use riskgrid_ingest::{
+    DAY, EventTime, HOUR, LIVE_DOMAIN, LayerIndex, LayerSettings, LayerTable, MINUTE, SECOND, SourceKey,
+};
+
+/// One event: seconds after the start, partition, which of the places, value.
+type Made = (i64, usize, usize, i32);
+
+const START: i64 = 1_795_000_000 * SECOND;
+const PLACES: [(f64, f64); 4] = [(113.93, 22.53), (113.931, 22.531), (113.95, 22.55), (-70.0, -10.0)];
+
+fn water() -> LayerTable {
+    let layer: LayerSettings =
+        serde_json::from_value(serde_json::json!({"id": "water", "kind": "observation", "unit": "m"})).unwrap();
+    LayerTable::new(&[layer], 8).unwrap()
+}
+
+/// The snapshot, and the events that were admitted: time, cell, value.
+fn grid(
+    events: &[Made],
+    partitions: usize,
+    zone: Tz,
+    retention: Retention,
+    horizon: i64,
+) -> (Arc<GridSnapshot>, Vec<(EventTime, u64, i32)>) {
+    let settings = GridSettings {
+        calendar: Calendar::new(MINUTE, zone),
+        allowed_lateness: 2 * MINUTE,
+        retention,
+        dedup_horizon: horizon,
+        dedup_bytes: 64 << 20,
+        events: EventLogLimits { age: DAY, bytes: 0 },
+    };
+    let layers = water();
+    let mut writer = GridWriter::new(settings, Resolution::Nine, layers.clone(), 30 * SECOND);
+    let edge = Edge {
+        resolution: Resolution::Nine,
+        future_skew: 5 * MINUTE,
+        bounds: None,
+        source_key: SourceKey([7; 16]),
+    };
+    let rules = FeedRules {
+        domain: LIVE_DOMAIN.to_owned(),
+        ..FeedRules::default()
+    };
+    let mut admitted = Vec::new();
+    for (number, &(seconds, partition, place, value)) in events.iter().enumerate() {
+        let time = EventTime::from_micros(START + seconds * SECOND);
+        let (lon, lat) = PLACES[place];
+        let json = serde_json::json!({
+            "specversion": "1.0", "id": number.to_string(), "source": "//test", "type": "riskgrid.observation.v1",
+            "time": time.to_string(),
+            "data": {"sensor": "s", "property": "water", "value": value, "lon": lon, "lat": lat},
+        })
+        .to_string();
+        let candidate = decode_structured(json.as_bytes()).unwrap();
+        let id = PartitionId {
+            topic: "t".into(),
+            partition: (partition % partitions) as i32,
+        };
+        let partition = writer.partition(&id, &LIVE_DOMAIN.into());
+        let Ok(judged) = edge.judge(candidate, time, &rules, partition.clock(), &layers) else {
+            continue;
+        };
+        let cell = judged.event.position.unwrap().cell.into();
+        let applied = partition.apply(&judged.event, &layers);
+        assert!(matches!(applied, Applied::Accepted { .. }));
+        admitted.push((time, cell, value));
+        // Snapshots in between make late events settle at different moments.
+        if number % 37 == 0 {
+            writer.publish(time);
+        }
+    }
+    (writer.publish(EventTime::from_micros(START)), admitted)
+}
+
+const LAYER: LayerIndex = LayerIndex(0);
+
+fn counted(events: &[(EventTime, u64, i32)], span: Span) -> BTreeMap<u64, (u64, i128)> {
+    let mut cells = BTreeMap::new();
+    for (_, cell, value) in events.iter().filter(|(time, ..)| span.contains(*time)) {
+        let sum: &mut (u64, i128) = cells.entry(*cell).or_default();
+        sum.0 += 1;
+        sum.1 += i128::from(*value) * 1_000_000;
+    }
+    cells
+}
+
+fn summed(snapshot: &GridSnapshot, span: Span) -> BTreeMap<u64, (u64, i128)> {
+    let rows = snapshot.sum(LAYER, span, Resolution::Nine);
+    rows.into_iter()
+        .map(|(cell, aggregate)| (cell, (aggregate.count, aggregate.values.sum)))
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_window_counts_its_events(
+        events in prop::collection::vec((0..5 * 86_400i64, 0usize..3, 0usize..4, -100i32..100), 1..160),
+        partitions in 1usize..=3,
+        zone in prop::sample::select(vec![Tz::UTC, Tz::Asia__Kolkata, Tz::America__New_York]),
+        bucket_hours in 0i64..30,
+        hour_hours in 0i64..60,
+        horizon_hours in 1i64..130,
+        windows in prop::collection::vec((-3600..6 * 86_400i64, 0..3 * 86_400i64), 6),
+        nearly_sorted in any::<bool>(),
+    ) {
+        let mut events = events;
+        if nearly_sorted {
+            events.sort_by_key(|event| event.0 / 20_000);
+        }
+        let retention = Retention { buckets: bucket_hours * HOUR, hours: hour_hours * HOUR, days: 30 * DAY };
+        let (snapshot, admitted) = grid(&events, partitions, zone, retention, horizon_hours * HOUR);
+
+        // Conserved: every admitted event in exactly one slice, one row per cell and bucket, spans apart.
+        let everything = EventTime::from_micros(i64::MIN)..EventTime::from_micros(i64::MAX);
+        let slices = snapshot.slices(LAYER, everything);
+        let total: u64 = slices.iter().flat_map(|slice| slice.slice.count.iter()).sum();
+        prop_assert_eq!(total, admitted.len() as u64);
+        prop_assert_eq!(snapshot.totals(LAYER).unwrap().count, total);
+        for slice in &slices {
+            prop_assert!(slice.slice.cells.is_sorted_by(|a, b| a < b));
+            let rows: BTreeMap<u64, (u64, i128)> =
+                slice.slice.rows().map(|(cell, a)| (cell, (a.count, a.values.sum))).collect();
+            prop_assert_eq!(&rows, &counted(&admitted, slice.span), "slice {:?}", slice.span);
+        }
+        for pair in slices.windows(2) {
+            prop_assert!(pair[0].span.end <= pair[1].span.start, "{:?} {:?}", pair[0].span, pair[1].span);
+        }
+
+        for (start, length) in windows {
+            let start = EventTime::from_micros(START + start * SECOND);
+            let end = start.plus(length * SECOND + 1);
+            let span = snapshot.snap(LAYER, start, end);
+            prop_assert!(span.start <= start && end <= span.end);
+            let expected = counted(&admitted, span);
+            prop_assert_eq!(&summed(&snapshot, span), &expected, "sum over {:?}", span);
+            // The slices of the same window.
+            let mut of_slices: BTreeMap<u64, (u64, i128)> = BTreeMap::new();
+            for slice in snapshot.slices(LAYER, span.start..span.end) {
+                prop_assert!(span.start <= slice.span.start && slice.span.end <= span.end);
+                for (cell, aggregate) in slice.slice.rows() {
+                    let sum = of_slices.entry(cell).or_default();
+                    sum.0 += aggregate.count;
+                    sum.1 += aggregate.values.sum;
+                }
+            }
+            prop_assert_eq!(&of_slices, &expected, "slices of {:?}", span);
+            // Coarser cells hold their children.
+            let mut coarse: HashMap<u64, u64> = HashMap::new();
+            for (cell, (count, _)) in &expected {
+                let parent = h3o::CellIndex::try_from(*cell).unwrap().parent(Resolution::Six).unwrap();
+                *coarse.entry(parent.into()).or_default() += count;
+            }
+            let summed: HashMap<u64, u64> =
+                snapshot.sum(LAYER, span, Resolution::Six).into_iter().map(|(cell, a)| (cell, a.count)).collect();
+            prop_assert_eq!(summed, coarse);
+        }
+    }
+}
