@@ -282,7 +282,9 @@ impl Pipeline {
     /// Applies the records of one batch.
     fn apply(&mut self, batch: &PartitionBatch) {
         let live_rules;
-        let rules = if let Some(feed) = &batch.feed { &feed.rules } else {
+        let rules = if let Some(feed) = &batch.feed {
+            &feed.rules
+        } else {
             live_rules = FeedRules {
                 domain: LIVE_DOMAIN.to_owned(),
                 ..FeedRules::default()

@@ -147,9 +147,9 @@ pub(super) async fn run(arguments: DemoArguments) -> VerbResult {
 /// Prints a line above the bar, or plainly where there is no terminal for one.
 fn say(bar: &ProgressBar, line: &str) {
     if bar.is_hidden() {
-        println!("{line}")
+        println!("{line}");
     } else {
-        bar.println(line)
+        bar.println(line);
     }
 }
 

@@ -51,7 +51,7 @@ async fn by_get(
             "sql" => request.sql = Some(value.into_owned()),
             "query_id" => request.query_id = Some(value.into_owned()),
             "timeout_ms" => {
-                request.timeout_ms = Some(value.parse().map_err(|_| wrong("whole milliseconds"))?)
+                request.timeout_ms = Some(value.parse().map_err(|_| wrong("whole milliseconds"))?);
             }
             "limit" => request.limit = Some(value.parse().map_err(|_| wrong("a whole number of rows"))?),
             "params" => request.params = serde_json::from_str(&value).map_err(|_| wrong("a JSON array"))?,

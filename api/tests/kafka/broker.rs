@@ -18,7 +18,11 @@ pub(crate) fn brokers() -> Option<String> {
 
 fn start() -> Option<String> {
     let script = skip::kafka_script()?;
-    let folder = tempfile::Builder::new().prefix("riskgrid-kafka-").tempdir().expect("a folder").keep();
+    let folder = tempfile::Builder::new()
+        .prefix("riskgrid-kafka-")
+        .tempdir()
+        .expect("a folder")
+        .keep();
     let mut watcher = Command::new("sh")
         .args(["-c", WATCHER, "sh"])
         .args([&script, &folder])
@@ -29,9 +33,17 @@ fn start() -> Option<String> {
         .expect("a shell");
     // Never closed by us: the end of the process does it.
     std::mem::forget(watcher.stdin.take());
-    let started = Command::new(&script).arg("start").arg(&folder).output().expect("the broker's script runs");
+    let started = Command::new(&script)
+        .arg("start")
+        .arg(&folder)
+        .output()
+        .expect("the broker's script runs");
     let said = String::from_utf8_lossy(&started.stdout);
     let address = said.lines().last().unwrap_or_default().trim();
-    assert!(started.status.success(), "no broker: {}", String::from_utf8_lossy(&started.stderr));
+    assert!(
+        started.status.success(),
+        "no broker: {}",
+        String::from_utf8_lossy(&started.stderr)
+    );
     Some(address.to_owned())
 }

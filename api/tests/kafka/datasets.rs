@@ -57,19 +57,27 @@ struct Truth {
 
 impl Truth {
     fn number(&self, name: &str) -> u64 {
-        self.result[name].as_u64().unwrap_or_else(|| panic!("no {name} in {}", self.result))
+        self.result[name]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no {name} in {}", self.result))
     }
 
     /// The numbers of an object.
     fn numbers(&self, name: &str) -> BTreeMap<String, u64> {
         let object = self.result[name].as_object().expect("an object");
-        object.iter().map(|(key, value)| (key.clone(), value.as_u64().expect("a number"))).collect()
+        object
+            .iter()
+            .map(|(key, value)| (key.clone(), value.as_u64().expect("a number")))
+            .collect()
     }
 
     /// A number of each layer.
     fn of_layers(&self, name: &str) -> BTreeMap<String, u64> {
         let layers = self.result["layers"].as_object().expect("layers");
-        layers.iter().map(|(layer, facts)| (layer.clone(), facts[name].as_u64().expect("a number"))).collect()
+        layers
+            .iter()
+            .map(|(layer, facts)| (layer.clone(), facts[name].as_u64().expect("a number")))
+            .collect()
     }
 }
 
@@ -93,7 +101,10 @@ impl Reading {
         let dead_letters = unique("dead-letters");
         let feed = std::fs::read_to_string(skip::root().join(format!("fixtures/feeds/{}.toml", set.name)))
             .expect("the feed's configuration")
-            .replace(&format!("kafka = \"{}\"", set.topic), &format!("kafka = \"{}\"", topic.name))
+            .replace(
+                &format!("kafka = \"{}\"", set.topic),
+                &format!("kafka = \"{}\"", topic.name),
+            )
             .replace(
                 "\"../shared/data/aberdeen_luftdaten/sensors.csv\"",
                 &toml_path(&data.join("aberdeen_luftdaten/sensors.csv")),
@@ -104,19 +115,30 @@ impl Reading {
         );
         let records = records(set, &data.join(set.file));
         assert_eq!(records.len() as u64, truth.number("rows"));
-        Some(Self { node: Node::new(&config), topic, dead_letters, records, produced: 0, truth })
+        Some(Self {
+            node: Node::new(&config),
+            topic,
+            dead_letters,
+            records,
+            produced: 0,
+            truth,
+        })
     }
 
     /// Produces up to this part of the records.
     async fn produce_to(&mut self, percent: usize) {
         let end = self.records.len() * percent / 100;
         let piece = &self.records[self.produced..end];
-        self.topic.produce(piece.iter().map(|(partition, record)| (*partition, record))).await;
+        self.topic
+            .produce(piece.iter().map(|(partition, record)| (*partition, record)))
+            .await;
         self.produced = end;
     }
 
     async fn wait_read(&mut self, percent: u64) -> Events {
-        self.node.wait_read(self.truth.number("events") * percent / 100).await
+        self.node
+            .wait_read(self.truth.number("events") * percent / 100)
+            .await
     }
 
     /// Reads all, with a kill and a stop on the way, and compares; then again after a stop and after a kill at rest.
@@ -154,18 +176,31 @@ impl Reading {
         };
         assert_eq!(read, expected);
         let node = &self.node;
-        let counts = node.numbers("SELECT layer, sum(count) FROM cells GROUP BY layer").await;
+        let counts = node
+            .numbers("SELECT layer, sum(count) FROM cells GROUP BY layer")
+            .await;
         assert_eq!(counts, self.truth.of_layers("count"));
-        let weights = node.numbers("SELECT layer, sum(weight) FROM cells GROUP BY layer").await;
+        let weights = node
+            .numbers("SELECT layer, sum(weight) FROM cells GROUP BY layer")
+            .await;
         assert_eq!(weights, self.truth.of_layers("weight"));
-        let catalogue = node.numbers("SELECT layer, count FROM layers WHERE count > 0").await;
+        let catalogue = node
+            .numbers("SELECT layer, count FROM layers WHERE count > 0")
+            .await;
         assert_eq!(catalogue, self.truth.of_layers("count"));
-        let cells = node.csv("SELECT layer, cell, sum(count) AS count FROM cells GROUP BY layer, cell").await;
+        let cells = node
+            .csv("SELECT layer, cell, sum(count) AS count FROM cells GROUP BY layer, cell")
+            .await;
         let mut cells: Vec<&str> = cells.lines().skip(1).collect();
         cells.sort_unstable();
         let mut expected: Vec<&str> = self.truth.cells.lines().collect();
         expected.sort_unstable();
-        assert!(cells == expected, "{} cells, {} counted by the script", cells.len(), expected.len());
+        assert!(
+            cells == expected,
+            "{} cells, {} counted by the script",
+            cells.len(),
+            expected.len()
+        );
         let of_topic = format!(
             "SELECT reason, count(*) FROM dead_letters WHERE topic = '{}' GROUP BY reason",
             self.topic.name
@@ -181,17 +216,24 @@ impl Reading {
         assert_eq!(keys.len(), refused);
         let mut reasons: HashMap<&str, BTreeSet<&str>> = HashMap::new();
         for record in &read {
-            reasons.entry(record.header("riskgrid-reason")).or_default().insert(&record.key);
+            reasons
+                .entry(record.header("riskgrid-reason"))
+                .or_default()
+                .insert(&record.key);
         }
-        let reasons: BTreeMap<String, u64> =
-            reasons.into_iter().map(|(reason, keys)| (reason.to_owned(), keys.len() as u64)).collect();
+        let reasons: BTreeMap<String, u64> = reasons
+            .into_iter()
+            .map(|(reason, keys)| (reason.to_owned(), keys.len() as u64))
+            .collect();
         assert_eq!(reasons, self.truth.numbers("refused"));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_of_boston_in_sql_tiles_and_dead_letters() {
-    let Some(mut reading) = Reading::new(&BOSTON).await else { return };
+    let Some(mut reading) = Reading::new(&BOSTON).await else {
+        return;
+    };
     reading.read_all().await;
     reading.dead_letters_are_in_their_topic();
     tiles_of_a_zoom_sum_to_the_truth(&reading).await;
@@ -199,26 +241,39 @@ async fn all_of_boston_in_sql_tiles_and_dead_letters() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outages_open_and_close() {
-    let Some(mut reading) = Reading::new(&OUTAGES).await else { return };
+    let Some(mut reading) = Reading::new(&OUTAGES).await else {
+        return;
+    };
     reading.read_all().await;
     // The reports that the rows tell of: all, and those that were seen, by their numbers.
     let mut outages: HashMap<String, bool> = HashMap::new();
     for (_, record) in &reading.records {
         let text = String::from_utf8_lossy(record);
         let mut fields = text.split(',');
-        let (event, outage) = (fields.next().expect("event"), fields.nth(1).expect("outageNumber"));
+        let (event, outage) = (
+            fields.next().expect("event"),
+            fields.nth(1).expect("outageNumber"),
+        );
         *outages.entry(outage.to_owned()).or_default() |= event == "seen";
     }
     let opened = outages.values().filter(|seen| **seen).count();
-    let found = reading.node.sql("SELECT count(*), count(opened) FROM reports").await;
+    let found = reading
+        .node
+        .sql("SELECT count(*), count(opened) FROM reports")
+        .await;
     assert_eq!(found, serde_json::json!([[outages.len(), opened]]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readings_of_aberdeen_and_their_sums() {
-    let Some(mut reading) = Reading::new(&ABERDEEN).await else { return };
+    let Some(mut reading) = Reading::new(&ABERDEEN).await else {
+        return;
+    };
     reading.read_all().await;
-    let rows = reading.node.sql("SELECT layer, sum(sum) FROM cells GROUP BY layer ORDER BY layer").await;
+    let rows = reading
+        .node
+        .sql("SELECT layer, sum(sum) FROM cells GROUP BY layer ORDER BY layer")
+        .await;
     let rows = rows.as_array().expect("rows");
     let layers = reading.truth.result["layers"].as_object().expect("layers");
     assert_eq!(rows.len(), layers.len());
@@ -228,10 +283,17 @@ async fn readings_of_aberdeen_and_their_sums() {
             .and_then(|sum| sum.parse().ok())
             .expect("a sum");
         let found = row[1].as_f64().expect("a number");
-        assert!((found - expected).abs() < 1e-6, "{}: {found}, not {expected}", row[0]);
+        assert!(
+            (found - expected).abs() < 1e-6,
+            "{}: {found}, not {expected}",
+            row[0]
+        );
     }
     // Every reading's sensor is known where its list places it.
-    let sensors = reading.node.sql("SELECT count(*) FROM sensors WHERE lon IS NULL OR cell IS NULL").await;
+    let sensors = reading
+        .node
+        .sql("SELECT count(*) FROM sensors WHERE lon IS NULL OR cell IS NULL")
+        .await;
     assert_eq!(sensors, serde_json::json!([[0]]));
 }
 
@@ -250,7 +312,12 @@ async fn tiles_of_a_zoom_sum_to_the_truth(reading: &Reading) {
             if status == reqwest::StatusCode::NO_CONTENT {
                 continue;
             }
-            assert_eq!(status, reqwest::StatusCode::OK, "{path}: {}", String::from_utf8_lossy(&tile));
+            assert_eq!(
+                status,
+                reqwest::StatusCode::OK,
+                "{path}: {}",
+                String::from_utf8_lossy(&tile)
+            );
             let file = folder.path().join(files.len().to_string());
             std::fs::write(&file, tile).expect("a file");
             files.push((layer.clone(), file));
@@ -261,7 +328,11 @@ async fn tiles_of_a_zoom_sum_to_the_truth(reading: &Reading) {
         .args(files.iter().map(|(_, file)| file))
         .output()
         .expect("the reader runs");
-    assert!(decoded.status.success(), "{}", String::from_utf8_lossy(&decoded.stderr));
+    assert!(
+        decoded.status.success(),
+        "{}",
+        String::from_utf8_lossy(&decoded.stderr)
+    );
     let decoded = String::from_utf8(decoded.stdout).expect("text");
     let mut cells: BTreeMap<(String, String), u64> = BTreeMap::new();
     for ((layer, _), tile) in files.iter().zip(decoded.lines()) {
@@ -270,7 +341,10 @@ async fn tiles_of_a_zoom_sum_to_the_truth(reading: &Reading) {
             let cell = feature["properties"]["cell"].as_str().expect("a cell").to_owned();
             let count = feature["properties"]["count"].as_u64().expect("a count");
             let known = cells.insert((layer.clone(), cell), count);
-            assert!(known.is_none_or(|known| known == count), "{layer}: one cell, two counts in {feature}");
+            assert!(
+                known.is_none_or(|known| known == count),
+                "{layer}: one cell, two counts in {feature}"
+            );
         }
     }
     let mut sums: BTreeMap<String, u64> = BTreeMap::new();
@@ -291,7 +365,12 @@ fn tile_at(lon: f64, lat: f64, zoom: u32) -> (u32, u32) {
 fn records(set: &DataSet, path: &Path) -> Vec<(i32, Vec<u8>)> {
     let file = flate2::read::GzDecoder::new(std::fs::File::open(path).expect("the data set"));
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
-    let key = reader.headers().expect("a header").iter().position(|column| column == set.key).expect("the key");
+    let key = reader
+        .headers()
+        .expect("a header")
+        .iter()
+        .position(|column| column == set.key)
+        .expect("the key");
     let rows = reader.byte_records().take(set.rows);
     rows.map(|row| {
         let row = row.expect("a row");
@@ -312,13 +391,22 @@ fn count(set: &DataSet, python: &Path, data: &Path) -> Truth {
     let folder = tempfile::tempdir().expect("a folder");
     let cells = folder.path().join("cells");
     let mut command = Command::new(python);
-    command.arg("-B").arg(skip::root().join(format!("fixtures/truth/{}.py", set.name)));
+    command
+        .arg("-B")
+        .arg(skip::root().join(format!("fixtures/truth/{}.py", set.name)));
     command.arg("--cells").arg(&cells).env("RISKGRID_TEST_DATA", data);
     if set.rows != usize::MAX {
         command.args(["--rows", &set.rows.to_string()]);
     }
     let output = command.output().expect("the script runs");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let result = serde_json::from_slice(&output.stdout).expect("JSON");
-    Truth { result, cells: std::fs::read_to_string(cells).expect("cells") }
+    Truth {
+        result,
+        cells: std::fs::read_to_string(cells).expect("cells"),
+    }
 }

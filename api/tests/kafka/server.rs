@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::topic::unique;
 
 /// How long anything may take before the test gives up.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_mins(2);
 const PAUSE: Duration = Duration::from_millis(25);
 
 /// A folder with a configuration and a node's state.
@@ -39,12 +39,20 @@ impl Events {
 impl Node {
     /// Writes `config`; nothing runs yet.
     pub(crate) fn new(config: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix("riskgrid-node-").tempdir().expect("a folder");
+        let folder = tempfile::Builder::new()
+            .prefix("riskgrid-node-")
+            .tempdir()
+            .expect("a folder");
         std::fs::write(folder.path().join("riskgrid.toml"), config).expect("the configuration is written");
         // Fails only where a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { folder, client, running: None, starts: 0 }
+        Self {
+            folder,
+            client,
+            running: None,
+            starts: 0,
+        }
     }
 
     /// Starts the process and waits until it is ready.
@@ -65,7 +73,9 @@ impl Node {
         let began = Instant::now();
         loop {
             let said = std::fs::read_to_string(&output).expect("its output");
-            if let Some(url) = said.lines().find_map(|line| line.strip_prefix("riskgrid serves "))
+            if let Some(url) = said
+                .lines()
+                .find_map(|line| line.strip_prefix("riskgrid serves "))
                 && said.ends_with('\n')
             {
                 self.running.as_mut().expect("just set").1 = url.trim().to_owned();
@@ -89,10 +99,19 @@ impl Node {
     pub(crate) async fn stop(&mut self) {
         let began = Instant::now();
         let id = self.running.as_ref().expect("it runs").0.id();
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &id.to_string()]).status();
+        let sent = Command::new("sh")
+            .args(["-c", "kill -TERM \"$1\"", "sh", &id.to_string()])
+            .status();
         assert!(sent.expect("a shell").success());
         let status: ExitStatus = loop {
-            if let Some(status) = self.running.as_mut().expect("it runs").0.try_wait().expect("its status") {
+            if let Some(status) = self
+                .running
+                .as_mut()
+                .expect("it runs")
+                .0
+                .try_wait()
+                .expect("its status")
+            {
                 break status;
             }
             assert!(began.elapsed() < DEADLINE, "it does not stop: {}", self.log());
@@ -110,7 +129,8 @@ impl Node {
             if read.read() >= events {
                 return read;
             }
-            self.wait_a_little(began, &format!("{events} events are read, not {read:?}")).await;
+            self.wait_a_little(began, &format!("{events} events are read, not {read:?}"))
+                .await;
         }
     }
 
@@ -122,7 +142,8 @@ impl Node {
             if rows == *expected {
                 return;
             }
-            self.wait_a_little(began, &format!("{sql}\nanswers {expected}, not {rows}")).await;
+            self.wait_a_little(began, &format!("{sql}\nanswers {expected}, not {rows}"))
+                .await;
         }
     }
 
@@ -133,14 +154,25 @@ impl Node {
         let value = |result: &str| {
             let name = format!("riskgrid_events_total{{result=\"{result}\"}} ");
             let line = page.lines().find_map(|line| line.strip_prefix(&name));
-            line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no {name} in {page}"))
+            line.and_then(|number| number.parse().ok())
+                .unwrap_or_else(|| panic!("no {name} in {page}"))
         };
-        Events { accepted: value("accepted"), duplicate: value("duplicate"), refused: value("refused") }
+        Events {
+            accepted: value("accepted"),
+            duplicate: value("duplicate"),
+            refused: value("refused"),
+        }
     }
 
     /// The rows of an answer.
     pub(crate) async fn sql(&self, sql: &str) -> Value {
-        let answer = self.client.post(self.url("/v1/sql")).json(&json!({ "sql": sql })).send().await.expect("an answer");
+        let answer = self
+            .client
+            .post(self.url("/v1/sql"))
+            .json(&json!({ "sql": sql }))
+            .send()
+            .await
+            .expect("an answer");
         let status = answer.status();
         let mut body: Value = answer.json().await.expect("JSON");
         assert!(status.is_success(), "{sql}: {body}");
@@ -153,14 +185,23 @@ impl Node {
         let rows = rows.as_array().expect("rows").iter();
         rows.map(|row| {
             let name = row[0].as_str().unwrap_or_default().to_owned();
-            (name, row[1].as_u64().unwrap_or_else(|| panic!("{sql}: {row} holds no number")))
+            (
+                name,
+                row[1]
+                    .as_u64()
+                    .unwrap_or_else(|| panic!("{sql}: {row} holds no number")),
+            )
         })
         .collect()
     }
 
     /// The answer as CSV, with its header line.
     pub(crate) async fn csv(&self, sql: &str) -> String {
-        let request = self.client.post(self.url("/v1/sql")).header("accept", "text/csv").json(&json!({ "sql": sql }));
+        let request = self
+            .client
+            .post(self.url("/v1/sql"))
+            .header("accept", "text/csv")
+            .json(&json!({ "sql": sql }));
         let answer = request.send().await.expect("an answer");
         let status = answer.status();
         let body = answer.text().await.expect("text");
@@ -169,8 +210,17 @@ impl Node {
     }
 
     /// Posts a body of a media type.
-    pub(crate) async fn post(&self, path: &str, media_type: &str, body: String) -> (reqwest::StatusCode, Value) {
-        let request = self.client.post(self.url(path)).header("content-type", media_type).body(body);
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        media_type: &str,
+        body: String,
+    ) -> (reqwest::StatusCode, Value) {
+        let request = self
+            .client
+            .post(self.url(path))
+            .header("content-type", media_type)
+            .body(body);
         let answer = request.send().await.expect("an answer");
         (answer.status(), answer.json().await.expect("JSON"))
     }
@@ -197,10 +247,18 @@ impl Node {
     }
 
     async fn wait_a_little(&mut self, began: Instant, until: &str) {
-        if let Some(status) = self.running.as_mut().and_then(|(child, _)| child.try_wait().ok().flatten()) {
+        if let Some(status) = self
+            .running
+            .as_mut()
+            .and_then(|(child, _)| child.try_wait().ok().flatten())
+        {
             panic!("ended with {status} before {until}: {}", self.log());
         }
-        assert!(began.elapsed() < DEADLINE, "waited too long until {until}: {}", self.log());
+        assert!(
+            began.elapsed() < DEADLINE,
+            "waited too long until {until}: {}",
+            self.log()
+        );
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -20,7 +20,10 @@ pub(crate) fn data() -> Option<PathBuf> {
 
 /// The repository.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("api is a folder of the repository").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("api is a folder of the repository")
+        .to_owned()
 }
 
 fn found(variable: &str, default: Option<&Path>) -> Option<PathBuf> {
@@ -40,7 +43,11 @@ fn say(reason: &str) {
     let line = format!("SKIPPED: {reason}");
     eprintln!("{line}");
     if let Some(path) = std::env::var_os("RISKGRID_SKIPS").filter(|path| !path.is_empty()) {
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("RISKGRID_SKIPS can be written");
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .expect("RISKGRID_SKIPS can be written");
         writeln!(file, "{line}").expect("RISKGRID_SKIPS can be written");
     }
 }

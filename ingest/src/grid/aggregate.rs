@@ -6,8 +6,7 @@ use crate::layer::LayerKind;
 /// The aggregate of the events of one (layer, cell, bucket). The default value is the neutral element of [`merge`].
 ///
 /// [`merge`]: CellAggregate::merge
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct CellAggregate {
     /// How many events.
     pub count: u64,
@@ -53,7 +52,6 @@ impl Default for ValueAggregate {
         }
     }
 }
-
 
 impl CellAggregate {
     /// The aggregate of one event that counts.
