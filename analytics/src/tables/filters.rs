@@ -60,7 +60,7 @@ impl Narrowing {
     /// The box that rows must be in, when there is one.
     pub(super) fn bounds(&self) -> Option<Bounds> {
         let [west, south, east, north] = self.bounds;
-        let is_box = self.bounds != Self::default().bounds && west <= east;
+        let is_box = self.bounds.iter().any(|bound| bound.is_finite()) && west <= east;
         is_box.then(|| {
             Bounds([
                 west.max(-180.0),

@@ -19,6 +19,7 @@ use crate::problem::Problem;
 use crate::sql_tables;
 
 /// A query as a client sends it.
+#[allow(clippy::struct_field_names, reason = "the names are those of the JSON fields")]
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Query {

@@ -50,8 +50,9 @@ impl Topic {
             .create_topics([&topic], &AdminOptions::new())
             .await
             .expect("the broker answers");
-        made.into_iter()
-            .for_each(|result| drop(result.expect("a topic of a new name")));
+        for result in made {
+            result.expect("a topic of a new name");
+        }
         let producer = client(brokers)
             .set("message.max.bytes", MOST_BYTES)
             .set("enable.idempotence", "true")
