@@ -42,7 +42,7 @@ use crate::{guard, routes};
 /// How long open connections may finish when the server stops; streams never would.
 const DRAIN: Duration = Duration::from_secs(3);
 /// How often old journal entries and raw dead letters are looked for.
-const HOUSEKEEPING: Duration = Duration::from_secs(60);
+const HOUSEKEEPING: Duration = Duration::from_mins(1);
 
 /// Why the server could not start: says what, and what to do.
 pub type StartError = Box<dyn Error + Send + Sync>;

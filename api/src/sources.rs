@@ -87,6 +87,10 @@ impl Readers {
         Ok(())
     }
 
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "what a feed needs from the configuration, the command line and the shell"
+    )]
     /// Reads a file feed once, from row `offset` on. `folder` is where its relative path starts; `speed` wins over the
     /// feed's own.
     pub fn read_file(

@@ -19,7 +19,7 @@ pub fn of(
     let schema = MemorySchemaProvider::new();
     let alerts: Arc<dyn datafusion::catalog::TableProvider> =
         Arc::new(AlertsTable::new(app.alerting.decisions.clone()));
-    let tables = grid_tables(Arc::clone(snapshot), Some(app.dead_letters.clone()));
+    let tables = grid_tables(snapshot, Some(app.dead_letters.clone()));
     for (name, table) in tables.into_iter().chain([("alerts".to_owned(), alerts)]) {
         // Names are our own and differ, so registering cannot fail.
         if let Err(error) = schema.register_table(name, table) {

@@ -297,7 +297,7 @@ impl Edge {
         if lon == 0.0 && lat == 0.0 {
             return Err(invalid("0,0 stands for no place known".to_owned()));
         }
-        if feed.null_points.iter().any(|point| *point == [lon, lat]) {
+        if feed.null_points.contains(&[lon, lat]) {
             return Err(invalid(format!(
                 "lon {lon}, lat {lat} is one of the feed's null_points"
             )));

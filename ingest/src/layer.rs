@@ -437,7 +437,7 @@ mod tests {
                 resolution: 1e-6, domain: LIVE_DOMAIN.into(), default_severity: 1 };
             let value = layer.scale().value(units as f64);
             prop_assert_eq!(layer.to_units(value), Some(units));
-            prop_assert_eq!(value, format!("{}e-6", units).parse::<f64>().unwrap());
+            prop_assert_eq!(value.to_bits(), format!("{units}e-6").parse::<f64>().unwrap().to_bits());
         }
     }
 

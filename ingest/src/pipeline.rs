@@ -23,7 +23,6 @@ use crate::source::kafka::DeadLetterTopic;
 use crate::time::EventTime;
 
 /// Batches waiting for the grid. When it is full the sources stop reading; nothing is dropped.
-/// `riskgrid_ingest_queue_batches` shows its fill.
 const WAITING_BATCHES: usize = 64;
 /// How long a write that must not fail (a learnt layer, a dead letter) waits before it is tried again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -248,7 +247,7 @@ impl Pipeline {
                 match self.checkpoint() {
                     Ok(()) => unsaved = false,
                     Err(error) => {
-                        tracing::error!(error, "checkpoint failed; it is tried again, ingest goes on")
+                        tracing::error!(error, "checkpoint failed; it is tried again, ingest goes on");
                     }
                 }
                 saved = (self.clock)();
@@ -283,15 +282,14 @@ impl Pipeline {
     /// Applies the records of one batch.
     fn apply(&mut self, batch: &PartitionBatch) {
         let live_rules;
-        let rules = match &batch.feed {
-            Some(feed) => &feed.rules,
-            None => {
-                live_rules = FeedRules {
-                    domain: LIVE_DOMAIN.to_owned(),
-                    ..FeedRules::default()
-                };
-                &live_rules
-            }
+        let rules = if let Some(feed) = &batch.feed {
+            &feed.rules
+        } else {
+            live_rules = FeedRules {
+                domain: LIVE_DOMAIN.to_owned(),
+                ..FeedRules::default()
+            };
+            &live_rules
         };
         let domain: Arc<str> = rules.domain.as_str().into();
         let id = &batch.partition;

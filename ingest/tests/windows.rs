@@ -22,11 +22,17 @@ use riskgrid_ingest::{
 type Made = (i64, usize, usize, i32);
 
 const START: i64 = 1_795_000_000 * SECOND;
-const PLACES: [(f64, f64); 4] = [(113.93, 22.53), (113.931, 22.531), (113.95, 22.55), (-70.0, -10.0)];
+const PLACES: [(f64, f64); 4] = [
+    (113.93, 22.53),
+    (113.931, 22.531),
+    (113.95, 22.55),
+    (-70.0, -10.0),
+];
 
 fn water() -> LayerTable {
     let layer: LayerSettings =
-        serde_json::from_value(serde_json::json!({"id": "water", "kind": "observation", "unit": "m"})).unwrap();
+        serde_json::from_value(serde_json::json!({"id": "water", "kind": "observation", "unit": "m"}))
+            .unwrap();
     LayerTable::new(&[layer], 8).unwrap()
 }
 

@@ -196,11 +196,6 @@ impl VisitorMut for Inspector<'_, '_> {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test says what went wrong and stops"
-)]
 mod tests {
     use super::*;
 

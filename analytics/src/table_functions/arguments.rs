@@ -191,10 +191,7 @@ mod tests {
         ] {
             assert!(one(bad.clone(), |args| args.length("a").is_err()), "{bad:?}");
         }
-        let month = Length {
-            months: 1,
-            micros: 0,
-        };
+        let month = Length { months: 1, micros: 0 };
         assert!(one(interval(1, 0, 0), |args| args.length("a") == Ok(Some(month))));
         assert!(one(ScalarValue::from("1 day"), |args| args.length("a")
             == Ok(Some(Length::DAY))));
@@ -228,7 +225,8 @@ mod tests {
 
     #[test]
     fn numbers_are_in_their_range() {
-        assert!(one(ScalarValue::Int64(Some(8)), |args| args.whole("a", 15) == Ok(Some(8))));
+        assert!(one(ScalarValue::Int64(Some(8)), |args| args.whole("a", 15)
+            == Ok(Some(8))));
         for bad in [
             ScalarValue::Int64(Some(16)),
             ScalarValue::Int64(Some(-1)),

@@ -140,8 +140,7 @@ impl TableProvider for HotspotsTable {
         _filters: &[Expr],
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let threads =
-            NonZeroUsize::new(state.config().target_partitions()).unwrap_or(NonZeroUsize::MIN);
+        let threads = NonZeroUsize::new(state.config().target_partitions()).unwrap_or(NonZeroUsize::MIN);
         let question = self.arguments.resolve(&self.snapshot, threads)?;
         Ok(Arc::new(HotspotsScan::new(
             Arc::clone(&self.snapshot),

@@ -66,9 +66,7 @@ impl HotspotArguments {
         let weights = args.text("weights")?.unwrap_or("disk");
         let default = HotspotOptions::default();
         let options = HotspotOptions {
-            k: args
-                .whole("k", u64::from(MAX_K))?
-                .map_or(default.k, |k| k as u32),
+            k: args.whole("k", u64::from(MAX_K))?.map_or(default.k, |k| k as u32),
             weights: Weights::from_arguments(weights, args.float("distance")?).map_err(refused)?,
             method: args
                 .text("method")?
@@ -214,7 +212,9 @@ impl HotspotQuestion {
             return (Vec::new(), Vec::new());
         };
         // Nothing lies before the first event: a window of a thousand years costs no more than the data do.
-        let earliest = snapshot.snap(self.layer, totals.first_time, totals.first_time).start;
+        let earliest = snapshot
+            .snap(self.layer, totals.first_time, totals.first_time)
+            .start;
         let span = Span {
             start: window.start.max(earliest),
             end: window.end,

@@ -9,7 +9,7 @@ use riskgrid_ingest::edge::Bounds;
 
 /// A conjunction of what is understood; everything else is left to DataFusion.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Narrowing {
+pub(crate) struct Narrowing {
     /// Only these layers; all when `None`.
     layers: Option<BTreeSet<String>>,
     /// Times (of buckets or events) from here on.
@@ -60,7 +60,7 @@ impl Narrowing {
     /// The box that rows must be in, when there is one.
     pub(super) fn bounds(&self) -> Option<Bounds> {
         let [west, south, east, north] = self.bounds;
-        let is_box = self.bounds != Self::default().bounds && west <= east;
+        let is_box = self.bounds.iter().any(|bound| bound.is_finite()) && west <= east;
         is_box.then(|| {
             Bounds([
                 west.max(-180.0),

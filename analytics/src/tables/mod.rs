@@ -4,13 +4,13 @@
 //! the scan; DataFusion still applies them to the rows, so narrowing only has to keep what may match.
 
 mod cells;
-mod columns;
+pub(crate) mod columns;
 mod dead_letters;
 mod entities;
 mod events;
 mod filters;
 mod layers;
-mod snapshot_table;
+pub(crate) mod snapshot_table;
 
 use std::sync::Arc;
 
@@ -22,17 +22,17 @@ use snapshot_table::SnapshotTable;
 
 /// `cells`, `events`, `sensors`, `reports`, `units`, `layers`, and `dead_letters` where there is a store of them.
 pub fn grid_tables(
-    snapshot: Arc<GridSnapshot>,
+    snapshot: &Arc<GridSnapshot>,
     dead_letters: Option<DeadLetterStore>,
 ) -> Vec<(String, Arc<dyn TableProvider>)> {
     let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
     let mut add = |name: &str, table: SnapshotTable| tables.push((name.to_owned(), Arc::new(table)));
-    add("cells", cells::table(&snapshot));
-    add("events", events::table(&snapshot));
-    add("sensors", entities::sensors(&snapshot));
-    add("reports", entities::reports(&snapshot));
-    add("units", entities::units(&snapshot));
-    add("layers", layers::table(&snapshot));
+    add("cells", cells::table(snapshot));
+    add("events", events::table(snapshot));
+    add("sensors", entities::sensors(snapshot));
+    add("reports", entities::reports(snapshot));
+    add("units", entities::units(snapshot));
+    add("layers", layers::table(snapshot));
     if let Some(store) = dead_letters {
         add("dead_letters", dead_letters::table(store));
     }

@@ -14,17 +14,17 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::filters::Narrowing;
 
 /// Makes the batches of a scan; may leave out rows that the narrowing rules out.
-pub(super) type MakeBatches =
+pub(crate) type MakeBatches =
     Box<dyn Fn(&Narrowing) -> Result<Vec<RecordBatch>, DataFusionError> + Send + Sync>;
 
 /// A table whose rows are made when it is scanned.
-pub(super) struct SnapshotTable {
+pub(crate) struct SnapshotTable {
     schema: SchemaRef,
     make: Arc<MakeBatches>,
 }
 
 impl SnapshotTable {
-    pub(super) fn new(schema: SchemaRef, make: MakeBatches) -> Self {
+    pub(crate) fn new(schema: SchemaRef, make: MakeBatches) -> Self {
         Self {
             schema,
             make: Arc::new(make),

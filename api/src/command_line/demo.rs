@@ -147,9 +147,9 @@ pub(super) async fn run(arguments: DemoArguments) -> VerbResult {
 /// Prints a line above the bar, or plainly where there is no terminal for one.
 fn say(bar: &ProgressBar, line: &str) {
     if bar.is_hidden() {
-        println!("{line}")
+        println!("{line}");
     } else {
-        bar.println(line)
+        bar.println(line);
     }
 }
 
@@ -237,7 +237,7 @@ fn write_configuration(
 listen = "{listen}"
 
 [storage]
-data_dir = {data_dir:?}
+data_dir = '{data_dir}'
 
 [webhooks]
 allow_private = true   # the demo's receiver listens on this machine
@@ -265,6 +265,7 @@ notify = true          # a replay that wakes people; its own clock judges the ag
         zoom = script.zoom,
         layer = script.layer,
         start = script.start,
+        data_dir = data_dir.display(),
     );
     let file = folder.join("riskgrid.toml");
     std::fs::write(&file, text)?;

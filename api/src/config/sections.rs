@@ -143,7 +143,7 @@ impl Default for RetentionSteps {
         Self {
             minutes: Span::seconds(2 * day),
             hours: Span::seconds(90 * day),
-            days: Span(std::time::Duration::from_secs(3 * 31_557_600)),
+            days: Span(std::time::Duration::from_hours(26298)),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::problem::Problem;
 use crate::sql_tables;
 
 /// A query as a client sends it.
+#[allow(clippy::struct_field_names, reason = "the names are those of the JSON fields")]
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Query {
@@ -51,7 +52,7 @@ async fn by_get(
             "sql" => request.sql = Some(value.into_owned()),
             "query_id" => request.query_id = Some(value.into_owned()),
             "timeout_ms" => {
-                request.timeout_ms = Some(value.parse().map_err(|_| wrong("whole milliseconds"))?)
+                request.timeout_ms = Some(value.parse().map_err(|_| wrong("whole milliseconds"))?);
             }
             "limit" => request.limit = Some(value.parse().map_err(|_| wrong("a whole number of rows"))?),
             "params" => request.params = serde_json::from_str(&value).map_err(|_| wrong("a JSON array"))?,

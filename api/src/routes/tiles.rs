@@ -51,7 +51,7 @@ impl Default for TileCaches {
             geometry: GeometryCache::new(GEOMETRY_BYTES),
             sets: Cache::builder()
                 .max_capacity(SETS)
-                .time_to_idle(Duration::from_secs(60))
+                .time_to_idle(Duration::from_mins(1))
                 .build(),
         }
     }
@@ -84,7 +84,7 @@ async fn describe(
         TimeDelta::microseconds(app.retention),
     )
     .map_err(|error| Problem::bad_request(error.to_string()))?;
-    let metric = metric_of(&snapshot, index, &request.metric)?;
+    let metric = metric_of(&snapshot, index, request.metric)?;
     let Some(layer) = snapshot.layers.get(index) else {
         return Err(Problem::not_found("the layer is gone"));
     };
@@ -168,7 +168,7 @@ async fn tile(
     })?;
     let snapshot = app.reader.snapshot();
     let index = find(&snapshot, &id)?;
-    let metric = metric_of(&snapshot, index, &request.query.metric)?;
+    let metric = metric_of(&snapshot, index, request.query.metric)?;
     // Summing and encoding take milliseconds of CPU: not on the threads that serve connections.
     let work = move || answer(&app, &snapshot, index, metric, &request, &headers);
     tokio::task::spawn_blocking(work)

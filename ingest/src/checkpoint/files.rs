@@ -1,5 +1,6 @@
 //! The files of checkpoints on a local disk: written whole, synced, and found again after any crash.
 
+use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -224,7 +225,8 @@ fn folder_name(id: &PartitionId) -> String {
         if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
             name.push(char::from(byte));
         } else {
-            name.push_str(&format!("%{byte:02x}"));
+            // Writing to a String cannot fail.
+            let _ = write!(name, "%{byte:02x}");
         }
     }
     format!("{name}@{}", id.partition)
@@ -264,7 +266,7 @@ fn read_manifests(folder: &Path) -> Result<Vec<Manifest>, CheckpointError> {
         match serde_json::from_slice::<Manifest>(&bytes) {
             Ok(manifest) => manifests.push(manifest),
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "a checkpoint manifest is torn; an older one is used")
+                tracing::warn!(path = %path.display(), %error, "a checkpoint manifest is torn; an older one is used");
             }
         }
     }

@@ -66,7 +66,7 @@ impl PartitionState {
     /// What changed in `partition` since the last file, or everything.
     pub(crate) fn of(partition: &mut Partition, layers: &LayerTable, all: bool, rules: Vec<u8>) -> Self {
         partition.settle();
-        let (full, open) = partition.events.to_save(all);
+        let (full, open) = partition.events.batches_to_save(all);
         let mut layer_states = Vec::new();
         for (index, (slices, totals)) in &partition.layers {
             let Some(layer) = layers.get(*index) else { continue };

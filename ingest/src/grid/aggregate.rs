@@ -6,7 +6,7 @@ use crate::layer::LayerKind;
 /// The aggregate of the events of one (layer, cell, bucket). The default value is the neutral element of [`merge`].
 ///
 /// [`merge`]: CellAggregate::merge
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct CellAggregate {
     /// How many events.
     pub count: u64,
@@ -49,18 +49,6 @@ impl Default for ValueAggregate {
             last: 0,
             last_time: i64::MIN,
             last_hash: 0,
-        }
-    }
-}
-
-impl Default for CellAggregate {
-    fn default() -> Self {
-        Self {
-            count: 0,
-            weight: 0,
-            sources: 0,
-            channels: 0,
-            values: ValueAggregate::default(),
         }
     }
 }

@@ -136,7 +136,7 @@ fn set<T>(slot: &mut Option<Stamped<T>>, event: &Event<'_>, value: impl FnOnce()
 }
 
 /// Keeps the newer of two.
-fn set_merged<T: Clone>(slot: &mut Option<Stamped<T>>, other: &Option<Stamped<T>>) {
+fn set_merged<T: Clone>(slot: &mut Option<Stamped<T>>, other: Option<&Stamped<T>>) {
     if let Some(other) = other
         && slot
             .as_ref()
@@ -187,7 +187,7 @@ impl Sensor {
 
     /// Takes over what `other`, of another partition, knows better.
     pub fn merge(&mut self, other: &Self) {
-        set_merged(&mut self.reading, &other.reading);
+        set_merged(&mut self.reading, other.reading.as_ref());
     }
 }
 
@@ -259,11 +259,11 @@ impl Report {
 
     /// Takes over what `other`, of another partition, knows better.
     pub fn merge(&mut self, other: &Self) {
-        set_merged(&mut self.layer, &other.layer);
-        set_merged(&mut self.severity, &other.severity);
-        set_merged(&mut self.place, &other.place);
-        set_merged(&mut self.closed, &other.closed);
-        set_merged(&mut self.outcome, &other.outcome);
+        set_merged(&mut self.layer, other.layer.as_ref());
+        set_merged(&mut self.severity, other.severity.as_ref());
+        set_merged(&mut self.place, other.place.as_ref());
+        set_merged(&mut self.closed, other.closed.as_ref());
+        set_merged(&mut self.outcome, other.outcome.as_ref());
         self.updated = self.updated.max(other.updated);
         self.opened = match (self.opened, other.opened) {
             (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
@@ -304,8 +304,8 @@ impl ResponseUnit {
 
     /// Takes over what `other`, of another partition, knows better.
     pub fn merge(&mut self, other: &Self) {
-        set_merged(&mut self.place, &other.place);
-        set_merged(&mut self.status, &other.status);
-        set_merged(&mut self.skills, &other.skills);
+        set_merged(&mut self.place, other.place.as_ref());
+        set_merged(&mut self.status, other.status.as_ref());
+        set_merged(&mut self.skills, other.skills.as_ref());
     }
 }

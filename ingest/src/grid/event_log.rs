@@ -163,7 +163,10 @@ impl Builders {
             Arc::new(self.areas.finish_cloned()),
             Arc::new(self.received.finish_cloned()),
         ];
-        let bytes = columns.iter().map(|column| column.get_buffer_memory_size()).sum();
+        let bytes = columns
+            .iter()
+            .map(arrow::array::Array::get_buffer_memory_size)
+            .sum();
         // The builders are those of the schema; an error here would be a defect that tests see as missing rows.
         let batch = RecordBatch::try_new(Arc::clone(&EVENT_SCHEMA), columns)
             .inspect_err(|error| tracing::error!(%error, "a batch of raw events does not fit its schema"))
@@ -247,7 +250,7 @@ impl EventLog {
     }
 
     /// Full batches for a checkpoint, and the one being filled apart: it is written anew each time.
-    pub(crate) fn to_save(&mut self, all: bool) -> (Vec<Arc<EventBatch>>, Option<Arc<EventBatch>>) {
+    pub(crate) fn batches_to_save(&mut self, all: bool) -> (Vec<Arc<EventBatch>>, Option<Arc<EventBatch>>) {
         self.publish();
         let skip = if all { 0 } else { self.full.len() - self.unsaved };
         (
@@ -278,7 +281,7 @@ impl EventLog {
         let bytes = batch
             .columns()
             .iter()
-            .map(|column| column.get_buffer_memory_size())
+            .map(arrow::array::Array::get_buffer_memory_size)
             .sum();
         let (first, last) = (EventTime::from_micros(first), EventTime::from_micros(last));
         self.add_full(Arc::new(EventBatch {
@@ -296,6 +299,6 @@ impl std::fmt::Debug for EventLog {
             .debug_struct("EventLog")
             .field("batches", &self.full.len())
             .field("bytes", &self.bytes)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

@@ -342,9 +342,8 @@ fn is_finest_within(
 ) -> bool {
     let own_step = step_of(view, slice);
     match step {
-        Step::Bucket => own_step == Step::Bucket,
         Step::Hour | Step::Day if wanted.end <= partition.sealed_to => own_step == step,
-        Step::Hour => own_step == Step::Bucket,
+        Step::Bucket | Step::Hour => own_step == Step::Bucket,
         Step::Day => {
             let hour = calendar.span(Step::Hour, slice.span.start);
             if hour.end <= partition.sealed_to {

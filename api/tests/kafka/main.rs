@@ -1,0 +1,10 @@
+//! riskgrid against a real Apache Kafka: the built binary is started, records are produced to topics of their own, and
+//! what SQL, tiles and the dead-letter topic say is compared with what was sent.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod broker;
+mod datasets;
+mod garbage;
+mod server;
+mod skip;
+mod topic;

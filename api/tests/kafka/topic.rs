@@ -1,0 +1,161 @@
+//! A topic of the test's own: producing to it, and reading all of it.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{Headers, Message, ToBytes};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{Offset, TopicPartitionList};
+
+/// Partitions of each topic.
+pub(crate) const PARTITIONS: i32 = 4;
+const MOST_BYTES: &str = "16000000";
+const DEADLINE: Duration = Duration::from_mins(1);
+
+/// A topic that exists.
+pub(crate) struct Topic {
+    pub(crate) name: String,
+    brokers: String,
+    producer: FutureProducer,
+}
+
+/// A record that was read back.
+pub(crate) struct Read {
+    pub(crate) key: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Read {
+    /// The value of a header; empty where it has none of the name.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map_or("", |(_, value)| value)
+    }
+}
+
+impl Topic {
+    /// Makes it, stamped by the broker's clock as riskgrid makes its own.
+    pub(crate) async fn create(brokers: &str, name: &str) -> Self {
+        let admin: AdminClient<DefaultClientContext> = client(brokers).create().expect("an admin client");
+        let topic = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1))
+            .set("message.timestamp.type", "LogAppendTime");
+        let made = admin
+            .create_topics([&topic], &AdminOptions::new())
+            .await
+            .expect("the broker answers");
+        for result in made {
+            result.expect("a topic of a new name");
+        }
+        let producer = client(brokers)
+            .set("message.max.bytes", MOST_BYTES)
+            .set("enable.idempotence", "true")
+            .set("queue.buffering.max.messages", "1000000")
+            .set("linger.ms", "20")
+            .create()
+            .expect("a producer");
+        Self {
+            name: name.to_owned(),
+            brokers: brokers.to_owned(),
+            producer,
+        }
+    }
+
+    /// Produces `(partition, record)` in order; returns when all are durable.
+    pub(crate) async fn produce<R: AsRef<[u8]>>(&self, records: impl IntoIterator<Item = (i32, R)>) {
+        let mut sent = Vec::new();
+        for (partition, record) in records {
+            let record: FutureRecord<'_, (), [u8]> = FutureRecord::to(&self.name)
+                .partition(partition)
+                .payload(record.as_ref());
+            sent.push(
+                self.producer
+                    .send_result(record)
+                    .map_err(|(error, _)| error)
+                    .expect("room in the producer's queue"),
+            );
+        }
+        for delivery in sent {
+            delivery
+                .await
+                .expect("the producer lives")
+                .map_err(|(error, _)| error)
+                .expect("the broker takes the record");
+        }
+    }
+
+    /// A topic that somebody else makes, read from the beginning until `count` records are there; panics when they do
+    /// not come. Waits a little longer for those that should not be there.
+    pub(crate) fn read_all(brokers: &str, name: &str, count: usize) -> Vec<Read> {
+        let consumer: BaseConsumer = client(brokers)
+            .set("group.id", format!("reader of {name}"))
+            .set("enable.partition.eof", "true")
+            .set("fetch.message.max.bytes", MOST_BYTES)
+            .create()
+            .expect("a consumer");
+        let metadata = consumer
+            .fetch_metadata(Some(name), DEADLINE)
+            .expect("the broker answers");
+        let mut from = TopicPartitionList::new();
+        for partition in metadata.topics()[0].partitions() {
+            from.add_partition_offset(name, partition.id(), Offset::Beginning)
+                .expect("a partition");
+        }
+        consumer.assign(&from).expect("an assignment");
+        let began = Instant::now();
+        let mut read = Vec::new();
+        let mut ended = 0;
+        while (ended < from.count() || read.len() < count) && began.elapsed() < DEADLINE {
+            match consumer.poll(Duration::from_millis(100)) {
+                None => {}
+                Some(Ok(message)) => read.push(Read {
+                    key: message
+                        .key()
+                        .map(|key| String::from_utf8_lossy(key).into_owned())
+                        .unwrap_or_default(),
+                    payload: message.payload().unwrap_or_default().to_bytes().to_vec(),
+                    headers: message
+                        .headers()
+                        .into_iter()
+                        .flat_map(Headers::iter)
+                        .map(|header| {
+                            (
+                                header.key.to_owned(),
+                                String::from_utf8_lossy(header.value.unwrap_or_default()).into_owned(),
+                            )
+                        })
+                        .collect(),
+                }),
+                Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+                Some(Err(error)) => panic!("{name}: {error}"),
+            }
+        }
+        read
+    }
+
+    /// The broker.
+    pub(crate) fn brokers(&self) -> &str {
+        &self.brokers
+    }
+}
+
+/// A name that no other run and no other test has.
+pub(crate) fn unique(name: &str) -> String {
+    let nanos = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_nanos();
+    format!("{name}-{}-{nanos}", std::process::id())
+}
+
+fn client(brokers: &str) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    config
+}
