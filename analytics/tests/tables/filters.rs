@@ -11,7 +11,14 @@ use crate::made::{Made, START, grid, rows};
 const LAYERS: [&str; 3] = ["water", "noise", "flooding"];
 
 fn events() -> impl Strategy<Value = Vec<Made>> {
-    let one = (0usize..3, 0..DAY, 0.0..0.02_f64, 0.0..0.02_f64, 0..2i32, -50..50i32);
+    let one = (
+        0usize..3,
+        0..DAY,
+        0.0..0.02_f64,
+        0.0..0.02_f64,
+        0..2i32,
+        -50..50i32,
+    );
     let one = one.prop_map(|(layer, micros, east, north, partition, value)| Made {
         layer: LAYERS[layer],
         micros,

@@ -22,9 +22,15 @@ const GOLDEN: [(u64, usize); 7] = [
 fn golden() -> Arc<GridSnapshot> {
     let mut events: Vec<Made> = GOLDEN
         .iter()
-        .flat_map(|(cell, count)| (0..*count).map(|number| Made::at_cell("noise", number as i64 * 1000, *cell)))
+        .flat_map(|(cell, count)| {
+            (0..*count).map(|number| Made::at_cell("noise", number as i64 * 1000, *cell))
+        })
         .collect();
-    events.push(Made::at_cell("noise", 10 * MINUTE + MINUTE / 2, 0x0891_9a40_0003_ffff));
+    events.push(Made::at_cell(
+        "noise",
+        10 * MINUTE + MINUTE / 2,
+        0x0891_9a40_0003_ffff,
+    ));
     grid(&events)
 }
 
@@ -56,7 +62,10 @@ async fn the_golden_cells_come_out() {
     }
     let hottest = row("89411ca1b67ffff");
     close(&hottest[4], 7.541_478_129_713e-4);
-    assert_eq!(hottest[5..], [json!("hot_99"), json!(6), json!(19), json!("exact"), Value::Null]);
+    assert_eq!(
+        hottest[5..],
+        [json!("hot_99"), json!(6), json!(19), json!("exact"), Value::Null]
+    );
     assert_eq!(hottest[1], 9.0);
 }
 
@@ -98,12 +107,21 @@ async fn windows_are_half_open_and_at_is_a_time_or_its_text() {
         ("", 46),
         ("at => '2026-11-22T08:00:00Z'", 0),
         ("at => '2026-11-22T08:01:00Z', window => INTERVAL '1 minute'", 46),
-        ("at => '2026-11-22T09:01:00+01:00', window => INTERVAL '1 minute'", 46),
-        ("at => TIMESTAMP '2026-11-22T08:11:00Z', window => INTERVAL '10 minutes'", 1),
+        (
+            "at => '2026-11-22T09:01:00+01:00', window => INTERVAL '1 minute'",
+            46,
+        ),
+        (
+            "at => TIMESTAMP '2026-11-22T08:11:00Z', window => INTERVAL '10 minutes'",
+            1,
+        ),
         // Both ends snap outward to a bucket.
         ("at => '2026-11-22T08:10:40Z', window => INTERVAL '1 second'", 1),
         ("at => '2026-11-22T08:11:00.000001Z', window => '1 month'", 47),
-        ("at => '2030-01-01T00:00:00Z', window => INTERVAL '10000 years'", 47),
+        (
+            "at => '2030-01-01T00:00:00Z', window => INTERVAL '10000 years'",
+            47,
+        ),
         ("at => '2030-01-01T00:00:00Z'", 0),
     ] {
         let sql = format!("SELECT coalesce(sum(value), 0) FROM hotspots(layer => 'noise', {arguments})");
@@ -124,14 +142,23 @@ async fn metrics_have_their_unit_and_resolutions_add_up() {
         let sql = format!("SELECT coalesce(sum(value), 0) FROM hotspots({arguments})");
         close(&rows(&grid, &sql).await[0][0], sum);
     }
-    let mut water: Vec<Made> = GOLDEN.iter().map(|(cell, _)| Made::at_cell("water", 0, *cell)).collect();
+    let mut water: Vec<Made> = GOLDEN
+        .iter()
+        .map(|(cell, _)| Made::at_cell("water", 0, *cell))
+        .collect();
     water[0].value = 3.25;
     water.push(Made {
         value: 0.75,
         ..water[0].clone()
     });
     let grid = self::grid(&water);
-    for (metric, expected) in [("sum", 4.0), ("mean", 2.0), ("min", 0.75), ("max", 3.25), ("count", 2.0)] {
+    for (metric, expected) in [
+        ("sum", 4.0),
+        ("mean", 2.0),
+        ("min", 0.75),
+        ("max", 3.25),
+        ("count", 2.0),
+    ] {
         let sql = format!(
             "SELECT value FROM hotspots('water', metric => '{metric}', at => '2026-11-22T09:00:00Z') WHERE cell = '89411ca1b2bffff'"
         );
@@ -146,9 +173,18 @@ async fn refusals_name_the_argument_and_what_is_allowed() {
         ("hotspots()", "layer is NULL"),
         ("hotspots('nois')", "did you mean 'noise'?"),
         ("hotspots('zzzzzzzzz')", "the table layers lists them"),
-        ("hotspots('noise', metric => 'sum')", "metric is 'sum', but layer 'noise' counts reports"),
-        ("hotspots('noise', metric => 'total')", "metric is 'total', allowed is 'count'"),
-        ("hotspots('noise', resolution => 10)", "resolution is 10, allowed is 0 to 9"),
+        (
+            "hotspots('noise', metric => 'sum')",
+            "metric is 'sum', but layer 'noise' counts reports",
+        ),
+        (
+            "hotspots('noise', metric => 'total')",
+            "metric is 'total', allowed is 'count'",
+        ),
+        (
+            "hotspots('noise', resolution => 10)",
+            "resolution is 10, allowed is 0 to 9",
+        ),
         ("hotspots('noise', resolution => -1)", "resolution is -1"),
         ("hotspots('noise', window => INTERVAL '0 hours')", "window is"),
         ("hotspots('noise', window => 24)", "window is 24"),
@@ -159,7 +195,10 @@ async fn refusals_name_the_argument_and_what_is_allowed() {
         ("hotspots('noise', permutations => 0)", "permutations is 0"),
         ("hotspots('noise', fdr => 'none')", "fdr is 'none'"),
         ("hotspots('noise', weights => 'distance')", "distance is NULL"),
-        ("hotspots('water', metric => 'mean', domain => 'neighbours')", "domain is 'neighbours', allowed is 'observed'"),
+        (
+            "hotspots('water', metric => 'mean', domain => 'neighbours')",
+            "domain is 'neighbours', allowed is 'observed'",
+        ),
     ] {
         let text = refusal(&grid, &format!("SELECT * FROM {call}")).await;
         assert!(text.contains(words), "{call}: {text}");

@@ -15,9 +15,7 @@ use riskgrid_ingest::edge::{Edge, FeedRules};
 use riskgrid_ingest::grid::{
     Calendar, EventLogLimits, GridSettings, GridSnapshot, GridWriter, PartitionId, Retention,
 };
-use riskgrid_ingest::{
-    DAY, EventTime, LIVE_DOMAIN, LayerSettings, LayerTable, MINUTE, SECOND, SourceKey,
-};
+use riskgrid_ingest::{DAY, EventTime, LIVE_DOMAIN, LayerSettings, LayerTable, MINUTE, SECOND, SourceKey};
 use serde_json::{Value, json};
 
 /// 2026-11-22T08:00:00Z
