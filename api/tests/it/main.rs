@@ -13,4 +13,3 @@ mod journal;
 mod server;
 mod sql;
 mod tiles;
-mod webhooks;
