@@ -13,3 +13,4 @@ mod journal;
 mod server;
 mod sql;
 mod tiles;
+mod webhooks;

@@ -92,6 +92,18 @@ impl Server {
         Answer::of(request.send().await.unwrap()).await
     }
 
+    /// Gets any path.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(
+            self.client
+                .get(format!("{}{path}", self.url))
+                .send()
+                .await
+                .unwrap(),
+        )
+        .await
+    }
+
     /// The rows of a query that must succeed.
     pub(crate) async fn rows(&self, sql: &str) -> Vec<Value> {
         let answer = self.post_json("/v1/sql", &json!({ "sql": sql })).await;
