@@ -1,8 +1,8 @@
-//! The demo, from its start to its first webhook.
+//! The demo, and the console as a browser shows it.
 
 use std::process::{Child, Command};
 
-use crate::server::{eventually, spawn, terminate};
+use crate::server::{eventually, fixture, program, spawn, terminate};
 
 /// Ends the demo with the test.
 struct Demo(Child);
@@ -16,7 +16,7 @@ impl Drop for Demo {
 }
 
 #[tokio::test]
-async fn the_demo_fires_an_alert_delivers_it_and_ends_when_told() {
+async fn the_demo_fires_an_alert_delivers_it_and_shows_it_in_a_browser() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_riskgrid"));
     command.args([
         "demo",
@@ -43,6 +43,20 @@ async fn the_demo_fires_an_alert_delivers_it_and_ends_when_told() {
     })
     .await;
     assert!(url.starts_with("http://127.0.0.1:"), "{url}");
+    if let (Some(node), Some(_)) = (program("RISKGRID_NODE"), program("RISKGRID_CHROMIUM")) {
+        let pictures = tempfile::tempdir().unwrap();
+        let mut browser = Command::new(node);
+        browser
+            .arg(fixture("browser/console.mjs"))
+            .arg(&url)
+            .arg(pictures.path());
+        let seen = tokio::task::spawn_blocking(move || browser.output().unwrap())
+            .await
+            .unwrap();
+        let said = String::from_utf8_lossy(&seen.stdout);
+        let complained = String::from_utf8_lossy(&seen.stderr);
+        assert!(seen.status.success(), "{said}\n{complained}");
+    }
     terminate(&demo.0);
     let status = eventually("the demo ends", async || demo.0.try_wait().unwrap()).await;
     assert!(status.success(), "{status}");
