@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long anything may take before a test gives up; generous, for busy machines.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// Long enough for the events of tests: none expires while one runs.
 const SETTINGS: &str = "[webhooks]\nallow_private = true\n[storage]\ncheckpoint_every = \"1s\"\n";
