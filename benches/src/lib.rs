@@ -1,1 +1,1 @@
-//! Placeholder.
+//! Benches of riskgrid, one question a file. The questions are in `README.md` of this folder.

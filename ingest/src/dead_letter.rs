@@ -121,11 +121,6 @@ impl DeadLetterStore {
         Ok(true)
     }
 
-    /// Whether a dead letter of this key is kept.
-    pub fn contains(&self, letter: &DeadLetter) -> Result<bool, DeadLetterError> {
-        Ok(self.letters.contains_key(letter.key())?)
-    }
-
     /// Makes durable what was kept so far.
     pub fn persist(&self) -> Result<(), DeadLetterError> {
         Ok(self.database.persist(PersistMode::SyncData)?)

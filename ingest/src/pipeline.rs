@@ -486,14 +486,10 @@ impl Pipeline {
 }
 
 impl Pipeline {
-    /// Produces first, then remembers that it did: a crash in between produces once more, under the same key.
+    /// Hands the record to the topic, whose producer is flushed before each checkpoint, and keeps it here. What is read
+    /// again after a crash is produced again, under the same key: whether it had left the producer's queue is not known.
     fn keep(&self, letter: &DeadLetter, bytes: &[u8]) -> Result<(), String> {
-        if let Some(topic) = &self.dead_letter_topic
-            && !self
-                .dead_letters
-                .contains(letter)
-                .map_err(|error| error.to_string())?
-        {
+        if let Some(topic) = &self.dead_letter_topic {
             topic
                 .send(letter, &bytes[..bytes.len().min(RAW_BYTES)])
                 .map_err(|error| error.to_string())?;

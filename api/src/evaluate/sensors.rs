@@ -71,6 +71,14 @@ impl SensorObserver {
         }
     }
 
+    /// Takes up rules made or deleted meanwhile: the first event after a rule's making is judged by it.
+    fn follow_rules(&mut self) {
+        if self.changed.has_changed().unwrap_or(false) {
+            let rules = Arc::clone(&self.changed.borrow_and_update());
+            self.rules.set_rules(rules);
+        }
+    }
+
     fn store(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
         while let Some((domain, replay_now, transitions)) = self.waiting.first() {
             let (notify, now) = self.policy.of(domain, (self.alerting.clock)(), *replay_now);
@@ -85,6 +93,7 @@ impl SensorObserver {
 impl EventObserver for SensorObserver {
     fn newest_reading(&mut self, partition: &PartitionId, event: &Event<'_>, layer: &Layer, value: f64) {
         let Some(position) = event.position else { return };
+        self.follow_rules();
         let reading = SensorReading {
             layer: &layer.id,
             sensor: &event.entity,
@@ -96,10 +105,7 @@ impl EventObserver for SensorObserver {
     }
 
     fn advance(&mut self, partition: &PartitionId, domain: &str, now: EventTime) {
-        if self.changed.has_changed().unwrap_or(false) {
-            let rules = Arc::clone(&self.changed.borrow_and_update());
-            self.rules.set_rules(rules);
-        }
+        self.follow_rules();
         self.rules.advance(&partition.to_string(), now.micros());
         let transitions = self.rules.take_transitions();
         if !transitions.is_empty() {

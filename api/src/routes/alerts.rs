@@ -37,7 +37,14 @@ async fn list(
     State(alerting): State<Arc<Alerting>>,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Value>, Problem> {
-    let state = parameters.state.as_deref().map(read_state).transpose()?;
+    // Pending instances are the evaluators' own until they fire: none is an alert yet.
+    let is_pending = parameters.state.as_deref() == Some("pending");
+    let state = parameters
+        .state
+        .as_deref()
+        .filter(|_| !is_pending)
+        .map(read_state)
+        .transpose()?;
     let limit = parameters.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(Problem::bad_request(format!(
@@ -45,6 +52,9 @@ async fn list(
         )));
     }
     let after = parameters.after.as_deref().map(read_token).transpose()?;
+    if is_pending {
+        return Ok(Json(json!({ "alerts": [], "next": null })));
+    }
     let page = alerting
         .decisions
         .alerts(&AlertQuery { state, limit, after })
@@ -80,7 +90,7 @@ fn no_such_alert() -> Problem {
 fn read_state(name: &str) -> Result<AlertState, Problem> {
     AlertState::from_name(name).ok_or_else(|| {
         Problem::bad_request(format!(
-            "`state` is \"{name}\"; allowed: firing, acknowledged, resolved"
+            "`state` is \"{name}\"; allowed: pending, firing, acknowledged, resolved"
         ))
     })
 }

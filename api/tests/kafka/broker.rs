@@ -23,6 +23,10 @@ fn start() -> Option<String> {
         .tempdir()
         .expect("a folder")
         .keep();
+    #[allow(
+        clippy::zombie_processes,
+        reason = "it outlives this process, to end the broker after it"
+    )]
     let mut watcher = Command::new("sh")
         .args(["-c", WATCHER, "sh"])
         .args([&script, &folder])

@@ -78,7 +78,8 @@ impl Node {
                 .find_map(|line| line.strip_prefix("riskgrid serves "))
                 && said.ends_with('\n')
             {
-                self.running.as_mut().expect("just set").1 = url.trim().to_owned();
+                url.trim()
+                    .clone_into(&mut self.running.as_mut().expect("just set").1);
                 break;
             }
             self.wait_a_little(began, "it serves").await;

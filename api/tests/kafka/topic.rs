@@ -1,5 +1,6 @@
 //! A topic of the test's own: producing to it, and reading all of it.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -110,8 +111,8 @@ impl Topic {
         consumer.assign(&from).expect("an assignment");
         let began = Instant::now();
         let mut read = Vec::new();
-        let mut ended = 0;
-        while (ended < from.count() || read.len() < count) && began.elapsed() < DEADLINE {
+        let mut ended = BTreeSet::new();
+        while (ended.len() < from.count() || read.len() < count) && began.elapsed() < DEADLINE {
             match consumer.poll(Duration::from_millis(100)) {
                 None => {}
                 Some(Ok(message)) => read.push(Read {
@@ -132,7 +133,9 @@ impl Topic {
                         })
                         .collect(),
                 }),
-                Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    ended.insert(partition);
+                }
                 Some(Err(error)) => panic!("{name}: {error}"),
             }
         }

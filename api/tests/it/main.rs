@@ -1,0 +1,16 @@
+//! The whole server, as its users have it: the built program, spoken to by HTTP, stopped and killed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod demo;
+mod intake;
+mod journal;
+mod server;
+mod sql;
+mod tiles;
+mod webhooks;

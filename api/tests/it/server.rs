@@ -1,0 +1,245 @@
+//! A server in a folder of its own that is started, stopped and killed; requests to it; skips.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Once;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up; generous, for busy machines.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+
+/// Long enough for the events of tests: none expires while one runs.
+const SETTINGS: &str = "[webhooks]\nallow_private = true\n[storage]\ncheckpoint_every = \"1s\"\n";
+
+/// A running `riskgrid serve`, or one that is about to be started again.
+pub(crate) struct Server {
+    folder: TempDir,
+    process: Option<Child>,
+    /// Its address, as `http://127.0.0.1:PORT`.
+    pub(crate) url: String,
+    /// For requests to it.
+    pub(crate) client: Client,
+}
+
+impl Server {
+    /// Starts one with an empty journal.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("riskgrid.toml"), SETTINGS).unwrap();
+        let mut server = Self {
+            folder,
+            process: None,
+            url: String::new(),
+            client: client(),
+        };
+        server.restart();
+        server
+    }
+
+    /// Starts it again on the same data.
+    pub(crate) fn restart(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_riskgrid"));
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .arg(self.folder.path().join("riskgrid.toml"))
+            .arg("--data-dir")
+            .arg(self.folder.path().join("data"));
+        let (process, lines) = spawn(&mut command);
+        self.process = Some(process);
+        let line = lines
+            .recv_timeout(DEADLINE)
+            .expect("the server says where it serves");
+        line.strip_prefix("riskgrid serves ")
+            .expect(&line)
+            .clone_into(&mut self.url);
+    }
+
+    /// SIGKILL: nothing is said goodbye to.
+    pub(crate) fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// SIGTERM; it must end well.
+    pub(crate) async fn stop(&mut self) {
+        let mut process = self.process.take().unwrap();
+        terminate(&process);
+        let status = eventually("the server ends", async || process.try_wait().unwrap()).await;
+        assert!(status.success(), "{status}");
+    }
+
+    /// Posts a body of events.
+    pub(crate) async fn post(&self, media_type: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self
+            .client
+            .post(format!("{}/v1/events", self.url))
+            .header("content-type", media_type)
+            .body(body);
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// Posts JSON to any path.
+    pub(crate) async fn post_json(&self, path: &str, body: &Value) -> Answer {
+        let request = self.client.post(format!("{}{path}", self.url)).json(body);
+        Answer::of(request.send().await.unwrap()).await
+    }
+
+    /// Gets any path.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(
+            self.client
+                .get(format!("{}{path}", self.url))
+                .send()
+                .await
+                .unwrap(),
+        )
+        .await
+    }
+
+    /// The rows of a query that must succeed.
+    pub(crate) async fn rows(&self, sql: &str) -> Vec<Value> {
+        let answer = self.post_json("/v1/sql", &json!({ "sql": sql })).await;
+        assert_eq!(answer.status, 200, "{sql}: {}", answer.body);
+        answer.body["rows"].as_array().unwrap().clone()
+    }
+
+    /// Asks until the rows are as expected; what was last seen is told when they never are.
+    pub(crate) async fn rows_become(&self, sql: &str, expected: &Value) {
+        let start = Instant::now();
+        loop {
+            let rows = Value::Array(self.rows(sql).await);
+            if rows == *expected {
+                return;
+            }
+            assert!(
+                start.elapsed() < DEADLINE,
+                "{sql} gives {rows}, expected {expected}"
+            );
+            pause().await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // It may have ended by itself.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+}
+
+/// What a request was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) media_type: String,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) async fn of(response: Response) -> Self {
+        let media_type = response
+            .headers()
+            .get("content-type")
+            .map(|value| value.to_str().unwrap());
+        Self {
+            status: response.status().as_u16(),
+            media_type: media_type.unwrap_or_default().to_owned(),
+            body: serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default(),
+        }
+    }
+}
+
+/// A client that no proxy is between.
+pub(crate) fn client() -> Client {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        rustls::crypto::ring::default_provider()
+            .install_default()
+            .unwrap();
+    });
+    Client::builder().no_proxy().timeout(DEADLINE).build().unwrap()
+}
+
+/// Starts a program; the lines it prints come through the channel.
+pub(crate) fn spawn(command: &mut Command) -> (Child, mpsc::Receiver<String>) {
+    let mut process = command
+        .env("RUST_LOG", "warn")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(process.stdout.take().unwrap());
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            // The pipe is read to its end even when nobody listens, or the program would stall.
+            let _ = sender.send(line);
+        }
+    });
+    (process, lines)
+}
+
+/// Asks a process to end, as an operator does.
+pub(crate) fn terminate(process: &Child) {
+    let status = Command::new("kill")
+        .args(["-TERM", &process.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+/// Looks until there is something to see.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(start.elapsed() < DEADLINE, "not within {DEADLINE:?}: {what}");
+        pause().await;
+    }
+}
+
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+/// The program that an environment variable names; without it the test is skipped, and says so.
+pub(crate) fn program(variable: &str) -> Option<String> {
+    let path = std::env::var(variable).unwrap_or_default();
+    if !path.is_empty() && Path::new(&path).exists() {
+        return Some(path);
+    }
+    let line = format!("SKIPPED: {variable} names no program");
+    println!("{line}");
+    if let Ok(file) = std::env::var("RISKGRID_SKIPS") {
+        let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
+        writeln!(file, "{line}").unwrap();
+    }
+    None
+}
+
+/// A file of the fixtures.
+pub(crate) fn fixture(path: &str) -> String {
+    format!("{}/../fixtures/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// An observation of the water level at the invented city, `seconds` before now.
+pub(crate) fn reading(id: &str, sensor: &str, value: f64, seconds: i64) -> Value {
+    let time = chrono::Utc::now() - chrono::TimeDelta::seconds(seconds);
+    let (lon, lat) = riskgrid_fixtures::CENTRE;
+    json!({"specversion": "1.0", "id": id, "source": format!("//test/{sensor}"), "type": "riskgrid.observation.v1",
+        "time": time.to_rfc3339(), "data": {"sensor": sensor, "property": "water_level", "value": value, "unit": "m",
+        "lon": lon, "lat": lat}})
+}
