@@ -131,7 +131,7 @@ static ENGINE: LazyLock<SqlEngine> = LazyLock::new(|| SqlEngine::new(SqlLimits::
 /// The rows of the answer, as JSON.
 pub(crate) async fn ask(snapshot: &Arc<GridSnapshot>, sql: &str) -> Result<Vec<Vec<Value>>, SqlError> {
     let schema = MemorySchemaProvider::new();
-    for (name, table) in grid_tables(Arc::clone(snapshot), None) {
+    for (name, table) in grid_tables(snapshot, None) {
         schema.register_table(name, table).unwrap();
     }
     let request = SqlRequest {
