@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::checkpoint::{CheckpointError, CheckpointStore};
-use crate::dead_letter::{DeadLetter, DeadLetterStore, RAW_BYTES};
+use crate::dead_letter::{DeadLetter, DeadLetterStore};
 use crate::decode::cloudevent::{BinaryAttributes, decode_binary, decode_structured};
 use crate::decode::feed::FeedMapper;
 use crate::edge::{Edge, FeedRules, Judged};
@@ -490,9 +490,7 @@ impl Pipeline {
     /// again after a crash is produced again, under the same key: whether it had left the producer's queue is not known.
     fn keep(&self, letter: &DeadLetter, bytes: &[u8]) -> Result<(), String> {
         if let Some(topic) = &self.dead_letter_topic {
-            topic
-                .send(letter, &bytes[..bytes.len().min(RAW_BYTES)])
-                .map_err(|error| error.to_string())?;
+            topic.send(letter, bytes).map_err(|error| error.to_string())?;
         }
         self.dead_letters
             .insert(letter, bytes)

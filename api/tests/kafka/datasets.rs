@@ -111,7 +111,7 @@ impl Reading {
             );
         let config = format!(
             "{}\n[storage]\ncheckpoint_every = \"500ms\"\n\n[grid]\nretention = \"20y\"\n\n{feed}",
-            kafka_section(&brokers, &dead_letters)
+            kafka_section(&brokers, &unique("observations"), &dead_letters)
         );
         let records = records(set, &data.join(set.file));
         assert_eq!(records.len() as u64, truth.number("rows"));

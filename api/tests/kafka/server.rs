@@ -275,13 +275,12 @@ impl Drop for Node {
 }
 
 /// `[kafka]` with a group and topics of the test's own.
-pub(crate) fn kafka_section(brokers: &str, dead_letters: &str) -> String {
+pub(crate) fn kafka_section(brokers: &str, observations: &str, dead_letters: &str) -> String {
     let own = |name| unique(name);
     format!(
-        "[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{}\"\nobservations = \"{}\"\nreports = \"{}\"\n\
+        "[kafka]\nbrokers = \"{brokers}\"\ngroup = \"{}\"\nobservations = \"{observations}\"\nreports = \"{}\"\n\
          positions = \"{}\"\ndead_letters = \"{dead_letters}\"\nrefresh = \"500ms\"\n",
         own("group"),
-        own("observations"),
         own("reports"),
         own("positions"),
     )

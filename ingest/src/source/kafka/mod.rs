@@ -14,6 +14,10 @@ pub use consumer::{KafkaSource, KafkaStatus};
 pub use producer::{DeadLetterTopic, EventProducer, ProduceError};
 pub use topics::create_own_topics;
 
+/// Bytes of the largest message that is produced: an event of `edge.max_event` by default, with room for what is around
+/// it. librdkafka's own limit is a little less than such an event needs; the broker has the last word.
+const LARGEST_MESSAGE: &str = "2097152";
+
 /// `[kafka]`: where events are read from and produced to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -61,7 +65,8 @@ impl KafkaSettings {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
-            .set("client.id", "riskgrid");
+            .set("client.id", "riskgrid")
+            .set("message.max.bytes", LARGEST_MESSAGE);
         for (name, value) in &self.properties {
             config.set(name, value);
         }

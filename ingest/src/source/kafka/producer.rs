@@ -10,7 +10,7 @@ use rdkafka::producer::{
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::KafkaSettings;
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::{DeadLetter, RAW_BYTES};
 use crate::event::EventKind;
 
 /// Longest wait for all in-sync replicas.
@@ -104,8 +104,9 @@ impl DeadLetterTopic {
         })
     }
 
-    /// Hands a record over; waits while the producer's queue is full.
+    /// Hands over a record, the first [`RAW_BYTES`] of it; waits while the producer's queue is full.
     pub fn send(&self, letter: &DeadLetter, raw: &[u8]) -> KafkaResult<()> {
+        let raw = &raw[..raw.len().min(RAW_BYTES)];
         let key = format!(
             "{}/{}/{}/{}",
             letter.topic, letter.partition, letter.offset, letter.index
