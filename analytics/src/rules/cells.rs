@@ -95,7 +95,7 @@ fn values_of_concern(
     remembered: &BTreeMap<u64, InstanceState>,
     rows: impl Iterator<Item = (u64, f64)>,
 ) -> BTreeMap<u64, Option<f64>> {
-    let absent = rule.metric.missing_is_zero().then_some(0.0);
+    let absent = rule.metric.is_additive().then_some(0.0);
     let mut values: BTreeMap<u64, Option<f64>> = remembered.keys().map(|cell| (*cell, absent)).collect();
     for (cell, value) in rows.filter(|(_, value)| value.is_finite()) {
         if rule.limit.is_exceeded_by(value) || remembered.contains_key(&cell) {

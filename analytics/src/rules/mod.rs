@@ -28,4 +28,4 @@ pub use rule::{Rule, RuleBounds};
 pub use sensors::SensorRules;
 pub use step::{Change, InstanceState, Phase, advance, step};
 pub use transition::{Transition, TransitionKind, episode_id, rfc3339};
-pub use words::{Kind, Limit, Metric, Per, Severity};
+pub use words::{Kind, Limit, Per, Severity};

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use riskgrid_ingest::grid::Metric;
 use serde_json::Value;
 
 use super::fields::{FieldProblem, Fields, InvalidRule};
 use super::rule::RuleBounds;
-use super::words::{Limit, Metric, Per};
+use super::words::{Limit, Per};
 
 pub(super) const LONGEST_HOLD: Duration = Duration::from_hours(30 * 24);
 
@@ -37,13 +38,7 @@ pub(super) fn read_metric(fields: &mut Fields<'_>, per: Option<Per>) -> Option<M
     fields.required(
         "metric",
         "count, weight, sum, mean, min, max, last, sources",
-        |value| {
-            let wanted = value.as_str()?;
-            Metric::ALL
-                .iter()
-                .find(|(name, _)| *name == wanted)
-                .map(|(_, metric)| *metric)
-        },
+        |value| Metric::parse(value.as_str()?),
     )
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use riskgrid_ingest::grid::Metric;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use super::read::{
     LONGEST_HOLD, is_layer_id, one_problem, read_clear_below, read_limit, read_metric, read_names,
     read_resolution, read_window,
 };
-use super::words::{Kind, Limit, Metric, Per, Severity};
+use super::words::{Kind, Limit, Per, Severity};
 
 /// What the grid can answer, so that a rule it cannot serve is refused when it is made.
 #[derive(Clone, Copy, Debug)]

@@ -107,7 +107,7 @@ fn evidence(rule: &Rule, change: Change) -> Value {
         Change::Fired { at, value, .. } | Change::Resolved { at, value, .. } => (at, value),
     };
     let mut evidence = json!({
-        "metric": rule.metric.name(),
+        "metric": rule.metric.as_str(),
         "value": value,
         "comparison": rule.limit.comparison(),
         "limit": rule.limit.value(),

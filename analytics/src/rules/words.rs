@@ -20,55 +20,6 @@ pub enum Per {
     Cell,
 }
 
-/// Which number of an instance is compared with the limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Metric {
-    /// Number of events.
-    Count,
-    /// Sum of severities of reports, else the count.
-    Weight,
-    /// Sum of values, in the layer's unit.
-    Sum,
-    /// Mean of values, in the layer's unit.
-    Mean,
-    /// Least value, in the layer's unit.
-    Min,
-    /// Greatest value, in the layer's unit.
-    Max,
-    /// Newest value, in the layer's unit.
-    Last,
-    /// Estimated number of distinct sources.
-    Sources,
-}
-
-impl Metric {
-    /// All metrics with their names in JSON.
-    pub const ALL: [(&'static str, Self); 8] = [
-        ("count", Self::Count),
-        ("weight", Self::Weight),
-        ("sum", Self::Sum),
-        ("mean", Self::Mean),
-        ("min", Self::Min),
-        ("max", Self::Max),
-        ("last", Self::Last),
-        ("sources", Self::Sources),
-    ];
-
-    /// The name in JSON.
-    pub fn name(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(_, metric)| *metric == self)
-            .map_or("", |(name, _)| name)
-    }
-
-    /// Whether a cell without events has the value 0; of the other metrics it has none.
-    pub fn missing_is_zero(self) -> bool {
-        matches!(self, Self::Count | Self::Weight | Self::Sum | Self::Sources)
-    }
-}
-
 /// How grave an alert is, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use h3o::Resolution;
-use riskgrid_analytics::rules::{CellRules, Metric as RuleMetric, Per, Rule};
-use riskgrid_ingest::grid::{GridReader, GridSnapshot, Metric, Version};
+use riskgrid_analytics::rules::{CellRules, Per, Rule};
+use riskgrid_ingest::grid::{GridReader, GridSnapshot, Version};
 use riskgrid_ingest::{EventTime, LIVE_DOMAIN};
 
 use super::NotifyPolicy;
@@ -99,14 +99,10 @@ fn rows(snapshot: &GridSnapshot, rule: &Rule, wall: EventTime) -> Option<CellRow
         .resolution
         .and_then(|resolution| Resolution::try_from(resolution).ok());
     let sums = snapshot.sum(index, span, resolution.unwrap_or(snapshot.resolution));
-    let (metric, scale) = (metric_of(rule.metric), layer.scale());
+    let (metric, scale) = (rule.metric, layer.scale());
     let rows = sums
         .iter()
         .map(|(cell, aggregate)| (*cell, metric.of(aggregate, scale)))
         .collect();
     Some((layer.domain.clone(), at, rows))
-}
-
-fn metric_of(metric: RuleMetric) -> Metric {
-    Metric::parse(metric.name()).unwrap_or(Metric::Count)
 }

@@ -1,5 +1,7 @@
 //! What one cell keeps of one layer in one bucket. Everything merges, in any order, to the same bits.
 
+use serde::Serialize;
+
 use crate::event::Event;
 use crate::layer::LayerKind;
 
@@ -106,7 +108,8 @@ impl CellAggregate {
 }
 
 /// A number of a cell that maps, rules and statistics show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Number of events.
     Count,

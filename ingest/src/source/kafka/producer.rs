@@ -15,6 +15,9 @@ use crate::event::EventKind;
 
 /// Longest wait for all in-sync replicas.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often, and with what pause, a record is offered to a queue that is full.
+const QUEUE_FULL_TRIES: u32 = 40;
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why events of the intake are not in Kafka.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +99,8 @@ impl DeadLetterTopic {
             .set("acks", "all")
             .set("enable.idempotence", "true")
             .set("linger.ms", "20")
+            // Never given up for its age: while the broker is away a flush fails, and no checkpoint covers the record.
+            .set("message.timeout.ms", "0")
             .set("queue.buffering.max.kbytes", "65536")
             .create()?;
         Ok(Self {
@@ -104,7 +109,10 @@ impl DeadLetterTopic {
         })
     }
 
-    /// Hands over a record, the first [`RAW_BYTES`] of it; waits while the producer's queue is full.
+    /// Hands over a record, the first [`RAW_BYTES`] of it; waits a while when the producer's queue is full.
+    ///
+    /// # Errors
+    /// The queue stayed full, because the broker is away; or the record cannot be produced at all.
     pub fn send(&self, letter: &DeadLetter, raw: &[u8]) -> KafkaResult<()> {
         let raw = &raw[..raw.len().min(RAW_BYTES)];
         let key = format!(
@@ -125,16 +133,17 @@ impl DeadLetterTopic {
             .key(&key)
             .payload(raw)
             .headers(headers);
-        loop {
+        for _ in 0..QUEUE_FULL_TRIES {
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), refused)) => {
                     record = refused;
-                    self.producer.poll(Duration::from_millis(50));
+                    self.producer.poll(QUEUE_FULL_PAUSE);
                 }
                 Err((error, _)) => return Err(error),
             }
         }
+        Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull))
     }
 
     /// Waits until what was handed over is durable.
