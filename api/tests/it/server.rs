@@ -50,7 +50,9 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(self.folder.path().join("riskgrid.toml"))
             .arg("--data-dir")
-            .arg(self.folder.path().join("data"));
+            .arg(self.folder.path().join("data"))
+            // Often, so that a kill lands after some checkpoint and before the next.
+            .env("RISKGRID_STORAGE__CHECKPOINT_EVERY", "100ms");
         let (process, lines) = spawn(&mut command);
         self.process = Some(process);
         let line = lines
@@ -102,6 +104,21 @@ impl Server {
                 .unwrap(),
         )
         .await
+    }
+
+    /// Waits until this run of the server has written a checkpoint.
+    pub(crate) async fn writes_a_checkpoint(&self) {
+        eventually("a checkpoint", async || {
+            let page = self
+                .client
+                .get(format!("{}/metrics", self.url))
+                .send()
+                .await
+                .ok()?;
+            let page = page.text().await.ok()?;
+            page.contains("\nriskgrid_checkpoint_age_seconds ").then_some(())
+        })
+        .await;
     }
 
     /// The rows of a query that must succeed.
