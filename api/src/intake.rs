@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use riskgrid_ingest::dead_letter::{DeadLetter, DeadLetterStore, HTTP_TOPIC};
 use riskgrid_ingest::decode::cloudevent::{BinaryAttributes, decode_structured};
-use riskgrid_ingest::edge::{Edge, FeedRules, PartitionClock};
+use riskgrid_ingest::edge::{Edge, FeedRules, PartitionClock, PlaceCache};
 use riskgrid_ingest::grid::GridReader;
 use riskgrid_ingest::source::journal::{Journal, JournalError};
 use riskgrid_ingest::source::kafka::{DeadLetterTopic, EventProducer};
@@ -162,10 +162,16 @@ impl Intake {
             ..FeedRules::default()
         };
         let layers = &self.reader.snapshot().layers;
+        let mut places = PlaceCache::none(self.edge.resolution);
         let candidate = decode_structured(bytes)?;
-        let judged = self
-            .edge
-            .judge(candidate, now, &rules, PartitionClock::default(), layers)?;
+        let judged = self.edge.judge(
+            candidate,
+            now,
+            &rules,
+            PartitionClock::default(),
+            layers,
+            &mut places,
+        )?;
         Ok((judged.event.kind, judged.event.source.into_owned()))
     }
 

@@ -15,8 +15,9 @@ use riskgrid_ingest::checkpoint::CheckpointStore;
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::decode::feed::{FeedClock, FeedOrigin};
 use riskgrid_ingest::edge::Edge;
-use riskgrid_ingest::grid::{GridWriter, PartitionId};
-use riskgrid_ingest::layer_store::LayerStore;
+use riskgrid_ingest::grid::{GridPublisher, PartitionId};
+use riskgrid_ingest::layer_store::{LayerCatalogue, LayerStore};
+use riskgrid_ingest::observer::EventObserver;
 use riskgrid_ingest::pipeline::{Feed, Pipeline, PipelineHandle, PipelineSettings};
 use riskgrid_ingest::source::journal::Journal;
 use riskgrid_ingest::source::kafka::{
@@ -106,13 +107,13 @@ impl Server {
 
         let checkpoint_folder = config.storage.checkpoint_folder();
         let layer_store = LayerStore::open(&checkpoint_folder)?;
-        let mut layers = checked.layers.clone();
-        layer_store.add_to(&mut layers);
+        let source_key = layer_store.source_key();
+        let layers = LayerCatalogue::new(checked.layers.clone(), layer_store);
         let edge = Edge {
             resolution: checked.resolution,
             future_skew: config.edge.future_skew.micros(),
             bounds: config.edge.bounds,
-            source_key: layer_store.source_key(),
+            source_key,
         };
         let dead_letters = DeadLetterStore::open(&data_dir.join("dead-letters"))?;
         let dead_letter_topic = if config.kafka.is_enabled() {
@@ -120,26 +121,32 @@ impl Server {
         } else {
             None
         };
-        let writer = GridWriter::new(
-            checked.grid,
-            checked.resolution,
-            layers,
-            config.grid.idle_after.micros(),
-        );
         let checkpointed = Arc::new(AtomicI64::new(0));
         let durable_journal = Arc::new(AtomicI64::new(0));
         let kafka_committer: Arc<OnceLock<Committer>> = Arc::default();
-        let observer = SensorObserver::new(
-            Arc::clone(&alerting),
-            policy.clone(),
-            tokio::runtime::Handle::current(),
-        );
-        let mut pipeline = Pipeline {
-            writer,
+        let observer = {
+            let (alerting, policy) = (Arc::clone(&alerting), policy.clone());
+            let runtime = tokio::runtime::Handle::current();
+            move || -> Box<dyn EventObserver> {
+                Box::new(SensorObserver::new(
+                    Arc::clone(&alerting),
+                    policy.clone(),
+                    runtime.clone(),
+                ))
+            }
+        };
+        let started = Pipeline {
+            grid: checked.grid,
+            publisher: GridPublisher::new(
+                checked.grid.calendar,
+                checked.resolution,
+                layers.table(),
+                config.grid.idle_after.micros(),
+            ),
             edge: edge.clone(),
+            layers,
             dead_letters: dead_letters.clone(),
             dead_letter_topic: dead_letter_topic.clone(),
-            layer_store,
             checkpoints: CheckpointStore::open(&checkpoint_folder)?,
             observer: Box::new(observer),
             on_checkpoint: listener(
@@ -151,11 +158,12 @@ impl Server {
                 publish_every: config.grid.publish_every.0,
                 checkpoint_every: config.storage.checkpoint_every.0,
                 max_event: config.edge.max_event.as_usize(),
+                workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             },
             clock: wall_clock,
-        };
-        let offsets = pipeline.restore()?;
-        let (pipeline, reader) = pipeline.spawn()?;
+        }
+        .start()?;
+        let (pipeline, reader, offsets) = (started.handle, started.reader, started.offsets);
 
         let mut readers = Readers::default();
         let journal = open_journal(config)?;
@@ -380,9 +388,7 @@ fn start_kafka(
         &instance_id(&config.storage.data_dir)?,
         topics,
         offsets,
-        config.edge.max_event.as_usize(),
         pipeline.clone(),
-        wall_clock,
     )?;
     // Set once, here.
     let _ = committer.set(Box::new(source.committer()));

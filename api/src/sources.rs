@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::decode::feed::{FeedOrigin, FeedSettings};
 use riskgrid_ingest::grid::PartitionId;
-use riskgrid_ingest::pipeline::{Feed, PartitionBatch, Payload, PipelineHandle, Record};
+use riskgrid_ingest::pipeline::{Feed, PartitionBatch, Payload, PipelineHandle, Record, Records};
 use riskgrid_ingest::source::file::{FileOptions, FileRow, FileRows, Pace};
 use riskgrid_ingest::source::journal::Journal;
 
@@ -75,7 +75,7 @@ impl Readers {
                     let batch = PartitionBatch {
                         partition: journal_partition(),
                         feed: None,
-                        records: records.collect(),
+                        records: Records::Owned(records.collect()),
                         caught_up: offset >= journal.end(),
                     };
                     if pipeline.send(batch).is_err() {
@@ -226,7 +226,7 @@ impl FileReader {
         let batch = PartitionBatch {
             partition: self.partition.clone(),
             feed: Some(Arc::clone(&self.feed)),
-            records: std::mem::replace(records, Vec::with_capacity(ROWS)),
+            records: Records::Owned(std::mem::replace(records, Vec::with_capacity(ROWS))),
             caught_up: false,
         };
         self.pipeline.send(batch).is_ok()

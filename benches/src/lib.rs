@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use h3o::Resolution;
 use riskgrid_fixtures::load;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
-use riskgrid_ingest::edge::{Edge, FeedRules};
+use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
 use riskgrid_ingest::grid::{
-    Calendar, EventLogLimits, GridSettings, GridSnapshot, GridWriter, PartitionId, Retention,
+    Calendar, EventLogLimits, GridPublisher, GridSettings, GridSnapshot, Heard, Partition, PartitionId,
+    Retention,
 };
 use riskgrid_ingest::{DAY, EventTime, LIVE_DOMAIN, LayerTable, MINUTE, SourceKey};
 
@@ -62,23 +63,24 @@ pub fn grid_of(lines: &[String], keep_events: bool) -> (Arc<GridSnapshot>, u64) 
         topic: "bench".into(),
         partition: 0,
     };
-    let domain: Arc<str> = LIVE_DOMAIN.into();
+    let settings = settings(keep_events);
     let mut layers = Arc::new(LayerTable::new(&[], 1024).unwrap_or_default());
-    let mut writer = GridWriter::new(
-        settings(keep_events),
-        Resolution::Nine,
-        (*layers).clone(),
-        30_000_000,
-    );
+    let mut partition = Partition::new(id, LIVE_DOMAIN.into(), settings, 0);
+    let mut places = PlaceCache::new(Resolution::Nine);
     let received = EventTime::from_micros(i64::MAX / 4);
     for line in lines {
         let Ok(candidate) = decode_structured(line.as_bytes()) else {
             continue;
         };
-        let partition = writer.partition(&id, &domain);
-        let Ok(mut judged) = edge.judge(candidate, received, &rules, partition.clock(), &layers) else {
-            continue;
-        };
+        let judged = edge.judge(
+            candidate,
+            received,
+            &rules,
+            partition.clock(),
+            &layers,
+            &mut places,
+        );
+        let Ok(mut judged) = judged else { continue };
         if let Some(layer) = judged.new_layer.take() {
             let mut table = (*layers).clone();
             judged.event.layer = table.insert(layer);
@@ -86,8 +88,17 @@ pub fn grid_of(lines: &[String], keep_events: bool) -> (Arc<GridSnapshot>, u64) 
         }
         partition.apply(&judged.event, &layers);
     }
-    writer.set_layers(layers);
-    let snapshot = writer.publish(received);
+    let heard = Heard {
+        view: partition.view(&settings.calendar),
+        heard: None,
+    };
+    let mut publisher = GridPublisher::new(
+        settings.calendar,
+        Resolution::Nine,
+        Arc::clone(&layers),
+        30_000_000,
+    );
+    let snapshot = publisher.publish(vec![heard], layers, received);
     let counted = snapshot.counts().accepted;
     (snapshot, counted)
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::refusal::{Refusal, RefusalReason};
 use crate::time::{DAY, EventTime};
 
-/// Raw bytes kept of one record.
+/// Raw bytes kept of a record that is too large.
 pub const RAW_BYTES: usize = 64 * 1024;
 /// How long raw bytes are kept, in microseconds after the record was received.
 const RAW_RETENTION: i64 = 30 * DAY;
@@ -60,6 +60,14 @@ impl DeadLetter {
             detail: refusal.detail.clone(),
             size: record.len() as u64,
             hash: twox_hash::XxHash3_128::oneshot(record),
+        }
+    }
+
+    /// The bytes that are kept of its record: all, or the first ones of one that is too large.
+    pub fn kept<'a>(&self, record: &'a [u8]) -> &'a [u8] {
+        match self.reason {
+            RefusalReason::TooLarge => record.get(..RAW_BYTES).unwrap_or(record),
+            _ => record,
         }
     }
 
@@ -115,7 +123,7 @@ impl DeadLetterStore {
             return Ok(false);
         }
         let mut batch = self.database.batch();
-        batch.insert(&self.raw, key.as_slice(), &record[..record.len().min(RAW_BYTES)]);
+        batch.insert(&self.raw, key.as_slice(), letter.kept(record));
         batch.insert(&self.letters, key, postcard::to_stdvec(letter)?);
         batch.commit()?;
         Ok(true)

@@ -5,7 +5,8 @@
 
 use std::borrow::Cow;
 
-use h3o::{LatLng, Resolution};
+use h3o::error::InvalidLatLng;
+use h3o::{CellIndex, LatLng, Resolution};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
@@ -77,6 +78,53 @@ pub struct Edge {
     pub source_key: SourceKey,
 }
 
+/// The cells of places seen lately. Sensors stand still, so that the same place comes again and again, and finding a
+/// cell costs as much as reading an event.
+#[derive(Debug)]
+pub struct PlaceCache {
+    resolution: Resolution,
+    /// Places by a hash of their coordinates; a new one replaces what is there.
+    slots: Vec<([u64; 2], Option<CellIndex>)>,
+}
+
+impl PlaceCache {
+    /// Remembered places; a power of two. 32 bytes each.
+    const SLOTS: usize = 1 << 14;
+
+    /// An empty one, for cells of `resolution`.
+    pub fn new(resolution: Resolution) -> Self {
+        Self {
+            resolution,
+            slots: vec![([0; 2], None); Self::SLOTS],
+        }
+    }
+
+    /// One that remembers nothing, for who judges few events.
+    pub const fn none(resolution: Resolution) -> Self {
+        Self {
+            resolution,
+            slots: Vec::new(),
+        }
+    }
+
+    fn cell(&mut self, lon: f64, lat: f64) -> Result<CellIndex, InvalidLatLng> {
+        let key = [lon.to_bits(), lat.to_bits()];
+        // Multiplying by a large odd number brings the differences of near coordinates into the high bits.
+        let hash = (key[0] ^ key[1].rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let slot = self.slots.get_mut((hash >> 50) as usize);
+        if let Some((known, Some(cell))) = slot.as_deref()
+            && *known == key
+        {
+            return Ok(*cell);
+        }
+        let cell = LatLng::new(lat, lon)?.to_cell(self.resolution);
+        if let Some(slot) = slot {
+            *slot = (key, Some(cell));
+        }
+        Ok(cell)
+    }
+}
+
 /// An accepted event, and the layer to learn first when its name was never seen.
 #[derive(Debug)]
 pub struct Judged<'a> {
@@ -98,6 +146,7 @@ impl Edge {
         feed: &FeedRules,
         clock: PartitionClock,
         layers: &LayerTable,
+        places: &mut PlaceCache,
     ) -> Result<Judged<'a>, Refusal> {
         if let Some(key) = &candidate.lookup_missed {
             return Err(Refusal::new(
@@ -150,7 +199,7 @@ impl Edge {
         let time = read_time(candidate.time)?;
         self.check_clock(time, received, feed, clock)?;
         let position = if has_place {
-            Some(self.read_position(&lon, &lat, feed)?)
+            Some(self.read_position(&lon, &lat, feed, places)?)
         } else {
             None
         };
@@ -283,6 +332,7 @@ impl Edge {
         lon: &Number<'_>,
         lat: &Number<'_>,
         feed: &FeedRules,
+        places: &mut PlaceCache,
     ) -> Result<Position, Refusal> {
         let invalid = |detail: String| Refusal::new(RefusalReason::InvalidPosition, detail);
         let (lon, lat) = match (lon, lat) {
@@ -310,12 +360,10 @@ impl Edge {
                 )));
             }
         }
-        let point = LatLng::new(lat, lon).map_err(|error| invalid(error.to_string()))?;
-        Ok(Position {
-            lon,
-            lat,
-            cell: point.to_cell(self.resolution),
-        })
+        let cell = places
+            .cell(lon, lat)
+            .map_err(|error| invalid(error.to_string()))?;
+        Ok(Position { lon, lat, cell })
     }
 }
 
@@ -353,26 +401,31 @@ fn read_value(
     layers: &LayerTable,
 ) -> Result<i64, Refusal> {
     let unknown = |detail: String| Refusal::new(RefusalReason::UnknownUnit, detail);
-    let given = match unit {
-        Some(code) => Some(Unit::parse(code).ok_or_else(|| {
+    let known = layer.and_then(|index| layers.get(index)).map(|layer| &**layer);
+    let parse = |code: &str| {
+        Unit::parse(code).ok_or_else(|| {
             unknown(format!(
                 "unit `{}` is none of the UCUM codes {}",
                 short(code),
                 known_codes()
             ))
-        })?),
-        None => None,
+        })
     };
-    let known = layer.and_then(|index| layers.get(index)).map(|layer| &**layer);
     let layer = match (known, new_layer) {
         (Some(layer), _) => layer,
         (None, Some(layer)) => {
-            layer.unit = given.map(|unit| unit.code.to_owned());
+            layer.unit = unit.map(parse).transpose()?.map(|unit| unit.code.to_owned());
             layer
         }
         (None, None) => return Err(Refusal::missing("property")),
     };
-    let target = layer.unit.as_deref().and_then(Unit::parse);
+    // Nearly every event is in its layer's unit: nothing to look up or convert.
+    let given = if unit == layer.unit.as_deref() {
+        None
+    } else {
+        unit.map(parse).transpose()?
+    };
+    let target = given.and(layer.unit.as_deref()).and_then(Unit::parse);
     let written = match value {
         Number::Value(value) => *value,
         Number::Text(text) => {
@@ -446,7 +499,14 @@ mod tests {
         let layers = LayerTable::new(&[], 10).unwrap();
         let candidate = decode_structured(payload.as_bytes()).map_err(|refusal| refusal.reason)?;
         edge()
-            .judge(candidate, received, &feed, clock, &layers)
+            .judge(
+                candidate,
+                received,
+                &feed,
+                clock,
+                &layers,
+                &mut PlaceCache::none(Resolution::Nine),
+            )
             .map(|judged| judged.event.value.unwrap_or(-1))
             .map_err(|refusal| refusal.reason)
     }

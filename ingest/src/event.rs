@@ -238,6 +238,32 @@ pub struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
+    /// A candidate of which nothing is known but its kind.
+    pub fn empty(kind: EventKind) -> Self {
+        Self {
+            kind,
+            id: None,
+            source: None,
+            time: CandidateTime::Missing,
+            lon: Number::Missing,
+            lat: Number::Missing,
+            name: None,
+            value: Number::Missing,
+            value_unit: None,
+            sensor: None,
+            report: None,
+            op: None,
+            severity: Number::Missing,
+            channel: None,
+            reporter: None,
+            outcome: None,
+            unit: None,
+            status: None,
+            skills: Vec::new(),
+            lookup_missed: None,
+        }
+    }
+
     /// The same candidate, owning its texts.
     pub fn into_static(self) -> Candidate<'static> {
         let own = |text: Option<Cow<'_, str>>| text.map(|text| Cow::Owned(text.into_owned()));

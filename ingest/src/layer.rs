@@ -193,7 +193,8 @@ pub enum LayerLookup {
 pub struct LayerTable {
     layers: Vec<Arc<Layer>>,
     by_id: HashMap<String, LayerIndex>,
-    configured_names: HashMap<(LayerKind, String, String), LayerIndex>,
+    /// By name: the kind and domain for which it means a layer.
+    configured_names: HashMap<String, Vec<(LayerKind, String, LayerIndex)>>,
     limit: usize,
 }
 
@@ -250,13 +251,16 @@ impl LayerTable {
                 })
                 .ok_or_else(|| problem(format!("the id is taken, or there are more than {limit} layers")))?;
             for name in std::iter::once(&layer.id).chain(&layer.names) {
-                let key = (layer.kind, layer.domain.clone(), name.clone());
-                if table
-                    .configured_names
-                    .insert(key, index)
-                    .is_some_and(|other| other != index)
-                {
-                    return Err(problem(format!("the name `{name}` already means another layer")));
+                let meanings = table.configured_names.entry(name.clone()).or_default();
+                let known = meanings
+                    .iter()
+                    .find(|(kind, domain, _)| *kind == layer.kind && *domain == layer.domain);
+                match known {
+                    Some((_, _, other)) if *other != index => {
+                        return Err(problem(format!("the name `{name}` already means another layer")));
+                    }
+                    Some(_) => {}
+                    None => meanings.push((layer.kind, layer.domain.clone(), index)),
                 }
             }
         }
@@ -304,12 +308,9 @@ impl LayerTable {
 
     /// Which layer `name` (a property or category) means for an event of `kind` in `domain`.
     pub fn lookup(&self, kind: LayerKind, domain: &str, name: &str) -> LayerLookup {
-        // Only configured tables pay for the three-part key.
-        if !self.configured_names.is_empty() {
-            let key = (kind, domain.to_owned(), name.to_owned());
-            if let Some(index) = self.configured_names.get(&key) {
-                return LayerLookup::Known(*index);
-            }
+        let meanings = self.configured_names.get(name).map_or(&[][..], Vec::as_slice);
+        if let Some((_, _, index)) = meanings.iter().find(|(k, d, _)| *k == kind && d == domain) {
+            return LayerLookup::Known(*index);
         }
         let found = self
             .by_id

@@ -4,7 +4,9 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use crate::event::SourceKey;
@@ -123,5 +125,52 @@ impl LayerStore {
             path: self.path.clone(),
             problem: error.to_string(),
         })
+    }
+}
+
+/// All layers that the process knows, configured and learnt: read by every worker, grown by whoever meets a new name.
+#[derive(Debug)]
+pub struct LayerCatalogue {
+    table: ArcSwap<LayerTable>,
+    store: Mutex<LayerStore>,
+}
+
+impl LayerCatalogue {
+    /// The configured layers, and the learnt ones of the store.
+    pub fn new(mut configured: LayerTable, store: LayerStore) -> Self {
+        store.add_to(&mut configured);
+        Self {
+            table: ArcSwap::from_pointee(configured),
+            store: Mutex::new(store),
+        }
+    }
+
+    /// The table as of now. An index of an older table means the same layer in a newer one.
+    pub fn table(&self) -> Arc<LayerTable> {
+        self.table.load_full()
+    }
+
+    /// Stores a layer and puts it into the table, unless its id has been learnt meanwhile: the first one rules.
+    ///
+    /// # Errors
+    /// When it cannot be made durable; then it is not in the table either.
+    pub fn learn(&self, layer: &Layer) -> Result<(), LayerStoreError> {
+        // Nothing panics while it holds the lock; if it did, store and table are still as they were.
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self.table();
+        if table.find(&layer.id).is_some() {
+            return Ok(());
+        }
+        store.learn(layer.clone())?;
+        tracing::info!(
+            layer = layer.id,
+            unit = layer.unit,
+            domain = layer.domain,
+            "new layer"
+        );
+        let mut grown = (*table).clone();
+        grown.insert(layer.clone());
+        self.table.store(Arc::new(grown));
+        Ok(())
     }
 }

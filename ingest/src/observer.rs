@@ -7,7 +7,7 @@ use crate::grid::PartitionId;
 use crate::layer::Layer;
 use crate::time::EventTime;
 
-/// Is told of events as they are applied, on the thread that applies them.
+/// Is told of events as they are applied, on the thread that applies them; each such thread has one of its own.
 ///
 /// A checkpoint at offset n is written only after [`flush`](Self::flush) made everything durable that offsets below n
 /// caused; so what an observer decides is neither lost nor forgotten by a crash.

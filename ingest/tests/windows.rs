@@ -10,9 +10,10 @@ use chrono_tz::Tz;
 use h3o::Resolution;
 use proptest::prelude::*;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
-use riskgrid_ingest::edge::{Edge, FeedRules};
+use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
 use riskgrid_ingest::grid::{
-    Applied, Calendar, EventLogLimits, GridSettings, GridSnapshot, GridWriter, PartitionId, Retention, Span,
+    Applied, Calendar, EventLogLimits, GridPublisher, GridSettings, GridSnapshot, Heard, Partition,
+    PartitionId, Retention, Span,
 };
 use riskgrid_ingest::{
     DAY, EventTime, HOUR, LIVE_DOMAIN, LayerIndex, LayerSettings, LayerTable, MINUTE, SECOND, SourceKey,
@@ -53,7 +54,21 @@ fn grid(
         events: EventLogLimits { age: DAY, bytes: 0 },
     };
     let layers = water();
-    let mut writer = GridWriter::new(settings, Resolution::Nine, layers.clone(), 30 * SECOND);
+    let mut publisher = GridPublisher::new(
+        settings.calendar,
+        Resolution::Nine,
+        Arc::new(layers.clone()),
+        30 * SECOND,
+    );
+    let mut states: BTreeMap<PartitionId, Partition> = BTreeMap::new();
+    let mut places = PlaceCache::new(Resolution::Nine);
+    let mut publish = |states: &mut BTreeMap<PartitionId, Partition>, now| {
+        let views = states.values_mut().map(|partition| Heard {
+            view: partition.view(&settings.calendar),
+            heard: None,
+        });
+        publisher.publish(views.collect(), Arc::new(layers.clone()), now)
+    };
     let edge = Edge {
         resolution: Resolution::Nine,
         future_skew: 5 * MINUTE,
@@ -79,8 +94,10 @@ fn grid(
             topic: "t".into(),
             partition: (partition % partitions) as i32,
         };
-        let partition = writer.partition(&id, &LIVE_DOMAIN.into());
-        let Ok(judged) = edge.judge(candidate, time, &rules, partition.clock(), &layers) else {
+        let partition = states
+            .entry(id.clone())
+            .or_insert_with(|| Partition::new(id, LIVE_DOMAIN.into(), settings, 0));
+        let Ok(judged) = edge.judge(candidate, time, &rules, partition.clock(), &layers, &mut places) else {
             continue;
         };
         let cell = judged.event.position.unwrap().cell.into();
@@ -89,10 +106,10 @@ fn grid(
         admitted.push((time, cell, value));
         // Snapshots in between make late events settle at different moments.
         if number % 37 == 0 {
-            writer.publish(time);
+            publish(&mut states, time);
         }
     }
-    (writer.publish(EventTime::from_micros(START)), admitted)
+    (publish(&mut states, EventTime::from_micros(START)), admitted)
 }
 
 const LAYER: LayerIndex = LayerIndex(0);

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::partition::{PartitionRules, RestoreError, SensorReading};
 use super::rule::Rule;
 use super::transition::Transition;
+use super::words::Per;
 
 /// The rules on sensors of all partitions of one process.
 ///
@@ -14,6 +15,8 @@ use super::transition::Transition;
 /// the [`SensorRules::save`] of that batch is stored, so that nothing between the two is lost.
 pub struct SensorRules {
     rules: Arc<[Rule]>,
+    /// Layers that some rule on sensors is about: readings of others need no look at the rules.
+    layers: HashSet<String>,
     partitions: HashMap<String, PartitionRules>,
 }
 
@@ -21,6 +24,7 @@ impl SensorRules {
     /// Without any state.
     pub fn new(rules: Arc<[Rule]>) -> Self {
         Self {
+            layers: layers_of(&rules),
             rules,
             partitions: HashMap::new(),
         }
@@ -31,7 +35,13 @@ impl SensorRules {
         for partition in self.partitions.values_mut() {
             partition.set_rules(Arc::clone(&rules));
         }
+        self.layers = layers_of(&rules);
         self.rules = rules;
+    }
+
+    /// Whether any rule on sensors is about this layer.
+    pub fn concern(&self, layer: &str) -> bool {
+        self.layers.contains(layer)
     }
 
     /// Judges one reading.
@@ -86,11 +96,18 @@ impl SensorRules {
     }
 
     fn partition(&mut self, partition: &str) -> &mut PartitionRules {
-        let Self { rules, partitions } = self;
+        let Self {
+            rules, partitions, ..
+        } = self;
         partitions
             .entry_ref(partition)
             .or_insert_with(|| PartitionRules::new(Arc::clone(rules)))
     }
+}
+
+fn layers_of(rules: &[Rule]) -> HashSet<String> {
+    let on_sensors = rules.iter().filter(|rule| rule.per == Per::Sensor);
+    on_sensors.map(|rule| rule.layer.clone()).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A grid made of events that passed the edge, and short ways to ask it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use chrono_tz::Tz;
@@ -11,9 +12,10 @@ use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlLimits, SqlRequest};
 use riskgrid_analytics::table_functions::table_functions;
 use riskgrid_analytics::tables::grid_tables;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
-use riskgrid_ingest::edge::{Edge, FeedRules};
+use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
 use riskgrid_ingest::grid::{
-    Calendar, EventLogLimits, GridSettings, GridSnapshot, GridWriter, PartitionId, Retention,
+    Calendar, EventLogLimits, GridPublisher, GridSettings, GridSnapshot, Heard, Partition, PartitionId,
+    Retention,
 };
 use riskgrid_ingest::{DAY, EventTime, LIVE_DOMAIN, LayerSettings, LayerTable, MINUTE, SECOND, SourceKey};
 use serde_json::{Value, json};
@@ -97,7 +99,8 @@ pub(crate) fn grid(events: &[Made]) -> Arc<GridSnapshot> {
         },
     };
     let layers = layers();
-    let mut writer = GridWriter::new(settings, Resolution::Nine, layers.clone(), 30 * SECOND);
+    let mut states: BTreeMap<PartitionId, Partition> = BTreeMap::new();
+    let mut places = PlaceCache::new(Resolution::Nine);
     let edge = Edge {
         resolution: Resolution::Nine,
         future_skew: 5 * MINUTE,
@@ -115,15 +118,35 @@ pub(crate) fn grid(events: &[Made]) -> Arc<GridSnapshot> {
             topic: "t".into(),
             partition: made.partition,
         };
-        let partition = writer.partition(&id, &LIVE_DOMAIN.into());
+        let partition = states
+            .entry(id.clone())
+            .or_insert_with(|| Partition::new(id, LIVE_DOMAIN.into(), settings, 0));
         let received = EventTime::from_micros(START + made.micros);
         let judged = edge
-            .judge(candidate, received, &rules, partition.clock(), &layers)
+            .judge(
+                candidate,
+                received,
+                &rules,
+                partition.clock(),
+                &layers,
+                &mut places,
+            )
             .unwrap();
         partition.apply(&judged.event, &layers);
-        writer.heard_from(&id, EventTime::from_micros(START));
     }
-    writer.publish(EventTime::from_micros(START))
+    let now = EventTime::from_micros(START);
+    let views = states.values_mut().map(|partition| Heard {
+        view: partition.view(&settings.calendar),
+        heard: Some(now),
+    });
+    let layers = Arc::new(layers);
+    GridPublisher::new(
+        settings.calendar,
+        Resolution::Nine,
+        Arc::clone(&layers),
+        30 * SECOND,
+    )
+    .publish(views.collect(), layers, now)
 }
 
 static ENGINE: LazyLock<SqlEngine> = LazyLock::new(|| SqlEngine::new(SqlLimits::default()).unwrap());

@@ -45,7 +45,7 @@ impl NotifyPolicy {
     }
 }
 
-/// The pipeline's observer.
+/// The observer of one worker of the pipeline: each has its own, for its own partitions.
 pub struct SensorObserver {
     rules: SensorRules,
     changed: watch::Receiver<Arc<[Rule]>>,
@@ -94,6 +94,9 @@ impl EventObserver for SensorObserver {
     fn newest_reading(&mut self, partition: &PartitionId, event: &Event<'_>, layer: &Layer, value: f64) {
         let Some(position) = event.position else { return };
         self.follow_rules();
+        if !self.rules.concern(&layer.id) {
+            return;
+        }
         let reading = SensorReading {
             layer: &layer.id,
             sensor: &event.entity,

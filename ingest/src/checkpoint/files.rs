@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::state::{PartitionState, StateError};
@@ -95,6 +95,8 @@ pub struct CheckpointStore {
     folder: PathBuf,
     epoch: u64,
     newest: HashMap<PartitionId, Manifest>,
+    /// Partitions of which a state could not be written: the next one must be whole.
+    broken: HashSet<PartitionId>,
 }
 
 /// A partition as it was at its newest whole checkpoint.
@@ -111,6 +113,7 @@ impl CheckpointStore {
             folder: folder.to_owned(),
             epoch: 0,
             newest: HashMap::new(),
+            broken: HashSet::new(),
         })
     }
 
@@ -151,33 +154,44 @@ impl CheckpointStore {
         Ok(restored)
     }
 
-    /// Writes a checkpoint of `partition`; when this returns it is durable.
+    /// The partitions whose next state may be only what changed since the last one; of all others it must be whole.
+    pub(crate) fn continued(&self) -> impl Iterator<Item = &PartitionId> {
+        self.newest
+            .iter()
+            .filter(|(id, manifest)| !self.broken.contains(*id) && is_worth_continuing(&manifest.files))
+            .map(|(id, _)| id)
+    }
+
+    /// Writes the state of a partition; when this returns it is durable.
     ///
     /// # Errors
-    /// Then the last whole checkpoint stays the newest, and the next call writes what this one would have.
-    pub(crate) fn save(
-        &mut self,
-        partition: &mut Partition,
-        layers: &LayerTable,
-        rules: Vec<u8>,
-    ) -> Result<(), CheckpointError> {
-        let folder = self.folder.join(folder_name(partition.id()));
+    /// Then the last whole checkpoint stays the newest, and the partition is no longer among [`continued`](Self::continued):
+    /// what this state held is in no file.
+    pub(crate) fn write(&mut self, state: &PartitionState) -> Result<(), CheckpointError> {
+        let written = self.write_state(state);
+        if written.is_ok() {
+            self.broken.remove(state.id());
+        } else {
+            self.broken.insert(state.id().clone());
+        }
+        written
+    }
+
+    fn write_state(&mut self, state: &PartitionState) -> Result<(), CheckpointError> {
+        let id = state.id();
+        let folder = self.folder.join(folder_name(id));
         if !folder.is_dir() {
             fs::create_dir_all(&folder).map_err(io_error("making folder", &folder))?;
             sync_folder(&self.folder)?;
         }
-        let previous = self.newest.get(partition.id());
+        let previous = self.newest.get(id);
         // A chain of an older epoch is continued: its files are whole, and names carry the epoch.
-        let mut files = previous
-            .map(|manifest| manifest.files.clone())
-            .unwrap_or_default();
-        let all = files.is_empty() || files.len() >= LONGEST_CHAIN || grew_past_its_base(&files);
-        if all {
-            files.clear();
-        }
+        let mut files = match previous {
+            Some(manifest) if !state.is_whole() => manifest.files.clone(),
+            _ => Vec::new(),
+        };
         let number = previous.map_or(0, |manifest| manifest.number) + 1;
-        let state = PartitionState::of(partition, layers, all, rules);
-        let bytes = postcard::to_stdvec(&state)?;
+        let bytes = postcard::to_stdvec(state)?;
         let name = format!("{:08}-{number:012}.state", self.epoch);
         write_new(&folder, &name, &bytes)?;
         files.push(ManifestFile {
@@ -189,9 +203,9 @@ impl CheckpointStore {
             format: FORMAT,
             epoch: self.epoch,
             number,
-            topic: partition.id().topic.to_string(),
-            partition: partition.id().partition,
-            next_offset: partition.next_offset(),
+            topic: id.topic.to_string(),
+            partition: id.partition,
+            next_offset: state.next_offset(),
             files,
         };
         let json = serde_json::to_vec_pretty(&manifest).map_err(|error| CheckpointError::Io {
@@ -205,11 +219,15 @@ impl CheckpointStore {
             &json,
         )?;
         sync_folder(&folder)?;
-        partition.mark_saved();
-        self.newest.insert(partition.id().clone(), manifest);
+        self.newest.insert(id.clone(), manifest);
         remove_old(&folder);
         Ok(())
     }
+}
+
+/// Whether a chain of files may grow by one more.
+fn is_worth_continuing(files: &[ManifestFile]) -> bool {
+    !files.is_empty() && files.len() < LONGEST_CHAIN && !grew_past_its_base(files)
 }
 
 /// Deltas that together are twice as large as the base cost more at start than a new base costs now.

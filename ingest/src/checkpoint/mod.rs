@@ -8,3 +8,4 @@ mod files;
 mod state;
 
 pub use files::{CheckpointError, CheckpointStore};
+pub(crate) use state::PartitionState;

@@ -35,7 +35,10 @@ pub(crate) struct PartitionState {
     /// The batch that was being filled; the next file holds it again, longer or full.
     events_open: Option<Vec<u8>>,
     /// What alert rules know of this partition; opaque here.
-    pub(crate) rules: Vec<u8>,
+    rules: Vec<u8>,
+    /// Whether it holds everything, rather than what changed since the file before it.
+    #[serde(skip)]
+    is_whole: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -63,8 +66,9 @@ pub enum StateError {
 }
 
 impl PartitionState {
-    /// What changed in `partition` since the last file, or everything.
-    pub(crate) fn of(partition: &mut Partition, layers: &LayerTable, all: bool, rules: Vec<u8>) -> Self {
+    /// Takes what changed in `partition` since the last time this was called, or everything. It must reach a file, or the
+    /// next state must be whole.
+    pub(crate) fn take(partition: &mut Partition, layers: &LayerTable, all: bool, rules: Vec<u8>) -> Self {
         partition.settle();
         let (full, open) = partition.events.batches_to_save(all);
         let mut layer_states = Vec::new();
@@ -83,7 +87,7 @@ impl PartitionState {
                     .collect(),
             });
         }
-        Self {
+        let state = Self {
             id: partition.id.clone(),
             domain: Arc::clone(&partition.domain),
             next_offset: partition.next_offset,
@@ -99,7 +103,25 @@ impl PartitionState {
             events: full.iter().filter_map(|batch| to_ipc(batch)).collect(),
             events_open: open.as_deref().and_then(to_ipc),
             rules,
-        }
+            is_whole: all,
+        };
+        partition.mark_saved();
+        state
+    }
+
+    /// Whose state it is.
+    pub(crate) const fn id(&self) -> &PartitionId {
+        &self.id
+    }
+
+    /// The first offset that is not in it.
+    pub(crate) const fn next_offset(&self) -> i64 {
+        self.next_offset
+    }
+
+    /// Whether it holds everything, rather than what changed since the file before it.
+    pub(crate) const fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// The partition that a chain of files makes, oldest first, and what rules knew.

@@ -1,10 +1,10 @@
 //! Entities: the newest state of each sensor, report and unit. Newest wins, field by field, by `(time, event hash)`,
 //! so that order of arrival does not matter.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, Equivalent, HashMap};
+use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, ReportOp};
@@ -29,9 +29,18 @@ pub(crate) struct KeyRef<'a> {
     pub(crate) name: &'a str,
 }
 
-impl Equivalent<EntityKey> for KeyRef<'_> {
+impl KeyRef<'_> {
     fn equivalent(&self, key: &EntityKey) -> bool {
         self.scope == &*key.scope && self.name == &*key.name
+    }
+}
+
+impl<'a> From<&'a EntityKey> for KeyRef<'a> {
+    fn from(key: &'a EntityKey) -> Self {
+        Self {
+            scope: &key.scope,
+            name: &key.name,
+        }
     }
 }
 
@@ -44,10 +53,12 @@ impl From<&KeyRef<'_>> for EntityKey {
     }
 }
 
+type Shard<V> = HashTable<(EntityKey, V)>;
+
 /// A map whose copies share their parts: a snapshot is `SHARDS` reference counts.
 #[derive(Clone, Debug)]
 pub struct EntityTable<V> {
-    shards: Vec<Arc<HashMap<EntityKey, V>>>,
+    shards: Vec<Arc<Shard<V>>>,
     hasher: DefaultHashBuilder,
 }
 
@@ -60,31 +71,31 @@ impl<V> Default for EntityTable<V> {
     }
 }
 
-impl<V: Clone + Default> EntityTable<V> {
-    /// The entity of this key, made first when it is new.
-    pub(crate) fn entry(&mut self, key: KeyRef<'_>) -> &mut V {
-        let shard = self.hasher.hash_one(key) as usize % SHARDS;
-        let map = Arc::make_mut(&mut self.shards[shard]);
-        if !map.contains_key(&key) {
-            map.insert(EntityKey::from(&key), V::default());
-        }
-        #[expect(
-            clippy::expect_used,
-            reason = "the key was put in just above when it was missing"
-        )]
-        map.get_mut(&key).expect("the key is there")
-    }
+/// Which shard holds a key of this hash: by bits that the shard's own table does not look at.
+const fn shard_of(hash: u64) -> usize {
+    (hash >> 40) as usize % SHARDS
 }
 
 impl<V: Clone + Default> EntityTable<V> {
+    /// The entity of this key, made first when it is new.
+    pub(crate) fn entry(&mut self, key: KeyRef<'_>) -> &mut V {
+        let Self { shards, hasher } = self;
+        let hash = hasher.hash_one(key);
+        let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
+        let entry = shard.entry(
+            hash,
+            |(known, _)| key.equivalent(known),
+            |(known, _)| hasher.hash_one(KeyRef::from(known)),
+        );
+        let made = entry.or_insert_with(|| (EntityKey::from(&key), V::default()));
+        &mut made.into_mut().1
+    }
+
     /// A table of these entities.
     pub(crate) fn from_pairs(pairs: Vec<(EntityKey, V)>) -> Self {
         let mut table = Self::default();
         for (key, value) in pairs {
-            *table.entry(KeyRef {
-                scope: &key.scope,
-                name: &key.name,
-            }) = value;
+            *table.entry(KeyRef::from(&key)) = value;
         }
         table
     }
@@ -94,12 +105,16 @@ impl<V> EntityTable<V> {
     /// The entity of `scope` and `name`.
     pub fn get(&self, scope: &str, name: &str) -> Option<&V> {
         let key = KeyRef { scope, name };
-        self.shards[self.hasher.hash_one(key) as usize % SHARDS].get(&key)
+        let hash = self.hasher.hash_one(key);
+        self.shards[shard_of(hash)]
+            .find(hash, |(known, _)| key.equivalent(known))
+            .map(|(_, value)| value)
     }
 
     /// All entities, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&EntityKey, &V)> {
-        self.shards.iter().flat_map(|shard| shard.iter())
+        let all = self.shards.iter().flat_map(|shard| shard.iter());
+        all.map(|(key, value)| (key, value))
     }
 
     /// How many there are.

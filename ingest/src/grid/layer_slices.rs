@@ -42,16 +42,23 @@ pub struct LayerView {
     pub open: SliceMap,
 }
 
+/// A bucket that may still get events.
+#[derive(Debug, Default)]
+struct OpenBucket {
+    cells: CellMap,
+    /// Changed since readers last saw it.
+    is_dirty: bool,
+}
+
 /// The writer's side.
 #[derive(Debug)]
 pub(crate) struct LayerSlices {
     pub(crate) kind: LayerKind,
-    open: BTreeMap<EventTime, CellMap>,
+    open: BTreeMap<EventTime, OpenBucket>,
     steps: [SliceMap; 3],
     /// Late events of sealed slices, until they are folded in.
     patches: BTreeMap<(usize, EventTime), CellMap>,
     published_open: SliceMap,
-    dirty_open: BTreeSet<EventTime>,
     /// Sealed slices changed since the last checkpoint.
     unsaved: BTreeSet<(usize, EventTime)>,
 }
@@ -64,13 +71,20 @@ impl LayerSlices {
             steps: Default::default(),
             patches: BTreeMap::new(),
             published_open: SliceMap::default(),
-            dirty_open: BTreeSet::new(),
             unsaved: BTreeSet::new(),
         }
     }
 
-    /// Adds one event's aggregate. `sealed_to` is where the partition has sealed up to.
-    pub(crate) fn add(
+    /// Adds one event's aggregate to an open bucket.
+    pub(crate) fn add(&mut self, start: EventTime, cell: u64, aggregate: &CellAggregate) {
+        let open = self.open.entry(start).or_default();
+        open.is_dirty = true;
+        open.cells.entry(cell).or_default().merge(aggregate);
+    }
+
+    /// Adds a late event's aggregate to the slices of every step that have been sealed without it. `sealed_to` is where
+    /// the partition has sealed up to.
+    pub(crate) fn add_late(
         &mut self,
         calendar: &Calendar,
         sealed_to: EventTime,
@@ -79,17 +93,6 @@ impl LayerSlices {
         cell: u64,
         aggregate: &CellAggregate,
     ) {
-        let bucket = calendar.span(Step::Bucket, time);
-        if bucket.end > sealed_to {
-            self.open
-                .entry(bucket.start)
-                .or_default()
-                .entry(cell)
-                .or_default()
-                .merge(aggregate);
-            self.dirty_open.insert(bucket.start);
-            return;
-        }
         for step in Step::ALL {
             let span = calendar.span(step, time);
             if span.end <= sealed_to && span.start >= cutoffs.0[step.index()] {
@@ -130,8 +133,10 @@ impl LayerSlices {
             if span.end > to {
                 break;
             }
-            let slice = Slice::from_map(self.kind, &entry.remove());
-            self.dirty_open.insert(span.start);
+            let slice = Slice::from_map(self.kind, &entry.remove().cells);
+            if self.published_open.contains_key(&span.start) {
+                Arc::make_mut(&mut self.published_open).remove(&span.start);
+            }
             self.insert(
                 Step::Bucket,
                 TimedSlice {
@@ -193,27 +198,14 @@ impl LayerSlices {
     /// The readers' view; late events are folded in first.
     pub(crate) fn view(&mut self, calendar: &Calendar) -> LayerView {
         self.settle(calendar);
-        if !self.dirty_open.is_empty() {
-            let published = Arc::make_mut(&mut self.published_open);
-            for start in std::mem::take(&mut self.dirty_open) {
-                match self.open.get(&start) {
-                    Some(cells) => {
-                        let span = calendar.span(Step::Bucket, start);
-                        let slice = Slice::from_map(self.kind, cells);
-                        published.insert(
-                            start,
-                            Arc::new(TimedSlice {
-                                span,
-                                revision: 0,
-                                slice,
-                            }),
-                        );
-                    }
-                    None => {
-                        published.remove(&start);
-                    }
-                }
-            }
+        for (start, open) in self.open.iter_mut().filter(|(_, open)| open.is_dirty) {
+            open.is_dirty = false;
+            let published = TimedSlice {
+                span: calendar.span(Step::Bucket, *start),
+                revision: 0,
+                slice: Slice::from_map(self.kind, &open.cells),
+            };
+            Arc::make_mut(&mut self.published_open).insert(*start, Arc::new(published));
         }
         LayerView {
             steps: self.steps.clone(),
@@ -237,7 +229,7 @@ impl LayerSlices {
     pub(crate) fn open_to_save(&self) -> impl Iterator<Item = (EventTime, Slice)> + '_ {
         self.open
             .iter()
-            .map(|(start, cells)| (*start, Slice::from_map(self.kind, cells)))
+            .map(|(start, open)| (*start, Slice::from_map(self.kind, &open.cells)))
     }
 
     /// Called when a checkpoint that holds them is durable.
@@ -253,8 +245,11 @@ impl LayerSlices {
     }
 
     pub(crate) fn restore_open(&mut self, start: EventTime, rows: Vec<(u64, CellAggregate)>) {
-        self.open.insert(start, rows.into_iter().collect());
-        self.dirty_open.insert(start);
+        let open = OpenBucket {
+            cells: rows.into_iter().collect(),
+            is_dirty: true,
+        };
+        self.open.insert(start, open);
     }
 
     pub(crate) fn clear_open(&mut self) {

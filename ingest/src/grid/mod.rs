@@ -1,4 +1,4 @@
-//! The grid: columnar by time, sorted by cell, written by one task and read through snapshots.
+//! The grid: columnar by time, sorted by cell, each partition written by one thread, all read through snapshots.
 
 mod aggregate;
 mod calendar;
@@ -7,9 +7,9 @@ mod entities;
 mod event_log;
 mod layer_slices;
 mod partition;
+mod publisher;
 mod slice;
 mod snapshot;
-mod writer;
 
 pub use aggregate::{CellAggregate, Metric, ValueAggregate};
 pub use calendar::{Calendar, Span, Step};
@@ -17,7 +17,7 @@ pub use entities::{EntityKey, EntityTable, Place, Report, ResponseUnit, Sensor, 
 pub use event_log::{EVENT_SCHEMA, EventBatch, EventLogLimits};
 pub use layer_slices::{Cutoffs, LayerView, SliceMap, TimedSlice};
 pub use partition::{Applied, EventCounts, GridSettings, LayerTotals, Partition, PartitionId, Retention};
+pub use publisher::{GridPublisher, GridReader, Heard};
 pub(crate) use slice::StoredSlice;
 pub use slice::{CellMap, KindColumns, ObservationColumns, Slice, children_range, parent_of};
 pub use snapshot::{DomainClock, GridSnapshot, LayerSlice, PartitionView, Version};
-pub use writer::{GridReader, GridWriter};

@@ -122,7 +122,6 @@ pub struct Partition {
     pub(crate) id: PartitionId,
     pub(crate) domain: Arc<str>,
     settings: GridSettings,
-    /// The next offset to read.
     pub(crate) next_offset: i64,
     pub(crate) newest: Option<EventTime>,
     /// Buckets that end by here are sealed.
@@ -182,6 +181,16 @@ impl Partition {
         self.next_offset
     }
 
+    /// Whether the record at `offset` is not in this state yet: a source that starts again may hand over what is.
+    pub const fn expects(&self, offset: i64) -> bool {
+        offset >= self.next_offset
+    }
+
+    /// Notes that all records below `next_offset` are in this state.
+    pub fn advance_to(&mut self, next_offset: i64) {
+        self.next_offset = next_offset;
+    }
+
     /// Which partition this is.
     pub const fn id(&self) -> &PartitionId {
         &self.id
@@ -208,7 +217,9 @@ impl Partition {
         if let (true, Some(index), Some(layer), Some(position)) =
             (event.counts(), event.layer, layer, event.position)
         {
-            let cutoffs = self.cutoffs();
+            let calendar = &self.settings.calendar;
+            let bucket = calendar.span(Step::Bucket, event.time);
+            let cutoffs = (bucket.end <= self.sealed_to).then(|| self.cutoffs());
             let (slices, totals) = self.layers.entry(index).or_insert_with(|| {
                 (
                     LayerSlices::new(layer.kind),
@@ -224,14 +235,12 @@ impl Partition {
             totals.last_time = totals.last_time.max(event.time);
             let aggregate = CellAggregate::of(event);
             let cell = position.cell.into();
-            slices.add(
-                &self.settings.calendar,
-                self.sealed_to,
-                &cutoffs,
-                event.time,
-                cell,
-                &aggregate,
-            );
+            match cutoffs {
+                None => slices.add(bucket.start, cell, &aggregate),
+                Some(cutoffs) => {
+                    slices.add_late(calendar, self.sealed_to, &cutoffs, event.time, cell, &aggregate);
+                }
+            }
         }
         let newest_of_sensor = self.apply_to_entity(event, layer);
         self.events.push(event, layer);
@@ -326,7 +335,7 @@ impl Partition {
     }
 
     /// The readers' view. Late events are folded into their slices first.
-    pub(crate) fn view(&mut self, calendar: &Calendar) -> PartitionView {
+    pub fn view(&mut self, calendar: &Calendar) -> PartitionView {
         let layers = self
             .layers
             .iter_mut()

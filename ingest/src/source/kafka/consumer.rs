@@ -1,31 +1,21 @@
-//! The consumer group member: one thread that polls, gathers what came into batches per partition, and hands them to
-//! the pipeline. While the pipeline is behind it does not read, so librdkafka's bounded queues fill and fetching stops.
+//! The consumer group member: one thread that takes what was fetched, in batches of one partition, and hands them to the
+//! pipeline. While the pipeline is behind it does not read, so librdkafka's bounded queues fill and fetching stops.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use rdkafka::util::Timeout;
-use rdkafka::{ClientContext, Offset, Timestamp, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use super::KafkaSettings;
-use crate::decode::cloudevent::BinaryAttributes;
+use super::messages::{ForwardTarget, MessageBatch, MessageQueue, Taken, forward, known_end};
 use crate::grid::PartitionId;
-use crate::pipeline::{Feed, PartitionBatch, Payload, PipelineHandle, Record};
-use crate::time::EventTime;
+use crate::pipeline::{Feed, PartitionBatch, PipelineHandle, Records};
 
-/// Messages gathered before they are handed over.
-const GATHERED_MESSAGES: usize = 5_000;
-/// Bytes gathered before they are handed over.
-const GATHERED_BYTES: usize = 8 << 20;
-/// Bytes kept of a message that is longer than the largest event.
-const KEPT_OF_TOO_LARGE: usize = 64 * 1024;
 const POLL: Duration = Duration::from_millis(100);
 
 /// What the shell can ask of the source.
@@ -53,9 +43,15 @@ impl KafkaStatus {
     }
 }
 
-struct GroupContext {
+/// What answers librdkafka's questions to the group member.
+pub(super) struct GroupContext {
     status: Arc<KafkaStatus>,
+    /// Where the messages of assigned partitions go; set before the first poll.
+    target: OnceLock<ForwardTarget>,
 }
+
+/// The group member.
+pub(super) type GroupConsumer = BaseConsumer<GroupContext>;
 
 impl ClientContext for GroupContext {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -97,6 +93,13 @@ impl GroupContext {
                     .get(&id)
                     .map_or(Offset::Beginning, |(next, _)| Offset::Offset(*next));
                 tracing::info!(partition = %id, ?offset, "reading");
+                let forwarded = self.target.get().is_some_and(|target| {
+                    forward(consumer.client().native_ptr(), &id.topic, id.partition, *target)
+                });
+                if !forwarded {
+                    tracing::error!(partition = %id, "librdkafka gives no queue for the partition; it is not read");
+                    continue;
+                }
                 assigned.add_partition_offset(element.topic(), element.partition(), offset)?;
             }
         }
@@ -106,7 +109,7 @@ impl GroupContext {
 
 /// The running source.
 pub struct KafkaSource {
-    consumer: Arc<BaseConsumer<GroupContext>>,
+    consumer: Arc<GroupConsumer>,
     status: Arc<KafkaStatus>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -122,9 +125,7 @@ impl KafkaSource {
         instance_id: &str,
         feeds: HashMap<String, Arc<Feed>>,
         offsets: &BTreeMap<PartitionId, i64>,
-        max_event: usize,
         pipeline: PipelineHandle,
-        clock: fn() -> EventTime,
     ) -> KafkaResult<Self> {
         let positions = offsets
             .iter()
@@ -135,7 +136,7 @@ impl KafkaSource {
             ..KafkaStatus::default()
         });
         let refresh = settings.refresh_millis().to_string();
-        let consumer: BaseConsumer<GroupContext> = settings
+        let consumer: GroupConsumer = settings
             .client()
             .set("group.id", &settings.group)
             .set("group.instance.id", instance_id)
@@ -153,6 +154,7 @@ impl KafkaSource {
             .set("allow.auto.create.topics", "false")
             .create_with_context(GroupContext {
                 status: Arc::clone(&status),
+                target: OnceLock::new(),
             })?;
         let own = [&settings.observations, &settings.reports, &settings.positions];
         let topics: Vec<&str> = own
@@ -160,15 +162,18 @@ impl KafkaSource {
             .map(String::as_str)
             .chain(feeds.keys().map(String::as_str))
             .collect();
-        consumer.subscribe(&topics)?;
         let consumer = Arc::new(consumer);
+        let queue = MessageQueue::new(Arc::clone(&consumer))
+            .ok_or_else(|| KafkaError::ClientCreation("librdkafka gives no queue".to_owned()))?;
+        // Set once, here.
+        let _ = consumer.context().target.set(queue.target());
+        consumer.subscribe(&topics)?;
         let reader = Reader {
             consumer: Arc::clone(&consumer),
+            queue,
             status: Arc::clone(&status),
             feeds,
-            max_event,
             pipeline,
-            clock,
             warned_topics: HashSet::new(),
         };
         let thread = std::thread::Builder::new()
@@ -221,12 +226,11 @@ impl KafkaSource {
 }
 
 struct Reader {
-    consumer: Arc<BaseConsumer<GroupContext>>,
+    consumer: Arc<GroupConsumer>,
+    queue: MessageQueue,
     status: Arc<KafkaStatus>,
     feeds: HashMap<String, Arc<Feed>>,
-    max_event: usize,
     pipeline: PipelineHandle,
-    clock: fn() -> EventTime,
     warned_topics: HashSet<String>,
 }
 
@@ -237,114 +241,93 @@ impl Reader {
                 let connected = self.consumer.fetch_metadata(None, POLL).is_ok();
                 self.status.connected.store(connected, Ordering::Relaxed);
             }
-            for batch in self.gather() {
-                if let Some(last) = batch.records.last() {
-                    let mut positions = lock(&self.status.positions);
-                    let entry = positions.entry(batch.partition.clone()).or_default();
-                    *entry = (last.offset + 1, entry.1.max(last.offset + 1));
-                }
-                if self.pipeline.send(batch).is_err() {
-                    return;
-                }
+            // Rebalances and the client's own errors; messages come by the other queue.
+            if let Some(Err(error)) = self.consumer.poll(Duration::ZERO) {
+                self.failed(None, error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail));
+            }
+            let taken = self.queue.take(POLL);
+            if self.hand_over(taken).is_err() {
+                return;
             }
         }
     }
 
-    /// Waits for one message, then takes what is there without waiting.
-    fn gather(&mut self) -> Vec<PartitionBatch> {
-        let mut batches: BTreeMap<PartitionId, PartitionBatch> = BTreeMap::new();
-        let (mut messages, mut bytes) = (0, 0);
-        let mut wait = POLL;
-        let consumer = Arc::clone(&self.consumer);
-        while messages < GATHERED_MESSAGES && bytes < GATHERED_BYTES {
-            match consumer.poll(Timeout::After(wait)) {
-                None => break,
-                Some(Ok(message)) => {
-                    messages += 1;
-                    bytes += message.payload_len();
+    /// The batches of each partition, the last one marked when nothing is behind it.
+    fn hand_over(&mut self, taken: Vec<Taken>) -> Result<(), crate::pipeline::PipelineEnded> {
+        let mut waiting: BTreeMap<PartitionId, PartitionBatch> = BTreeMap::new();
+        for taken in taken {
+            match taken {
+                Taken::Messages(messages) => {
                     self.status.connected.store(true, Ordering::Relaxed);
-                    let id = PartitionId {
-                        topic: message.topic().into(),
-                        partition: message.partition(),
-                    };
-                    let feed = self.feeds.get(message.topic()).map(Arc::clone);
-                    let record = self.record(&message, feed.is_some());
-                    let batch = batches.entry(id.clone()).or_insert_with(|| PartitionBatch {
-                        partition: id,
-                        feed,
-                        records: Vec::new(),
-                        caught_up: false,
-                    });
-                    batch.records.push(record);
-                }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    // The event names no topic: one partition of that number among those gathered has ended.
-                    for batch in batches
-                        .values_mut()
-                        .filter(|batch| batch.partition.partition == partition)
-                    {
-                        batch.caught_up = true;
+                    let batch = self.batch(messages);
+                    if let Some(before) = waiting.insert(batch.partition.clone(), batch) {
+                        self.pipeline.send(before)?;
                     }
                 }
-                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition))) => {}
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "kafka: reading goes on when the broker is back");
-                    self.status.connected.store(false, Ordering::Relaxed);
+                Taken::End(topic, partition, offset) => {
+                    let id = PartitionId {
+                        topic: topic.as_str().into(),
+                        partition,
+                    };
+                    lock(&self.status.positions).insert(id.clone(), (offset, offset));
+                    match waiting.get_mut(&id) {
+                        Some(batch) => batch.caught_up = true,
+                        // Its messages were handed over before: only the news is left.
+                        None => {
+                            let batch = PartitionBatch {
+                                feed: self.feeds.get(&topic).map(Arc::clone),
+                                partition: id.clone(),
+                                records: Records::Owned(Vec::new()),
+                                caught_up: true,
+                            };
+                            waiting.insert(id, batch);
+                        }
+                    }
                 }
+                Taken::Failed(place, error) => self.failed(place, error),
             }
-            wait = Duration::ZERO;
         }
-        batches.into_values().collect()
+        for batch in waiting.into_values() {
+            self.pipeline.send(batch)?;
+        }
+        Ok(())
     }
 
-    fn record(&mut self, message: &BorrowedMessage<'_>, is_feed: bool) -> Record {
-        let received = match message.timestamp() {
-            Timestamp::LogAppendTime(millis) => EventTime::from_micros(millis * 1000),
-            Timestamp::CreateTime(millis) => {
-                if self.warned_topics.insert(message.topic().to_owned()) {
-                    tracing::warn!(
-                        topic = message.topic(),
-                        "timestamps are the producers' (CreateTime): `in_future` trusts their clocks; set message.timestamp.type=LogAppendTime"
-                    );
-                }
-                EventTime::from_micros(millis * 1000)
-            }
-            Timestamp::NotAvailable => (self.clock)(),
-        };
-        let bytes = message.payload().unwrap_or_default();
-        let payload = if bytes.len() > self.max_event {
-            Payload::TooLarge(
-                bytes[..bytes.len().min(KEPT_OF_TOO_LARGE)].to_vec(),
-                bytes.len() as u64,
-            )
-        } else if is_feed {
-            Payload::Row(bytes.to_vec())
-        } else {
-            match binary_attributes(message) {
-                Some(attributes) => Payload::Binary(Box::new(attributes), bytes.to_vec()),
-                None => Payload::Structured(bytes.to_vec()),
-            }
-        };
-        Record {
-            offset: message.offset(),
-            received,
-            payload,
-        }
-    }
-}
-
-/// The `ce_` headers of a message in binary mode.
-fn binary_attributes(message: &BorrowedMessage<'_>) -> Option<BinaryAttributes<'static>> {
-    let headers = message.headers()?;
-    let mut attributes = BinaryAttributes::default();
-    for header in headers.iter() {
-        if let Some(name) = header.key.strip_prefix("ce_")
-            && let Some(value) = header.value
+    fn batch(&mut self, messages: MessageBatch) -> PartitionBatch {
+        let topic = messages.topic();
+        if let Some(first) = messages.iter().next()
+            && first.is_stamped_by_producer()
+            && self.warned_topics.insert(topic.clone())
         {
-            attributes.set(name, Cow::Owned(String::from_utf8_lossy(value).into_owned()));
+            tracing::warn!(
+                topic,
+                "timestamps are the producers' (CreateTime): `in_future` trusts their clocks; set message.timestamp.type=LogAppendTime"
+            );
+        }
+        let next = messages.next_offset();
+        let end = known_end(self.consumer.client().native_ptr(), &topic, messages.partition());
+        let id = PartitionId {
+            topic: topic.as_str().into(),
+            partition: messages.partition(),
+        };
+        lock(&self.status.positions).insert(id.clone(), (next, end.unwrap_or(next).max(next)));
+        PartitionBatch {
+            partition: id,
+            feed: self.feeds.get(&topic).map(Arc::clone),
+            records: Records::Kafka(messages),
+            caught_up: false,
         }
     }
-    attributes.is_present().then_some(attributes)
+
+    fn failed(&self, place: Option<(String, i32)>, error: RDKafkaErrorCode) {
+        // A topic that does not exist yet is waited for.
+        if error == RDKafkaErrorCode::UnknownTopicOrPartition {
+            return;
+        }
+        let (topic, partition) = place.unzip();
+        tracing::warn!(%error, topic, partition, "kafka: reading goes on when the broker is back");
+        self.status.connected.store(false, Ordering::Relaxed);
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,6 +1,7 @@
 //! Kafka: a consumer group whose start offsets come from the checkpoints, and the topics that riskgrid produces to.
 
 mod consumer;
+mod messages;
 mod producer;
 mod topics;
 
@@ -11,6 +12,7 @@ use rdkafka::ClientConfig;
 use serde::{Deserialize, Serialize};
 
 pub use consumer::{KafkaSource, KafkaStatus};
+pub use messages::{Message, MessageBatch};
 pub use producer::{DeadLetterTopic, EventProducer, ProduceError};
 pub use topics::create_own_topics;
 

@@ -10,7 +10,7 @@ use rdkafka::producer::{
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::KafkaSettings;
-use crate::dead_letter::{DeadLetter, RAW_BYTES};
+use crate::dead_letter::DeadLetter;
 use crate::event::EventKind;
 
 /// Longest wait for all in-sync replicas.
@@ -114,7 +114,7 @@ impl DeadLetterTopic {
     /// # Errors
     /// The queue stayed full, because the broker is away; or the record cannot be produced at all.
     pub fn send(&self, letter: &DeadLetter, raw: &[u8]) -> KafkaResult<()> {
-        let raw = &raw[..raw.len().min(RAW_BYTES)];
+        let raw = letter.kept(raw);
         let key = format!(
             "{}/{}/{}/{}",
             letter.topic, letter.partition, letter.offset, letter.index

@@ -1,4 +1,4 @@
-//! The only writer of the grid, and the readers' door.
+//! Lets readers see what the writers of the partitions made.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -6,23 +6,28 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use h3o::Resolution;
 
-use super::partition::{GridSettings, Partition, PartitionId};
+use super::calendar::Calendar;
 use super::snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
 use crate::layer::LayerTable;
 use crate::time::EventTime;
 
-/// Owns every partition's state. Readers hold a [`GridReader`] and never wait for it.
+/// What readers may see of a partition, and when (wall clock) its source was last heard from, if it was.
+#[derive(Debug)]
+pub struct Heard {
+    /// Its state.
+    pub view: PartitionView,
+    /// For `complete_to`: a source that says nothing for long holds nobody up.
+    pub heard: Option<EventTime>,
+}
+
+/// Makes one snapshot of all partitions. Readers hold a [`GridReader`] and never wait for it.
 ///
 /// `ArcSwap` rather than a lock: a request may keep a snapshot for as long as its query runs, and must not stall
 /// ingest meanwhile. The price is an age of at most the publication interval.
 #[derive(Debug)]
-pub struct GridWriter {
-    settings: GridSettings,
+pub struct GridPublisher {
+    calendar: Calendar,
     resolution: Resolution,
-    layers: Arc<LayerTable>,
-    partitions: BTreeMap<PartitionId, Partition>,
-    /// When each partition was last heard from, for `complete_to`.
-    heard: BTreeMap<PartitionId, EventTime>,
     complete_to: BTreeMap<Arc<str>, EventTime>,
     published: Arc<ArcSwap<GridSnapshot>>,
     idle_after: i64,
@@ -39,17 +44,13 @@ impl GridReader {
     }
 }
 
-impl GridWriter {
+impl GridPublisher {
     /// An empty grid. A partition not heard from for `idle_after` microseconds does not hold `complete_to` back.
-    pub fn new(settings: GridSettings, resolution: Resolution, layers: LayerTable, idle_after: i64) -> Self {
-        let layers = Arc::new(layers);
-        let empty = GridSnapshot::empty(Arc::clone(&layers), settings.calendar, resolution);
+    pub fn new(calendar: Calendar, resolution: Resolution, layers: Arc<LayerTable>, idle_after: i64) -> Self {
+        let empty = GridSnapshot::empty(layers, calendar, resolution);
         Self {
-            settings,
+            calendar,
             resolution,
-            layers,
-            partitions: BTreeMap::new(),
-            heard: BTreeMap::new(),
             complete_to: BTreeMap::new(),
             published: Arc::new(ArcSwap::from_pointee(empty)),
             idle_after,
@@ -61,62 +62,16 @@ impl GridWriter {
         GridReader(Arc::clone(&self.published))
     }
 
-    /// The settings of new partitions.
-    pub const fn settings(&self) -> &GridSettings {
-        &self.settings
-    }
-
-    /// All layers known.
-    pub const fn layers(&self) -> &Arc<LayerTable> {
-        &self.layers
-    }
-
-    /// Replaces the layer table by one that holds more.
-    pub fn set_layers(&mut self, layers: Arc<LayerTable>) {
-        self.layers = layers;
-    }
-
-    /// The state of a partition, empty when it is new.
-    pub fn partition(&mut self, id: &PartitionId, domain: &Arc<str>) -> &mut Partition {
-        self.partitions
-            .entry(id.clone())
-            .or_insert_with(|| Partition::new(id.clone(), Arc::clone(domain), self.settings, 0))
-    }
-
-    /// Puts in a partition that a checkpoint gave.
-    pub fn insert(&mut self, partition: Partition) {
-        self.partitions.insert(partition.id.clone(), partition);
-    }
-
-    /// All partitions.
-    pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
-        self.partitions.values()
-    }
-
-    /// All partitions, to change them.
-    pub fn partitions_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
-        self.partitions.values_mut()
-    }
-
-    /// Notes that records of this partition came at `now` (wall clock).
-    pub fn heard_from(&mut self, id: &PartitionId, now: EventTime) {
-        match self.heard.get_mut(id) {
-            Some(heard) => *heard = now,
-            None => {
-                self.heard.insert(id.clone(), now);
-            }
-        }
-    }
-
-    /// Lets readers see the present state.
-    pub fn publish(&mut self, now: EventTime) -> Arc<GridSnapshot> {
-        let calendar = self.settings.calendar;
-        let views: Vec<PartitionView> = self
-            .partitions
-            .values_mut()
-            .map(|partition| partition.view(&calendar))
-            .collect();
-        let domains = self.domain_clocks(&views, now);
+    /// Lets readers see these partitions, which are all that there are; `layers` knows every layer in them.
+    pub fn publish(
+        &mut self,
+        mut partitions: Vec<Heard>,
+        layers: Arc<LayerTable>,
+        now: EventTime,
+    ) -> Arc<GridSnapshot> {
+        partitions.sort_by(|a, b| a.view.id.cmp(&b.view.id));
+        let domains = self.domain_clocks(&partitions, now);
+        let views: Vec<PartitionView> = partitions.into_iter().map(|partition| partition.view).collect();
         let previous = self.published.load();
         let places =
             |views: &[PartitionView]| -> Vec<u64> { views.iter().map(|view| view.sensor_places).collect() };
@@ -127,10 +82,10 @@ impl GridWriter {
         };
         let snapshot = Arc::new(GridSnapshot {
             version: version_of(&views),
-            layers: Arc::clone(&self.layers),
+            layers,
             partitions: views,
             domains,
-            calendar,
+            calendar: self.calendar,
             resolution: self.resolution,
             sensor_tree,
         });
@@ -140,20 +95,17 @@ impl GridWriter {
 
     /// `complete_to` is the least watermark of the partitions heard from lately; if none, the end of the newest
     /// bucket; it never goes back.
-    fn domain_clocks(&mut self, views: &[PartitionView], now: EventTime) -> Vec<DomainClock> {
+    fn domain_clocks(&mut self, partitions: &[Heard], now: EventTime) -> Vec<DomainClock> {
         let mut domains: BTreeMap<Arc<str>, (Option<EventTime>, Option<EventTime>)> = BTreeMap::new();
-        for view in views {
+        for Heard { view, heard } in partitions {
             let (least, newest) = domains.entry(Arc::clone(&view.domain)).or_default();
             *newest = (*newest).max(view.newest);
-            let is_active = self
-                .heard
-                .get(&view.id)
-                .is_some_and(|heard| now.since(*heard) < self.idle_after);
+            let is_active = heard.is_some_and(|heard| now.since(heard) < self.idle_after);
             if let (true, Some(watermark)) = (is_active, view.watermark) {
                 *least = Some(least.map_or(watermark, |least| least.min(watermark)));
             }
         }
-        let bucket = self.settings.calendar.bucket();
+        let bucket = self.calendar.bucket();
         let clocks = domains.into_iter().map(|(domain, (least, newest))| {
             let newest_bucket_end = newest.map(|newest| newest.floor(bucket).plus(bucket));
             let before = self.complete_to.get(&domain).copied();

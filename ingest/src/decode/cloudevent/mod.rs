@@ -1,0 +1,161 @@
+//! CloudEvents 1.0 JSON, structured and binary mode, into [`Candidate`]s.
+//!
+//! [`plain`] reads in one pass what producers send. Only what that pass gives up on is read thoroughly, by serde: to
+//! decode base64, to pass over fields that mean nothing for the event's kind, and to say what is malformed.
+
+mod fields;
+mod plain;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use self::fields::{Fields, Object, Text, candidate, decode_data};
+use crate::event::{Candidate, EventKind};
+use crate::refusal::{Refusal, RefusalReason};
+
+/// Attributes of an event in binary mode: the `ce_` headers of Kafka, the `ce-` headers of HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BinaryAttributes<'a> {
+    /// `specversion`.
+    pub specversion: Option<Cow<'a, str>>,
+    /// `id`.
+    pub id: Option<Cow<'a, str>>,
+    /// `source`.
+    pub source: Option<Cow<'a, str>>,
+    /// `type`.
+    pub kind: Option<Cow<'a, str>>,
+    /// `time`.
+    pub time: Option<Cow<'a, str>>,
+}
+
+impl<'a> BinaryAttributes<'a> {
+    /// Sets the attribute `name` (without its prefix); attributes that riskgrid does not know are ignored.
+    pub fn set(&mut self, name: &str, value: Cow<'a, str>) {
+        let slot = match name {
+            "specversion" => &mut self.specversion,
+            "id" => &mut self.id,
+            "source" => &mut self.source,
+            "type" => &mut self.kind,
+            "time" => &mut self.time,
+            _ => return,
+        };
+        *slot = Some(value);
+    }
+
+    /// Whether any attribute was there: then the message is in binary mode.
+    pub fn is_present(&self) -> bool {
+        self.specversion.is_some() || self.id.is_some() || self.source.is_some() || self.kind.is_some()
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default)]
+    specversion: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    source: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    time: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    data_base64: Option<Text<'a>>,
+}
+
+/// Reads one event in structured mode.
+///
+/// # Errors
+/// `malformed` when it is not JSON, not CloudEvents 1.0 or has a field of the wrong type; `unknown_type`.
+pub fn decode_structured(payload: &[u8]) -> Result<Candidate<'_>, Refusal> {
+    let Some((attributes, fields)) = plain::scan(payload) else {
+        return decode_thoroughly(payload);
+    };
+    let kind = check_attributes(&attributes)?;
+    Ok(candidate(kind, attributes, fields))
+}
+
+fn decode_thoroughly(payload: &[u8]) -> Result<Candidate<'_>, Refusal> {
+    let Object(envelope) =
+        serde_json::from_slice::<Object<Envelope<'_>>>(payload).map_err(|error| malformed(&error))?;
+    fn text(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
+        text.map(|text| text.0)
+    }
+    let attributes = BinaryAttributes {
+        specversion: text(envelope.specversion),
+        id: text(envelope.id),
+        source: text(envelope.source),
+        kind: text(envelope.kind),
+        time: text(envelope.time),
+    };
+    let kind = check_attributes(&attributes)?;
+    let fields = match (envelope.data, envelope.data_base64) {
+        (Some(data), _) => decode_data(kind, data.get().as_bytes())?,
+        (None, Some(text)) => {
+            let bytes = base64::engine::general_purpose::STANDARD
+                .decode(text.0.as_bytes())
+                .map_err(|error| Refusal::new(RefusalReason::Malformed, format!("data_base64: {error}")))?;
+            decode_data(kind, &bytes)?.into_owned()
+        }
+        (None, None) => Fields::default(),
+    };
+    Ok(candidate(kind, attributes, fields))
+}
+
+/// Reads one event in binary mode: attributes apart, `payload` is the JSON of `data`.
+///
+/// # Errors
+/// As [`decode_structured`].
+pub fn decode_binary<'a>(
+    attributes: BinaryAttributes<'a>,
+    payload: &'a [u8],
+) -> Result<Candidate<'a>, Refusal> {
+    let kind = check_attributes(&attributes)?;
+    let fields = if payload.is_empty() {
+        Fields::default()
+    } else {
+        match plain::scan_data(payload) {
+            Some(fields) => fields,
+            None => decode_data(kind, payload)?,
+        }
+    };
+    Ok(candidate(kind, attributes, fields))
+}
+
+fn check_attributes(attributes: &BinaryAttributes<'_>) -> Result<EventKind, Refusal> {
+    if let Some(version) = attributes.specversion.as_deref()
+        && version != "1.0"
+    {
+        let shown: String = version.chars().take(16).collect();
+        let detail = format!("specversion is `{shown}`, riskgrid reads CloudEvents `1.0`");
+        return Err(Refusal::new(RefusalReason::Malformed, detail));
+    }
+    let Some(name) = attributes.kind.as_deref() else {
+        return Err(Refusal::missing("type"));
+    };
+    let Some(kind) = EventKind::from_type_name(name) else {
+        let shown: String = name.chars().take(80).collect();
+        let detail = format!(
+            "type `{shown}` is none of riskgrid.observation.v1, riskgrid.report.v1, riskgrid.position.v1"
+        );
+        return Err(Refusal::new(RefusalReason::UnknownType, detail));
+    };
+    if attributes.specversion.is_none() {
+        return Err(Refusal::missing("specversion"));
+    }
+    Ok(kind)
+}
+
+/// serde_json's message names what was expected and the column; it may quote a short scalar, never a whole payload.
+fn malformed(error: &serde_json::Error) -> Refusal {
+    let text: String = error.to_string().chars().take(200).collect();
+    Refusal::new(RefusalReason::Malformed, text)
+}

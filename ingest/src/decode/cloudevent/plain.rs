@@ -1,0 +1,298 @@
+//! One pass over the bytes of a structured event as nearly every producer writes it: an object of texts, numbers and
+//! nulls, and one object `data`. It copies nothing but texts with escapes, and knows the fields of all three kinds.
+//!
+//! It either reads what the thorough way of [`super`] would read, to the bit, or gives up; it never judges. So it may
+//! give up on anything: a field of an unexpected type, one that is there twice, `data_base64`.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::BinaryAttributes;
+use super::fields::{Fields, Text};
+
+/// Attributes and data of a plain structured event; `None` when it takes the thorough way to read it.
+pub(super) fn scan(payload: &[u8]) -> Option<(BinaryAttributes<'_>, Fields<'_>)> {
+    let mut scanner = Scanner {
+        text: std::str::from_utf8(payload).ok()?,
+        at: 0,
+    };
+    let mut attributes = BinaryAttributes::default();
+    let mut fields = Fields::default();
+    let mut seen = Seen::default();
+    scanner.object(|scanner, key| {
+        let (bit, slot) = match key {
+            "specversion" => (0, &mut attributes.specversion),
+            "id" => (1, &mut attributes.id),
+            "source" => (2, &mut attributes.source),
+            "type" => (3, &mut attributes.kind),
+            "time" => (4, &mut attributes.time),
+            "data" => {
+                seen.first_time(5)?;
+                return if scanner.null() {
+                    Some(())
+                } else {
+                    scanner.data(&mut fields)
+                };
+            }
+            "data_base64" => return None,
+            _ => return scanner.skip(),
+        };
+        seen.first_time(bit)?;
+        *slot = scanner.optional_text()?;
+        Some(())
+    })?;
+    scanner.ends().then_some((attributes, fields))
+}
+
+/// The data of an event in binary mode; `None` as in [`scan`].
+pub(super) fn scan_data(payload: &[u8]) -> Option<Fields<'_>> {
+    let mut scanner = Scanner {
+        text: std::str::from_utf8(payload).ok()?,
+        at: 0,
+    };
+    let mut fields = Fields::default();
+    scanner.data(&mut fields)?;
+    scanner.ends().then_some(fields)
+}
+
+/// Which known fields of one object came already.
+#[derive(Default)]
+struct Seen(u32);
+
+impl Seen {
+    /// `None` when the field came before.
+    fn first_time(&mut self, bit: u32) -> Option<()> {
+        let before = self.0 & (1 << bit);
+        self.0 |= 1 << bit;
+        (before == 0).then_some(())
+    }
+}
+
+enum Slot<'slot, 'a> {
+    Text(&'slot mut Option<Text<'a>>),
+    Number(&'slot mut Option<f64>),
+}
+
+struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn data(&mut self, fields: &mut Fields<'a>) -> Option<()> {
+        let mut seen = Seen::default();
+        self.object(|scanner, key| {
+            let (bit, slot) = match key {
+                "sensor" => (0, Slot::Text(&mut fields.sensor)),
+                "property" => (1, Slot::Text(&mut fields.property)),
+                "value" => (2, Slot::Number(&mut fields.value)),
+                "unit" => (3, Slot::Text(&mut fields.unit)),
+                "lon" => (4, Slot::Number(&mut fields.lon)),
+                "lat" => (5, Slot::Number(&mut fields.lat)),
+                "report" => (6, Slot::Text(&mut fields.report)),
+                "op" => (7, Slot::Text(&mut fields.op)),
+                "category" => (8, Slot::Text(&mut fields.category)),
+                "severity" => (9, Slot::Number(&mut fields.severity)),
+                "channel" => (10, Slot::Text(&mut fields.channel)),
+                "reporter" => (11, Slot::Text(&mut fields.reporter)),
+                "outcome" => (12, Slot::Text(&mut fields.outcome)),
+                "status" => (13, Slot::Text(&mut fields.status)),
+                "skills" => {
+                    seen.first_time(14)?;
+                    fields.skills = scanner.nested()?;
+                    return Some(());
+                }
+                _ => return scanner.skip(),
+            };
+            seen.first_time(bit)?;
+            match slot {
+                Slot::Text(slot) => *slot = scanner.optional_text()?.map(Text),
+                Slot::Number(slot) => {
+                    *slot = if scanner.null() {
+                        None
+                    } else {
+                        Some(scanner.number()?)
+                    }
+                }
+            }
+            Some(())
+        })
+    }
+
+    /// The next byte that is no white space, without taking it.
+    fn peek(&mut self) -> Option<u8> {
+        loop {
+            match self.text.as_bytes().get(self.at)? {
+                b' ' | b'\n' | b'\t' | b'\r' => self.at += 1,
+                byte => return Some(*byte),
+            }
+        }
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    /// Nothing but white space follows.
+    fn ends(&mut self) -> bool {
+        self.peek().is_none()
+    }
+
+    /// Calls `field` with each key, standing before its value, which `field` must take.
+    fn object(&mut self, mut field: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
+        self.take(b'{')?;
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Some(());
+        }
+        loop {
+            let key = self.string()?;
+            self.take(b':')?;
+            field(self, &key)?;
+            match self.peek()? {
+                b',' => self.at += 1,
+                b'}' => {
+                    self.at += 1;
+                    return Some(());
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    fn optional_text(&mut self) -> Option<Option<Cow<'a, str>>> {
+        if self.null() {
+            return Some(None);
+        }
+        self.string().map(Some)
+    }
+
+    fn null(&mut self) -> bool {
+        self.literal("null")
+    }
+
+    fn literal(&mut self, literal: &str) -> bool {
+        self.peek();
+        let found = self.text.as_bytes()[self.at..].starts_with(literal.as_bytes());
+        if found {
+            self.at += literal.len();
+        }
+        found
+    }
+
+    fn string(&mut self) -> Option<Cow<'a, str>> {
+        self.take(b'"')?;
+        let start = self.at;
+        let mut end = start;
+        let mut has_escapes = false;
+        loop {
+            end = next_special(self.text.as_bytes(), end)?;
+            match self.text.as_bytes()[end] {
+                b'"' => break,
+                // Whatever is escaped is one byte at least, and no end.
+                b'\\' => {
+                    has_escapes = true;
+                    end += 2;
+                }
+                _ => return None,
+            }
+        }
+        self.at = end + 1;
+        if has_escapes {
+            let quoted = self.text.get(start - 1..=end)?;
+            return serde_json::from_str(quoted).ok().map(Cow::Owned);
+        }
+        self.text.get(start..end).map(Cow::Borrowed)
+    }
+
+    /// A number as serde_json reads it. With at most 15 digits and a power of ten below 10^23 one division of exact
+    /// values is correctly rounded (Clinger 1990) and is what serde_json does; others are left to it.
+    fn number(&mut self) -> Option<f64> {
+        self.peek()?;
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        let mut at = start + usize::from(bytes[start] == b'-');
+        let mut mantissa = 0_u64;
+        let mut digits = |at: &mut usize| -> usize {
+            let first = *at;
+            while let Some(digit) = bytes.get(*at).filter(|byte| byte.is_ascii_digit()) {
+                mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+                *at += 1;
+            }
+            *at - first
+        };
+        let first = at;
+        let whole = digits(&mut at);
+        let mut decimals = 0;
+        if whole == 0 || (whole > 1 && bytes[first] == b'0') {
+            return None;
+        }
+        if bytes.get(at) == Some(&b'.') {
+            at += 1;
+            decimals = digits(&mut at);
+            if decimals == 0 {
+                return None;
+            }
+        }
+        let has_exponent = matches!(bytes.get(at), Some(b'e' | b'E'));
+        if !has_exponent && whole + decimals <= EXACT_DIGITS {
+            self.at = at;
+            let value = mantissa as f64 / POWERS_OF_TEN[decimals];
+            return Some(if bytes[start] == b'-' { -value } else { value });
+        }
+        self.nested()
+    }
+
+    fn skip(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'"' => self.string().map(drop),
+            b'n' => self.literal("null").then_some(()),
+            b't' => self.literal("true").then_some(()),
+            b'f' => self.literal("false").then_some(()),
+            b'{' | b'[' => self.nested::<IgnoredAny>().map(drop),
+            _ => self.number().map(drop),
+        }
+    }
+
+    /// A value of any shape, by serde_json.
+    fn nested<T: Deserialize<'a>>(&mut self) -> Option<T> {
+        self.peek()?;
+        let mut values = serde_json::Deserializer::from_str(self.text.get(self.at..)?).into_iter::<T>();
+        let value = values.next()?.ok()?;
+        self.at += values.byte_offset();
+        Some(value)
+    }
+}
+
+/// Digits of which every whole number is exact in a double, with room to spare.
+const EXACT_DIGITS: usize = 15;
+const POWERS_OF_TEN: [f64; EXACT_DIGITS + 1] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+];
+
+/// Where the next quote, backslash or control character is, from `at` on. Eight bytes at a time, by the carries of
+/// one subtraction (Mycroft 1987).
+fn next_special(bytes: &[u8], mut at: usize) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = ONES << 7;
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+    while let Some(chunk) = bytes.get(at..)?.first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let controls = word.wrapping_sub(ONES * 0x20) & !word;
+        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
+        let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
+        let specials = (controls | quotes | backslashes) & HIGHS;
+        if specials != 0 {
+            // Carries spoil only what is above the first hit.
+            return Some(at + specials.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let rest = bytes.get(at..)?;
+    let found = rest
+        .iter()
+        .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+    Some(at + found)
+}

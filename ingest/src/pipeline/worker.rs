@@ -1,0 +1,347 @@
+//! A thread that owns some of the partitions: decodes, judges and applies their records, one partition's always in order.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use super::record::{EventBytes, Feed, PartitionBatch, Payload, Records};
+use super::{RETRY, Shared};
+use crate::checkpoint::PartitionState;
+use crate::dead_letter::DeadLetter;
+use crate::edge::{FeedRules, Judged, PlaceCache};
+use crate::event::{Candidate, EventKind};
+use crate::grid::{Applied, Heard, Partition, PartitionId};
+use crate::layer::{LIVE_DOMAIN, Layer, LayerTable};
+use crate::observer::EventObserver;
+use crate::refusal::{Refusal, RefusalReason};
+use crate::time::EventTime;
+
+/// What a worker is asked to do; done in the order of asking.
+pub(super) enum Task {
+    /// Apply records.
+    Apply(PartitionBatch),
+    /// Say what readers may see of its partitions.
+    View(SyncSender<Vec<Heard>>),
+    /// Make decisions durable, and give the state of its partitions: those named as what changed since the last
+    /// time, the others whole.
+    Save(
+        Arc<HashSet<PartitionId>>,
+        SyncSender<Result<Vec<PartitionState>, String>>,
+    ),
+    /// End.
+    Stop,
+}
+
+/// A partition, and when (wall clock) its source was last heard from.
+struct Owned {
+    partition: Partition,
+    heard: Option<EventTime>,
+}
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    observer: Box<dyn EventObserver>,
+    partitions: BTreeMap<PartitionId, Owned>,
+    layers: Arc<LayerTable>,
+    places: PlaceCache,
+    live_rules: FeedRules,
+}
+
+/// Where an event is in its partition, and when its record was received.
+#[derive(Clone, Copy)]
+struct Origin {
+    offset: i64,
+    index: u32,
+    received: EventTime,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, observer: Box<dyn EventObserver>) -> Self {
+        let layers = shared.layers.table();
+        let places = PlaceCache::new(shared.edge.resolution);
+        Self {
+            shared,
+            observer,
+            partitions: BTreeMap::new(),
+            layers,
+            places,
+            live_rules: FeedRules {
+                domain: LIVE_DOMAIN.to_owned(),
+                ..FeedRules::default()
+            },
+        }
+    }
+
+    /// Puts in a partition that a checkpoint gave, and what alert rules knew of it.
+    pub(super) fn restore(&mut self, partition: Partition, rules: &[u8]) {
+        self.observer.restore(partition.id(), rules);
+        let owned = Owned {
+            partition,
+            heard: None,
+        };
+        self.partitions.insert(owned.partition.id().clone(), owned);
+    }
+
+    pub(super) fn run(mut self, tasks: &Receiver<Task>) {
+        while let Ok(task) = tasks.recv() {
+            match task {
+                Task::Apply(batch) => {
+                    self.apply(&batch);
+                    self.shared.has_changed.store(true, Ordering::Release);
+                }
+                // Whoever asked and does not listen any more has ended.
+                Task::View(answer) => drop(answer.send(self.views())),
+                Task::Save(changes_only, answer) => drop(answer.send(self.save(&changes_only))),
+                Task::Stop => return,
+            }
+        }
+    }
+
+    pub(super) fn views(&mut self) -> Vec<Heard> {
+        let calendar = &self.shared.grid.calendar;
+        self.partitions
+            .values_mut()
+            .map(|owned| Heard {
+                view: owned.partition.view(calendar),
+                heard: owned.heard,
+            })
+            .collect()
+    }
+
+    /// Decisions first, dead letters next: what the state's offsets cover must not be lost when it is durable.
+    fn save(&mut self, changes_only: &HashSet<PartitionId>) -> Result<Vec<PartitionState>, String> {
+        self.observer
+            .flush()
+            .map_err(|error| format!("alert decisions could not be stored: {error}"))?;
+        if let Some(topic) = &self.shared.dead_letter_topic {
+            topic
+                .flush()
+                .map_err(|error| format!("refused records are not in Kafka: {error}"))?;
+        }
+        self.shared
+            .dead_letters
+            .persist()
+            .map_err(|error| error.to_string())?;
+        let layers = self.shared.layers.table();
+        let states = self.partitions.iter_mut().map(|(id, owned)| {
+            let rules = self.observer.save(id);
+            PartitionState::take(&mut owned.partition, &layers, !changes_only.contains(id), rules)
+        });
+        Ok(states.collect())
+    }
+
+    fn apply(&mut self, batch: &PartitionBatch) {
+        let rules = batch
+            .feed
+            .as_ref()
+            .map_or_else(|| self.live_rules.clone(), |feed| feed.rules.clone());
+        let id = &batch.partition;
+        // Out of the map while its records are applied, and back after.
+        let mut owned = self.partitions.remove(id).unwrap_or_else(|| Owned {
+            partition: Partition::new(id.clone(), rules.domain.as_str().into(), self.shared.grid, 0),
+            heard: None,
+        });
+        let now = (self.shared.clock)();
+        owned.heard = Some(now);
+        self.layers = self.shared.layers.table();
+        let partition = &mut owned.partition;
+        match &batch.records {
+            Records::Owned(records) => {
+                for record in records {
+                    if !partition.expects(record.offset) {
+                        continue;
+                    }
+                    let origin = Origin {
+                        offset: record.offset,
+                        index: 0,
+                        received: record.received,
+                    };
+                    self.apply_payload(partition, &rules, batch.feed.as_deref(), origin, &record.payload);
+                    partition.advance_to(record.offset + 1);
+                }
+            }
+            Records::Kafka(messages) => {
+                for message in messages.iter() {
+                    if !partition.expects(message.offset()) {
+                        continue;
+                    }
+                    let origin = Origin {
+                        offset: message.offset(),
+                        index: 0,
+                        received: message.received().unwrap_or(now),
+                    };
+                    let bytes = message.payload();
+                    let event = match (batch.feed.as_deref(), message.attributes()) {
+                        (Some(feed), _) => EventBytes::Row(feed, bytes),
+                        (None, Some(attributes)) => EventBytes::Binary(attributes, bytes),
+                        (None, None) => EventBytes::Structured(bytes),
+                    };
+                    self.apply_event(partition, &rules, origin, &event);
+                    partition.advance_to(message.offset() + 1);
+                }
+            }
+        }
+        let newest = partition.newest();
+        self.partitions.insert(id.clone(), owned);
+        // Timers run by the wall clock once caught up, by the events' own until then, and always so for historic feeds.
+        if batch.caught_up && rules.valid.is_none() {
+            self.observer.advance(id, &rules.domain, (self.shared.clock)());
+        } else if let Some(newest) = newest {
+            self.observer.advance(id, &rules.domain, newest);
+        }
+    }
+
+    fn apply_payload(
+        &mut self,
+        partition: &mut Partition,
+        rules: &FeedRules,
+        feed: Option<&Feed>,
+        origin: Origin,
+        payload: &Payload,
+    ) {
+        match payload {
+            Payload::TooLarge(start, size) => {
+                let refusal = self.too_large(*size);
+                self.refuse(partition, origin, &refusal, start, *size);
+            }
+            Payload::Structured(bytes) => {
+                self.apply_event(partition, rules, origin, &EventBytes::Structured(bytes));
+            }
+            Payload::Group(events) => {
+                for (index, bytes) in (0..).zip(events) {
+                    let origin = Origin { index, ..origin };
+                    self.apply_event(partition, rules, origin, &EventBytes::Structured(bytes));
+                }
+            }
+            Payload::Row(bytes) => {
+                if let Some(feed) = feed {
+                    self.apply_event(partition, rules, origin, &EventBytes::Row(feed, bytes));
+                }
+            }
+        }
+    }
+
+    fn too_large(&self, size: u64) -> Refusal {
+        let detail = format!("{size} bytes, edge.max_event is {}", self.shared.max_event);
+        Refusal::new(RefusalReason::TooLarge, detail)
+    }
+
+    /// Reads, judges and applies the events of some bytes; or keeps them as a dead letter.
+    fn apply_event(
+        &mut self,
+        partition: &mut Partition,
+        rules: &FeedRules,
+        origin: Origin,
+        event: &EventBytes<'_>,
+    ) {
+        let bytes = event.raw();
+        if bytes.len() > self.shared.max_event {
+            let refusal = self.too_large(bytes.len() as u64);
+            self.refuse(partition, origin, &refusal, bytes, bytes.len() as u64);
+            return;
+        }
+        event.decode(|index, candidate| {
+            let origin = Origin {
+                index: origin.index + index,
+                ..origin
+            };
+            let applied = candidate
+                .and_then(|candidate| self.judge_and_apply(partition, rules, origin, candidate))
+                .and_then(|unknown| match unknown {
+                    None => Ok(()),
+                    // Once in the life of a layer: learnt, the event is read and judged again by what is known now, which
+                    // another worker may have learnt at the same moment from an event with another unit.
+                    Some(layer) => {
+                        self.learn(&layer);
+                        let mut again = Ok(());
+                        event.decode(|other, candidate| {
+                            if other == index {
+                                again = candidate
+                                    .and_then(|c| self.judge_and_apply(partition, rules, origin, c))
+                                    .map(drop);
+                            }
+                        });
+                        again
+                    }
+                });
+            if let Err(refusal) = applied {
+                self.refuse(partition, origin, &refusal, bytes, bytes.len() as u64);
+            }
+        });
+    }
+
+    /// The layer that must be learnt before this event can be counted, if there is one.
+    fn judge_and_apply(
+        &mut self,
+        partition: &mut Partition,
+        rules: &FeedRules,
+        origin: Origin,
+        candidate: Candidate<'_>,
+    ) -> Result<Option<Layer>, Refusal> {
+        let Judged { event, new_layer } = self.shared.edge.judge(
+            candidate,
+            origin.received,
+            rules,
+            partition.clock(),
+            &self.layers,
+            &mut self.places,
+        )?;
+        if new_layer.is_some() {
+            return Ok(new_layer);
+        }
+        let applied = partition.apply(&event, &self.layers);
+        if let (
+            Applied::Accepted {
+                newest_of_sensor: true,
+            },
+            EventKind::Observation,
+        ) = (applied, event.kind)
+            && let (Some(layer), Some(units)) =
+                (event.layer.and_then(|index| self.layers.get(index)), event.value)
+        {
+            let value = layer.scale().value(units as f64);
+            self.observer.newest_reading(partition.id(), &event, layer, value);
+        }
+        Ok(None)
+    }
+
+    /// Stores a layer durably before any event of it is counted. Waits while the disk refuses: counting without it
+    /// would be decided differently after a restart.
+    fn learn(&mut self, layer: &Layer) {
+        while let Err(error) = self.shared.layers.learn(layer) {
+            tracing::error!(%error, layer = layer.id, "a new layer cannot be stored; ingest waits for the disk");
+            std::thread::park_timeout(RETRY);
+        }
+        self.layers = self.shared.layers.table();
+    }
+
+    fn refuse(&self, partition: &mut Partition, origin: Origin, refusal: &Refusal, bytes: &[u8], size: u64) {
+        let id = partition.id();
+        let mut letter = DeadLetter::new(
+            (&id.topic, id.partition, origin.offset, origin.index),
+            origin.received,
+            refusal,
+            bytes,
+        );
+        letter.size = size;
+        while let Err(error) = self.keep(&letter, bytes) {
+            tracing::error!(error, "a dead letter cannot be stored; ingest waits");
+            std::thread::park_timeout(RETRY);
+        }
+        partition.refuse(refusal.reason);
+    }
+
+    /// Hands the record to the topic, whose producer is flushed before each checkpoint, and keeps it here. What is read
+    /// again after a crash is produced again, under the same key: whether it had left the producer's queue is not known.
+    fn keep(&self, letter: &DeadLetter, bytes: &[u8]) -> Result<(), String> {
+        if let Some(topic) = &self.shared.dead_letter_topic {
+            topic.send(letter, bytes).map_err(|error| error.to_string())?;
+        }
+        self.shared
+            .dead_letters
+            .insert(letter, bytes)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+}
