@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
@@ -14,7 +14,7 @@ use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, Offset, Timestamp, TopicPartitionList};
 
-use super::KafkaSettings;
+use super::{KafkaSettings, offsets};
 use crate::decode::cloudevent::BinaryAttributes;
 use crate::grid::PartitionId;
 use crate::pipeline::{Feed, PartitionBatch, Payload, PipelineHandle, Record};
@@ -27,6 +27,8 @@ const GATHERED_BYTES: usize = 8 << 20;
 /// Bytes kept of a message that is longer than the largest event.
 const KEPT_OF_TOO_LARGE: usize = 64 * 1024;
 const POLL: Duration = Duration::from_millis(100);
+/// How soon offsets that could not be compared with Kafka's are compared again.
+const COMPARE_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the shell can ask of the source.
 #[derive(Debug, Default)]
@@ -35,12 +37,39 @@ pub struct KafkaStatus {
     stopping: AtomicBool,
     /// Next offset to read, and the end of the partition as last seen.
     positions: Mutex<BTreeMap<PartitionId, (i64, i64)>>,
+    /// The partitions that the group gave this node.
+    given: Mutex<Given>,
+    problems: Mutex<Vec<String>>,
+}
+
+#[derive(Debug, Default)]
+struct Given {
+    partitions: TopicPartitionList,
+    /// When their offsets are compared with Kafka's; only after that they are read.
+    compare_at: Option<Instant>,
+    /// Those that are read.
+    read: Option<TopicPartitionList>,
+}
+
+impl Given {
+    fn anew(partitions: TopicPartitionList) -> Self {
+        Self {
+            partitions,
+            compare_at: Some(Instant::now()),
+            read: None,
+        }
+    }
 }
 
 impl KafkaStatus {
     /// Whether a broker has answered.
     pub fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Why some partitions are not read, and what to do; empty when all are.
+    pub fn problems(&self) -> Vec<String> {
+        lock(&self.problems).clone()
     }
 
     /// Records that each partition is behind its end.
@@ -72,35 +101,16 @@ impl ConsumerContext for GroupContext {
         partitions: &mut TopicPartitionList,
     ) {
         let result = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            self.assign(consumer, partitions)
+            *lock(&self.status.given) = Given::anew(partitions.clone());
+            // Nothing is read before the offsets are compared, which asks the broker and may have to be tried again.
+            consumer.assign(&TopicPartitionList::new())
         } else {
+            *lock(&self.status.given) = Given::default();
             consumer.unassign()
         };
         if let Err(error) = result {
             tracing::error!(%error, "partitions could not be assigned; the group will try again");
         }
-    }
-}
-
-impl GroupContext {
-    /// Starts each partition where the grid stands: the checkpoint's offsets rule, not Kafka's.
-    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> KafkaResult<()> {
-        let mut assigned = TopicPartitionList::new();
-        {
-            let positions = lock(&self.status.positions);
-            for element in partitions.elements() {
-                let id = PartitionId {
-                    topic: element.topic().into(),
-                    partition: element.partition(),
-                };
-                let offset = positions
-                    .get(&id)
-                    .map_or(Offset::Beginning, |(next, _)| Offset::Offset(*next));
-                tracing::info!(partition = %id, ?offset, "reading");
-                assigned.add_partition_offset(element.topic(), element.partition(), offset)?;
-            }
-        }
-        consumer.assign(&assigned)
     }
 }
 
@@ -143,7 +153,8 @@ impl KafkaSource {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
-            .set("auto.offset.reset", "earliest")
+            // Never silently from the beginning again: the offsets are compared, and the partition is not read.
+            .set("auto.offset.reset", "error")
             // librdkafka would wait a second whenever its queue is full.
             .set("fetch.queue.backoff.ms", "5")
             .set("fetch.wait.max.ms", "50")
@@ -237,6 +248,7 @@ impl Reader {
                 let connected = self.consumer.fetch_metadata(None, POLL).is_ok();
                 self.status.connected.store(connected, Ordering::Relaxed);
             }
+            self.take_up();
             for batch in self.gather() {
                 if let Some(last) = batch.records.last() {
                     let mut positions = lock(&self.status.positions);
@@ -248,6 +260,49 @@ impl Reader {
                 }
             }
         }
+    }
+
+    /// Starts to read the partitions that were given, each where the grid stands: the checkpoint's offsets rule, not
+    /// Kafka's. Those whose log is not the one that was read before are left out.
+    fn take_up(&self) {
+        let mut given = lock(&self.status.given);
+        if given.compare_at.is_none_or(|due| Instant::now() < due) {
+            return;
+        }
+        let next: BTreeMap<PartitionId, i64> = lock(&self.status.positions)
+            .iter()
+            .map(|(id, (next, _))| (id.clone(), *next))
+            .collect();
+        let compared = offsets::compare(&self.consumer, &given.partitions, &next);
+        given.compare_at = (!compared.waiting.is_empty()).then(|| Instant::now() + COMPARE_AGAIN);
+        // What is read already need not be fetched again because another topic is still waited for.
+        if given
+            .read
+            .as_ref()
+            .is_none_or(|read| read.count() != compared.read.count())
+        {
+            tracing::info!(partitions = ?compared.read, "reading");
+            match self.consumer.assign(&compared.read) {
+                Ok(()) => given.read = Some(compared.read),
+                Err(error) => {
+                    tracing::error!(%error, "partitions could not be assigned; it is tried again");
+                    given.compare_at = Some(Instant::now() + COMPARE_AGAIN);
+                }
+            }
+        }
+        let mut known = lock(&self.status.problems);
+        for problem in compared
+            .problems
+            .iter()
+            .filter(|problem| !known.contains(problem))
+        {
+            tracing::error!("{problem}");
+        }
+        for topic in compared.waiting.iter().filter(|topic| !known.contains(topic)) {
+            tracing::warn!("{topic}");
+        }
+        *known = compared.problems;
+        known.extend(compared.waiting);
     }
 
     /// Waits for one message, then takes what is there without waiting.
@@ -287,6 +342,11 @@ impl Reader {
                     }
                 }
                 Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::UnknownTopicOrPartition))) => {}
+                Some(Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))) => {
+                    // The error names no partition.
+                    let mut given = lock(&self.status.given);
+                    *given = Given::anew(std::mem::take(&mut given.partitions));
+                }
                 Some(Err(error)) => {
                     tracing::warn!(%error, "kafka: reading goes on when the broker is back");
                     self.status.connected.store(false, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 //! Kafka: a consumer group whose start offsets come from the checkpoints, and the topics that riskgrid produces to.
 
 mod consumer;
+mod offsets;
 mod producer;
 mod topics;
 
