@@ -23,6 +23,9 @@ const START: i64 = 1_795_000_000 * SECOND;
 const END: i64 = 300;
 const SAVED: [i64; 3] = [100, 200, END];
 
+/// A damage and how it is done.
+type Damage = (&'static str, fn(&Path));
+
 /// What the grid says: count and sum by cell, and what became of the events.
 type Totals = (BTreeMap<u64, (u64, i128)>, EventCounts);
 
@@ -209,9 +212,9 @@ fn is_refused(folder: &Path, says: &[&str]) {
 
 #[test]
 fn a_damaged_newest_checkpoint_gives_way_to_the_one_before_and_the_totals_are_equal() {
-    let damages: [(&str, fn(&Path)); 8] = [
+    let damages: [Damage; 8] = [
         ("state cut in half", |folder| {
-            cut_in_half(&newest(folder, ".state"))
+            cut_in_half(&newest(folder, ".state"));
         }),
         ("state missing", |folder| {
             fs::remove_file(newest(folder, ".state")).unwrap();
