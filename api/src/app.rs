@@ -44,9 +44,17 @@ pub struct App {
 }
 
 impl App {
-    /// Whether requests should be sent here: checkpoints are loaded and the source is connected.
-    pub fn is_ready(&self) -> bool {
-        !self.stopping.load(Ordering::Relaxed) && self.kafka.as_ref().is_none_or(|kafka| kafka.is_connected())
+    /// Why requests should not be sent here; none once checkpoints are loaded and the source is connected and sound.
+    pub fn not_ready_because(&self) -> Option<String> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Some("riskgrid is stopping".to_owned());
+        }
+        let kafka = self.kafka.as_ref()?;
+        let problems = kafka.problems();
+        if !problems.is_empty() {
+            return Some(problems.join(". "));
+        }
+        (!kafka.is_connected()).then(|| "Kafka does not answer".to_owned())
     }
 
     /// Seconds since the newest checkpoint, if any was written.

@@ -35,7 +35,7 @@ use crate::decisions::Decisions;
 use crate::evaluate::{NotifyPolicy, SensorObserver, follow_cells};
 use crate::intake::{Intake, Log};
 use crate::routes::tiles::TileCaches;
-use crate::sources::{Readers, file_partition, journal_partition};
+use crate::sources::{Readers, check_journal, file_partition, journal_partition};
 use crate::stream::Changes;
 use crate::webhooks::DeliverySettings;
 use crate::{guard, routes};
@@ -135,7 +135,7 @@ impl Server {
                 ))
             }
         };
-        let started = Pipeline {
+        let restored = Pipeline {
             grid: checked.grid,
             publisher: GridPublisher::new(
                 checked.grid.calendar,
@@ -162,13 +162,19 @@ impl Server {
             },
             clock: wall_clock,
         }
-        .start()?;
-        let (pipeline, reader, offsets) = (started.handle, started.reader, started.offsets);
+        .restore()?;
+        let journal = open_journal(config)?;
+        let journal_offset = restored.offsets().get(&journal_partition()).copied();
+        if let (Some(journal), Some(offset)) = (&journal, journal_offset) {
+            check_journal(journal, offset, &config.storage.data_dir.join("journal"))?;
+        }
+        let offsets = restored.offsets().clone();
+        // From here on a start that fails writes a last checkpoint.
+        let (pipeline, reader) = restored.start()?;
 
         let mut readers = Readers::default();
-        let journal = open_journal(config)?;
         if let Some(journal) = &journal {
-            let offset = offsets.get(&journal_partition()).copied().unwrap_or(0);
+            let offset = journal_offset.unwrap_or(0);
             durable_journal.store(offset, Ordering::Relaxed);
             readers.read_journal(journal.clone(), offset, pipeline.clone())?;
         }

@@ -37,6 +37,33 @@ pub fn file_partition(feed: &str) -> PartitionId {
     }
 }
 
+/// Whether the journal still is the log that a checkpoint has read up to `offset`.
+///
+/// # Errors
+/// It ends before, or entries are missing there: says what to do. Events that are appended to such a journal would
+/// get offsets that count as read.
+pub fn check_journal(journal: &Journal, offset: i64, folder: &Path) -> Result<(), String> {
+    let end = journal.end();
+    let next = journal.read(offset, 1, Duration::ZERO);
+    let first = match next {
+        Ok(entries) => entries.first().map_or(end, |entry| entry.offset),
+        Err(error) => return Err(format!("{}: {error}", folder.display())),
+    };
+    let problem = if end < offset {
+        format!("ends at offset {end}")
+    } else if first > offset {
+        format!("goes on at offset {first}")
+    } else {
+        return Ok(());
+    };
+    Err(format!(
+        "the journal in {} {problem}, and its checkpoint has read up to {offset}: it was removed or replaced. Restore it \
+         from a backup; or remove the folder `journal@0` from the folder of checkpoints: then the journal is read from its \
+         beginning, and what was counted before is gone",
+        folder.display()
+    ))
+}
+
 /// Threads that read, until they are told to stop.
 #[derive(Default)]
 pub struct Readers {

@@ -26,14 +26,9 @@ pub fn routes(app: Arc<App>) -> Router {
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
-    if app.is_ready() {
-        "ready\n".into_response()
-    } else {
-        Problem::unavailable(
-            "not ready: the event source is not connected, or riskgrid is stopping",
-            2,
-        )
-        .into_response()
+    match app.not_ready_because() {
+        None => "ready\n".into_response(),
+        Some(reason) => Problem::unavailable(format!("not ready: {reason}"), 2).into_response(),
     }
 }
 

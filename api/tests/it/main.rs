@@ -7,10 +7,13 @@
     reason = "tests"
 )]
 
+mod checkpoints;
 mod demo;
+mod full_disk;
 mod intake;
 mod journal;
 mod server;
+mod small_disk;
 mod sql;
 mod tiles;
 mod webhooks;

@@ -2,15 +2,18 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::small_disk::SmallDisk;
 
 /// How long anything may take before a test gives up; generous, for busy machines.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
@@ -21,6 +24,8 @@ const SETTINGS: &str = "[webhooks]\nallow_private = true\n[storage]\ncheckpoint_
 /// A running `riskgrid serve`, or one that is about to be started again.
 pub(crate) struct Server {
     folder: TempDir,
+    /// Where its data are, when not in the folder.
+    disk: Option<SmallDisk>,
     process: Option<Child>,
     /// Its address, as `http://127.0.0.1:PORT`.
     pub(crate) url: String,
@@ -31,10 +36,20 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one with an empty journal.
     pub(crate) fn start() -> Self {
+        Self::start_on(None, "")
+    }
+
+    /// Starts one with its data on a disk of its own. `storage` is added to that section.
+    pub(crate) fn start_on(disk: Option<SmallDisk>, storage: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("riskgrid.toml"), SETTINGS).unwrap();
+        std::fs::write(
+            folder.path().join("riskgrid.toml"),
+            format!("{SETTINGS}{storage}\n"),
+        )
+        .unwrap();
         let mut server = Self {
             folder,
+            disk,
             process: None,
             url: String::new(),
             client: client(),
@@ -45,15 +60,7 @@ impl Server {
 
     /// Starts it again on the same data.
     pub(crate) fn restart(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_riskgrid"));
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
-            .arg(self.folder.path().join("riskgrid.toml"))
-            .arg("--data-dir")
-            .arg(self.folder.path().join("data"))
-            // Often, so that a kill lands after some checkpoint and before the next.
-            .env("RISKGRID_STORAGE__CHECKPOINT_EVERY", "100ms");
-        let (process, lines) = spawn(&mut command);
+        let (process, lines) = spawn(&mut self.command());
         self.process = Some(process);
         let line = lines
             .recv_timeout(DEADLINE)
@@ -61,6 +68,46 @@ impl Server {
         line.strip_prefix("riskgrid serves ")
             .expect(&line)
             .clone_into(&mut self.url);
+    }
+
+    /// Starts it again when it must refuse to; what it says about it.
+    pub(crate) fn is_refused(&self) -> String {
+        let said = self.folder.path().join("refusal");
+        let mut command = self.command();
+        command.stderr(std::fs::File::create(&said).unwrap());
+        let (mut process, lines) = spawn(&mut command);
+        let printed = lines.recv_timeout(DEADLINE);
+        // Ended already when its output has.
+        process.kill().unwrap();
+        let status = process.wait().unwrap();
+        let said = std::fs::read_to_string(said).unwrap();
+        assert_eq!(printed, Err(mpsc::RecvTimeoutError::Disconnected), "{said}");
+        assert_eq!(status.code(), Some(1), "{said}");
+        said
+    }
+
+    fn command(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_riskgrid");
+        let (mut command, data) = match &self.disk {
+            Some(disk) => (disk.command(program), disk.inside().join("data")),
+            None => (Command::new(program), self.data()),
+        };
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .arg(self.folder.path().join("riskgrid.toml"))
+            .arg("--data-dir")
+            .arg(data)
+            // Often, so that a kill lands after some checkpoint and before the next.
+            .env("RISKGRID_STORAGE__CHECKPOINT_EVERY", "100ms");
+        command
+    }
+
+    /// The folder of its data.
+    pub(crate) fn data(&self) -> PathBuf {
+        let folder = self.disk.as_ref().map(SmallDisk::outside);
+        folder
+            .unwrap_or_else(|| self.folder.path().to_owned())
+            .join("data")
     }
 
     /// SIGKILL: nothing is said goodbye to.
@@ -160,18 +207,17 @@ impl Drop for Server {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) media_type: String,
+    pub(crate) retry_after: Option<u64>,
     pub(crate) body: Value,
 }
 
 impl Answer {
     pub(crate) async fn of(response: Response) -> Self {
-        let media_type = response
-            .headers()
-            .get("content-type")
-            .map(|value| value.to_str().unwrap());
+        let header = |name| response.headers().get(name).map(|value| value.to_str().unwrap());
         Self {
             status: response.status().as_u16(),
-            media_type: media_type.unwrap_or_default().to_owned(),
+            media_type: header("content-type").unwrap_or_default().to_owned(),
+            retry_after: header("retry-after").map(|seconds| seconds.parse().unwrap()),
             body: serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default(),
         }
     }
@@ -238,13 +284,18 @@ pub(crate) fn program(variable: &str) -> Option<String> {
     if !path.is_empty() && Path::new(&path).exists() {
         return Some(path);
     }
-    let line = format!("SKIPPED: {variable} names no program");
+    skip(&format!("{variable} names no program"));
+    None
+}
+
+/// Says that a test is skipped.
+pub(crate) fn skip(reason: &str) {
+    let line = format!("SKIPPED: {reason}");
     println!("{line}");
     if let Ok(file) = std::env::var("RISKGRID_SKIPS") {
         let mut file = OpenOptions::new().create(true).append(true).open(file).unwrap();
         writeln!(file, "{line}").unwrap();
     }
-    None
 }
 
 /// A file of the fixtures.
@@ -254,7 +305,16 @@ pub(crate) fn fixture(path: &str) -> String {
 
 /// An observation of the water level at the invented city, `seconds` before now.
 pub(crate) fn reading(id: &str, sensor: &str, value: f64, seconds: i64) -> Value {
-    let time = chrono::Utc::now() - chrono::TimeDelta::seconds(seconds);
+    reading_at(
+        id,
+        sensor,
+        value,
+        Utc::now() - chrono::TimeDelta::seconds(seconds),
+    )
+}
+
+/// An observation of the water level at the invented city.
+pub(crate) fn reading_at(id: &str, sensor: &str, value: f64, time: DateTime<Utc>) -> Value {
     let (lon, lat) = riskgrid_fixtures::CENTRE;
     json!({"specversion": "1.0", "id": id, "source": format!("//test/{sensor}"), "type": "riskgrid.observation.v1",
         "time": time.to_rfc3339(), "data": {"sensor": sensor, "property": "water_level", "value": value, "unit": "m",

@@ -1,53 +1,90 @@
-//! One broker for all tests of this binary.
+//! Brokers: one for all tests of this binary, and brokers of a test's own.
 
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::skip;
 
-static BROKERS: OnceLock<Option<String>> = OnceLock::new();
+static SHARED: OnceLock<Option<Broker>> = OnceLock::new();
 
 /// Ends the broker once this process is gone, however it went: the watcher's standard input is a pipe that only this
 /// process holds.
 const WATCHER: &str = r#"cat > "$2/alive"; "$1" kill "$2"; rm -rf "$2""#;
 
-/// `host:port` of the broker, which is started by the first that asks. None, and said so, where there is none.
+/// `host:port` of the shared broker, which is started by the first that asks. None, and said so, where there is none.
 pub(crate) fn brokers() -> Option<String> {
-    BROKERS.get_or_init(start).clone()
+    let shared = SHARED.get_or_init(Broker::start);
+    shared.as_ref().map(|broker| broker.address.clone())
 }
 
-fn start() -> Option<String> {
-    let script = skip::kafka_script()?;
-    let folder = tempfile::Builder::new()
-        .prefix("riskgrid-kafka-")
-        .tempdir()
-        .expect("a folder")
-        .keep();
-    #[allow(
-        clippy::zombie_processes,
-        reason = "it outlives this process, to end the broker after it"
-    )]
-    let mut watcher = Command::new("sh")
-        .args(["-c", WATCHER, "sh"])
-        .args([&script, &folder])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a shell");
-    // Never closed by us: the end of the process does it.
-    std::mem::forget(watcher.stdin.take());
-    let started = Command::new(&script)
-        .arg("start")
-        .arg(&folder)
-        .output()
-        .expect("the broker's script runs");
-    let said = String::from_utf8_lossy(&started.stdout);
-    let address = said.lines().last().unwrap_or_default().trim();
-    assert!(
-        started.status.success(),
-        "no broker: {}",
-        String::from_utf8_lossy(&started.stderr)
-    );
-    Some(address.to_owned())
+/// A broker with a folder and a port of its own.
+pub(crate) struct Broker {
+    script: PathBuf,
+    folder: PathBuf,
+    watcher: Child,
+    /// `host:port`; the same after a restart.
+    pub(crate) address: String,
+}
+
+impl Broker {
+    /// Starts one. None, and said so, where there is none.
+    pub(crate) fn start() -> Option<Self> {
+        let script = skip::kafka_script()?;
+        let folder = tempfile::Builder::new()
+            .prefix("riskgrid-kafka-")
+            .tempdir()
+            .expect("a folder")
+            .keep();
+        let watcher = Command::new("sh")
+            .args(["-c", WATCHER, "sh"])
+            .args([&script, &folder])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a shell");
+        let mut broker = Self {
+            script,
+            folder,
+            watcher,
+            address: String::new(),
+        };
+        broker.address = broker.run("start");
+        Some(broker)
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&self) {
+        self.run("kill");
+    }
+
+    /// Starts it again on its data and its port; returns when it serves.
+    pub(crate) fn restart(&self) {
+        assert_eq!(self.run("start"), self.address);
+    }
+
+    /// The last line that the script prints.
+    fn run(&self, verb: &str) -> String {
+        let output = Command::new(&self.script)
+            .arg(verb)
+            .arg(&self.folder)
+            .output()
+            .expect("the broker's script runs");
+        assert!(
+            output.status.success(),
+            "{verb}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let said = String::from_utf8_lossy(&output.stdout);
+        said.lines().last().unwrap_or_default().trim().to_owned()
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        drop(self.watcher.stdin.take());
+        // It ends the broker first.
+        let _ = self.watcher.wait();
+    }
 }

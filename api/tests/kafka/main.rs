@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod broker;
+mod broker_killed;
 mod datasets;
 mod garbage;
+mod offsets;
 mod server;
 mod skip;
 mod topic;

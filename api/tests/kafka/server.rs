@@ -57,6 +57,12 @@ impl Node {
 
     /// Starts the process and waits until it is ready.
     pub(crate) async fn start(&mut self) {
+        self.launch().await;
+        self.wait_ready().await;
+    }
+
+    /// Starts the process and waits until it answers.
+    pub(crate) async fn launch(&mut self) {
         self.starts += 1;
         let output = self.path(&format!("output-{}", self.starts));
         let child = Command::new(env!("CARGO_BIN_EXE_riskgrid"))
@@ -84,8 +90,27 @@ impl Node {
             }
             self.wait_a_little(began, "it serves").await;
         }
+    }
+
+    /// Waits until `/readyz` says so.
+    pub(crate) async fn wait_ready(&mut self) {
+        let began = Instant::now();
         while !self.get("/readyz").await.0.is_success() {
             self.wait_a_little(began, "it is ready").await;
+        }
+    }
+
+    /// Waits until `/readyz` says that it is not ready, for this reason.
+    pub(crate) async fn wait_not_ready(&mut self, reason: &str) {
+        let began = Instant::now();
+        loop {
+            let (status, body) = self.get("/readyz").await;
+            let body = String::from_utf8_lossy(&body).into_owned();
+            if status == reqwest::StatusCode::SERVICE_UNAVAILABLE && body.contains(reason) {
+                return;
+            }
+            self.wait_a_little(began, &format!("it is not ready: {reason}; it says {body}"))
+                .await;
         }
     }
 
@@ -217,13 +242,23 @@ impl Node {
         media_type: &str,
         body: String,
     ) -> (reqwest::StatusCode, Value) {
+        let answer = self.post_for_answer(path, media_type, body).await;
+        (answer.status(), answer.json().await.expect("JSON"))
+    }
+
+    /// Posts a body of a media type; the answer with its headers.
+    pub(crate) async fn post_for_answer(
+        &self,
+        path: &str,
+        media_type: &str,
+        body: String,
+    ) -> reqwest::Response {
         let request = self
             .client
             .post(self.url(path))
             .header("content-type", media_type)
             .body(body);
-        let answer = request.send().await.expect("an answer");
-        (answer.status(), answer.json().await.expect("JSON"))
+        request.send().await.expect("an answer")
     }
 
     /// Status and body.
@@ -234,6 +269,11 @@ impl Node {
 
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.running.as_ref().expect("it runs").1)
+    }
+
+    /// A partition's checkpoints.
+    pub(crate) fn checkpoints(&self, topic: &str, partition: i32) -> PathBuf {
+        self.path("data/checkpoints").join(format!("{topic}@{partition}"))
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message, ToBytes};
 use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 /// Partitions of each topic.
@@ -44,28 +45,44 @@ impl Read {
 impl Topic {
     /// Makes it, stamped by the broker's clock as riskgrid makes its own.
     pub(crate) async fn create(brokers: &str, name: &str) -> Self {
-        let admin: AdminClient<DefaultClientContext> = client(brokers).create().expect("an admin client");
-        let topic = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1))
-            .set("message.timestamp.type", "LogAppendTime");
-        let made = admin
-            .create_topics([&topic], &AdminOptions::new())
+        make(brokers, name, PARTITIONS)
             .await
-            .expect("the broker answers");
-        for result in made {
-            result.expect("a topic of a new name");
-        }
-        let producer = client(brokers)
-            .set("message.max.bytes", MOST_BYTES)
-            .set("enable.idempotence", "true")
-            .set("queue.buffering.max.messages", "1000000")
-            .set("linger.ms", "20")
-            .create()
-            .expect("a producer");
+            .expect("a topic of a new name");
+        let producer = producer(brokers);
         Self {
             name: name.to_owned(),
             brokers: brokers.to_owned(),
             producer,
         }
+    }
+
+    /// Deletes it with its records, and makes an empty one of the same name.
+    pub(crate) async fn make_anew(self, partitions: i32) -> Self {
+        let options = AdminOptions::new();
+        let deleted = admin(&self.brokers).delete_topics(&[&self.name], &options).await;
+        for result in deleted.expect("the broker answers") {
+            result.expect("it was there");
+        }
+        let began = Instant::now();
+        // The name is free a little later.
+        while let Err(code) = make(&self.brokers, &self.name, partitions).await {
+            assert!(began.elapsed() < DEADLINE, "{}: {code}", self.name);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let producer = producer(&self.brokers);
+        Self { producer, ..self }
+    }
+
+    /// Deletes the records of a partition below `offset`, as retention does.
+    pub(crate) async fn delete_below(&self, partition: i32, offset: i64) {
+        let mut below = TopicPartitionList::new();
+        below
+            .add_partition_offset(&self.name, partition, Offset::Offset(offset))
+            .expect("a partition");
+        let deleted = admin(&self.brokers)
+            .delete_records(&below, &AdminOptions::new())
+            .await;
+        deleted.expect("the broker answers");
     }
 
     /// Produces `(partition, record)` in order; returns when all are durable.
@@ -155,6 +172,31 @@ pub(crate) fn unique(name: &str) -> String {
         .expect("after 1970")
         .as_nanos();
     format!("{name}-{}-{nanos}", std::process::id())
+}
+
+async fn make(brokers: &str, name: &str, partitions: i32) -> Result<(), RDKafkaErrorCode> {
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1))
+        .set("message.timestamp.type", "LogAppendTime");
+    let made = admin(brokers)
+        .create_topics([&topic], &AdminOptions::new())
+        .await
+        .expect("the broker answers");
+    made.into_iter()
+        .try_for_each(|result| result.map(drop).map_err(|(_, code)| code))
+}
+
+fn admin(brokers: &str) -> AdminClient<DefaultClientContext> {
+    client(brokers).create().expect("an admin client")
+}
+
+fn producer(brokers: &str) -> FutureProducer {
+    client(brokers)
+        .set("message.max.bytes", MOST_BYTES)
+        .set("enable.idempotence", "true")
+        .set("queue.buffering.max.messages", "1000000")
+        .set("linger.ms", "20")
+        .create()
+        .expect("a producer")
 }
 
 fn client(brokers: &str) -> ClientConfig {

@@ -18,6 +18,8 @@ const FORMAT: u32 = 1;
 const LONGEST_CHAIN: usize = 24;
 /// Manifests kept beside the newest, with their files.
 const OLD_MANIFESTS: usize = 2;
+/// How the names of manifests end.
+pub(super) const MANIFEST: &str = ".manifest.json";
 
 /// Why checkpoints cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +91,12 @@ struct Manifest {
     files: Vec<ManifestFile>,
 }
 
+impl Manifest {
+    fn file_name(&self) -> String {
+        format!("{:08}-{:012}{MANIFEST}", self.epoch, self.number)
+    }
+}
+
 /// The checkpoints of all partitions, below one folder.
 #[derive(Debug)]
 pub struct CheckpointStore {
@@ -97,6 +105,8 @@ pub struct CheckpointStore {
     newest: HashMap<PartitionId, Manifest>,
     /// Partitions of which a state could not be written: the next one must be whole.
     broken: HashSet<PartitionId>,
+    /// The number of the last try, so that what a failed one left behind is in no later one's way.
+    tried: HashMap<PartitionId, u64>,
 }
 
 /// A partition as it was at its newest whole checkpoint.
@@ -114,6 +124,7 @@ impl CheckpointStore {
             epoch: 0,
             newest: HashMap::new(),
             broken: HashSet::new(),
+            tried: HashMap::new(),
         })
     }
 
@@ -128,12 +139,16 @@ impl CheckpointStore {
             if !folder.is_dir() {
                 continue;
             }
-            let mut manifests = read_manifests(&folder)?;
-            if manifests.is_empty() {
+            let names = list(&folder)?;
+            // From the names: a file that cannot be read must not be in the way of a new one either.
+            let newest_epoch = names.iter().filter_map(|path| epoch_of(path)).max();
+            self.epoch = self.epoch.max(newest_epoch.unwrap_or(0));
+            if !names.iter().any(|path| is_manifest(path)) {
+                // Its first checkpoint was never finished.
                 continue;
             }
+            let mut manifests = read_manifests(&folder)?;
             manifests.sort_by_key(|manifest| std::cmp::Reverse((manifest.epoch, manifest.number)));
-            self.epoch = self.epoch.max(manifests[0].epoch);
             let whole = manifests
                 .into_iter()
                 .find_map(|manifest| Some((read_chain(&folder, &manifest)?, manifest)));
@@ -190,7 +205,9 @@ impl CheckpointStore {
             Some(manifest) if !state.is_whole() => manifest.files.clone(),
             _ => Vec::new(),
         };
-        let number = previous.map_or(0, |manifest| manifest.number) + 1;
+        let tried = self.tried.get(id).copied().unwrap_or(0);
+        let number = previous.map_or(0, |manifest| manifest.number).max(tried) + 1;
+        self.tried.insert(id.clone(), number);
         let bytes = postcard::to_stdvec(state)?;
         let name = format!("{:08}-{number:012}.state", self.epoch);
         write_new(&folder, &name, &bytes)?;
@@ -213,12 +230,14 @@ impl CheckpointStore {
             path: folder.clone(),
             error: error.into(),
         })?;
-        write_new(
-            &folder,
-            &format!("{:08}-{number:012}.manifest.json", self.epoch),
-            &json,
-        )?;
-        sync_folder(&folder)?;
+        let written = write_manifest(&folder, &manifest.file_name(), &json);
+        if written.is_err() {
+            // In no manifest, and every later try would leave another one on a disk that is full.
+            if let Some(file) = manifest.files.last() {
+                let _ = fs::remove_file(folder.join(&file.name));
+            }
+        }
+        written?;
         self.newest.insert(id.clone(), manifest);
         remove_old(&folder);
         Ok(())
@@ -236,10 +255,15 @@ fn grew_past_its_base(files: &[ManifestFile]) -> bool {
     files.iter().skip(1).map(|file| file.bytes).sum::<u64>() > 2 * base.max(1 << 20)
 }
 
-/// A topic as a folder name: letters, digits, `.`, `_` and `-` as they are, others by their bytes.
-fn folder_name(id: &PartitionId) -> String {
+/// The name of a partition's folder.
+pub(crate) fn folder_name(id: &PartitionId) -> String {
+    format!("{}@{}", topic_name(&id.topic), id.partition)
+}
+
+/// How the names of a topic's folders begin: letters, digits, `.`, `_` and `-` as they are, others by their bytes.
+pub(crate) fn topic_name(topic: &str) -> String {
     let mut name = String::new();
-    for byte in id.topic.bytes() {
+    for byte in topic.bytes() {
         if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
             name.push(char::from(byte));
         } else {
@@ -247,7 +271,16 @@ fn folder_name(id: &PartitionId) -> String {
             let _ = write!(name, "%{byte:02x}");
         }
     }
-    format!("{name}@{}", id.partition)
+    name
+}
+
+fn is_manifest(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(MANIFEST)
+}
+
+/// The epoch in a file's name.
+fn epoch_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.split_once('-')?.0.parse().ok()
 }
 
 fn hash_of(bytes: &[u8]) -> String {
@@ -264,11 +297,11 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     Ok(paths)
 }
 
-/// All manifests that can be read; a torn one is skipped, one of another format is an error.
+/// All manifests that can be read; a damaged one is skipped, one of another format is an error.
 fn read_manifests(folder: &Path) -> Result<Vec<Manifest>, CheckpointError> {
     let mut manifests = Vec::new();
     for path in list(folder)? {
-        if !path.to_string_lossy().ends_with(".manifest.json") {
+        if !is_manifest(&path) {
             continue;
         }
         let bytes = fs::read(&path).map_err(io_error("reading", &path))?;
@@ -282,9 +315,12 @@ fn read_manifests(folder: &Path) -> Result<Vec<Manifest>, CheckpointError> {
             });
         }
         match serde_json::from_slice::<Manifest>(&bytes) {
-            Ok(manifest) => manifests.push(manifest),
+            Ok(manifest) if path.ends_with(manifest.file_name()) => manifests.push(manifest),
+            Ok(_) => {
+                tracing::warn!(path = %path.display(), "a checkpoint manifest is damaged: it names another; an older one is used");
+            }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "a checkpoint manifest is torn; an older one is used");
+                tracing::warn!(path = %path.display(), %error, "a checkpoint manifest is damaged; an older one is used");
             }
         }
     }
@@ -318,19 +354,27 @@ fn read_chain(folder: &Path, manifest: &Manifest) -> Option<Vec<PartitionState>>
 /// Writes a file that must not exist yet, and syncs it.
 fn write_new(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), CheckpointError> {
     let path = folder.join(name);
-    let written = OpenOptions::new()
+    let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(&path)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        });
+        .map_err(io_error("making", &path))?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
     written.map_err(|error| {
-        // A torn file is in nobody's manifest; it must only not stand in the way of the next try.
+        // A torn file is in nobody's manifest, and only takes room.
         let _ = fs::remove_file(&path);
         io_error("writing", &path)(error)
     })
+}
+
+/// Writes a manifest so that under its own name it is whole at any moment: one that is not is damaged, never torn by a
+/// crash.
+fn write_manifest(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), CheckpointError> {
+    let new = format!("{name}.new");
+    write_new(folder, &new, bytes)?;
+    let path = folder.join(name);
+    fs::rename(folder.join(&new), &path).map_err(io_error("naming", &path))?;
+    sync_folder(folder)
 }
 
 fn sync_folder(folder: &Path) -> Result<(), CheckpointError> {
@@ -349,8 +393,7 @@ fn remove_old(folder: &Path) {
     manifests.truncate(1 + OLD_MANIFESTS);
     let kept = |name: &str| {
         manifests.iter().any(|manifest| {
-            name == format!("{:08}-{:012}.manifest.json", manifest.epoch, manifest.number)
-                || manifest.files.iter().any(|file| file.name == name)
+            name == manifest.file_name() || manifest.files.iter().any(|file| file.name == name)
         })
     };
     for path in list(folder).unwrap_or_default() {

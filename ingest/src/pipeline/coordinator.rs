@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::worker::Task;
 use super::{CheckpointListener, PipelineEnded, PipelineSettings, Shared};
 use crate::checkpoint::{CheckpointStore, PartitionState};
-use crate::grid::{GridPublisher, PartitionId};
+use crate::grid::{GridPublisher, Heard, PartitionId};
 
 /// What the shell asks for.
 pub(super) enum Request {
@@ -23,7 +23,7 @@ pub(super) enum Request {
 
 pub(super) struct Coordinator {
     pub(super) shared: Arc<Shared>,
-    pub(super) workers: Arc<[SyncSender<Task>]>,
+    pub(super) workers: Vec<SyncSender<Task>>,
     pub(super) publisher: GridPublisher,
     pub(super) checkpoints: CheckpointStore,
     pub(super) on_checkpoint: CheckpointListener,
@@ -76,7 +76,7 @@ impl Coordinator {
                 4 * publish_every
             };
             if now.since(published) >= due {
-                if let Err(ended) = self.publish() {
+                if let Err(ended) = self.look_and_publish() {
                     tracing::error!(%ended, "a worker is gone; nothing more is published");
                     return;
                 }
@@ -100,7 +100,7 @@ impl Coordinator {
     /// Asks every worker, and collects the answers.
     fn ask<T: Send + 'static>(&self, task: impl Fn(SyncSender<T>) -> Task) -> Result<Vec<T>, PipelineEnded> {
         let (answer, answers) = sync_channel(self.workers.len());
-        for worker in self.workers.iter() {
+        for worker in &self.workers {
             worker.send(task(answer.clone())).map_err(|_| PipelineEnded)?;
         }
         drop(answer);
@@ -112,12 +112,17 @@ impl Coordinator {
         }
     }
 
-    fn publish(&mut self) -> Result<(), PipelineEnded> {
+    fn look_and_publish(&mut self) -> Result<(), PipelineEnded> {
         let views = self.ask(Task::View)?.into_iter().flatten().collect();
+        self.publish(views);
+        Ok(())
+    }
+
+    /// Lets readers see all partitions.
+    pub(super) fn publish(&mut self, views: Vec<Heard>) {
         // The table after the views: it holds every layer that they name.
         let layers = self.shared.layers.table();
         self.publisher.publish(views, layers, (self.shared.clock)());
-        Ok(())
     }
 
     /// The workers make decisions and dead letters durable and hand over their state; it is written here.
@@ -156,9 +161,9 @@ impl Coordinator {
     }
 
     fn stop(&mut self) -> Result<(), String> {
-        let published = self.publish().map_err(|ended| ended.to_string());
+        let published = self.look_and_publish().map_err(|ended| ended.to_string());
         let saved = self.checkpoint();
-        for worker in self.workers.iter() {
+        for worker in &self.workers {
             // One that has ended already needs no word.
             let _ = worker.send(Task::Stop);
         }

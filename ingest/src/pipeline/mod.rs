@@ -149,31 +149,19 @@ pub struct Pipeline {
     pub clock: fn() -> EventTime,
 }
 
-/// A pipeline that runs.
-#[derive(Debug)]
-pub struct Started {
-    /// Takes records.
-    pub handle: PipelineHandle,
-    /// Gives snapshots.
-    pub reader: GridReader,
-    /// The offset that each partition of a checkpoint reads next.
-    pub offsets: BTreeMap<PartitionId, i64>,
-}
-
-/// Why the pipeline could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum PipelineError {
-    /// A checkpoint that cannot be used: nothing is overwritten, and the message says what to do.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// No thread could be started.
-    #[error("a thread of the pipeline could not be started: {0}")]
-    Thread(#[from] std::io::Error),
+/// A pipeline whose partitions are as the newest checkpoints hold them.
+pub struct RestoredPipeline {
+    workers: Vec<Worker>,
+    coordinator: Coordinator,
+    offsets: BTreeMap<PartitionId, i64>,
 }
 
 impl Pipeline {
-    /// Puts the newest checkpoints into the grid, publishes it, and starts the threads.
-    pub fn start(mut self) -> Result<Started, PipelineError> {
+    /// Puts the newest checkpoints into the grid.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be used: nothing is overwritten, and the message says what to do.
+    pub fn restore(mut self) -> Result<RestoredPipeline, CheckpointError> {
         let shared = Arc::new(Shared {
             edge: self.edge,
             grid: self.grid,
@@ -196,38 +184,53 @@ impl Pipeline {
                 worker.restore(restored.partition, &restored.rules);
             }
         }
-        let views = workers.iter_mut().flat_map(Worker::views).collect();
-        self.publisher
-            .publish(views, shared.layers.table(), (self.clock)());
-        let reader = self.publisher.reader();
-
-        let mut senders = Vec::with_capacity(count);
-        for (number, worker) in workers.into_iter().enumerate() {
-            let (sender, tasks) = sync_channel(WAITING_BATCHES);
-            std::thread::Builder::new()
-                .name(format!("ingest-{number}"))
-                .spawn(move || worker.run(&tasks))?;
-            senders.push(sender);
-        }
-        let workers: Arc<[SyncSender<Task>]> = senders.into();
-        let (requests, asked) = sync_channel(1);
         let coordinator = Coordinator {
             shared,
-            workers: Arc::clone(&workers),
+            workers: Vec::new(),
             publisher: self.publisher,
             checkpoints: self.checkpoints,
             on_checkpoint: self.on_checkpoint,
             settings: self.settings,
         };
+        Ok(RestoredPipeline {
+            workers,
+            coordinator,
+            offsets,
+        })
+    }
+}
+
+impl RestoredPipeline {
+    /// The offset that each partition reads next.
+    pub const fn offsets(&self) -> &BTreeMap<PartitionId, i64> {
+        &self.offsets
+    }
+
+    /// Publishes what is there, and starts the threads.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(mut self) -> std::io::Result<(PipelineHandle, GridReader)> {
+        let views = self.workers.iter_mut().flat_map(Worker::views).collect();
+        self.coordinator.publish(views);
+        let reader = self.coordinator.publisher.reader();
+        for (number, worker) in self.workers.into_iter().enumerate() {
+            let (sender, tasks) = sync_channel(WAITING_BATCHES);
+            std::thread::Builder::new()
+                .name(format!("ingest-{number}"))
+                .spawn(move || worker.run(&tasks))?;
+            self.coordinator.workers.push(sender);
+        }
+        let (requests, asked) = sync_channel(1);
+        let handle = PipelineHandle {
+            workers: self.coordinator.workers.as_slice().into(),
+            requests,
+        };
+        let coordinator = self.coordinator;
         std::thread::Builder::new()
             .name("coordinator".to_owned())
             .spawn(move || coordinator.run(&asked))?;
-        let handle = PipelineHandle { workers, requests };
-        Ok(Started {
-            handle,
-            reader,
-            offsets,
-        })
+        Ok((handle, reader))
     }
 }
 

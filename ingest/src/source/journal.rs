@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::time::EventTime;
 const WAITING_REQUESTS: usize = 256;
 /// Requests of one group commit.
 const GROUP: usize = 256;
-/// How often the committer looks whether a full disk has room again.
+/// How often the committer tries to open a store that it had to close.
 const RETRY: Duration = Duration::from_millis(200);
 
 /// Why an append was not accepted. Nothing of the request is kept.
@@ -160,6 +160,10 @@ impl Journal {
         }
         let store = lock(&self.shared.store);
         let Some(store) = store.as_ref() else {
+            drop(store);
+            let guard = lock(&self.shared.grown_guard);
+            // Woken when it is open again, or asked again by the caller.
+            drop(self.shared.grown.wait_timeout(guard, timeout));
             return Ok(Vec::new());
         };
         let mut entries = Vec::new();
@@ -203,24 +207,36 @@ impl Journal {
 
 impl Shared {
     fn commit_all(&self, waiting: &Receiver<Append>) {
-        while let Ok(first) = waiting.recv() {
+        loop {
+            // A closed store is tried again without being asked, for its readers.
+            let timeout = if self.is_open() { Duration::MAX } else { RETRY };
+            let first = match waiting.recv_timeout(timeout) {
+                Ok(first) => Some(first),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            let opened = self.open_again();
+            let Some(first) = first else { continue };
             let mut group = vec![first];
             group.extend(waiting.try_iter().take(GROUP - 1));
-            let result = self.room().and_then(|_| self.commit(&group));
+            let result = opened
+                .and_then(|()| self.room())
+                .and_then(|_| self.commit(&group));
             match result {
                 Ok(first_offset) => {
                     self.end
                         .store(first_offset + group.len() as i64, Ordering::Release);
-                    drop(lock(&self.grown_guard));
-                    self.grown.notify_all();
+                    self.wake_readers();
                     for (index, append) in group.into_iter().enumerate() {
                         // A requester that went away does not change that its entry is durable.
                         let _ = append.done.send(Ok(first_offset + index as i64));
                     }
                 }
                 Err(error) => {
+                    if matches!(error, JournalError::Store(_)) && lock(&self.store).take().is_some() {
+                        tracing::error!(%error, "the journal could not be written; it is opened again");
+                    }
                     let text = error.to_string();
-                    let is_store_error = matches!(error, JournalError::Store(_));
                     let mut first_error = Some(error);
                     for append in group {
                         let error = first_error
@@ -228,13 +244,18 @@ impl Shared {
                             .unwrap_or_else(|| JournalError::Store(text.clone()));
                         let _ = append.done.send(Err(error));
                     }
-                    if is_store_error {
-                        tracing::error!(error = text, "the journal could not be written; opening it again");
-                        self.reopen();
-                    }
                 }
             }
         }
+    }
+
+    fn is_open(&self) -> bool {
+        lock(&self.store).is_some()
+    }
+
+    fn wake_readers(&self) {
+        drop(lock(&self.grown_guard));
+        self.grown.notify_all();
     }
 
     fn commit(&self, group: &[Append]) -> Result<i64, JournalError> {
@@ -251,22 +272,20 @@ impl Shared {
         Ok(first)
     }
 
-    /// Closes the store and opens it again, which cuts off a torn write, as soon as its disk has room.
-    fn reopen(&self) {
-        loop {
-            *lock(&self.store) = None;
-            match self.room().and_then(|_| OpenStore::open(&self.folder)) {
-                Ok(store) => {
-                    *lock(&self.store) = Some(store);
-                    tracing::info!("the journal is open again");
-                    return;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "the journal stays closed");
-                    std::thread::park_timeout(RETRY);
-                }
-            }
+    /// Opens a store that was closed, which cuts off a torn write, once its disk has room.
+    fn open_again(&self) -> Result<(), JournalError> {
+        let mut store = lock(&self.store);
+        if store.is_some() {
+            return Ok(());
         }
+        self.room()?;
+        let opened = OpenStore::open(&self.folder)?;
+        opened.remove_from(self.end.load(Ordering::Acquire))?;
+        *store = Some(opened);
+        drop(store);
+        tracing::info!("the journal is open again");
+        self.wake_readers();
+        Ok(())
     }
 
     fn room(&self) -> Result<u64, JournalError> {
@@ -287,6 +306,15 @@ impl OpenStore {
         let database = Database::builder(folder).cache_size(8 << 20).open()?;
         let entries = database.keyspace("entries", KeyspaceCreateOptions::default)?;
         Ok(Self { database, entries })
+    }
+
+    /// Removes what a failed write left behind whole: its requests were told that nothing of them is kept.
+    fn remove_from(&self, offset: i64) -> Result<(), JournalError> {
+        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        for guard in self.entries.range(key(offset)..) {
+            batch.remove(&self.entries, guard.key()?);
+        }
+        Ok(batch.commit()?)
     }
 
     fn end(&self) -> Result<i64, JournalError> {

@@ -3,20 +3,22 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::KafkaSettings;
-use super::messages::{ForwardTarget, MessageBatch, MessageQueue, Taken, forward, known_end};
+use super::messages::{MessageBatch, MessageQueue, Taken};
+use super::{KafkaSettings, offsets};
 use crate::grid::PartitionId;
 use crate::pipeline::{Feed, PartitionBatch, PipelineHandle, Records};
 
 const POLL: Duration = Duration::from_millis(100);
+/// How soon offsets that could not be compared with Kafka's are compared again.
+const COMPARE_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the shell can ask of the source.
 #[derive(Debug, Default)]
@@ -25,12 +27,39 @@ pub struct KafkaStatus {
     stopping: AtomicBool,
     /// Next offset to read, and the end of the partition as last seen.
     positions: Mutex<BTreeMap<PartitionId, (i64, i64)>>,
+    /// The partitions that the group gave this node.
+    given: Mutex<Given>,
+    problems: Mutex<Vec<String>>,
+}
+
+#[derive(Debug, Default)]
+struct Given {
+    partitions: TopicPartitionList,
+    /// When their offsets are compared with Kafka's; only after that they are read.
+    compare_at: Option<Instant>,
+    /// Those that are read.
+    read: Option<TopicPartitionList>,
+}
+
+impl Given {
+    fn anew(partitions: TopicPartitionList) -> Self {
+        Self {
+            partitions,
+            compare_at: Some(Instant::now()),
+            read: None,
+        }
+    }
 }
 
 impl KafkaStatus {
     /// Whether a broker has answered.
     pub fn is_connected(&self) -> bool {
         self.connected.load(Ordering::Relaxed)
+    }
+
+    /// Why some partitions are not read, and what to do; empty when all are.
+    pub fn problems(&self) -> Vec<String> {
+        lock(&self.problems).clone()
     }
 
     /// Records that each partition is behind its end.
@@ -46,8 +75,6 @@ impl KafkaStatus {
 /// What answers librdkafka's questions to the group member.
 pub(super) struct GroupContext {
     status: Arc<KafkaStatus>,
-    /// Where the messages of assigned partitions go; set before the first poll.
-    target: OnceLock<ForwardTarget>,
 }
 
 /// The group member.
@@ -68,42 +95,16 @@ impl ConsumerContext for GroupContext {
         partitions: &mut TopicPartitionList,
     ) {
         let result = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            self.assign(consumer, partitions)
+            *lock(&self.status.given) = Given::anew(partitions.clone());
+            // Nothing is read before the offsets are compared, which asks the broker and may have to be tried again.
+            consumer.assign(&TopicPartitionList::new())
         } else {
+            *lock(&self.status.given) = Given::default();
             consumer.unassign()
         };
         if let Err(error) = result {
             tracing::error!(%error, "partitions could not be assigned; the group will try again");
         }
-    }
-}
-
-impl GroupContext {
-    /// Starts each partition where the grid stands: the checkpoint's offsets rule, not Kafka's.
-    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> KafkaResult<()> {
-        let mut assigned = TopicPartitionList::new();
-        {
-            let positions = lock(&self.status.positions);
-            for element in partitions.elements() {
-                let id = PartitionId {
-                    topic: element.topic().into(),
-                    partition: element.partition(),
-                };
-                let offset = positions
-                    .get(&id)
-                    .map_or(Offset::Beginning, |(next, _)| Offset::Offset(*next));
-                tracing::info!(partition = %id, ?offset, "reading");
-                let forwarded = self.target.get().is_some_and(|target| {
-                    forward(consumer.client().native_ptr(), &id.topic, id.partition, *target)
-                });
-                if !forwarded {
-                    tracing::error!(partition = %id, "librdkafka gives no queue for the partition; it is not read");
-                    continue;
-                }
-                assigned.add_partition_offset(element.topic(), element.partition(), offset)?;
-            }
-        }
-        consumer.assign(&assigned)
     }
 }
 
@@ -144,7 +145,8 @@ impl KafkaSource {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
-            .set("auto.offset.reset", "earliest")
+            // Never silently from the beginning again: the offsets are compared, and the partition is not read.
+            .set("auto.offset.reset", "error")
             // librdkafka would wait a second whenever its queue is full.
             .set("fetch.queue.backoff.ms", "5")
             .set("fetch.wait.max.ms", "50")
@@ -154,7 +156,6 @@ impl KafkaSource {
             .set("allow.auto.create.topics", "false")
             .create_with_context(GroupContext {
                 status: Arc::clone(&status),
-                target: OnceLock::new(),
             })?;
         let own = [&settings.observations, &settings.reports, &settings.positions];
         let topics: Vec<&str> = own
@@ -165,8 +166,6 @@ impl KafkaSource {
         let consumer = Arc::new(consumer);
         let queue = MessageQueue::new(Arc::clone(&consumer))
             .ok_or_else(|| KafkaError::ClientCreation("librdkafka gives no queue".to_owned()))?;
-        // Set once, here.
-        let _ = consumer.context().target.set(queue.target());
         consumer.subscribe(&topics)?;
         let reader = Reader {
             consumer: Arc::clone(&consumer),
@@ -245,9 +244,68 @@ impl Reader {
             if let Some(Err(error)) = self.consumer.poll(Duration::ZERO) {
                 self.failed(None, error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail));
             }
+            self.take_up();
             let taken = self.queue.take(POLL);
             if self.hand_over(taken).is_err() {
                 return;
+            }
+        }
+    }
+
+    /// Starts to read the partitions that were given, each where the grid stands: the checkpoint's offsets rule, not
+    /// Kafka's. Those whose log is not the one that was read before are left out.
+    fn take_up(&self) {
+        let mut given = lock(&self.status.given);
+        if given.compare_at.is_none_or(|due| Instant::now() < due) {
+            return;
+        }
+        let next: BTreeMap<PartitionId, i64> = lock(&self.status.positions)
+            .iter()
+            .map(|(id, (next, _))| (id.clone(), *next))
+            .collect();
+        let compared = offsets::compare(&self.consumer, &given.partitions, &next);
+        given.compare_at = (!compared.waiting.is_empty()).then(|| Instant::now() + COMPARE_AGAIN);
+        // What is read already need not be fetched again because another topic is still waited for.
+        if given
+            .read
+            .as_ref()
+            .is_none_or(|read| read.count() != compared.read.count())
+        {
+            tracing::info!(partitions = ?compared.read, "reading");
+            self.forward(&compared.read);
+            match self.consumer.assign(&compared.read) {
+                Ok(()) => given.read = Some(compared.read),
+                Err(error) => {
+                    tracing::error!(%error, "partitions could not be assigned; it is tried again");
+                    given.compare_at = Some(Instant::now() + COMPARE_AGAIN);
+                }
+            }
+        }
+        let mut known = lock(&self.status.problems);
+        for problem in compared
+            .problems
+            .iter()
+            .filter(|problem| !known.contains(problem))
+        {
+            tracing::error!("{problem}");
+        }
+        for topic in compared.waiting.iter().filter(|topic| !known.contains(topic)) {
+            tracing::warn!("{topic}");
+        }
+        *known = compared.problems;
+        known.extend(compared.waiting);
+    }
+
+    /// Before they are assigned: then no message goes elsewhere.
+    fn forward(&self, partitions: &TopicPartitionList) {
+        for element in partitions.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            if !self.queue.forward(topic, partition) {
+                tracing::error!(
+                    topic,
+                    partition,
+                    "librdkafka gives no queue for the partition; it is not read"
+                );
             }
         }
     }
@@ -305,7 +363,7 @@ impl Reader {
             );
         }
         let next = messages.next_offset();
-        let end = known_end(self.consumer.client().native_ptr(), &topic, messages.partition());
+        let end = self.queue.known_end(&topic, messages.partition());
         let id = PartitionId {
             topic: topic.as_str().into(),
             partition: messages.partition(),
@@ -320,8 +378,17 @@ impl Reader {
     }
 
     fn failed(&self, place: Option<(String, i32)>, error: RDKafkaErrorCode) {
-        // A topic that does not exist yet is waited for.
+        if error == RDKafkaErrorCode::AutoOffsetReset {
+            let mut given = lock(&self.status.given);
+            *given = Given::anew(std::mem::take(&mut given.partitions));
+            return;
+        }
         if error == RDKafkaErrorCode::UnknownTopicOrPartition {
+            // A topic that does not exist yet is waited for. One that was read is gone, and may come back as another.
+            let mut given = lock(&self.status.given);
+            if place.is_some() && given.read.is_some() && given.compare_at.is_none() {
+                given.compare_at = Some(Instant::now() + COMPARE_AGAIN);
+            }
             return;
         }
         let (topic, partition) = place.unzip();

@@ -52,9 +52,41 @@ impl MessageQueue {
         })
     }
 
-    /// An address of the queue that [`forward`] can be given.
-    pub(super) const fn target(&self) -> ForwardTarget {
-        ForwardTarget(self.queue)
+    /// Has what is fetched of a partition come here. Before the partition is assigned: then no message goes elsewhere.
+    /// Whether it could be done.
+    pub(super) fn forward(&self, topic: &str, partition: i32) -> bool {
+        let Ok(topic) = CString::new(topic) else {
+            return false;
+        };
+        let client = self.consumer.client().native_ptr();
+        // SAFETY: client and queue are alive; the partition's own queue is a counted reference, given back.
+        unsafe {
+            let own = librdkafka::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition);
+            let Some(own) = NonNull::new(own) else {
+                return false;
+            };
+            librdkafka::rd_kafka_queue_forward(own.as_ptr(), self.queue.as_ptr());
+            librdkafka::rd_kafka_queue_destroy(own.as_ptr());
+        }
+        true
+    }
+
+    /// The newest end of a partition that fetching has told; `None` before the first answer.
+    pub(super) fn known_end(&self, topic: &str, partition: i32) -> Option<i64> {
+        let topic = CString::new(topic).ok()?;
+        let (mut low, mut high) = (0, 0);
+        let client = self.consumer.client().native_ptr();
+        // SAFETY: the client is alive; this reads what it knows and asks nobody.
+        let answer = unsafe {
+            librdkafka::rd_kafka_get_watermark_offsets(
+                client,
+                topic.as_ptr(),
+                partition,
+                &raw mut low,
+                &raw mut high,
+            )
+        };
+        (answer == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
     }
 
     /// Waits for one message, then takes what is there without waiting; runs of one partition together.
@@ -112,41 +144,6 @@ impl Drop for MessageQueue {
         // SAFETY: made by `rd_kafka_queue_new`, and destroyed here only, before the consumer.
         unsafe { librdkafka::rd_kafka_queue_destroy(self.queue.as_ptr()) };
     }
-}
-
-/// The address of a [`MessageQueue`].
-#[derive(Clone, Copy)]
-pub(super) struct ForwardTarget(NonNull<librdkafka::rd_kafka_queue_t>);
-
-// SAFETY: an address; librdkafka locks the queue behind it.
-unsafe impl Send for ForwardTarget {}
-// SAFETY: as above.
-unsafe impl Sync for ForwardTarget {}
-
-/// Sends what is fetched of a partition to the target. Before the partition is assigned: then no message goes elsewhere.
-/// The queue of the target must be alive. Whether it could be done.
-pub(super) fn forward(
-    client: *mut librdkafka::rd_kafka_t,
-    topic: &str,
-    partition: i32,
-    target: ForwardTarget,
-) -> bool {
-    let Ok(topic) = CString::new(topic) else {
-        return false;
-    };
-    // SAFETY: client and target are alive, by the caller; the partition's queue is a counted reference, given back.
-    unsafe {
-        let Some(own) = NonNull::new(librdkafka::rd_kafka_queue_get_partition(
-            client,
-            topic.as_ptr(),
-            partition,
-        )) else {
-            return false;
-        };
-        librdkafka::rd_kafka_queue_forward(own.as_ptr(), target.0.as_ptr());
-        librdkafka::rd_kafka_queue_destroy(own.as_ptr());
-    }
-    true
 }
 
 fn topic_name(topic: *mut librdkafka::rd_kafka_topic_t) -> String {
@@ -304,21 +301,4 @@ impl<'a> Message<'a> {
 
 fn to_text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
-}
-
-/// The newest end of a partition that fetching has told; `None` before the first answer.
-pub(super) fn known_end(client: *mut librdkafka::rd_kafka_t, topic: &str, partition: i32) -> Option<i64> {
-    let topic = CString::new(topic).ok()?;
-    let (mut low, mut high) = (0, 0);
-    // SAFETY: the client is alive, by the caller; this reads what it knows and asks nobody.
-    let answer = unsafe {
-        librdkafka::rd_kafka_get_watermark_offsets(
-            client,
-            topic.as_ptr(),
-            partition,
-            &raw mut low,
-            &raw mut high,
-        )
-    };
-    (answer == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
 }

@@ -2,6 +2,7 @@
 
 mod consumer;
 mod messages;
+mod offsets;
 mod producer;
 mod topics;
 

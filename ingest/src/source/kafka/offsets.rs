@@ -1,0 +1,219 @@
+//! Whether the offsets of checkpoints still mean the log that was read: a topic that was deleted and made anew has other
+//! records under them, and what retention deleted was never counted. Such a partition is not read, and it is said why.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::checkpoint::{folder_name, topic_name};
+use crate::grid::PartitionId;
+
+/// Longest wait for one answer of the broker.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// What may be read, from which offsets, and why the rest may not.
+#[derive(Default)]
+pub(super) struct Compared {
+    pub(super) read: TopicPartitionList,
+    pub(super) problems: Vec<String>,
+    /// Topics that the broker said nothing of: they are compared again.
+    pub(super) waiting: Vec<String>,
+}
+
+/// A partition of this node: the next offset to read, unless it is new, and the first offset and the end of its log.
+#[derive(Clone, Copy)]
+struct Seen {
+    partition: i32,
+    next: Option<i64>,
+    first: i64,
+    end: i64,
+}
+
+/// Compares the next offsets, those of partitions of other nodes included, with what the broker says.
+pub(super) fn compare<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    given: &TopicPartitionList,
+    next: &BTreeMap<PartitionId, i64>,
+) -> Compared {
+    let mut topics: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    for element in given.elements() {
+        let partitions = topics.entry(element.topic().to_owned()).or_default();
+        partitions.push(element.partition());
+    }
+    let mut compared = Compared::default();
+    for (topic, partitions) in &topics {
+        if let Err(error) = compare_topic(consumer, topic, partitions, next, &mut compared) {
+            compared
+                .waiting
+                .push(format!("Kafka topic `{topic}` is not read yet: {error}"));
+        }
+    }
+    compared
+}
+
+fn compare_topic<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partitions: &[i32],
+    next: &BTreeMap<PartitionId, i64>,
+    compared: &mut Compared,
+) -> KafkaResult<()> {
+    // Before its partitions are asked for: a static member is given back those that it had, there or not.
+    let known = next
+        .keys()
+        .filter(|id| *id.topic == *topic)
+        .map(|id| id.partition);
+    if let Some(highest) = known.max()
+        && let Some(sign) = missing_partition(count(consumer, topic)?, highest)
+    {
+        compared.problems.push(problem_of_topic(topic, &sign));
+        return Ok(());
+    }
+    let seen = partitions
+        .iter()
+        .map(|partition| see(consumer, topic, *partition, next))
+        .collect::<KafkaResult<Vec<Seen>>>()?;
+    if let Some(sign) = seen.iter().find_map(shorter_log) {
+        compared.problems.push(problem_of_topic(topic, &sign));
+        return Ok(());
+    }
+    for seen in seen {
+        if let Some(problem) = problem_of_partition(topic, seen) {
+            compared.problems.push(problem);
+            continue;
+        }
+        let offset = seen.next.map_or(Offset::Beginning, Offset::Offset);
+        compared
+            .read
+            .add_partition_offset(topic, seen.partition, offset)?;
+    }
+    Ok(())
+}
+
+fn see<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partition: i32,
+    next: &BTreeMap<PartitionId, i64>,
+) -> KafkaResult<Seen> {
+    let id = PartitionId {
+        topic: topic.into(),
+        partition,
+    };
+    let next = next.get(&id).copied();
+    let (first, end) = if next.is_some() {
+        consumer.fetch_watermarks(topic, partition, ANSWER)?
+    } else {
+        (0, 0)
+    };
+    Ok(Seen {
+        partition,
+        next,
+        first,
+        end,
+    })
+}
+
+/// How many partitions a topic has.
+fn count<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> KafkaResult<i32> {
+    let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
+    let count = metadata.topics().iter().find(|found| found.name() == topic);
+    match count.map(|found| found.partitions().len() as i32) {
+        None | Some(0) => Err(KafkaError::MetadataFetch(
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+        )),
+        Some(count) => Ok(count),
+    }
+}
+
+fn missing_partition(partitions: i32, highest_known: i32) -> Option<String> {
+    (highest_known >= partitions).then(|| {
+        format!("has {partitions} partitions, and there is a checkpoint of its partition {highest_known}")
+    })
+}
+
+fn shorter_log(seen: &Seen) -> Option<String> {
+    let next = seen.next.filter(|next| *next > seen.end)?;
+    let Seen { partition, end, .. } = seen;
+    Some(format!(
+        "ends at offset {end} in partition {partition}, and its checkpoint has read up to {next}"
+    ))
+}
+
+/// By that sign the whole topic is another one: Kafka neither takes partitions away nor records from the end of a log.
+fn problem_of_topic(topic: &str, sign: &str) -> String {
+    let name = topic_name(topic);
+    format!(
+        "Kafka topic `{topic}` {sign}: it was deleted and made anew, or lost records. Nothing of it is read. Bring the \
+         topic back as it was; or stop riskgrid, remove the folders `{name}@…` of its partitions from the folder of \
+         checkpoints, and start again: then the topic is read from its beginning, and what was counted before is gone"
+    )
+}
+
+fn problem_of_partition(topic: &str, seen: Seen) -> Option<String> {
+    let next = seen.next.filter(|next| *next < seen.first)?;
+    let (partition, first) = (seen.partition, seen.first);
+    let folder = folder_name(&PartitionId {
+        topic: topic.into(),
+        partition,
+    });
+    Some(format!(
+        "Kafka topic `{topic}` begins at offset {first} in partition {partition}, and its checkpoint has read up to \
+         {next}: the records between were deleted before they were counted (retention). The partition is not read. \
+         Bring them back; or stop riskgrid, remove the folder `{folder}` from the folder of checkpoints, and start \
+         again: then the partition is read from its oldest record, and what was counted before is gone"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(next: Option<i64>, first: i64, end: i64) -> Seen {
+        Seen {
+            partition: 1,
+            next,
+            first,
+            end,
+        }
+    }
+
+    #[test]
+    fn a_log_that_holds_the_next_offset_or_ends_there_is_read() {
+        for sound in [
+            seen(None, 5, 9),
+            seen(Some(5), 5, 9),
+            seen(Some(9), 5, 9),
+            seen(Some(0), 0, 0),
+        ] {
+            assert_eq!(shorter_log(&sound), None);
+            assert_eq!(problem_of_partition("t", sound), None);
+        }
+        assert_eq!(missing_partition(2, 1), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_to_do() {
+        let fewer = problem_of_topic("a/b", &missing_partition(2, 2).unwrap());
+        assert!(
+            fewer.contains("`a/b` has 2 partitions, and there is a checkpoint of its partition 2"),
+            "{fewer}"
+        );
+        assert!(fewer.contains("`a%2fb@…`"), "{fewer}");
+        let shorter = shorter_log(&seen(Some(6), 0, 5)).unwrap();
+        assert!(
+            shorter.contains("ends at offset 5 in partition 1, and its checkpoint has read up to 6"),
+            "{shorter}"
+        );
+        let deleted = problem_of_partition("t", seen(Some(4), 5, 9)).unwrap();
+        assert!(
+            deleted.contains("begins at offset 5 in partition 1, and its checkpoint has read up to 4"),
+            "{deleted}"
+        );
+        assert!(deleted.contains("`t@1`"), "{deleted}");
+    }
+}
