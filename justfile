@@ -17,9 +17,10 @@ test *arguments:
 demo *arguments:
     cargo run --release -- demo {{arguments}}
 
-# every question of benches/, one after the other
-bench *arguments:
-    cargo bench --package riskgrid-benches {{arguments}}
+# every question of benches/, one after the other; `just bench --bench restart` asks one. Kafka as for the tests
+bench *arguments="--bench '*'":
+    cargo build --release --locked
+    cargo bench --package riskgrid-benches --locked {{arguments}}
 
 # kill -9 in the middle, on the journal and on Kafka, and count again
 crash:

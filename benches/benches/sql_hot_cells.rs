@@ -1,43 +1,14 @@
 //! How long SQL takes for the hot cells of a layer, and for `hotspots(…)`, over a day; planning included, warm.
 //! Beside it the same sum asked of the snapshot itself, without SQL.
 
-use std::sync::Arc;
-
-use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
-use futures::StreamExt;
-use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlLimits, SqlRequest};
-use riskgrid_analytics::table_functions::table_functions;
-use riskgrid_analytics::tables::grid_tables;
+use riskgrid_analytics::sql::{SqlEngine, SqlLimits};
+use riskgrid_benches::in_process::rows;
 use riskgrid_benches::{grid_of, lines, measure};
 use riskgrid_ingest::DAY;
 use riskgrid_ingest::grid::GridSnapshot;
 
 const EVENTS: u64 = 1_000_000;
 const SENSORS: usize = 20_000;
-
-async fn rows(engine: &SqlEngine, snapshot: &Arc<GridSnapshot>, sql: &str) -> Result<usize, SqlError> {
-    let schema = MemorySchemaProvider::new();
-    for (name, table) in grid_tables(snapshot, None) {
-        schema.register_table(name, table).ok();
-    }
-    let request = SqlRequest {
-        sql: sql.to_owned(),
-        params: Vec::new(),
-        timeout: None,
-        limit: None,
-        query_id: None,
-        now: chrono::Utc::now(),
-    };
-    let mut stream = engine
-        .query(request, Arc::new(schema), table_functions(snapshot))
-        .await?
-        .stream;
-    let mut rows = 0;
-    while let Some(batch) = stream.next().await {
-        rows += batch?.num_rows();
-    }
-    Ok(rows)
-}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (snapshot, counted) = grid_of(&lines(EVENTS, SENSORS), false);

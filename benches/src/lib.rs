@@ -1,9 +1,15 @@
-//! What the benches share: a day of generated events, the grid that they make, and how a time is taken.
+//! What the benches share: generated events, the grid that they make, the real server as a process, a real Kafka, and how
+//! a time is taken.
 //!
 //! Each bench checks its totals before it believes a time, and prints the median of its runs with the least and the greatest.
 
+pub mod broker;
+pub mod in_process;
+pub mod server;
+mod times;
+
+use std::error::Error;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use h3o::Resolution;
 use riskgrid_fixtures::load;
@@ -15,17 +21,44 @@ use riskgrid_ingest::grid::{
 };
 use riskgrid_ingest::{DAY, EventTime, LIVE_DOMAIN, LayerTable, MINUTE, SourceKey};
 
-/// Runs of one measurement.
-const RUNS: usize = 7;
+pub use times::{measure, print_latencies, print_rates, print_times, times_of};
+
+/// What a bench does, or why it could not.
+pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Generated events, one structured CloudEvent a line.
 pub fn lines(count: u64, sensors: usize) -> Vec<String> {
-    let options = load::Options {
+    lines_of(&load::Options {
         lines: count,
         sensors,
         ..load::Options::default()
-    };
-    load::generate(&options).map(|line| line.json).collect()
+    })
+}
+
+/// The events that the options ask for.
+pub fn lines_of(options: &load::Options) -> Vec<String> {
+    load::generate(options).map(|line| line.json).collect()
+}
+
+/// So many events, spread evenly over 24 hours.
+pub fn over_a_day(count: u64, sensors: usize) -> load::Options {
+    load::Options {
+        lines: count,
+        sensors,
+        lines_per_second: count as f64 / 86_400.0,
+        ..load::Options::default()
+    }
+}
+
+/// How many events a bench takes: `RISKGRID_BENCH_EVENTS`, else `default`.
+pub fn events_wanted(default: u64) -> Outcome<u64> {
+    match std::env::var("RISKGRID_BENCH_EVENTS") {
+        Ok(text) => Ok(text
+            .trim()
+            .parse()
+            .map_err(|error| format!("RISKGRID_BENCH_EVENTS is `{text}`: {error}"))?),
+        Err(_) => Ok(default),
+    }
 }
 
 /// The settings that a server has by default; `keep_events` keeps raw events too.
@@ -101,22 +134,4 @@ pub fn grid_of(lines: &[String], keep_events: bool) -> (Arc<GridSnapshot>, u64) 
     let snapshot = publisher.publish(vec![heard], layers, received);
     let counted = snapshot.counts().accepted;
     (snapshot, counted)
-}
-
-/// Times `work` and prints one line: the name, the median, the least and the greatest, and what `show` makes of the median.
-pub fn measure<T>(name: &str, mut work: impl FnMut() -> T, show: impl Fn(Duration) -> String) -> Duration {
-    let mut times: Vec<Duration> = (0..RUNS)
-        .map(|_| {
-            let began = Instant::now();
-            std::hint::black_box(work());
-            began.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    let (least, median, greatest) = (times[0], times[RUNS / 2], times[RUNS - 1]);
-    println!(
-        "{name:<44} median {median:>12.3?}  least {least:>12.3?}  greatest {greatest:>12.3?}  {}",
-        show(median)
-    );
-    median
 }

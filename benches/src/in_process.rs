@@ -1,0 +1,35 @@
+//! SQL asked of a snapshot in this process, without HTTP.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
+use futures::StreamExt as _;
+use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlRequest};
+use riskgrid_analytics::table_functions::table_functions;
+use riskgrid_analytics::tables::grid_tables;
+use riskgrid_ingest::grid::GridSnapshot;
+
+/// Plans and runs a query, and counts the rows of its answer.
+pub async fn rows(engine: &SqlEngine, snapshot: &Arc<GridSnapshot>, sql: &str) -> Result<usize, SqlError> {
+    let schema = MemorySchemaProvider::new();
+    for (name, table) in grid_tables(snapshot, None) {
+        schema.register_table(name, table).ok();
+    }
+    let request = SqlRequest {
+        sql: sql.to_owned(),
+        params: Vec::new(),
+        timeout: None,
+        limit: None,
+        query_id: None,
+        now: chrono::Utc::now(),
+    };
+    let mut stream = engine
+        .query(request, Arc::new(schema), table_functions(snapshot))
+        .await?
+        .stream;
+    let mut rows = 0;
+    while let Some(batch) = stream.next().await {
+        rows += batch?.num_rows();
+    }
+    Ok(rows)
+}
