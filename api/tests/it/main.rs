@@ -7,7 +7,11 @@
     reason = "tests"
 )]
 
+mod crash;
+#[path = "../crash_rig/mod.rs"]
+mod crash_rig;
 mod demo;
+mod generate;
 mod intake;
 mod journal;
 mod server;

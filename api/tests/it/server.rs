@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::sync::mpsc;
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::crash_rig;
 
 /// How long anything may take before a test gives up; generous, for busy machines.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
@@ -22,6 +24,10 @@ const SETTINGS: &str = "[webhooks]\nallow_private = true\n[storage]\ncheckpoint_
 pub(crate) struct Server {
     folder: TempDir,
     process: Option<Child>,
+    /// What it prints.
+    lines: Option<mpsc::Receiver<String>>,
+    /// Where it listens; port 0 is another one at each start.
+    port: u16,
     /// Its address, as `http://127.0.0.1:PORT`.
     pub(crate) url: String,
     /// For requests to it.
@@ -31,36 +37,72 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one with an empty journal.
     pub(crate) fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("riskgrid.toml"), SETTINGS).unwrap();
-        let mut server = Self {
-            folder,
-            process: None,
-            url: String::new(),
-            client: client(),
-        };
+        let mut server = Self::new(0);
         server.restart();
         server
     }
 
+    /// One that will be at the same address after each start; nothing runs yet.
+    pub(crate) fn new_on_a_port_of_its_own() -> Self {
+        // Below those that systems give to others meanwhile.
+        let first = 20_000 + (std::process::id() % 10_000) as u16;
+        let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        Self::new((first..32_000).find(is_free).unwrap())
+    }
+
+    fn new(port: u16) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("riskgrid.toml"), SETTINGS).unwrap();
+        Self {
+            folder,
+            process: None,
+            lines: None,
+            port,
+            url: format!("http://127.0.0.1:{port}"),
+            client: client(),
+        }
+    }
+
     /// Starts it again on the same data.
     pub(crate) fn restart(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_riskgrid"));
+        self.spawn();
+        self.serves();
+    }
+
+    /// Starts the process.
+    pub(crate) fn spawn(&mut self) {
+        let mut command = Command::new(crash_rig::binary());
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .args([
+                "serve",
+                "--listen",
+                &format!("127.0.0.1:{}", self.port),
+                "--config",
+            ])
             .arg(self.folder.path().join("riskgrid.toml"))
             .arg("--data-dir")
-            .arg(self.folder.path().join("data"))
+            .arg(self.data())
             // Often, so that a kill lands after some checkpoint and before the next.
             .env("RISKGRID_STORAGE__CHECKPOINT_EVERY", "100ms");
         let (process, lines) = spawn(&mut command);
         self.process = Some(process);
+        self.lines = Some(lines);
+    }
+
+    /// Waits until it serves.
+    pub(crate) fn serves(&mut self) {
+        let lines = self.lines.take().expect("it was started");
         let line = lines
             .recv_timeout(DEADLINE)
             .expect("the server says where it serves");
         line.strip_prefix("riskgrid serves ")
             .expect(&line)
             .clone_into(&mut self.url);
+    }
+
+    /// The folder of its state.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// SIGKILL: nothing is said goodbye to.
@@ -104,21 +146,6 @@ impl Server {
                 .unwrap(),
         )
         .await
-    }
-
-    /// Waits until this run of the server has written a checkpoint.
-    pub(crate) async fn writes_a_checkpoint(&self) {
-        eventually("a checkpoint", async || {
-            let page = self
-                .client
-                .get(format!("{}/metrics", self.url))
-                .send()
-                .await
-                .ok()?;
-            let page = page.text().await.ok()?;
-            page.contains("\nriskgrid_checkpoint_age_seconds ").then_some(())
-        })
-        .await;
     }
 
     /// The rows of a query that must succeed.

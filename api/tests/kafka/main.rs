@@ -3,8 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod broker;
+mod crash;
+#[path = "../crash_rig/mod.rs"]
+mod crash_rig;
 mod datasets;
 mod garbage;
+mod generate;
 mod server;
 mod skip;
 mod topic;
