@@ -16,7 +16,7 @@ pub(crate) use truth::{Counts, Truth, pairs};
 /// How long any step may take; generous, for busy machines.
 const DEADLINE: Duration = Duration::from_mins(4);
 /// Short, so that a kill comes soon after what it waits for.
-const PAUSE: Duration = Duration::from_millis(3);
+const PAUSE: Duration = Duration::from_millis(10);
 /// A checkpoint may be quicker than one can look; then the kill comes between two.
 const WATCH_FOR_CHECKPOINT: Duration = Duration::from_secs(3);
 

@@ -75,6 +75,12 @@ impl Plan {
         }
     }
 
+    /// `storage.checkpoint_every`: short, so that a kill lands after some checkpoint and before the next; longer for many
+    /// events, as each checkpoint writes all open calls.
+    pub(crate) fn checkpoint_every(&self) -> String {
+        format!("{}ms", (self.events / 1000).clamp(50, 1000))
+    }
+
     /// What `riskgrid generate` is told, beside where to send.
     pub(super) fn flags(&self) -> Vec<String> {
         let rate = self.events / (SECONDS_A_KILL * self.kills.len() as u64).max(1);

@@ -39,7 +39,7 @@ impl Victim for Server {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_cell_survives_kills_on_the_journal() {
     let plan = Plan::from_environment();
-    let mut server = Server::new_on_a_port_of_its_own();
+    let mut server = Server::new_on_a_port_of_its_own(&plan.checkpoint_every());
     let url = server.url.clone();
     let truth = run(&mut server, &plan, &["--http", &url]).await;
     compare(&server, &truth).await;

@@ -28,6 +28,7 @@ pub(crate) struct Server {
     lines: Option<mpsc::Receiver<String>>,
     /// Where it listens; port 0 is another one at each start.
     port: u16,
+    checkpoint_every: String,
     /// Its address, as `http://127.0.0.1:PORT`.
     pub(crate) url: String,
     /// For requests to it.
@@ -37,20 +38,21 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one with an empty journal.
     pub(crate) fn start() -> Self {
-        let mut server = Self::new(0);
+        // Often, so that a kill lands after some checkpoint and before the next.
+        let mut server = Self::new(0, "100ms");
         server.restart();
         server
     }
 
     /// One that will be at the same address after each start; nothing runs yet.
-    pub(crate) fn new_on_a_port_of_its_own() -> Self {
+    pub(crate) fn new_on_a_port_of_its_own(checkpoint_every: &str) -> Self {
         // Below those that systems give to others meanwhile.
         let first = 20_000 + (std::process::id() % 10_000) as u16;
         let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
-        Self::new((first..32_000).find(is_free).unwrap())
+        Self::new((first..32_000).find(is_free).unwrap(), checkpoint_every)
     }
 
-    fn new(port: u16) -> Self {
+    fn new(port: u16, checkpoint_every: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("riskgrid.toml"), SETTINGS).unwrap();
         Self {
@@ -58,6 +60,7 @@ impl Server {
             process: None,
             lines: None,
             port,
+            checkpoint_every: checkpoint_every.to_owned(),
             url: format!("http://127.0.0.1:{port}"),
             client: client(),
         }
@@ -82,8 +85,7 @@ impl Server {
             .arg(self.folder.path().join("riskgrid.toml"))
             .arg("--data-dir")
             .arg(self.data())
-            // Often, so that a kill lands after some checkpoint and before the next.
-            .env("RISKGRID_STORAGE__CHECKPOINT_EVERY", "100ms");
+            .env("RISKGRID_STORAGE__CHECKPOINT_EVERY", &self.checkpoint_every);
         let (process, lines) = spawn(&mut command);
         self.process = Some(process);
         self.lines = Some(lines);

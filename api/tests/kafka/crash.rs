@@ -39,7 +39,8 @@ async fn every_cell_survives_kills_on_kafka() {
     let Some(brokers) = broker::brokers() else { return };
     let plan = Plan::from_environment();
     let kafka = kafka_section(&brokers, &unique("observations"), &unique("dead-letters"));
-    let mut node = Node::new(&format!("{kafka}\n[storage]\ncheckpoint_every = \"100ms\"\n"));
+    let every = plan.checkpoint_every();
+    let mut node = Node::new(&format!("{kafka}\n[storage]\ncheckpoint_every = \"{every}\"\n"));
     let config = node.path("riskgrid.toml");
     let target = ["--kafka", &brokers, "--config", config.to_str().unwrap()];
     let truth = run(&mut node, &plan, &target).await;
