@@ -15,6 +15,8 @@ pub(crate) use truth::{Counts, Truth, pairs};
 
 /// How long any step may take; generous, for busy machines.
 const DEADLINE: Duration = Duration::from_mins(4);
+/// Everything is sent, and nothing was read for so long: nothing more will come.
+const STANDSTILL: Duration = Duration::from_secs(30);
 /// Short, so that a kill comes soon after what it waits for.
 const PAUSE: Duration = Duration::from_millis(10);
 /// A checkpoint may be quicker than one can look; then the kill comes between two.
@@ -66,13 +68,28 @@ pub(crate) async fn run(victim: &mut impl Victim, plan: &Plan, target: &[&str]) 
     );
     sender.finishes().await;
     let truth = Truth::read(folder.path());
-    let all = truth.accepted + truth.duplicate;
-    wait(&format!("{all} events are accepted or duplicate"), async || {
+    everything_is_read(victim, &truth).await;
+    truth
+}
+
+/// Waits for as many accepted events and duplicates as there must be; more accepted ones, or an end before, fail at once.
+async fn everything_is_read(victim: &impl Victim, truth: &Truth) {
+    let mut last = (Counts::default(), Instant::now());
+    wait("the rest is read", async || {
         let counts = Counts::of(&victim.page("/metrics").await?);
-        (counts.accepted >= truth.accepted && counts.duplicate >= truth.duplicate).then_some(())
+        let (accepted, duplicate) = (truth.accepted, truth.duplicate);
+        let expected = format!("{counts:?}, expected accepted: {accepted}, duplicate: {duplicate}");
+        assert!(counts.accepted <= accepted, "counted twice: {expected}");
+        if counts.accepted == accepted && counts.duplicate >= duplicate {
+            return Some(());
+        }
+        if counts != last.0 {
+            last = (counts, Instant::now());
+        }
+        assert!(last.1.elapsed() < STANDSTILL, "nothing more comes: {expected}");
+        None
     })
     .await;
-    truth
 }
 
 /// Kills; tells whether it was inside a checkpoint.

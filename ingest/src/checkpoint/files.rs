@@ -125,12 +125,13 @@ impl CheckpointStore {
             if !folder.is_dir() {
                 continue;
             }
+            // A kill may have left a file of an epoch that no manifest names yet; its name is taken all the same.
+            self.epoch = self.epoch.max(highest_epoch(&folder)?);
             let mut manifests = read_manifests(&folder)?;
             if manifests.is_empty() {
                 continue;
             }
             manifests.sort_by_key(|manifest| std::cmp::Reverse((manifest.epoch, manifest.number)));
-            self.epoch = self.epoch.max(manifests[0].epoch);
             let whole = manifests
                 .into_iter()
                 .find_map(|manifest| Some((read_chain(&folder, &manifest)?, manifest)));
@@ -246,6 +247,15 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
     Ok(paths)
 }
 
+/// The highest epoch that any file's name begins with.
+fn highest_epoch(folder: &Path) -> Result<u64, CheckpointError> {
+    let epochs = list(folder)?.into_iter().filter_map(|path| {
+        let (epoch, _) = path.file_name()?.to_str()?.split_once('-')?;
+        epoch.parse().ok()
+    });
+    Ok(epochs.max().unwrap_or(0))
+}
+
 /// All manifests that can be read; a torn one is skipped, one of another format is an error.
 fn read_manifests(folder: &Path) -> Result<Vec<Manifest>, CheckpointError> {
     let mut manifests = Vec::new();
@@ -342,5 +352,24 @@ fn remove_old(folder: &Path) {
         {
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_no_manifest_names_does_not_stand_in_the_way() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "00000004-000000000060.state",
+            "00000004-000000000060.manifest.json",
+            "00000005-000000000061.state",
+            "notes.txt",
+        ] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(highest_epoch(folder.path()).unwrap(), 5);
     }
 }
