@@ -122,12 +122,23 @@ async fn start(victim: &mut impl Victim) -> Duration {
     began.elapsed()
 }
 
+/// Waits until so many events are read; when everything is sent and nothing more comes, it fails.
 async fn wait_read(victim: &impl Victim, sender: &mut Sender, events: u64) {
+    let mut last = (Counts::default(), Instant::now());
     wait(&format!("{events} events are read"), async || {
-        // One that failed has sent its last; the wait would be in vain.
-        sender.is_running();
         let counts = Counts::of(&victim.page("/metrics").await?);
-        (counts.read() >= events).then_some(())
+        if counts.read() >= events {
+            return Some(());
+        }
+        if sender.is_running() || counts != last.0 {
+            last = (counts, Instant::now());
+        }
+        assert!(
+            last.1.elapsed() < STANDSTILL,
+            "nothing more comes before {events} events are read: {:?}",
+            last.0
+        );
+        None
     })
     .await;
 }
