@@ -1,8 +1,8 @@
 //! `riskgrid generate`: what it says must come out is what comes out.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -136,6 +136,23 @@ async fn with_a_rate_events_are_of_the_time_of_sending() {
     let first: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
     let time: chrono::DateTime<chrono::Utc> = first["time"].as_str().unwrap().parse().unwrap();
     assert!((time - before).num_seconds().abs() < 60, "{time}");
+}
+
+#[test]
+fn a_reader_may_go_away_when_it_has_seen_enough() {
+    let mut process = Command::new(binary())
+        .args(["generate", "--file", "-"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    let mut reader = BufReader::new(process.stdout.take().unwrap());
+    reader.read_line(&mut first).unwrap();
+    drop(reader);
+    let output = process.wait_with_output().unwrap();
+    assert!(output.status.success(), "{:?}", said(&output));
+    assert!(first.starts_with("{\"specversion\""), "{first}");
 }
 
 #[tokio::test]

@@ -93,7 +93,10 @@ pub(super) async fn run(arguments: GenerateArguments) -> VerbResult {
     let mut feeder = Feeder::new(&plan, target.lines_at_once(), stopped.clone());
     let sent = send_all(&mut target, &mut feeder, stopped, &bar).await;
     bar.finish_and_clear();
-    let reached = sent?;
+    if sent? == Reached::Nobody {
+        // Whoever read our lines has seen enough.
+        return Ok(());
+    }
     target.finish()?;
     let took = began.elapsed();
 
@@ -109,10 +112,6 @@ pub(super) async fn run(arguments: GenerateArguments) -> VerbResult {
     }
     let mut text = expectation::as_text(&truth, took);
     text.push_str(&target.remarks());
-    if reached == Reached::Nobody {
-        // Whoever read our lines has seen enough.
-        return Ok(());
-    }
     if arguments.target.is_standard_output() {
         eprint!("{text}");
     } else {
