@@ -22,9 +22,13 @@ bench *arguments="--bench '*'":
     cargo build --release --locked
     cargo bench --package riskgrid-benches --locked {{arguments}}
 
-# kill -9 in the middle, on the journal and on Kafka, and count again
-crash:
-    ./test crash
+# kill -9 of the release build at random moments, on the journal and on Kafka, and every cell counted again
+crash kills="30" events="2000000":
+    ./test --setup
+    cargo build --release --locked
+    RISKGRID_BIN="$(realpath "${CARGO_TARGET_DIR:-target}/release/riskgrid")" RISKGRID_CRASH_KILLS={{kills}} RISKGRID_CRASH_EVENTS={{events}} \
+        RISKGRID_TEST_KAFKA="${RISKGRID_TEST_KAFKA-$PWD/fixtures/kafka/kafka}" \
+        cargo test --workspace --locked --test it --test kafka every_cell_survives_kills -- --nocapture --test-threads=1
 
 # licences, bans, sources and advisories; installs cargo-deny at the first time (about 2 minutes on two cores)
 deny:

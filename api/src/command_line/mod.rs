@@ -3,6 +3,7 @@
 mod check_config;
 mod demo;
 mod demo_receiver;
+mod generate;
 mod serve;
 mod sql;
 
@@ -45,6 +46,8 @@ enum Verb {
     Serve(serve::ServeArguments),
     /// Play a day and look at it: a simulated typhoon over an invented city, or a real week of earthquakes.
     Demo(demo::DemoArguments),
+    /// Make synthetic events, clean or with trouble, and say what must come out.
+    Generate(generate::GenerateArguments),
     /// Check a configuration file: keys, values, layers, feeds and their look-up files.
     CheckConfig(check_config::CheckConfigArguments),
     /// Send one SQL statement to a running server and print the answer.
@@ -64,6 +67,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let result = match arguments.verb {
         Verb::Serve(arguments) => on_runtime(serve::run(arguments)),
         Verb::Demo(arguments) => on_runtime(demo::run(arguments)),
+        Verb::Generate(arguments) => on_runtime(generate::run(arguments)),
         Verb::CheckConfig(arguments) => check_config::run(&arguments),
         Verb::Sql(arguments) => on_runtime(sql::run(arguments)),
     };

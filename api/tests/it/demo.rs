@@ -2,6 +2,7 @@
 
 use std::process::{Child, Command};
 
+use crate::crash_rig::binary;
 use crate::server::{eventually, fixture, program, spawn, terminate};
 
 /// Ends the demo with the test.
@@ -17,7 +18,7 @@ impl Drop for Demo {
 
 #[tokio::test]
 async fn the_demo_fires_an_alert_delivers_it_and_shows_it_in_a_browser() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_riskgrid"));
+    let mut command = Command::new(binary());
     command.args([
         "demo",
         "--listen",

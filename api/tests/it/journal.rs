@@ -1,12 +1,9 @@
-//! Stopped and killed on the journal: nothing is lost, nothing is counted twice.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+//! Stopped on the journal: nothing is lost, nothing is counted twice. Kills are in `crash.rs`.
 
 use riskgrid_fixtures::load::{Options, Truth, generate};
 use serde_json::{Value, json};
 
-use crate::server::{Answer, Server, eventually};
+use crate::server::{Answer, Server};
 
 const LINES: u64 = 6_000;
 /// Lines of one request.
@@ -44,55 +41,6 @@ fn is_answered(answer: &Answer) {
     let all = answer.body["accepted"].as_u64().unwrap()
         + answer.body["refused"].as_array().map_or(0, Vec::len) as u64;
     assert_eq!((answer.status, all), (202, PART as u64), "{}", answer.body);
-}
-
-#[tokio::test]
-async fn a_crash_in_the_middle_of_posting_loses_nothing_and_counts_nothing_twice() {
-    let (parts, truth) = load();
-    let mut server = Server::start();
-    let parts = Arc::new(parts);
-    let acknowledged = Arc::new(AtomicUsize::new(0));
-    let mut kept = 0;
-    // Killed three times, each past a checkpoint: early, in the middle, and late.
-    for until in [parts.len() / 6, parts.len() / 2, parts.len() - 4] {
-        let (client, url) = (server.client.clone(), format!("{}/v1/events", server.url));
-        let (posted, counter) = (Arc::clone(&parts), Arc::clone(&acknowledged));
-        let posting = tokio::spawn(async move {
-            for part in &posted[kept..] {
-                let request = client
-                    .post(&url)
-                    .header("content-type", NDJSON)
-                    .body(part.clone());
-                match request.send().await {
-                    Ok(response) if response.status() == 202 => {
-                        counter.fetch_add(1, Ordering::SeqCst);
-                    }
-                    // The server died: what was in flight may be kept or not.
-                    _ => return,
-                }
-            }
-        });
-        eventually("enough is acknowledged", async || {
-            (acknowledged.load(Ordering::SeqCst) >= until).then_some(())
-        })
-        .await;
-        server.writes_a_checkpoint().await;
-        server.kill();
-        posting.await.unwrap();
-        kept = acknowledged.load(Ordering::SeqCst);
-        server.restart();
-        // A client that never heard its answers: these are in the checkpoint, and known only by the hashes in it.
-        for part in &parts[..3] {
-            is_answered(&server.post(NDJSON, part.clone()).await);
-        }
-    }
-    for part in &parts[kept..] {
-        is_answered(&server.post(NDJSON, part.clone()).await);
-    }
-    totals_are(&server, &truth).await;
-    server.kill();
-    server.restart();
-    totals_are(&server, &truth).await;
 }
 
 #[tokio::test]

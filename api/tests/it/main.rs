@@ -8,8 +8,12 @@
 )]
 
 mod checkpoints;
+mod crash;
+#[path = "../crash_rig/mod.rs"]
+mod crash_rig;
 mod demo;
 mod full_disk;
+mod generate;
 mod intake;
 mod journal;
 mod server;

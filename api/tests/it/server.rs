@@ -13,6 +13,7 @@ use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::crash_rig;
 use crate::small_disk::SmallDisk;
 
 /// How long anything may take before a test gives up; generous, for busy machines.
@@ -27,6 +28,11 @@ pub(crate) struct Server {
     /// Where its data are, when not in the folder.
     disk: Option<SmallDisk>,
     process: Option<Child>,
+    /// What it prints.
+    lines: Option<mpsc::Receiver<String>>,
+    /// Where it listens; port 0 is another one at each start.
+    port: u16,
+    checkpoint_every: String,
     /// Its address, as `http://127.0.0.1:PORT`.
     pub(crate) url: String,
     /// For requests to it.
@@ -36,32 +42,62 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one with an empty journal.
     pub(crate) fn start() -> Self {
-        Self::start_on(None, "")
+        // Often, so that a kill lands after some checkpoint and before the next.
+        let mut server = Self::new(0, "100ms", None, "");
+        server.restart();
+        server
     }
 
     /// Starts one with its data on a disk of its own. `storage` is added to that section.
     pub(crate) fn start_on(disk: Option<SmallDisk>, storage: &str) -> Self {
+        let mut server = Self::new(0, "100ms", disk, storage);
+        server.restart();
+        server
+    }
+
+    /// One that will be at the same address after each start; nothing runs yet.
+    pub(crate) fn new_on_a_port_of_its_own(checkpoint_every: &str) -> Self {
+        // Below those that systems give to others meanwhile.
+        let first = 20_000 + (std::process::id() % 10_000) as u16;
+        let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        Self::new((first..32_000).find(is_free).unwrap(), checkpoint_every, None, "")
+    }
+
+    fn new(port: u16, checkpoint_every: &str, disk: Option<SmallDisk>, storage: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(
             folder.path().join("riskgrid.toml"),
             format!("{SETTINGS}{storage}\n"),
         )
         .unwrap();
-        let mut server = Self {
+        Self {
             folder,
             disk,
             process: None,
-            url: String::new(),
+            lines: None,
+            port,
+            checkpoint_every: checkpoint_every.to_owned(),
+            url: format!("http://127.0.0.1:{port}"),
             client: client(),
-        };
-        server.restart();
-        server
+        }
     }
 
     /// Starts it again on the same data.
     pub(crate) fn restart(&mut self) {
+        self.spawn();
+        self.serves();
+    }
+
+    /// Starts the process.
+    pub(crate) fn spawn(&mut self) {
         let (process, lines) = spawn(&mut self.command());
         self.process = Some(process);
+        self.lines = Some(lines);
+    }
+
+    /// Waits until it serves.
+    pub(crate) fn serves(&mut self) {
+        let lines = self.lines.take().expect("it was started");
         let line = lines
             .recv_timeout(DEADLINE)
             .expect("the server says where it serves");
@@ -87,18 +123,22 @@ impl Server {
     }
 
     fn command(&self) -> Command {
-        let program = env!("CARGO_BIN_EXE_riskgrid");
+        let program = crash_rig::binary();
         let (mut command, data) = match &self.disk {
-            Some(disk) => (disk.command(program), disk.inside().join("data")),
+            Some(disk) => (disk.command(&program), disk.inside().join("data")),
             None => (Command::new(program), self.data()),
         };
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--config"])
+            .args([
+                "serve",
+                "--listen",
+                &format!("127.0.0.1:{}", self.port),
+                "--config",
+            ])
             .arg(self.folder.path().join("riskgrid.toml"))
             .arg("--data-dir")
             .arg(data)
-            // Often, so that a kill lands after some checkpoint and before the next.
-            .env("RISKGRID_STORAGE__CHECKPOINT_EVERY", "100ms");
+            .env("RISKGRID_STORAGE__CHECKPOINT_EVERY", &self.checkpoint_every);
         command
     }
 

@@ -1,7 +1,7 @@
 //! A disk of a few megabytes, in a mount namespace of its own: whatever happens to the test, nothing stays mounted.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -63,7 +63,7 @@ impl SmallDisk {
     }
 
     /// A program that sees the disk.
-    pub(crate) fn command(&self, program: &str) -> Command {
+    pub(crate) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.holder.id().to_string(), "--mount"]);
         if self.is_own_user {

@@ -106,7 +106,7 @@ async fn garbage_between_good_events_is_accounted_for() {
                 (partition, offset + 1),
                 (
                     reason,
-                    if reason == "too_large" {
+                    if *reason == "too_large" {
                         &record[..KEPT]
                     } else {
                         record

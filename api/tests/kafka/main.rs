@@ -4,8 +4,12 @@
 
 mod broker;
 mod broker_killed;
+mod crash;
+#[path = "../crash_rig/mod.rs"]
+mod crash_rig;
 mod datasets;
 mod garbage;
+mod generate;
 mod offsets;
 mod server;
 mod skip;

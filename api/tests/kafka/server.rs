@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::crash_rig;
 use crate::topic::unique;
 
 /// How long anything may take before the test gives up.
@@ -63,29 +64,38 @@ impl Node {
 
     /// Starts the process and waits until it answers.
     pub(crate) async fn launch(&mut self) {
+        self.spawn();
+        self.serves().await;
+    }
+
+    /// Starts the process.
+    pub(crate) fn spawn(&mut self) {
         self.starts += 1;
-        let output = self.path(&format!("output-{}", self.starts));
-        let child = Command::new(env!("CARGO_BIN_EXE_riskgrid"))
+        let child = Command::new(crash_rig::binary())
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(self.path("riskgrid.toml"))
             .arg("--data-dir")
             .arg(self.path("data"))
             .stdin(Stdio::null())
-            .stdout(File::create(&output).expect("a file"))
+            .stdout(File::create(self.output()).expect("a file"))
             .stderr(File::create(self.path(&format!("log-{}", self.starts))).expect("a file"))
             .spawn()
             .expect("the binary runs");
         self.running = Some((child, String::new()));
+    }
+
+    /// Waits until it answers.
+    pub(crate) async fn serves(&mut self) {
         let began = Instant::now();
         loop {
-            let said = std::fs::read_to_string(&output).expect("its output");
+            let said = std::fs::read_to_string(self.output()).expect("its output");
             if let Some(url) = said
                 .lines()
                 .find_map(|line| line.strip_prefix("riskgrid serves "))
                 && said.ends_with('\n')
             {
                 url.trim()
-                    .clone_into(&mut self.running.as_mut().expect("just set").1);
+                    .clone_into(&mut self.running.as_mut().expect("it was started").1);
                 break;
             }
             self.wait_a_little(began, "it serves").await;
@@ -276,8 +286,14 @@ impl Node {
         self.path("data/checkpoints").join(format!("{topic}@{partition}"))
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// A file in its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// What the process of the last start prints.
+    fn output(&self) -> PathBuf {
+        self.path(&format!("output-{}", self.starts))
     }
 
     /// The end of what the process of the last start has written.
