@@ -8,6 +8,7 @@ use riskgrid_analytics::sql::SqlEngine;
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::{GridReader, GridSnapshot, Span};
+use riskgrid_ingest::pipeline::PipelineHandle;
 use riskgrid_ingest::source::kafka::KafkaStatus;
 
 use crate::alerting::Alerting;
@@ -31,6 +32,8 @@ pub struct App {
     pub tiles: TileCaches,
     /// What pages are told.
     pub changes: Changes,
+    /// Applies events, publishes and saves.
+    pub pipeline: PipelineHandle,
     /// The Kafka source, when there is one.
     pub kafka: Option<Arc<KafkaStatus>>,
     /// The longest window of a tile: the retention, in microseconds.
@@ -48,6 +51,9 @@ impl App {
     pub fn not_ready_because(&self) -> Option<String> {
         if self.stopping.load(Ordering::Relaxed) {
             return Some("riskgrid is stopping".to_owned());
+        }
+        if self.pipeline.has_failed() {
+            return Some("a thread of ingest has ended by a defect; start riskgrid again".to_owned());
         }
         let kafka = self.kafka.as_ref()?;
         let problems = kafka.problems();

@@ -250,6 +250,7 @@ impl Server {
             dead_letters,
             tiles: TileCaches::default(),
             changes,
+            pipeline: pipeline.clone(),
             kafka: kafka.as_ref().map(KafkaSource::status),
             retention: checked.grid.retention.days,
             clock: wall_clock,

@@ -188,7 +188,7 @@ pub enum LayerLookup {
     Refused(String),
 }
 
-/// All layers, immutable: the writer publishes a new table when it learns one.
+/// All layers, immutable: who learns one makes a new table.
 #[derive(Clone, Debug, Default)]
 pub struct LayerTable {
     layers: Vec<Arc<Layer>>,
@@ -205,7 +205,7 @@ impl LayerTable {
     /// An id that is no slug or is taken, an unknown unit, a resolution or severity out of range; names the layer.
     pub fn new(settings: &[LayerSettings], limit: usize) -> Result<Self, InvalidLayer> {
         let mut table = Self {
-            limit,
+            limit: limit.min(usize::from(u16::MAX)),
             ..Self::default()
         };
         for layer in settings {
@@ -269,7 +269,7 @@ impl LayerTable {
 
     /// Adds a layer; `None` when its id is taken or the table is full.
     pub fn insert(&mut self, layer: Layer) -> Option<LayerIndex> {
-        if self.layers.len() >= self.limit.min(usize::from(u16::MAX)) || self.by_id.contains_key(&layer.id) {
+        if self.layers.len() >= self.limit || self.by_id.contains_key(&layer.id) {
             return None;
         }
         let index = LayerIndex(self.layers.len() as u16);

@@ -161,6 +161,11 @@ impl LayerCatalogue {
         if table.find(&layer.id).is_some() {
             return Ok(());
         }
+        let mut grown = (*table).clone();
+        if grown.insert(layer.clone()).is_none() {
+            // The last place went to another one meanwhile: the next look at the table refuses the event.
+            return Ok(());
+        }
         store.learn(layer.clone())?;
         tracing::info!(
             layer = layer.id,
@@ -168,8 +173,6 @@ impl LayerCatalogue {
             domain = layer.domain,
             "new layer"
         );
-        let mut grown = (*table).clone();
-        grown.insert(layer.clone());
         self.table.store(Arc::new(grown));
         Ok(())
     }

@@ -24,7 +24,7 @@ const DEADLINE: Duration = Duration::from_mins(1);
 /// Long enough for a source that does not wait to hand over another batch.
 const A_WHILE: Duration = Duration::from_millis(300);
 /// What the pipeline says of its queue.
-const WAITING_BATCHES: usize = 8;
+const WAITING_BATCHES: usize = 4;
 const BATCHES: usize = 200;
 
 /// Stands still at the first event until the gate is gone.

@@ -232,6 +232,8 @@ impl CheckpointStore {
         })?;
         let written = write_manifest(&folder, &manifest.file_name(), &json);
         if written.is_err() {
+            // The manifest may be there already when only the folder could not be synced: it must go first.
+            let _ = fs::remove_file(folder.join(manifest.file_name()));
             // In no manifest, and every later try would leave another one on a disk that is full.
             if let Some(file) = manifest.files.last() {
                 let _ = fs::remove_file(folder.join(&file.name));

@@ -12,7 +12,7 @@ use crate::layer::LayerTable;
 use crate::time::EventTime;
 
 /// What readers may see of a partition, and when (wall clock) its source was last heard from, if it was.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Heard {
     /// Its state.
     pub view: PartitionView,
@@ -38,7 +38,7 @@ pub struct GridPublisher {
 pub struct GridReader(Arc<ArcSwap<GridSnapshot>>);
 
 impl GridReader {
-    /// One consistent state. Take it once per request: two calls may see two different moments.
+    /// One immutable state, in which each partition is as it was at one moment. Take it once per request: two calls may see two different moments.
     pub fn snapshot(&self) -> Arc<GridSnapshot> {
         self.0.load_full()
     }

@@ -1,24 +1,26 @@
-//! From records to the grid: workers, each the only writer of its partitions, and a coordinator that publishes what
-//! they made to readers and writes checkpoints, while the workers go on.
+//! From records to the grid: workers, each the only writer of its partitions, and two threads beside them while they go
+//! on: one publishes to readers what they made, one writes checkpoints.
 //!
 //! A partition has the same worker as long as the process runs, so that its records are applied in order without a
 //! lock. Queues are bounded: when a worker is behind, its sources stop reading, and nothing is dropped.
 
-mod coordinator;
+mod checkpointing;
+mod publishing;
 mod record;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use self::coordinator::{Coordinator, Request};
-use self::worker::{Task, Worker};
+use self::checkpointing::{Checkpointing, Request};
+use self::publishing::{Publishing, WorkerViews};
+use self::worker::{Task, ViewDoor, Worker};
 use crate::checkpoint::{CheckpointError, CheckpointStore};
 use crate::dead_letter::DeadLetterStore;
 use crate::edge::Edge;
@@ -31,20 +33,21 @@ use crate::time::EventTime;
 pub use record::{Feed, PartitionBatch, Payload, Record, Records};
 
 /// Batches waiting for one worker. When they are that many the sources stop reading; nothing is dropped.
-const WAITING_BATCHES: usize = 8;
+const WAITING_BATCHES: usize = 4;
 /// How long a write that must not fail (a learnt layer, a dead letter) waits before it is tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// The sources' and the shell's door to the pipeline.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PipelineHandle {
     workers: Arc<[SyncSender<Task>]>,
     requests: SyncSender<Request>,
+    shared: Arc<Shared>,
 }
 
 /// The pipeline has ended.
 #[derive(Debug, thiserror::Error)]
-#[error("the ingest task has ended")]
+#[error("ingest has ended")]
 pub struct PipelineEnded;
 
 impl PipelineHandle {
@@ -56,6 +59,11 @@ impl PipelineHandle {
             .ok_or(PipelineEnded)?
             .send(Task::Apply(batch))
             .map_err(|_| PipelineEnded)
+    }
+
+    /// Whether a thread of it has ended without being asked to: a defect, after which the process should be started again.
+    pub fn has_failed(&self) -> bool {
+        self.shared.has_failed.load(Ordering::Relaxed)
     }
 
     /// Writes a checkpoint now.
@@ -119,8 +127,22 @@ struct Shared {
     dead_letter_topic: Option<Arc<DeadLetterTopic>>,
     max_event: usize,
     clock: fn() -> EventTime,
-    /// Records were applied since the coordinator looked.
-    has_changed: AtomicBool,
+    /// Records were applied since the last publication.
+    is_unpublished: AtomicBool,
+    /// Records were applied since the last checkpoint.
+    is_unsaved: AtomicBool,
+    /// A worker has ended without being asked to.
+    has_failed: AtomicBool,
+}
+
+impl Shared {
+    fn worker_has_ended(&self) {
+        if !self.has_failed.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                "a thread of ingest has ended by a defect: nothing more is published or saved; start riskgrid again, the log is read from the last checkpoint on"
+            );
+        }
+    }
 }
 
 /// Everything that the pipeline is made of.
@@ -151,8 +173,12 @@ pub struct Pipeline {
 
 /// A pipeline whose partitions are as the newest checkpoints hold them.
 pub struct RestoredPipeline {
+    shared: Arc<Shared>,
     workers: Vec<Worker>,
-    coordinator: Coordinator,
+    publisher: GridPublisher,
+    checkpoints: CheckpointStore,
+    on_checkpoint: CheckpointListener,
+    settings: PipelineSettings,
     offsets: BTreeMap<PartitionId, i64>,
 }
 
@@ -170,7 +196,9 @@ impl Pipeline {
             dead_letter_topic: self.dead_letter_topic,
             max_event: self.settings.max_event,
             clock: self.clock,
-            has_changed: AtomicBool::new(false),
+            is_unpublished: AtomicBool::new(false),
+            is_unsaved: AtomicBool::new(false),
+            has_failed: AtomicBool::new(false),
         });
         let mut workers: Vec<Worker> = (0..self.settings.workers.max(1))
             .map(|_| Worker::new(Arc::clone(&shared), (self.observer)()))
@@ -184,17 +212,13 @@ impl Pipeline {
                 worker.restore(restored.partition, &restored.rules);
             }
         }
-        let coordinator = Coordinator {
+        Ok(RestoredPipeline {
             shared,
-            workers: Vec::new(),
+            workers,
             publisher: self.publisher,
             checkpoints: self.checkpoints,
             on_checkpoint: self.on_checkpoint,
             settings: self.settings,
-        };
-        Ok(RestoredPipeline {
-            workers,
-            coordinator,
             offsets,
         })
     }
@@ -210,26 +234,53 @@ impl RestoredPipeline {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(mut self) -> std::io::Result<(PipelineHandle, GridReader)> {
-        let views = self.workers.iter_mut().flat_map(Worker::views).collect();
-        self.coordinator.publish(views);
-        let reader = self.coordinator.publisher.reader();
-        for (number, worker) in self.workers.into_iter().enumerate() {
+    pub fn start(self) -> std::io::Result<(PipelineHandle, GridReader)> {
+        let reader = self.publisher.reader();
+        let (mut workers, mut views) = (Vec::new(), Vec::new());
+        for (number, mut worker) in self.workers.into_iter().enumerate() {
             let (sender, tasks) = sync_channel(WAITING_BATCHES);
+            let (answer, answers) = sync_channel(1);
+            let wanted = Arc::new(AtomicBool::new(false));
+            views.push(WorkerViews {
+                wanted: Arc::clone(&wanted),
+                tasks: sender.clone(),
+                answers,
+                is_asked: false,
+                last: worker.views(),
+            });
+            workers.push(sender);
             std::thread::Builder::new()
                 .name(format!("ingest-{number}"))
-                .spawn(move || worker.run(&tasks))?;
-            self.coordinator.workers.push(sender);
+                .spawn(move || worker.run(&tasks, &ViewDoor { wanted, answer }))?;
         }
-        let (requests, asked) = sync_channel(1);
-        let handle = PipelineHandle {
-            workers: self.coordinator.workers.as_slice().into(),
-            requests,
+        let mut publishing = Publishing {
+            shared: Arc::clone(&self.shared),
+            workers: views,
+            publisher: self.publisher,
+            every: self.settings.publish_every,
         };
-        let coordinator = self.coordinator;
+        publishing.publish();
+        let (stop_publishing, stopped) = sync_channel(1);
         std::thread::Builder::new()
-            .name("coordinator".to_owned())
-            .spawn(move || coordinator.run(&asked))?;
+            .name("publish".to_owned())
+            .spawn(move || publishing.run(&stopped))?;
+        let (requests, asked) = sync_channel(1);
+        let checkpointing = Checkpointing {
+            shared: Arc::clone(&self.shared),
+            workers: workers.clone(),
+            checkpoints: self.checkpoints,
+            on_checkpoint: self.on_checkpoint,
+            every: self.settings.checkpoint_every,
+            stop_publishing,
+        };
+        std::thread::Builder::new()
+            .name("checkpoint".to_owned())
+            .spawn(move || checkpointing.run(&asked))?;
+        let handle = PipelineHandle {
+            workers: workers.into(),
+            requests,
+            shared: self.shared,
+        };
         Ok((handle, reader))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use super::record::{EventBytes, Feed, PartitionBatch, Payload, Records};
@@ -21,8 +21,8 @@ use crate::time::EventTime;
 pub(super) enum Task {
     /// Apply records.
     Apply(PartitionBatch),
-    /// Say what readers may see of its partitions.
-    View(SyncSender<Vec<Heard>>),
+    /// Nothing but what comes after every task: see whether views are wanted.
+    Look,
     /// Make decisions durable, and give the state of its partitions: those named as what changed since the last
     /// time, the others whole.
     Save(
@@ -31,6 +31,23 @@ pub(super) enum Task {
     ),
     /// End.
     Stop,
+}
+
+/// How a worker is asked what readers may see: not by its queue, where the question would wait behind batches.
+#[derive(Debug)]
+pub(super) struct ViewDoor {
+    /// Set by who asks, taken by the worker between two tasks.
+    pub(super) wanted: Arc<AtomicBool>,
+    /// Has room for one answer; it is asked again only after that was taken.
+    pub(super) answer: SyncSender<Views>,
+}
+
+/// What readers may see of a worker's partitions.
+#[derive(Debug)]
+pub(super) struct Views {
+    pub(super) partitions: Vec<Heard>,
+    /// Microseconds that it took to make them.
+    pub(super) cost: i64,
 }
 
 /// A partition, and when (wall clock) its source was last heard from.
@@ -83,17 +100,25 @@ impl Worker {
         self.partitions.insert(owned.partition.id().clone(), owned);
     }
 
-    pub(super) fn run(mut self, tasks: &Receiver<Task>) {
+    pub(super) fn run(mut self, tasks: &Receiver<Task>, door: &ViewDoor) {
         while let Ok(task) = tasks.recv() {
             match task {
                 Task::Apply(batch) => {
                     self.apply(&batch);
-                    self.shared.has_changed.store(true, Ordering::Release);
+                    self.shared.is_unpublished.store(true, Ordering::Release);
+                    self.shared.is_unsaved.store(true, Ordering::Release);
                 }
+                Task::Look => {}
                 // Whoever asked and does not listen any more has ended.
-                Task::View(answer) => drop(answer.send(self.views())),
                 Task::Save(changes_only, answer) => drop(answer.send(self.save(&changes_only))),
                 Task::Stop => return,
+            }
+            if door.wanted.swap(false, Ordering::AcqRel) {
+                let began = (self.shared.clock)();
+                let partitions = self.views();
+                let cost = (self.shared.clock)().since(began);
+                // There is room, by the door's rule; an error means that nobody publishes any more.
+                let _ = door.answer.try_send(Views { partitions, cost });
             }
         }
     }
@@ -172,10 +197,13 @@ impl Worker {
                         received: message.received().unwrap_or(now),
                     };
                     let bytes = message.payload();
-                    let event = match (batch.feed.as_deref(), message.attributes()) {
-                        (Some(feed), _) => EventBytes::Row(feed, bytes),
-                        (None, Some(attributes)) => EventBytes::Binary(attributes, bytes),
-                        (None, None) => EventBytes::Structured(bytes),
+                    let event = match batch.feed.as_deref() {
+                        Some(feed) => EventBytes::Row(feed, bytes),
+                        None => message
+                            .attributes()
+                            .map_or(EventBytes::Structured(bytes), |attributes| {
+                                EventBytes::Binary(attributes, bytes)
+                            }),
                     };
                     self.apply_event(partition, &rules, origin, &event);
                     partition.advance_to(message.offset() + 1);
@@ -259,7 +287,9 @@ impl Worker {
                             if other == index {
                                 again = candidate
                                     .and_then(|c| self.judge_and_apply(partition, rules, origin, c))
-                                    .map(drop);
+                                    .and_then(|unknown| {
+                                        unknown.map_or(Ok(()), |layer| Err(too_many(&layer)))
+                                    });
                             }
                         });
                         again
@@ -344,4 +374,10 @@ impl Worker {
             .map(drop)
             .map_err(|error| error.to_string())
     }
+}
+
+/// The table took no more layers between the look at it and the learning.
+fn too_many(layer: &Layer) -> Refusal {
+    let detail = format!("`{}` would be one layer more than grid.max_layers", layer.label);
+    Refusal::new(RefusalReason::UnknownLayer, detail)
 }

@@ -22,13 +22,12 @@ pub(super) fn scan(payload: &[u8]) -> Option<(BinaryAttributes<'_>, Fields<'_>)>
     let mut fields = Fields::default();
     let mut seen = Seen::default();
     scanner.object(|scanner, key| {
-        let (bit, slot) = match key {
-            "specversion" => (0, &mut attributes.specversion),
-            "id" => (1, &mut attributes.id),
-            "source" => (2, &mut attributes.source),
-            "type" => (3, &mut attributes.kind),
-            "time" => (4, &mut attributes.time),
-            "data" => {
+        let (bit, slot) = match short_key(key) {
+            ID => (1, &mut attributes.id),
+            SOURCE => (2, &mut attributes.source),
+            TYPE => (3, &mut attributes.kind),
+            TIME => (4, &mut attributes.time),
+            DATA => {
                 seen.first_time(5)?;
                 return if scanner.null() {
                     Some(())
@@ -36,7 +35,8 @@ pub(super) fn scan(payload: &[u8]) -> Option<(BinaryAttributes<'_>, Fields<'_>)>
                     scanner.data(&mut fields)
                 };
             }
-            "data_base64" => return None,
+            _ if key == "specversion" => (0, &mut attributes.specversion),
+            _ if key == "data_base64" => return None,
             _ => return scanner.skip(),
         };
         seen.first_time(bit)?;
@@ -56,6 +56,46 @@ pub(super) fn scan_data(payload: &[u8]) -> Option<Fields<'_>> {
     scanner.data(&mut fields)?;
     scanner.ends().then_some(fields)
 }
+
+/// A key of up to eight bytes as a number, so that telling many apart costs a comparison each; 0 for a longer one, and for
+/// one with a NUL, which would be another's number.
+const fn short_key(key: &str) -> u64 {
+    let bytes = key.as_bytes();
+    if bytes.len() > 8 {
+        return 0;
+    }
+    let mut word = [0; 8];
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at] == 0 {
+            return 0;
+        }
+        word[at] = bytes[at];
+        at += 1;
+    }
+    u64::from_le_bytes(word)
+}
+
+const ID: u64 = short_key("id");
+const SOURCE: u64 = short_key("source");
+const TYPE: u64 = short_key("type");
+const TIME: u64 = short_key("time");
+const DATA: u64 = short_key("data");
+const SENSOR: u64 = short_key("sensor");
+const PROPERTY: u64 = short_key("property");
+const VALUE: u64 = short_key("value");
+const UNIT: u64 = short_key("unit");
+const LON: u64 = short_key("lon");
+const LAT: u64 = short_key("lat");
+const REPORT: u64 = short_key("report");
+const OP: u64 = short_key("op");
+const CATEGORY: u64 = short_key("category");
+const SEVERITY: u64 = short_key("severity");
+const CHANNEL: u64 = short_key("channel");
+const REPORTER: u64 = short_key("reporter");
+const OUTCOME: u64 = short_key("outcome");
+const STATUS: u64 = short_key("status");
+const SKILLS: u64 = short_key("skills");
 
 /// Which known fields of one object came already.
 #[derive(Default)]
@@ -84,22 +124,22 @@ impl<'a> Scanner<'a> {
     fn data(&mut self, fields: &mut Fields<'a>) -> Option<()> {
         let mut seen = Seen::default();
         self.object(|scanner, key| {
-            let (bit, slot) = match key {
-                "sensor" => (0, Slot::Text(&mut fields.sensor)),
-                "property" => (1, Slot::Text(&mut fields.property)),
-                "value" => (2, Slot::Number(&mut fields.value)),
-                "unit" => (3, Slot::Text(&mut fields.unit)),
-                "lon" => (4, Slot::Number(&mut fields.lon)),
-                "lat" => (5, Slot::Number(&mut fields.lat)),
-                "report" => (6, Slot::Text(&mut fields.report)),
-                "op" => (7, Slot::Text(&mut fields.op)),
-                "category" => (8, Slot::Text(&mut fields.category)),
-                "severity" => (9, Slot::Number(&mut fields.severity)),
-                "channel" => (10, Slot::Text(&mut fields.channel)),
-                "reporter" => (11, Slot::Text(&mut fields.reporter)),
-                "outcome" => (12, Slot::Text(&mut fields.outcome)),
-                "status" => (13, Slot::Text(&mut fields.status)),
-                "skills" => {
+            let (bit, slot) = match short_key(key) {
+                SENSOR => (0, Slot::Text(&mut fields.sensor)),
+                PROPERTY => (1, Slot::Text(&mut fields.property)),
+                VALUE => (2, Slot::Number(&mut fields.value)),
+                UNIT => (3, Slot::Text(&mut fields.unit)),
+                LON => (4, Slot::Number(&mut fields.lon)),
+                LAT => (5, Slot::Number(&mut fields.lat)),
+                REPORT => (6, Slot::Text(&mut fields.report)),
+                OP => (7, Slot::Text(&mut fields.op)),
+                CATEGORY => (8, Slot::Text(&mut fields.category)),
+                SEVERITY => (9, Slot::Number(&mut fields.severity)),
+                CHANNEL => (10, Slot::Text(&mut fields.channel)),
+                REPORTER => (11, Slot::Text(&mut fields.reporter)),
+                OUTCOME => (12, Slot::Text(&mut fields.outcome)),
+                STATUS => (13, Slot::Text(&mut fields.status)),
+                SKILLS => {
                     seen.first_time(14)?;
                     fields.skills = scanner.nested()?;
                     return Some(());

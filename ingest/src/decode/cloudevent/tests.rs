@@ -173,6 +173,7 @@ const ENVELOPE: &[&str] = &[
     "data_base64",
     "data",
     "i\\u0064",
+    "id\\u0000",
 ];
 const DATA: &[&str] = &[
     "sensor", "property", "value", "unit", "lon", "lat", "report", "op", "category", "severity", "channel",

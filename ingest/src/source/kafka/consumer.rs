@@ -150,7 +150,7 @@ impl KafkaSource {
             // librdkafka would wait a second whenever its queue is full.
             .set("fetch.queue.backoff.ms", "5")
             .set("fetch.wait.max.ms", "50")
-            .set("queued.max.messages.kbytes", "65536")
+            .set("queued.max.messages.kbytes", "16384")
             .set("topic.metadata.refresh.interval.ms", &refresh)
             .set("topic.metadata.refresh.fast.interval.ms", "100")
             .set("allow.auto.create.topics", "false")
@@ -245,6 +245,7 @@ impl Reader {
                 self.failed(None, error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail));
             }
             self.take_up();
+            self.forward();
             let taken = self.queue.take(POLL);
             if self.hand_over(taken).is_err() {
                 return;
@@ -272,7 +273,6 @@ impl Reader {
             .is_none_or(|read| read.count() != compared.read.count())
         {
             tracing::info!(partitions = ?compared.read, "reading");
-            self.forward(&compared.read);
             match self.consumer.assign(&compared.read) {
                 Ok(()) => given.read = Some(compared.read),
                 Err(error) => {
@@ -296,9 +296,11 @@ impl Reader {
         known.extend(compared.waiting);
     }
 
-    /// Before they are assigned: then no message goes elsewhere.
-    fn forward(&self, partitions: &TopicPartitionList) {
-        for element in partitions.elements() {
+    /// Has what is fetched come to our queue, again and again: librdkafka forgets it whenever a partition is assigned
+    /// anew. What came between waits in the partition's own queue and is moved along.
+    fn forward(&self) {
+        let given = lock(&self.status.given);
+        for element in given.read.iter().flat_map(TopicPartitionList::elements) {
             let (topic, partition) = (element.topic(), element.partition());
             if !self.queue.forward(topic, partition) {
                 tracing::error!(

@@ -16,7 +16,7 @@ use super::consumer::GroupConsumer;
 use crate::decode::cloudevent::BinaryAttributes;
 use crate::time::EventTime;
 
-/// Messages taken at once.
+/// Messages taken at once. Their bytes are bounded by `queued.max.messages.kbytes`, which holds for the queue as a whole.
 const AT_ONCE: usize = 4096;
 
 /// A queue of one's own, to which the queues of assigned partitions are forwarded. Rebalances come by another way, the
@@ -52,8 +52,7 @@ impl MessageQueue {
         })
     }
 
-    /// Has what is fetched of a partition come here. Before the partition is assigned: then no message goes elsewhere.
-    /// Whether it could be done.
+    /// Has what is fetched of a partition come here, and what waits in its own queue. Whether it could be done.
     pub(super) fn forward(&self, topic: &str, partition: i32) -> bool {
         let Ok(topic) = CString::new(topic) else {
             return false;

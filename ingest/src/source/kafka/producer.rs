@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{
-    BaseRecord, DefaultProducerContext, FutureProducer, FutureRecord, Producer, ThreadedProducer,
+    BaseRecord, FutureProducer, FutureRecord, Producer, ProducerContext, ThreadedProducer,
 };
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::KafkaSettings;
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::{DeadLetter, RAW_BYTES};
 use crate::event::EventKind;
 
 /// Longest wait for all in-sync replicas.
@@ -85,9 +86,28 @@ impl EventProducer {
     }
 }
 
+/// Brokers take 1 MiB by default, key and headers included.
+const LARGEST_IN_TOPIC: usize = 1_000_000;
+
+/// Says what the broker refused for good; it is with the dead letters here all the same.
+struct Complaints;
+
+impl ClientContext for Complaints {}
+
+impl ProducerContext for Complaints {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, record)) = result {
+            let key = record.key().map(String::from_utf8_lossy);
+            tracing::error!(%error, topic = record.topic(), ?key, "a dead letter is not in its topic: the broker refuses it");
+        }
+    }
+}
+
 /// Produces refused records to the dead-letter topic; a record read again after a crash may be there twice, under one key.
 pub struct DeadLetterTopic {
-    producer: ThreadedProducer<DefaultProducerContext>,
+    producer: ThreadedProducer<Complaints>,
     topic: String,
 }
 
@@ -102,19 +122,25 @@ impl DeadLetterTopic {
             // Never given up for its age: while the broker is away a flush fails, and no checkpoint covers the record.
             .set("message.timeout.ms", "0")
             .set("queue.buffering.max.kbytes", "65536")
-            .create()?;
+            .create_with_context(Complaints)?;
         Ok(Self {
             producer,
             topic: settings.dead_letters.clone(),
         })
     }
 
-    /// Hands over a record, the first [`RAW_BYTES`] of it; waits a while when the producer's queue is full.
+    /// Hands over a record; the first [`RAW_BYTES`] of one that is longer than brokers take by default. Waits a while when
+    /// the producer's queue is full.
     ///
     /// # Errors
     /// The queue stayed full, because the broker is away; or the record cannot be produced at all.
     pub fn send(&self, letter: &DeadLetter, raw: &[u8]) -> KafkaResult<()> {
         let raw = letter.kept(raw);
+        let raw = if raw.len() > LARGEST_IN_TOPIC {
+            &raw[..RAW_BYTES]
+        } else {
+            raw
+        };
         let key = format!(
             "{}/{}/{}/{}",
             letter.topic, letter.partition, letter.offset, letter.index
