@@ -135,3 +135,27 @@ async fn a_partition_whose_next_records_were_deleted_is_not_read_and_the_others_
     // Without the forty that were counted before, with the twenty that are left.
     node.wait_sql(TOTALS, &total(others - 40 + 20)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_goes_on_when_another_topic_appears() {
+    let Some(brokers) = broker::brokers() else { return };
+    let topic = Topic::create(&brokers, &unique("observations")).await;
+    let later = unique("later");
+    let feed = format!(
+        "\n[[feeds]]\nname = \"later\"\nfrom = {{ kafka = \"{later}\" }}\nformat = \"cloudevents\"\n"
+    );
+    let config = kafka_section(&brokers, &topic.name, &unique("dead-letters")) + STORAGE + &feed;
+    let mut node = Node::new(&config);
+    topic.produce(readings(PARTITIONS, FIRST)).await;
+    node.start().await;
+    let first = FIRST * i64::from(PARTITIONS);
+    node.wait_sql(TOTALS, &total(first)).await;
+    // All partitions are assigned anew when the group hears of it.
+    let later = Topic::create(&brokers, &later).await;
+    later.produce(readings(PARTITIONS, FIRST)).await;
+    node.wait_sql(TOTALS, &total(2 * first)).await;
+    topic.produce(readings(PARTITIONS, FIRST)).await;
+    node.wait_sql(TOTALS, &total(3 * first)).await;
+    later.produce(readings(PARTITIONS, FIRST)).await;
+    node.wait_sql(TOTALS, &total(4 * first)).await;
+}
