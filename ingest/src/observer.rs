@@ -21,7 +21,7 @@ pub trait EventObserver: Send {
     /// Makes durable what was decided so far.
     ///
     /// # Errors
-    /// Then no checkpoint is written, and this is tried again later.
+    /// Then none of this worker's partitions gets a checkpoint, and this is tried again later.
     fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>>;
 
     /// What must be put into the partition's checkpoint.

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::alerting::Alerting;
 use crate::decisions::Notify;
 
-/// Transitions that wait while the database cannot be written. Beyond them the ingest thread waits for the database.
+/// Transitions that wait while the database cannot be written. Beyond them the worker waits for the database.
 const WAITING_TRANSITIONS: usize = 10_000;
 
 /// Which domains wake anybody.

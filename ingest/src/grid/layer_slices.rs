@@ -232,7 +232,7 @@ impl LayerSlices {
             .map(|(start, open)| (*start, Slice::from_map(self.kind, &open.cells)))
     }
 
-    /// Called when a checkpoint that holds them is durable.
+    /// Called when all were taken for a checkpoint.
     pub(crate) fn mark_saved(&mut self) {
         self.unsaved.clear();
     }

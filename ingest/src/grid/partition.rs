@@ -399,7 +399,7 @@ impl Partition {
         self.mark_saved();
     }
 
-    /// Called when a checkpoint of the present state is durable.
+    /// Called when the state was taken for a checkpoint: the next one need not hold it again, unless this one fails.
     pub(crate) fn mark_saved(&mut self) {
         for (slices, _) in self.layers.values_mut() {
             slices.mark_saved();
