@@ -40,7 +40,11 @@ pub(super) fn scan(payload: &[u8]) -> Option<(BinaryAttributes<'_>, Fields<'_>)>
             _ => return scanner.skip(),
         };
         seen.first_time(bit)?;
-        *slot = scanner.optional_text()?;
+        *slot = if scanner.null() {
+            None
+        } else {
+            Some(scanner.string()?)
+        };
         Some(())
     })?;
     scanner.ends().then_some((attributes, fields))
@@ -148,7 +152,13 @@ impl<'a> Scanner<'a> {
             };
             seen.first_time(bit)?;
             match slot {
-                Slot::Text(slot) => *slot = scanner.optional_text()?.map(Text),
+                Slot::Text(slot) => {
+                    *slot = if scanner.null() {
+                        None
+                    } else {
+                        Some(Text(scanner.string()?))
+                    }
+                }
                 Slot::Number(slot) => {
                     *slot = if scanner.null() {
                         None
@@ -200,13 +210,6 @@ impl<'a> Scanner<'a> {
                 _ => return None,
             }
         }
-    }
-
-    fn optional_text(&mut self) -> Option<Option<Cow<'a, str>>> {
-        if self.null() {
-            return Some(None);
-        }
-        self.string().map(Some)
     }
 
     fn null(&mut self) -> bool {

@@ -330,19 +330,18 @@ impl Reader {
                         partition,
                     };
                     lock(&self.status.positions).insert(id.clone(), (offset, offset));
-                    match waiting.get_mut(&id) {
-                        Some(batch) => batch.caught_up = true,
-                        // Its messages were handed over before: only the news is left.
-                        None => {
-                            let batch = PartitionBatch {
-                                feed: self.feeds.get(&topic).map(Arc::clone),
-                                partition: id.clone(),
-                                records: Records::Owned(Vec::new()),
-                                caught_up: true,
-                            };
-                            waiting.insert(id, batch);
-                        }
+                    if let Some(batch) = waiting.get_mut(&id) {
+                        batch.caught_up = true;
+                        continue;
                     }
+                    // Its messages were handed over before: only the news is left.
+                    let batch = PartitionBatch {
+                        feed: self.feeds.get(&topic).map(Arc::clone),
+                        partition: id.clone(),
+                        records: Records::Owned(Vec::new()),
+                        caught_up: true,
+                    };
+                    waiting.insert(id, batch);
                 }
                 Taken::Failed(place, error) => self.failed(place, error),
             }
