@@ -136,20 +136,26 @@ async fn a_partition_whose_next_records_were_deleted_is_not_read_and_the_others_
     node.wait_sql(TOTALS, &total(others - 40 + 20)).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_read_goes_on_when_another_topic_appears() {
-    let Some(brokers) = broker::brokers() else { return };
-    let topic = Topic::create(&brokers, &unique("observations")).await;
-    let later = unique("later");
+/// A node whose feed `later` reads another topic beside the observations, which it has read.
+async fn node_with_a_feed(brokers: &str, later: &str) -> (Node, Topic) {
+    let topic = Topic::create(brokers, &unique("observations")).await;
     let feed = format!(
         "\n[[feeds]]\nname = \"later\"\nfrom = {{ kafka = \"{later}\" }}\nformat = \"cloudevents\"\n"
     );
-    let config = kafka_section(&brokers, &topic.name, &unique("dead-letters")) + STORAGE + &feed;
+    let config = kafka_section(brokers, &topic.name, &unique("dead-letters")) + STORAGE + &feed;
     let mut node = Node::new(&config);
     topic.produce(readings(PARTITIONS, FIRST)).await;
     node.start().await;
+    node.wait_sql(TOTALS, &total(FIRST * i64::from(PARTITIONS))).await;
+    (node, topic)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_goes_on_when_another_topic_appears() {
+    let Some(brokers) = broker::brokers() else { return };
+    let later = unique("later");
+    let (mut node, topic) = node_with_a_feed(&brokers, &later).await;
     let first = FIRST * i64::from(PARTITIONS);
-    node.wait_sql(TOTALS, &total(first)).await;
     // All partitions are assigned anew when the group hears of it.
     let later = Topic::create(&brokers, &later).await;
     later.produce(readings(PARTITIONS, FIRST)).await;
@@ -158,4 +164,26 @@ async fn what_is_read_goes_on_when_another_topic_appears() {
     node.wait_sql(TOTALS, &total(3 * first)).await;
     later.produce(readings(PARTITIONS, FIRST)).await;
     node.wait_sql(TOTALS, &total(4 * first)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sound_goes_on_when_a_partition_is_left_out_under_a_running_node() {
+    let Some((mut node, topic)) = node_that_has_read().await else {
+        return;
+    };
+    // It sleeps, for less than its session, while records come and go that it would have read next.
+    node.signal("STOP");
+    // Takes longer than the broker holds a fetch back: the last one is answered, with nothing, before anything comes.
+    Topic::create(topic.brokers(), &unique("unrelated")).await;
+    topic.produce(readings(PARTITIONS, FIRST)).await;
+    topic.delete_below(1, 60).await;
+    node.signal("CONT");
+    // No rebalance: the other partitions are assigned anew in the middle of being read.
+    node.wait_not_ready("begins at offset 60 in partition 1, and its checkpoint has read up to 40")
+        .await;
+    let others = FIRST * i64::from(2 * PARTITIONS - 1);
+    node.wait_sql(TOTALS, &total(others)).await;
+    topic.produce(readings(PARTITIONS, FIRST)).await;
+    node.wait_sql(TOTALS, &total(others + FIRST * i64::from(PARTITIONS - 1)))
+        .await;
 }

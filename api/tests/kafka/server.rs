@@ -131,14 +131,19 @@ impl Node {
         child.wait().expect("it is gone");
     }
 
+    /// Sends a signal, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.running.as_ref().expect("it runs").0.id();
+        let sent = Command::new("sh")
+            .args(["-c", "kill -s \"$1\" \"$2\"", "sh", name, &id.to_string()])
+            .status();
+        assert!(sent.expect("a shell").success());
+    }
+
     /// SIGTERM, then waits for its end.
     pub(crate) async fn stop(&mut self) {
         let began = Instant::now();
-        let id = self.running.as_ref().expect("it runs").0.id();
-        let sent = Command::new("sh")
-            .args(["-c", "kill -TERM \"$1\"", "sh", &id.to_string()])
-            .status();
-        assert!(sent.expect("a shell").success());
+        self.signal("TERM");
         let status: ExitStatus = loop {
             if let Some(status) = self
                 .running

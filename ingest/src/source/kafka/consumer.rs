@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::Message as _;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
@@ -241,11 +242,26 @@ impl Reader {
                 self.status.connected.store(connected, Ordering::Relaxed);
             }
             // Rebalances and the client's own errors; messages come by the other queue.
-            if let Some(Err(error)) = self.consumer.poll(Duration::ZERO) {
-                self.failed(None, error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail));
+            match self.consumer.poll(Duration::ZERO) {
+                None => {}
+                Some(Err(error)) => {
+                    self.failed(None, error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail));
+                }
+                Some(Ok(message)) => {
+                    // Cannot be, as long as partitions are forwarded before they are assigned. It is not lost: all are read
+                    // again from what was handed over, and what the queue holds is outdated by that.
+                    tracing::warn!(
+                        topic = message.topic(),
+                        partition = message.partition(),
+                        "a message came by the consumer's own queue; partitions are assigned anew"
+                    );
+                    self.start_anew();
+                }
             }
             self.take_up();
-            self.forward();
+            if let Some(read) = &lock(&self.status.given).read {
+                self.forward(read);
+            }
             let taken = self.queue.take(POLL);
             if self.hand_over(taken).is_err() {
                 return;
@@ -273,6 +289,7 @@ impl Reader {
             .is_none_or(|read| read.count() != compared.read.count())
         {
             tracing::info!(partitions = ?compared.read, "reading");
+            self.forward(&compared.read);
             match self.consumer.assign(&compared.read) {
                 Ok(()) => given.read = Some(compared.read),
                 Err(error) => {
@@ -296,11 +313,11 @@ impl Reader {
         known.extend(compared.waiting);
     }
 
-    /// Has what is fetched come to our queue, again and again: librdkafka forgets it whenever a partition is assigned
-    /// anew. What came between waits in the partition's own queue and is moved along.
-    fn forward(&self) {
-        let given = lock(&self.status.given);
-        for element in given.read.iter().flat_map(TopicPartitionList::elements) {
+    /// Has what is fetched come to our queue: before partitions are assigned, or librdkafka sends it to the consumer's; and
+    /// again on each turn, because it forgets this when they are assigned anew. What came between waits in the
+    /// partition's own queue and is moved along.
+    fn forward(&self, partitions: &TopicPartitionList) {
+        for element in partitions.elements() {
             let (topic, partition) = (element.topic(), element.partition());
             if !self.queue.forward(topic, partition) {
                 tracing::error!(
@@ -310,6 +327,12 @@ impl Reader {
                 );
             }
         }
+    }
+
+    /// Compares the offsets of all partitions again, and assigns them anew from what was handed over.
+    fn start_anew(&self) {
+        let mut given = lock(&self.status.given);
+        *given = Given::anew(std::mem::take(&mut given.partitions));
     }
 
     /// The batches of each partition, the last one marked when nothing is behind it.
@@ -380,8 +403,7 @@ impl Reader {
 
     fn failed(&self, place: Option<(String, i32)>, error: RDKafkaErrorCode) {
         if error == RDKafkaErrorCode::AutoOffsetReset {
-            let mut given = lock(&self.status.given);
-            *given = Given::anew(std::mem::take(&mut given.partitions));
+            self.start_anew();
             return;
         }
         if error == RDKafkaErrorCode::UnknownTopicOrPartition {
