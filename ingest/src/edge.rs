@@ -5,14 +5,14 @@
 
 use std::borrow::Cow;
 
-use h3o::error::InvalidLatLng;
-use h3o::{CellIndex, LatLng, Resolution};
+use h3o::Resolution;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
     Candidate, CandidateTime, Channel, Event, EventHash, EventKind, Number, Position, ReportOp, SourceKey,
 };
 use crate::layer::{Layer, LayerIndex, LayerKind, LayerLookup, LayerTable, known_codes};
+pub use crate::place_cache::PlaceCache;
 use crate::refusal::{Refusal, RefusalReason};
 use crate::time::EventTime;
 use crate::unit::Unit;
@@ -76,53 +76,6 @@ pub struct Edge {
     pub bounds: Option<Bounds>,
     /// Hashes reporters.
     pub source_key: SourceKey,
-}
-
-/// The cells of places seen lately. Sensors stand still, so that the same place comes again and again, and finding a
-/// cell costs as much as reading an event.
-#[derive(Debug)]
-pub struct PlaceCache {
-    resolution: Resolution,
-    /// Places by a hash of their coordinates; a new one replaces what is there.
-    slots: Vec<([u64; 2], Option<CellIndex>)>,
-}
-
-impl PlaceCache {
-    /// Remembered places; a power of two. 32 bytes each.
-    const SLOTS: usize = 1 << 14;
-
-    /// An empty one, for cells of `resolution`.
-    pub fn new(resolution: Resolution) -> Self {
-        Self {
-            resolution,
-            slots: vec![([0; 2], None); Self::SLOTS],
-        }
-    }
-
-    /// One that remembers nothing, for who judges few events.
-    pub const fn none(resolution: Resolution) -> Self {
-        Self {
-            resolution,
-            slots: Vec::new(),
-        }
-    }
-
-    fn cell(&mut self, lon: f64, lat: f64) -> Result<CellIndex, InvalidLatLng> {
-        let key = [lon.to_bits(), lat.to_bits()];
-        // Multiplying by a large odd number brings the differences of near coordinates into the high bits.
-        let hash = (key[0] ^ key[1].rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let slot = self.slots.get_mut((hash >> 50) as usize);
-        if let Some((known, Some(cell))) = slot.as_deref()
-            && *known == key
-        {
-            return Ok(*cell);
-        }
-        let cell = LatLng::new(lat, lon)?.to_cell(self.resolution);
-        if let Some(slot) = slot {
-            *slot = (key, Some(cell));
-        }
-        Ok(cell)
-    }
 }
 
 /// An accepted event, and the layer to learn first when its name was never seen.

@@ -14,6 +14,7 @@ mod layer;
 pub mod layer_store;
 pub mod observer;
 pub mod pipeline;
+mod place_cache;
 mod refusal;
 pub mod source;
 mod time;
