@@ -7,8 +7,9 @@ use axum::http::{HeaderName, HeaderValue, Response};
 use riskgrid_analytics::sql::SqlEngine;
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::dead_letter::DeadLetterStore;
-use riskgrid_ingest::grid::{GridReader, GridSnapshot, Span};
+use riskgrid_ingest::grid::{GridReader, GridSnapshot, PartitionId, Span};
 use riskgrid_ingest::pipeline::PipelineHandle;
+use riskgrid_ingest::source::Progress;
 use riskgrid_ingest::source::kafka::KafkaStatus;
 
 use crate::alerting::Alerting;
@@ -36,6 +37,8 @@ pub struct App {
     pub pipeline: PipelineHandle,
     /// The Kafka source, when there is one.
     pub kafka: Option<Arc<KafkaStatus>>,
+    /// Where the journal was read from, and its end then, when it is the log.
+    pub journal: Option<(i64, i64)>,
     /// The longest window of a tile: the retention, in microseconds.
     pub retention: i64,
     /// The wall clock.
@@ -68,27 +71,56 @@ impl App {
         let at = self.checkpointed.load(Ordering::Relaxed);
         (at > 0).then(|| now.since(EventTime::from_micros(at)) as f64 / 1e6)
     }
-}
 
-/// Puts the headers of an answer made from data: which state, complete to when, over which window.
-pub fn set_data_headers<B>(
-    response: &mut Response<B>,
-    snapshot: &GridSnapshot,
-    as_of: Option<EventTime>,
-    window: Option<Span>,
-) {
-    let mut set = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response
-                .headers_mut()
-                .insert(HeaderName::from_static(name), value);
-        }
-    };
-    set("riskgrid-version", snapshot.version.to_string());
-    if let Some(as_of) = as_of {
-        set("riskgrid-as-of", as_of.to_string());
+    /// How many partitions of the log this node shows, and how many there are.
+    pub fn partitions(&self) -> (usize, usize) {
+        self.kafka.as_ref().map_or((1, 1), |kafka| kafka.partitions())
     }
-    if let Some(window) = window {
-        set("riskgrid-window", format!("{}/{}", window.start, window.end));
+
+    /// How much is read of what the log held when its partitions were taken up; none before the group has given any.
+    pub fn progress(&self, snapshot: &GridSnapshot) -> Option<Progress> {
+        if let Some(kafka) = &self.kafka {
+            return kafka.progress();
+        }
+        let mut progress = Progress::default();
+        if let Some((from, end)) = self.journal {
+            let journal = PartitionId::of_journal();
+            let view = snapshot.partitions.iter().find(|view| view.id == journal);
+            progress.add(from, view.map_or(from, |view| view.next_offset), end);
+        }
+        Some(progress)
+    }
+
+    /// Puts the headers of an answer made from data: which state, of which share of the log, how much of it is loaded
+    /// (until all is), complete to when, over which window.
+    pub fn set_data_headers<B>(
+        &self,
+        response: &mut Response<B>,
+        snapshot: &GridSnapshot,
+        as_of: Option<EventTime>,
+        window: Option<Span>,
+    ) {
+        let mut set = |name: &'static str, value: String| {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                response
+                    .headers_mut()
+                    .insert(HeaderName::from_static(name), value);
+            }
+        };
+        set("riskgrid-version", snapshot.version.to_string());
+        let (have, total) = self.partitions();
+        set("riskgrid-partitions", format!("{have}/{total}"));
+        let progress = self.progress(snapshot);
+        if progress.is_none_or(|progress| !progress.is_caught_up()) {
+            // Rounded down: it is 100 only once nothing is missing.
+            let percent = progress.map_or(0.0, |progress| progress.percent().floor());
+            set("riskgrid-loaded", format!("{percent}%"));
+        }
+        if let Some(as_of) = as_of {
+            set("riskgrid-as-of", as_of.to_string());
+        }
+        if let Some(window) = window {
+            set("riskgrid-window", format!("{}/{}", window.start, window.end));
+        }
     }
 }

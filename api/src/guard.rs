@@ -51,6 +51,8 @@ pub(crate) fn protect(
             [
                 "riskgrid-version",
                 "riskgrid-as-of",
+                "riskgrid-partitions",
+                "riskgrid-loaded",
                 "riskgrid-window",
                 "riskgrid-query-id",
             ]

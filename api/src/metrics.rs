@@ -3,6 +3,7 @@
 use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector};
 use prometheus::{Gauge, IntCounterVec};
 use riskgrid_ingest::grid::GridSnapshot;
+use riskgrid_ingest::source::Progress;
 use riskgrid_ingest::{EventTime, RefusalReason};
 
 use crate::app::App;
@@ -67,6 +68,45 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
         dedup
             .with_label_values(&[&*partition.id.topic, &partition.id.partition.to_string()])
             .set(i64::try_from(partition.dedup_bytes).unwrap_or(i64::MAX));
+    }
+    let (have, total) = app.partitions();
+    gauge(
+        &registry,
+        "riskgrid_partitions",
+        "partitions of the log that this node shows",
+        have as f64,
+    )?;
+    gauge(
+        &registry,
+        "riskgrid_partitions_known",
+        "partitions that the log has",
+        total as f64,
+    )?;
+    let progress = app.progress(&snapshot);
+    gauge(
+        &registry,
+        "riskgrid_loaded_percent",
+        "how much is read of what the log held when its partitions were taken up",
+        progress.map_or(0.0, Progress::percent),
+    )?;
+    gauge(
+        &registry,
+        "riskgrid_caught_up",
+        "1 once all of that is read",
+        f64::from(u8::from(progress.is_some_and(Progress::is_caught_up))),
+    )?;
+    let queues = IntGaugeVec::new(
+        Opts::new(
+            "riskgrid_ingest_waiting_batches",
+            "batches that a worker has not applied yet; at five its sources wait",
+        ),
+        &["worker"],
+    )?;
+    registry.register(Box::new(queues.clone()))?;
+    for (worker, waiting) in app.pipeline.waiting().into_iter().enumerate() {
+        queues
+            .with_label_values(&[&worker.to_string()])
+            .set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
     if let Some(age) = watermark_age(&snapshot, now) {
         gauge(

@@ -35,7 +35,7 @@ use crate::decisions::Decisions;
 use crate::evaluate::{NotifyPolicy, SensorObserver, follow_cells};
 use crate::intake::{Intake, Log};
 use crate::routes::tiles::TileCaches;
-use crate::sources::{Readers, check_journal, file_partition, journal_partition};
+use crate::sources::{Readers, check_journal};
 use crate::stream::Changes;
 use crate::webhooks::DeliverySettings;
 use crate::{guard, routes};
@@ -106,6 +106,12 @@ impl Server {
         let policy = NotifyPolicy::new(replayed_domains(&checked));
 
         let checkpoint_folder = config.storage.checkpoint_folder();
+        let node = instance_id(data_dir).map_err(|error| {
+            format!(
+                "the node's id in storage.data_dir {}: {error}",
+                data_dir.display()
+            )
+        })?;
         let layer_store = LayerStore::open(&checkpoint_folder)?;
         let source_key = layer_store.source_key();
         let layers = LayerCatalogue::new(checked.layers.clone(), layer_store);
@@ -147,7 +153,7 @@ impl Server {
             layers,
             dead_letters: dead_letters.clone(),
             dead_letter_topic: dead_letter_topic.clone(),
-            checkpoints: CheckpointStore::open(&checkpoint_folder)?,
+            checkpoints: CheckpointStore::open(&data_dir.join("checkpoints"), &checkpoint_folder, &node)?,
             observer: Box::new(observer),
             on_checkpoint: listener(
                 Arc::clone(&checkpointed),
@@ -164,7 +170,7 @@ impl Server {
         }
         .restore()?;
         let journal = open_journal(config)?;
-        let journal_offset = restored.offsets().get(&journal_partition()).copied();
+        let journal_offset = restored.offsets().get(&PartitionId::of_journal()).copied();
         if let (Some(journal), Some(offset)) = (&journal, journal_offset) {
             check_journal(journal, offset, &config.storage.data_dir.join("journal"))?;
         }
@@ -173,6 +179,9 @@ impl Server {
         let (pipeline, reader) = restored.start()?;
 
         let mut readers = Readers::default();
+        let journal_span = journal
+            .as_ref()
+            .map(|journal| (journal_offset.unwrap_or(0), journal.end()));
         if let Some(journal) = &journal {
             let offset = journal_offset.unwrap_or(0);
             durable_journal.store(offset, Ordering::Relaxed);
@@ -186,7 +195,7 @@ impl Server {
                 }
                 FeedOrigin::File { .. } => {
                     let offset = offsets
-                        .get(&file_partition(&checked_feed.settings.name))
+                        .get(&PartitionId::of_file(&checked_feed.settings.name))
                         .copied()
                         .unwrap_or(0);
                     readers.read_file(
@@ -206,6 +215,7 @@ impl Server {
         let kafka = if config.kafka.is_enabled() {
             Some(start_kafka(
                 config,
+                &node,
                 topics,
                 &offsets,
                 &pipeline,
@@ -252,6 +262,7 @@ impl Server {
             changes,
             pipeline: pipeline.clone(),
             kafka: kafka.as_ref().map(KafkaSource::status),
+            journal: journal_span,
             retention: checked.grid.retention.days,
             clock: wall_clock,
             stopping: AtomicBool::new(false),
@@ -349,7 +360,7 @@ fn listener(
 ) -> riskgrid_ingest::pipeline::CheckpointListener {
     Box::new(move |durable| {
         checkpointed.store(wall_clock().micros(), Ordering::Relaxed);
-        if let Some((_, offset)) = durable.iter().find(|(id, _)| *id == journal_partition()) {
+        if let Some((_, offset)) = durable.iter().find(|(id, _)| *id == PartitionId::of_journal()) {
             durable_journal.store(*offset, Ordering::Relaxed);
         }
         if let Some(commit) = kafka.get() {
@@ -375,6 +386,7 @@ fn open_journal(config: &Config) -> Result<Option<Journal>, StartError> {
 
 fn start_kafka(
     config: &Config,
+    node: &str,
     topics: HashMap<String, Arc<Feed>>,
     offsets: &BTreeMap<PartitionId, i64>,
     pipeline: &PipelineHandle,
@@ -390,13 +402,7 @@ fn start_kafka(
             pause.tick().await;
         }
     }));
-    let source = KafkaSource::start(
-        &config.kafka,
-        &instance_id(&config.storage.data_dir)?,
-        topics,
-        offsets,
-        pipeline.clone(),
-    )?;
+    let source = KafkaSource::start(&config.kafka, node, topics, offsets, pipeline.clone())?;
     // Set once, here.
     let _ = committer.set(Box::new(source.committer()));
     Ok(source)

@@ -21,22 +21,6 @@ const ROWS: usize = 2_000;
 /// How often a thread looks whether it should stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// The partition of the embedded journal.
-pub fn journal_partition() -> PartitionId {
-    PartitionId {
-        topic: "journal".into(),
-        partition: 0,
-    }
-}
-
-/// The partition of a file feed.
-pub fn file_partition(feed: &str) -> PartitionId {
-    PartitionId {
-        topic: format!("file:{feed}").into(),
-        partition: 0,
-    }
-}
-
 /// Whether the journal still is the log that a checkpoint has read up to `offset`.
 ///
 /// # Errors
@@ -100,7 +84,7 @@ impl Readers {
                         payload: Payload::Group(entry.events),
                     });
                     let batch = PartitionBatch {
-                        partition: journal_partition(),
+                        partition: PartitionId::of_journal(),
                         feed: None,
                         records: Records::Owned(records.collect()),
                         caught_up: offset >= journal.end(),
@@ -142,7 +126,7 @@ impl Readers {
             path: folder.join(path),
             options: FileOptions::new(settings, u64::try_from(offset).unwrap_or(0), max_event),
             speed: speed.or(*own_speed),
-            partition: file_partition(&feed.name),
+            partition: PartitionId::of_file(&feed.name),
             feed,
             pipeline,
             clock,

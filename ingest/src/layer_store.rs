@@ -1,86 +1,74 @@
 //! What unconfigured layers took from their first event, and the key that hashes reporters: written before anything
-//! that depends on them is counted.
+//! that depends on them is counted, and the same for all nodes that share checkpoints.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::{CheckpointError, Files};
 use crate::event::SourceKey;
 use crate::layer::{Layer, LayerTable};
 
 const FORMAT: u32 = 1;
+/// Folder of the files, beside those of partitions.
+const FOLDER: &str = "catalogue";
+const SOURCE_KEY: &str = "source-key.json";
 
-/// Why the file cannot be used.
+/// Why the catalogue cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{path}: {problem}")]
-pub struct LayerStoreError {
-    path: PathBuf,
-    problem: String,
+pub enum LayerStoreError {
+    /// The storage refused.
+    #[error(transparent)]
+    Storage(#[from] CheckpointError),
+    /// A file is not what was written.
+    #[error("{place}: {problem}")]
+    Contents {
+        /// The file.
+        place: String,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
-struct Contents {
+struct KeyFile {
     format: u32,
     /// Hexadecimal, 16 bytes.
     source_key: String,
-    layers: Vec<Layer>,
 }
 
-/// `layers.json`, beside the checkpoints.
+#[derive(Serialize, Deserialize)]
+struct LayerFile {
+    format: u32,
+    layer: Layer,
+}
+
+/// A file for the key, and one a learnt layer, numbered. Each is made once: of two nodes that learn at the same moment
+/// one is the first, and the other reads what it wrote.
 #[derive(Debug)]
 pub struct LayerStore {
-    path: PathBuf,
+    files: Files,
     source_key: SourceKey,
     layers: Vec<Layer>,
 }
 
 impl LayerStore {
-    /// Reads the file, or makes it with a fresh key.
+    /// Reads the files below the folder of checkpoints, or makes them with a fresh key.
     ///
     /// # Errors
-    /// When it cannot be read or made, or is of another format.
-    pub fn open(folder: &Path) -> Result<Self, LayerStoreError> {
-        let path = folder.join("layers.json");
-        let problem = |problem: String| LayerStoreError {
-            path: path.clone(),
-            problem,
+    /// When they cannot be read or made, or are of another format.
+    pub fn open(checkpoints: &Path) -> Result<Self, LayerStoreError> {
+        let files = Files::open(checkpoints)?;
+        let source_key = read_or_make_key(&files)?;
+        let mut store = Self {
+            files,
+            source_key,
+            layers: Vec::new(),
         };
-        fs::create_dir_all(folder).map_err(|error| problem(error.to_string()))?;
-        match fs::read(&path) {
-            Ok(bytes) => {
-                let contents: Contents = serde_json::from_slice(&bytes)
-                    .map_err(|error| problem(format!("{error}; restore it from a backup")))?;
-                if contents.format != FORMAT {
-                    let found = contents.format;
-                    return Err(problem(format!(
-                        "format {found}, this riskgrid reads {FORMAT}; start the version that wrote it"
-                    )));
-                }
-                let source_key = u128::from_str_radix(&contents.source_key, 16)
-                    .map_err(|error| problem(format!("source_key: {error}; restore it from a backup")))?;
-                Ok(Self {
-                    path,
-                    source_key: SourceKey(source_key.to_be_bytes()),
-                    layers: contents.layers,
-                })
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let mut key = [0; 16];
-                getrandom::fill(&mut key).map_err(|error| problem(format!("no random key: {error}")))?;
-                let store = Self {
-                    path,
-                    source_key: SourceKey(key),
-                    layers: Vec::new(),
-                };
-                store.write()?;
-                Ok(store)
-            }
-            Err(error) => Err(problem(error.to_string())),
-        }
+        store.read_on()?;
+        Ok(store)
     }
 
     /// The key that hashes reporters and other sources.
@@ -88,43 +76,86 @@ impl LayerStore {
         self.source_key
     }
 
-    /// Puts the learnt layers into the configured table; one whose id is configured now yields to the configuration.
-    pub fn add_to(&self, table: &mut LayerTable) {
-        for layer in &self.layers {
-            table.insert(layer.clone());
+    /// Reads what other nodes have learnt since the last look. Numbers have no gaps.
+    fn read_on(&mut self) -> Result<(), LayerStoreError> {
+        let names = self.files.names(FOLDER)?;
+        loop {
+            let name = layer_name(self.layers.len() + 1);
+            if !names.contains(&name) {
+                return Ok(());
+            }
+            let file: LayerFile = read(&self.files, &name)?;
+            self.layers.push(file.layer);
         }
     }
 
-    /// Stores one more layer; when this returns it is durable.
-    pub fn learn(&mut self, layer: Layer) -> Result<(), LayerStoreError> {
-        self.layers.push(layer);
-        let written = self.write();
-        if written.is_err() {
-            self.layers.pop();
-        }
-        written
-    }
-
-    fn write(&self) -> Result<(), LayerStoreError> {
-        let contents = Contents {
+    /// Stores one more layer, unless another node has stored one of that id; when this returns it is durable.
+    fn learn(&mut self, layer: &Layer) -> Result<(), LayerStoreError> {
+        let contents = LayerFile {
             format: FORMAT,
-            source_key: format!("{:032x}", u128::from_be_bytes(self.source_key.0)),
-            layers: self.layers.clone(),
+            layer: layer.clone(),
         };
-        let write = || -> io::Result<()> {
-            let new = self.path.with_extension("json.new");
-            let mut file = File::create(&new)?;
-            file.write_all(&serde_json::to_vec_pretty(&contents)?)?;
-            file.sync_all()?;
-            fs::rename(&new, &self.path)?;
-            self.path
-                .parent()
-                .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        loop {
+            self.read_on()?;
+            if self.layers.iter().any(|known| known.id == layer.id) {
+                return Ok(());
+            }
+            let name = layer_name(self.layers.len() + 1);
+            if create(&self.files, &name, &contents)? {
+                self.layers.push(layer.clone());
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn layer_name(number: usize) -> String {
+    format!("layer-{number:08}.json")
+}
+
+fn read_or_make_key(files: &Files) -> Result<SourceKey, LayerStoreError> {
+    let unusable = |problem: String| LayerStoreError::Contents {
+        place: files.place_of(FOLDER, SOURCE_KEY),
+        problem,
+    };
+    if !files.names(FOLDER)?.iter().any(|name| name == SOURCE_KEY) {
+        let mut key = [0; 16];
+        getrandom::fill(&mut key).map_err(|error| unusable(format!("no random key: {error}")))?;
+        let contents = KeyFile {
+            format: FORMAT,
+            source_key: format!("{:032x}", u128::from_be_bytes(key)),
         };
-        write().map_err(|error| LayerStoreError {
-            path: self.path.clone(),
-            problem: error.to_string(),
-        })
+        if create(files, SOURCE_KEY, &contents)? {
+            return Ok(SourceKey(key));
+        }
+    }
+    let contents: KeyFile = read(files, SOURCE_KEY)?;
+    let key = u128::from_str_radix(&contents.source_key, 16)
+        .map_err(|error| unusable(format!("source_key: {error}; restore it from a backup")))?;
+    Ok(SourceKey(key.to_be_bytes()))
+}
+
+fn create(files: &Files, name: &str, contents: &impl Serialize) -> Result<bool, LayerStoreError> {
+    let json = serde_json::to_vec_pretty(contents).map_err(|error| LayerStoreError::Contents {
+        place: files.place_of(FOLDER, name),
+        problem: error.to_string(),
+    })?;
+    Ok(files.create(FOLDER, name, &json)?)
+}
+
+fn read<T: serde::de::DeserializeOwned>(files: &Files, name: &str) -> Result<T, LayerStoreError> {
+    let unusable = |problem: String| LayerStoreError::Contents {
+        place: files.place_of(FOLDER, name),
+        problem,
+    };
+    let bytes = files.read(FOLDER, name)?;
+    let damaged = |error: serde_json::Error| unusable(format!("{error}; restore it from a backup"));
+    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(damaged)?;
+    match value.get("format").and_then(serde_json::Value::as_u64) {
+        Some(found) if found != u64::from(FORMAT) => Err(unusable(format!(
+            "format {found}, this riskgrid reads {FORMAT}; start the version that wrote it"
+        ))),
+        _ => serde_json::from_value(value).map_err(damaged),
     }
 }
 
@@ -136,9 +167,12 @@ pub struct LayerCatalogue {
 }
 
 impl LayerCatalogue {
-    /// The configured layers, and the learnt ones of the store.
+    /// The configured layers, and the learnt ones of the store; one whose id is configured now yields to the
+    /// configuration.
     pub fn new(mut configured: LayerTable, store: LayerStore) -> Self {
-        store.add_to(&mut configured);
+        for layer in &store.layers {
+            configured.insert(layer.clone());
+        }
         Self {
             table: ArcSwap::from_pointee(configured),
             store: Mutex::new(store),
@@ -150,30 +184,125 @@ impl LayerCatalogue {
         self.table.load_full()
     }
 
-    /// Stores a layer and puts it into the table, unless its id has been learnt meanwhile: the first one rules.
+    /// Stores a layer and puts it into the table, unless its id has been learnt meanwhile, here or by another node: the
+    /// first one rules.
     ///
     /// # Errors
     /// When it cannot be made durable; then it is not in the table either.
     pub fn learn(&self, layer: &Layer) -> Result<(), LayerStoreError> {
         // Nothing panics while it holds the lock; if it did, store and table are still as they were.
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take_up(&mut store)?;
         let table = self.table();
-        if table.find(&layer.id).is_some() {
+        if table.find(&layer.id).is_some() || (*table).clone().insert(layer.clone()).is_none() {
+            // Or the last place went to another one meanwhile: the next look at the table refuses the event.
             return Ok(());
         }
+        store.learn(layer)?;
+        self.take_up(&mut store)
+    }
+
+    /// Takes up what other nodes have learnt: before a partition of theirs is read.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn refresh(&self) -> Result<(), LayerStoreError> {
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take_up(&mut store)
+    }
+
+    fn take_up(&self, store: &mut LayerStore) -> Result<(), LayerStoreError> {
+        store.read_on()?;
+        let table = self.table();
         let mut grown = (*table).clone();
-        if grown.insert(layer.clone()).is_none() {
-            // The last place went to another one meanwhile: the next look at the table refuses the event.
-            return Ok(());
+        let mut has_grown = false;
+        for layer in &store.layers {
+            if table.find(&layer.id).is_none() && grown.insert(layer.clone()).is_some() {
+                has_grown = true;
+                tracing::info!(
+                    layer = layer.id,
+                    unit = layer.unit,
+                    domain = layer.domain,
+                    "new layer"
+                );
+            }
         }
-        store.learn(layer.clone())?;
-        tracing::info!(
-            layer = layer.id,
-            unit = layer.unit,
-            domain = layer.domain,
-            "new layer"
-        );
-        self.table.store(Arc::new(grown));
+        if has_grown {
+            self.table.store(Arc::new(grown));
+        }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::LayerSettings;
+
+    fn layer(id: &str, unit: &str) -> Layer {
+        let settings: LayerSettings =
+            serde_json::from_value(serde_json::json!({"id": id, "kind": "observation", "unit": unit}))
+                .unwrap();
+        let table = LayerTable::new(&[settings], 8).unwrap();
+        (**table.get(table.find(id).unwrap()).unwrap()).clone()
+    }
+
+    fn catalogue(folder: &Path) -> (LayerCatalogue, SourceKey) {
+        let store = LayerStore::open(folder).unwrap();
+        let key = store.source_key();
+        (LayerCatalogue::new(LayerTable::new(&[], 3).unwrap(), store), key)
+    }
+
+    fn units(catalogue: &LayerCatalogue) -> Vec<(String, Option<String>)> {
+        let table = catalogue.table();
+        let mut units: Vec<_> = ["air", "rain", "water", "wind"]
+            .into_iter()
+            .filter_map(|id| {
+                table
+                    .get(table.find(id)?)
+                    .map(|layer| (id.to_owned(), layer.unit.clone()))
+            })
+            .collect();
+        units.sort();
+        units
+    }
+
+    #[test]
+    fn of_two_nodes_that_learn_the_first_one_rules_and_both_have_one_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, key) = catalogue(folder.path());
+        let (other, other_key) = catalogue(folder.path());
+        assert_eq!(key.0, other_key.0);
+        one.learn(&layer("water", "m")).unwrap();
+        other.learn(&layer("water", "cm")).unwrap();
+        other.learn(&layer("rain", "mm")).unwrap();
+        one.learn(&layer("air", "ug/m3")).unwrap();
+        // There is room for three.
+        other.learn(&layer("wind", "m/s")).unwrap();
+        one.refresh().unwrap();
+        other.refresh().unwrap();
+        let expected = [("air", "ug/m3"), ("rain", "mm"), ("water", "m")]
+            .map(|(id, unit)| (id.to_owned(), Some(unit.to_owned())));
+        assert_eq!(units(&one), expected);
+        assert_eq!(units(&other), expected);
+        assert_eq!(units(&catalogue(folder.path()).0), expected);
+    }
+
+    #[test]
+    fn a_newer_format_and_a_damaged_file_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        catalogue(folder.path()).0.learn(&layer("water", "m")).unwrap();
+        let path = folder.path().join("catalogue/layer-00000001.json");
+        for (bytes, says) in [
+            ("{\"format\": 2, \"layer\": 7}", "format 2"),
+            ("{\"form", "restore it from a backup"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = LayerStore::open(folder.path()).unwrap_err().to_string();
+            assert!(
+                error.contains(says) && error.contains("layer-00000001.json"),
+                "{error}"
+            );
+        }
     }
 }

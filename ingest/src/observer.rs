@@ -29,6 +29,9 @@ pub trait EventObserver: Send {
 
     /// Takes up what a checkpoint held.
     fn restore(&mut self, partition: &PartitionId, saved: &[u8]);
+
+    /// The partition is another node's now: its timers run there.
+    fn forget(&mut self, partition: &PartitionId);
 }
 
 /// An observer that does nothing: grids without rules, in tests and benches.
@@ -45,4 +48,5 @@ impl EventObserver for NoObserver {
         Vec::new()
     }
     fn restore(&mut self, _: &PartitionId, _: &[u8]) {}
+    fn forget(&mut self, _: &PartitionId) {}
 }

@@ -47,6 +47,7 @@ impl EventObserver for Gate {
         Vec::new()
     }
     fn restore(&mut self, _: &PartitionId, _: &[u8]) {}
+    fn forget(&mut self, _: &PartitionId) {}
 }
 
 fn now() -> EventTime {
@@ -82,7 +83,7 @@ fn pipeline(folder: &Path, observer: Gate) -> Pipeline {
         dead_letters: DeadLetterStore::open(&folder.join("dead-letters")).unwrap(),
         dead_letter_topic: None,
         layers,
-        checkpoints: CheckpointStore::open(folder).unwrap(),
+        checkpoints: CheckpointStore::open(folder, folder, "node").unwrap(),
         // There is one worker, which asks once.
         observer: Box::new(move || Box::new(observer.lock().unwrap().take().unwrap())),
         on_checkpoint: Box::new(|_| {}),
@@ -105,10 +106,7 @@ fn batch(number: usize) -> PartitionBatch {
         "data": {"sensor": number.to_string(), "property": "water", "value": 1, "unit": "m", "lon": 113.9, "lat": 22.5},
     });
     PartitionBatch {
-        partition: PartitionId {
-            topic: "t".into(),
-            partition: 0,
-        },
+        partition: PartitionId::of_journal(),
         feed: None,
         records: Records::Owned(vec![Record {
             offset: number as i64,

@@ -144,4 +144,8 @@ impl EventObserver for SensorObserver {
             tracing::warn!(%error, %partition, "timers of alert rules start anew; alerts that fire are in the database");
         }
     }
+
+    fn forget(&mut self, partition: &PartitionId) {
+        self.rules.forget(&partition.to_string());
+    }
 }

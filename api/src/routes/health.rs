@@ -27,7 +27,12 @@ pub fn routes(app: Arc<App>) -> Router {
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.not_ready_because() {
-        None => "ready\n".into_response(),
+        None => {
+            let loaded = app.progress(&app.reader.snapshot());
+            let percent = loaded.map_or(0.0, |progress| progress.percent().floor());
+            let (have, total) = app.partitions();
+            format!("ready\nloaded {percent}%\npartitions {have}/{total}\n").into_response()
+        }
         Some(reason) => Problem::unavailable(format!("not ready: {reason}"), 2).into_response(),
     }
 }

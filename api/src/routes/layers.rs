@@ -10,7 +10,7 @@ use riskgrid_ingest::LayerIndex;
 use riskgrid_ingest::grid::{GridSnapshot, Metric};
 use serde_json::{Value, json};
 
-use crate::app::{App, set_data_headers};
+use crate::app::App;
 use crate::problem::Problem;
 
 /// The routes.
@@ -29,7 +29,7 @@ async fn all(State(app): State<Arc<App>>) -> Response {
         .map(|(index, _)| describe(&snapshot, index))
         .collect();
     let mut response = Json(json!({ "layers": layers })).into_response();
-    set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
+    app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
     response
 }
 
@@ -38,7 +38,7 @@ async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Resp
     let index = find(&snapshot, &id)?;
     let mut response = Json(describe(&snapshot, index)).into_response();
     let as_of = snapshot.clock_of(index).and_then(|clock| clock.complete_to);
-    set_data_headers(&mut response, &snapshot, as_of, None);
+    app.set_data_headers(&mut response, &snapshot, as_of, None);
     Ok(response)
 }
 

@@ -14,7 +14,7 @@ use riskgrid_analytics::sql::{SqlError, SqlRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::app::{App, set_data_headers};
+use crate::app::App;
 use crate::problem::Problem;
 use crate::sql_tables;
 
@@ -136,7 +136,7 @@ async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Respon
             .headers_mut()
             .insert(HeaderName::from_static("riskgrid-query-id"), id);
     }
-    set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
+    app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
     Ok(response)
 }
 

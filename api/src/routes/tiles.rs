@@ -17,7 +17,7 @@ use riskgrid_ingest::grid::{GridSnapshot, Metric, Span, Version};
 use riskgrid_ingest::{EventTime, LayerIndex};
 
 use super::layers::find;
-use crate::app::{App, set_data_headers};
+use crate::app::App;
 use crate::problem::Problem;
 use crate::tiles::{
     CellValues, ContentCoding, GeometryCache, TileJson, TileRequest, TileSet, resolution_for_zoom, tilejson,
@@ -109,7 +109,7 @@ async fn describe(
     });
     let mut response = axum::Json(body).into_response();
     let as_of = snapshot.clock_of(index).and_then(|clock| clock.complete_to);
-    set_data_headers(&mut response, &snapshot, as_of, None);
+    app.set_data_headers(&mut response, &snapshot, as_of, None);
     Ok(response)
 }
 
@@ -190,7 +190,7 @@ fn answer(
     let at = request.query.at.map(EventTime::from).or(newest);
     let Some(at) = at else {
         let mut response = StatusCode::NO_CONTENT.into_response();
-        set_data_headers(&mut response, snapshot, as_of, None);
+        app.set_data_headers(&mut response, snapshot, as_of, None);
         return Ok(response);
     };
     let length = request.query.window.num_microseconds().unwrap_or(i64::MAX);
@@ -235,7 +235,7 @@ fn answer(
     let fixed = response.headers_mut();
     fixed.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     fixed.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-    set_data_headers(&mut response, snapshot, as_of, Some(window));
+    app.set_data_headers(&mut response, snapshot, as_of, Some(window));
     Ok(response)
 }
 

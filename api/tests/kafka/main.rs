@@ -14,3 +14,4 @@ mod offsets;
 mod server;
 mod skip;
 mod topic;
+mod two_nodes;

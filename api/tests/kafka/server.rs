@@ -205,6 +205,15 @@ impl Node {
         }
     }
 
+    /// How many partitions it shows, and how many there are.
+    pub(crate) async fn partitions(&self) -> (usize, usize) {
+        let answer = self.client.get(self.url("/v1/layers")).send().await;
+        let answer = answer.expect("an answer");
+        let header = answer.headers()["riskgrid-partitions"].to_str().expect("text");
+        let (have, total) = header.split_once('/').expect("have/total");
+        (have.parse().expect("a number"), total.parse().expect("a number"))
+    }
+
     /// The rows of an answer.
     pub(crate) async fn sql(&self, sql: &str) -> Value {
         let answer = self

@@ -3,12 +3,86 @@
 //! A checkpoint is a chain of files: one that holds everything, then files that hold what changed since. A numbered
 //! manifest names the chain with the size and hash of each file; it is created whole, once, and never overwritten. A reader
 //! takes the highest epoch, then the highest number, whose files are all whole. The checkpoint's offset rules, not Kafka's.
+//!
+//! Nodes may share the folder. Who takes a partition over claims the next epoch by a file that only one can make; who
+//! had it before finds that claim when it writes, and lets go. What it writes meanwhile bears its own, lower epoch, and
+//! is in nobody's way.
 
-mod files;
+mod folder;
+mod manifest;
 mod state;
+mod store;
 #[cfg(test)]
 mod tests;
 
-pub use files::{CheckpointError, CheckpointStore};
-pub(crate) use files::{folder_name, topic_name};
+use std::io;
+
+pub(crate) use folder::Files;
+pub(crate) use manifest::{folder_name, topic_name};
 pub(crate) use state::PartitionState;
+pub use state::StateError;
+pub use store::CheckpointStore;
+pub(crate) use store::{Claimed, Restored};
+
+/// The version of the files' format. A file of another is refused, never overwritten.
+const FORMAT: u32 = 1;
+
+/// Why checkpoints cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// The storage refused.
+    #[error("{action} {place}: {error}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or folder.
+        place: String,
+        /// What the system said.
+        #[source]
+        error: io::Error,
+    },
+    /// Written by another version of riskgrid.
+    #[error(
+        "{place} has checkpoint format {found}, this riskgrid reads format {FORMAT}; start the version that wrote it, or use another storage.data_dir"
+    )]
+    Format {
+        /// The manifest.
+        place: String,
+        /// Its format.
+        found: u32,
+    },
+    /// Manifests are there, but none is whole.
+    #[error(
+        "no checkpoint in {folder} is whole; restore it from a backup, or remove the folder to read the log again from its beginning"
+    )]
+    NoneWhole {
+        /// The partition's folder.
+        folder: String,
+    },
+    /// The newest whole checkpoint cannot be used.
+    #[error("the checkpoint in {folder}: {error}")]
+    State {
+        /// The partition's folder.
+        folder: String,
+        /// Why.
+        #[source]
+        error: StateError,
+    },
+    /// The state could not be put into bytes.
+    #[error("the checkpoint could not be encoded: {0}")]
+    Encode(#[from] postcard::Error),
+    /// A name that only this node should use is taken.
+    #[error("{place} is there already; it is in the way of a checkpoint")]
+    Taken {
+        /// The file.
+        place: String,
+    },
+    /// Another node has the partition now.
+    #[error("{folder} belongs to another node since epoch {epoch}: nothing was written")]
+    Fenced {
+        /// The partition's folder.
+        folder: String,
+        /// The epoch of that node.
+        epoch: u64,
+    },
+}

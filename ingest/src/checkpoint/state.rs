@@ -52,9 +52,9 @@ struct LayerState {
 /// Why a file that is whole still cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// Layers come from their own file, which must be there.
+    /// Learnt layers come from files of their own, which must be there.
     #[error(
-        "layer `{0}` is in the checkpoint but not in layers.json; restore that file, or remove the checkpoint and read the log again"
+        "layer `{0}` is in the checkpoint but not in the folder `catalogue`; restore that folder, or remove the checkpoint and read the log again"
     )]
     UnknownLayer(String),
     /// A slice's rows are out of order.

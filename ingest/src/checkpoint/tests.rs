@@ -9,7 +9,8 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use h3o::Resolution;
 
-use super::{CheckpointError, CheckpointStore, PartitionState};
+use super::manifest::MANIFEST;
+use super::{CheckpointError, CheckpointStore, Claimed, PartitionState};
 use crate::decode::cloudevent::decode_structured;
 use crate::edge::{Edge, FeedRules, PlaceCache};
 use crate::event::SourceKey;
@@ -55,12 +56,17 @@ fn record(offset: i64) -> String {
 /// A grid over one folder, from its start on.
 struct Run {
     store: CheckpointStore,
+    settings: GridSettings,
     layers: Arc<LayerTable>,
     partition: Partition,
 }
 
 impl Run {
     fn start(folder: &Path) -> Result<Self, CheckpointError> {
+        Self::start_as(folder, "node")
+    }
+
+    fn start_as(folder: &Path, node: &str) -> Result<Self, CheckpointError> {
         let settings = GridSettings {
             calendar: Calendar::new(MINUTE, Tz::UTC),
             allowed_lateness: 2 * MINUTE,
@@ -80,8 +86,8 @@ impl Run {
             serde_json::from_value(serde_json::json!({"id": "water", "kind": "observation", "unit": "m"}))
                 .unwrap();
         let layers = LayerTable::new(&[water], 8).unwrap();
-        let mut store = CheckpointStore::open(folder)?;
-        let restored = store.load(settings, &layers)?;
+        let mut store = CheckpointStore::open(folder, folder, node)?;
+        let restored = store.restore_own(settings, &layers)?;
         let mut partition = Partition::new(id(), LIVE_DOMAIN.into(), settings, 0);
         for restored in restored {
             assert_eq!(
@@ -94,6 +100,7 @@ impl Run {
         let layers = Arc::new(layers);
         Ok(Self {
             store,
+            settings,
             layers,
             partition,
         })
@@ -132,7 +139,18 @@ impl Run {
         }
     }
 
+    fn claim(&mut self) -> Result<(), CheckpointError> {
+        let claimed = self.store.claim(&id(), self.settings, &self.layers)?;
+        assert!(!matches!(claimed, Claimed::Restored(_)), "another node had it");
+        Ok(())
+    }
+
     fn save(&mut self) -> Result<(), CheckpointError> {
+        self.claim()?;
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<(), CheckpointError> {
         let rules = self.partition.next_offset().to_le_bytes().to_vec();
         let is_whole = !self.store.continued().any(|known| *known == id());
         let state = PartitionState::take(&mut self.partition, &self.layers, is_whole, rules);
@@ -243,16 +261,16 @@ fn a_damaged_newest_checkpoint_gives_way_to_the_one_before_and_the_totals_are_eq
             flip(&newest(folder, ".state"), 300);
         }),
         ("manifest cut in half", |folder| {
-            cut_in_half(&newest(folder, super::files::MANIFEST));
+            cut_in_half(&newest(folder, MANIFEST));
         }),
         ("manifest missing", |folder| {
-            fs::remove_file(newest(folder, super::files::MANIFEST)).unwrap();
+            fs::remove_file(newest(folder, MANIFEST)).unwrap();
         }),
         ("manifest empty", |folder| {
-            fs::write(newest(folder, super::files::MANIFEST), []).unwrap();
+            fs::write(newest(folder, MANIFEST), []).unwrap();
         }),
         ("manifest of another number", |folder| {
-            let path = newest(folder, super::files::MANIFEST);
+            let path = newest(folder, MANIFEST);
             let other = fs::read_to_string(&path)
                 .unwrap()
                 .replace("\"number\": 3", "\"number\": 7");
@@ -280,7 +298,7 @@ fn a_damaged_newest_checkpoint_gives_way_to_the_one_before_and_the_totals_are_eq
 #[test]
 fn any_flipped_bit_leaves_a_sound_state_or_is_refused() {
     let (folder, totals) = saved();
-    for ending in [".state", super::files::MANIFEST] {
+    for ending in [".state", MANIFEST] {
         let path = newest(folder.path(), ending);
         let whole = fs::read(&path).unwrap();
         let step = if ending == ".state" { whole.len() / 200 } else { 1 };
@@ -303,7 +321,7 @@ fn any_flipped_bit_leaves_a_sound_state_or_is_refused() {
 #[test]
 fn a_newer_format_is_refused_and_nothing_is_touched() {
     let (folder, _) = saved();
-    let path = newest(folder.path(), super::files::MANIFEST);
+    let path = newest(folder.path(), MANIFEST);
     fs::write(&path, r#"{"format": 2, "all": "that follows is unknown"}"#).unwrap();
     is_refused(
         folder.path(),
@@ -322,7 +340,7 @@ fn where_no_checkpoint_is_whole_the_start_is_refused_and_nothing_is_touched() {
         "restore it from a backup, or remove the folder",
     ];
     let (folder, _) = saved();
-    for manifest in files(folder.path(), super::files::MANIFEST) {
+    for manifest in files(folder.path(), MANIFEST) {
         cut_in_half(&manifest);
     }
     is_refused(folder.path(), &what_to_do);
@@ -368,13 +386,14 @@ fn a_try_that_fails_leaves_nothing_behind_and_the_next_one_succeeds() {
     let (folder, totals) = saved();
     let mut run = Run::start(folder.path()).unwrap();
     assert_eq!(run.partition.next_offset(), END);
+    run.claim().unwrap();
     let states = files(folder.path(), ".state");
     // In the way of the next manifest, but not of its state.
     let taken = folder
         .path()
         .join(super::folder_name(&id()))
-        .join("00000002-000000000004.manifest.json.new");
-    fs::create_dir(&taken).unwrap();
+        .join("00000002-000000000004.manifest.json");
+    fs::write(&taken, "what another left").unwrap();
     let error = run.save().unwrap_err().to_string();
     assert!(error.contains("00000002-000000000004.manifest.json"), "{error}");
     assert_eq!(files(folder.path(), ".state"), states);
@@ -388,7 +407,99 @@ fn a_file_in_place_of_the_folder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let taken = folder.path().join("checkpoints");
     fs::write(&taken, "not a folder").unwrap();
-    let error = CheckpointStore::open(&taken).unwrap_err().to_string();
+    let error = CheckpointStore::open(&taken, &taken, "node")
+        .unwrap_err()
+        .to_string();
     assert!(error.contains(&taken.display().to_string()), "{error}");
     assert_eq!(fs::read(&taken).unwrap(), b"not a folder");
+}
+
+/// A node among those that share a folder: it takes the partition over as it finds it.
+fn take_over(folder: &Path, node: &str) -> Run {
+    let mut run = Run::start_as(folder, node).unwrap();
+    match run.store.claim(&id(), run.settings, &run.layers).unwrap() {
+        Claimed::Restored(restored) => run.partition = restored.partition,
+        Claimed::New => assert_eq!(run.partition.next_offset(), 0),
+        Claimed::Held => panic!("{node} had it already"),
+    }
+    run
+}
+
+#[test]
+fn a_partition_goes_from_node_to_node_and_who_had_it_can_write_no_more() {
+    let (whole, totals) = saved();
+    drop(whole);
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = take_over(folder.path(), "first");
+    first.read_to(SAVED[0]);
+    first.write().unwrap();
+    // Read on, and not saved: the other node reads it again.
+    first.read_to(150);
+
+    let mut second = take_over(folder.path(), "second");
+    assert_eq!(second.partition.next_offset(), SAVED[0]);
+    second.read_to(SAVED[1]);
+    second.write().unwrap();
+    second.read_to(SAVED[1] + 50);
+
+    let before = bytes_of(folder.path());
+    for _ in 0..2 {
+        let error = first.write().unwrap_err();
+        assert!(
+            matches!(error, CheckpointError::Fenced { epoch: 2, .. }),
+            "{error}"
+        );
+    }
+    assert!(bytes_of(folder.path()) == before, "the one that was fenced wrote");
+    second.write().unwrap();
+
+    // Back to the first, which has nothing of its own of it.
+    let mut third = take_over(folder.path(), "first");
+    assert_eq!(third.partition.next_offset(), SAVED[1] + 50);
+    third.read_to(END);
+    assert_eq!(third.totals(), totals);
+    third.write().unwrap();
+    assert!(matches!(
+        second.write(),
+        Err(CheckpointError::Fenced { epoch: 3, .. })
+    ));
+    assert_eq!(files(folder.path(), super::manifest::CLAIM).len(), 1);
+
+    // A restart has what it had last, and only that.
+    assert_eq!(
+        Run::start_as(folder.path(), "second")
+            .unwrap()
+            .partition
+            .next_offset(),
+        0
+    );
+    let mut again = Run::start_as(folder.path(), "first").unwrap();
+    assert_eq!((again.partition.next_offset(), again.totals()), (END, totals));
+}
+
+/// The one that was fenced is in the middle of writing when the other claims and reads.
+#[test]
+fn what_a_fenced_node_still_writes_is_in_nobodys_way() {
+    let (whole, totals) = saved();
+    drop(whole);
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = take_over(folder.path(), "first");
+    first.read_to(SAVED[0]);
+    first.write().unwrap();
+    first.read_to(150);
+    let mut second = take_over(folder.path(), "second");
+    // It had looked for newer claims before that one was made.
+    let claim = files(folder.path(), super::manifest::CLAIM).pop().unwrap();
+    let hidden = folder.path().join("hidden");
+    fs::rename(&claim, &hidden).unwrap();
+    first.write().unwrap();
+    fs::rename(&hidden, &claim).unwrap();
+
+    for end in [180, 240, 260, 280, END] {
+        second.read_to(end);
+        second.write().unwrap();
+    }
+    assert_eq!(second.totals(), totals);
+    let mut third = take_over(folder.path(), "third");
+    assert_eq!((third.partition.next_offset(), third.totals()), (END, totals));
 }

@@ -29,6 +29,34 @@ pub struct PartitionId {
     pub partition: i32,
 }
 
+/// The topic that the journal's partition has.
+const JOURNAL: &str = "journal";
+/// How the topics of file feeds begin; no Kafka topic may have a colon.
+const FILE: &str = "file:";
+
+impl PartitionId {
+    /// The embedded journal.
+    pub fn of_journal() -> Self {
+        Self {
+            topic: JOURNAL.into(),
+            partition: 0,
+        }
+    }
+
+    /// The file that a feed reads.
+    pub fn of_file(feed: &str) -> Self {
+        Self {
+            topic: format!("{FILE}{feed}").into(),
+            partition: 0,
+        }
+    }
+
+    /// Whether only one node can have it: a journal or a file, which are never another node's.
+    pub fn is_of_one_node(&self) -> bool {
+        &*self.topic == JOURNAL || self.topic.starts_with(FILE)
+    }
+}
+
 impl fmt::Display for PartitionId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.topic, self.partition)

@@ -1,22 +1,27 @@
-//! Writes checkpoints of what the workers hand over, at an interval while records come, and when asked.
+//! Writes checkpoints of what the workers hand over, at an interval while records come, and when asked; takes
+//! partitions over from their checkpoints, and gives them up.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::worker::Task;
-use super::{CheckpointListener, PipelineEnded, Shared};
-use crate::checkpoint::CheckpointStore;
+use super::{CheckpointListener, PipelineEnded, Shared, StartsAt, TakenOver, worker_of};
+use crate::checkpoint::{CheckpointError, CheckpointStore, Claimed};
 use crate::grid::PartitionId;
 
 /// What the shell asks for.
 pub(super) enum Request {
     /// Write a checkpoint now.
     Checkpoint(oneshot::Sender<Result<(), String>>),
+    /// Claim these partitions, and put them into the grid.
+    TakeOver(Vec<PartitionId>, oneshot::Sender<Vec<TakenOver>>),
+    /// Let go of those of these partitions that another node has claimed.
+    GiveUp(Vec<PartitionId>, oneshot::Sender<Vec<PartitionId>>),
     /// Write a last checkpoint and end everything.
     Stop(oneshot::Sender<Result<(), String>>),
 }
@@ -37,6 +42,17 @@ impl Checkpointing {
                 Ok(Request::Checkpoint(done)) => {
                     // Who asked may have gone.
                     let _ = done.send(self.checkpoint());
+                }
+                Ok(Request::TakeOver(partitions, done)) => {
+                    let taken = partitions.into_iter().map(|id| self.take_over(id));
+                    let _ = done.send(taken.collect());
+                }
+                Ok(Request::GiveUp(mut partitions, done)) => {
+                    partitions.retain(|id| self.checkpoints.is_of_another(id));
+                    for id in &partitions {
+                        self.give_up(id);
+                    }
+                    let _ = done.send(partitions);
                 }
                 Ok(Request::Stop(done)) => {
                     let _ = done.send(self.stop());
@@ -88,6 +104,7 @@ impl Checkpointing {
         }
         drop(answer);
         let mut durable = Vec::new();
+        let mut lost = Vec::new();
         let mut failure = None;
         let mut answered = 0;
         for states in answers {
@@ -97,6 +114,10 @@ impl Checkpointing {
                     for state in states {
                         match self.checkpoints.write(&state) {
                             Ok(()) => durable.push((state.id().clone(), state.next_offset())),
+                            Err(error @ CheckpointError::Fenced { .. }) => {
+                                tracing::warn!(partition = %state.id(), %error, "a partition is let go of");
+                                lost.push(state.id().clone());
+                            }
                             Err(error) => failure = Some(error.to_string()),
                         }
                     }
@@ -108,7 +129,52 @@ impl Checkpointing {
             self.shared.worker_has_ended();
             return Err(PipelineEnded.to_string());
         }
+        for id in &lost {
+            self.give_up(id);
+        }
+        let mut all = self.shared.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        all.append(&mut lost);
         failure.map_or(Ok(durable), Err)
+    }
+
+    fn take_over(&mut self, id: PartitionId) -> TakenOver {
+        let outcome = self.claim(&id);
+        if let Err(problem) = &outcome {
+            tracing::debug!(partition = %id, problem, "not taken over");
+        }
+        TakenOver { id, outcome }
+    }
+
+    fn claim(&mut self, id: &PartitionId) -> Result<StartsAt, String> {
+        // What was learnt where the partition was before must be known here.
+        self.shared.layers.refresh().map_err(|error| error.to_string())?;
+        let layers = self.shared.layers.table();
+        let claimed = self
+            .checkpoints
+            .claim(id, self.shared.grid, &layers)
+            .map_err(|error| error.to_string())?;
+        let (starts_at, restored) = match claimed {
+            Claimed::Held => return Ok(StartsAt::Here),
+            Claimed::New => (StartsAt::Beginning, None),
+            Claimed::Restored(restored) => {
+                (StartsAt::Offset(restored.partition.next_offset()), Some(restored))
+            }
+        };
+        tracing::info!(partition = %id, ?starts_at, "taken over");
+        self.tell(id, |id| Task::TakeOver(id, restored));
+        Ok(starts_at)
+    }
+
+    fn give_up(&mut self, id: &PartitionId) {
+        self.checkpoints.release(id);
+        self.tell(id, Task::GiveUp);
+    }
+
+    fn tell(&self, id: &PartitionId, task: impl FnOnce(PartitionId) -> Task) {
+        let worker = self.workers.get(worker_of(id, self.workers.len()));
+        if worker.is_none_or(|worker| worker.send(task(id.clone())).is_err()) {
+            self.shared.worker_has_ended();
+        }
     }
 
     fn stop(&mut self) -> Result<(), String> {

@@ -11,9 +11,9 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -53,12 +53,18 @@ pub struct PipelineEnded;
 impl PipelineHandle {
     /// Hands over a batch; blocks while its worker's queue is full.
     pub fn send(&self, batch: PartitionBatch) -> Result<(), PipelineEnded> {
-        let worker = worker_of(&batch.partition, self.workers.len());
-        self.workers
-            .get(worker)
-            .ok_or(PipelineEnded)?
-            .send(Task::Apply(batch))
-            .map_err(|_| PipelineEnded)
+        let number = worker_of(&batch.partition, self.workers.len());
+        let worker = self.workers.get(number).ok_or(PipelineEnded)?;
+        if let Some(waiting) = self.shared.waiting.get(number) {
+            waiting.fetch_add(1, Ordering::Relaxed);
+        }
+        worker.send(Task::Apply(batch)).map_err(|_| PipelineEnded)
+    }
+
+    /// Batches that each worker has not applied yet; one that is held up by a full queue is among them.
+    pub fn waiting(&self) -> Vec<usize> {
+        let waiting = self.shared.waiting.iter();
+        waiting.map(|waiting| waiting.load(Ordering::Relaxed)).collect()
     }
 
     /// Whether a thread of it has ended without being asked to: a defect, after which the process should be started again.
@@ -74,9 +80,50 @@ impl PipelineHandle {
         self.ask(Request::Checkpoint).await
     }
 
+    /// Writes a checkpoint now, and blocks until it is written.
+    ///
+    /// # Errors
+    /// Says what went wrong; the pipeline goes on.
+    pub fn checkpoint_blocking(&self) -> Result<(), String> {
+        self.ask_blocking(Request::Checkpoint)
+            .unwrap_or_else(|ended| Err(ended.to_string()))
+    }
+
+    /// Makes partitions this node's, which a group gave it, as their newest checkpoints have them; blocks until they are.
+    /// What is said of a partition is the offset that it is to be read from, or why it must not be read.
+    ///
+    /// # Errors
+    /// When the pipeline has ended.
+    pub fn take_over(&self, partitions: Vec<PartitionId>) -> Result<Vec<TakenOver>, PipelineEnded> {
+        self.ask_blocking(|done| Request::TakeOver(partitions, done))
+    }
+
+    /// Lets go of those of these partitions that another node has claimed, and says which: they are no longer shown, and
+    /// nothing more is written of them.
+    ///
+    /// # Errors
+    /// When the pipeline has ended.
+    pub fn give_up(&self, partitions: Vec<PartitionId>) -> Result<Vec<PartitionId>, PipelineEnded> {
+        self.ask_blocking(|done| Request::GiveUp(partitions, done))
+    }
+
+    /// The partitions that turned out to be another node's since this was last asked: they were let go.
+    pub fn take_lost(&self) -> Vec<PartitionId> {
+        std::mem::take(&mut *self.shared.lost.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Applies what is queued, writes a last checkpoint, and ends the threads.
     pub async fn stop(&self) -> Result<(), String> {
         self.ask(Request::Stop).await
+    }
+
+    fn ask_blocking<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, PipelineEnded> {
+        let (done, answer) = oneshot::channel();
+        self.requests.send(request(done)).map_err(|_| PipelineEnded)?;
+        answer.blocking_recv().map_err(|_| PipelineEnded)
     }
 
     async fn ask(
@@ -115,6 +162,26 @@ pub struct PipelineSettings {
     pub workers: usize,
 }
 
+/// A partition that was to be taken over.
+#[derive(Debug)]
+pub struct TakenOver {
+    /// Which.
+    pub id: PartitionId,
+    /// What came of it.
+    pub outcome: Result<StartsAt, String>,
+}
+
+/// Where a partition of this node is read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartsAt {
+    /// Where this node stands: it had it all the time.
+    Here,
+    /// At the offset of its newest checkpoint.
+    Offset(i64),
+    /// At the beginning of its log: there is no checkpoint of it.
+    Beginning,
+}
+
 /// What became durable with a checkpoint: the offsets that may be committed to Kafka.
 pub type CheckpointListener = Box<dyn FnMut(&[(PartitionId, i64)]) + Send>;
 
@@ -127,12 +194,16 @@ struct Shared {
     dead_letter_topic: Option<Arc<DeadLetterTopic>>,
     max_event: usize,
     clock: fn() -> EventTime,
+    /// Batches handed over and not applied, by worker.
+    waiting: Vec<AtomicUsize>,
     /// Records were applied since the last publication.
     is_unpublished: AtomicBool,
     /// Records were applied since the last checkpoint.
     is_unsaved: AtomicBool,
     /// A worker has ended without being asked to.
     has_failed: AtomicBool,
+    /// Partitions that turned out to be another node's; there are never more than the node had.
+    lost: Mutex<Vec<PartitionId>>,
 }
 
 impl Shared {
@@ -183,11 +254,12 @@ pub struct RestoredPipeline {
 }
 
 impl Pipeline {
-    /// Puts the newest checkpoints into the grid.
+    /// Puts the newest checkpoints of the partitions that this node had last into the grid.
     ///
     /// # Errors
     /// A checkpoint that cannot be used: nothing is overwritten, and the message says what to do.
     pub fn restore(mut self) -> Result<RestoredPipeline, CheckpointError> {
+        let count = self.settings.workers.max(1);
         let shared = Arc::new(Shared {
             edge: self.edge,
             grid: self.grid,
@@ -196,16 +268,17 @@ impl Pipeline {
             dead_letter_topic: self.dead_letter_topic,
             max_event: self.settings.max_event,
             clock: self.clock,
+            waiting: (0..count).map(|_| AtomicUsize::new(0)).collect(),
             is_unpublished: AtomicBool::new(false),
             is_unsaved: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
+            lost: Mutex::default(),
         });
-        let mut workers: Vec<Worker> = (0..self.settings.workers.max(1))
-            .map(|_| Worker::new(Arc::clone(&shared), (self.observer)()))
+        let mut workers: Vec<Worker> = (0..count)
+            .map(|number| Worker::new(number, Arc::clone(&shared), (self.observer)()))
             .collect();
         let mut offsets = BTreeMap::new();
-        let count = workers.len();
-        for restored in self.checkpoints.load(self.grid, &shared.layers.table())? {
+        for restored in self.checkpoints.restore_own(self.grid, &shared.layers.table())? {
             let id = restored.partition.id().clone();
             offsets.insert(id.clone(), restored.partition.next_offset());
             if let Some(worker) = workers.get_mut(worker_of(&id, count)) {

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use super::record::{EventBytes, Feed, PartitionBatch, Payload, Records};
 use super::{RETRY, Shared};
-use crate::checkpoint::PartitionState;
+use crate::checkpoint::{PartitionState, Restored};
 use crate::dead_letter::DeadLetter;
 use crate::edge::{FeedRules, Judged, PlaceCache};
 use crate::event::{Candidate, EventKind};
@@ -29,6 +29,10 @@ pub(super) enum Task {
         Arc<HashSet<PartitionId>>,
         SyncSender<Result<Vec<PartitionState>, String>>,
     ),
+    /// Have a partition from now on, as its checkpoint has it; without one it begins with its first record.
+    TakeOver(PartitionId, Option<Box<Restored>>),
+    /// Forget a partition, and what still comes of it.
+    GiveUp(PartitionId),
     /// End.
     Stop,
 }
@@ -57,9 +61,12 @@ struct Owned {
 }
 
 pub(super) struct Worker {
+    number: usize,
     shared: Arc<Shared>,
     observer: Box<dyn EventObserver>,
     partitions: BTreeMap<PartitionId, Owned>,
+    /// Partitions that were given up: batches of them may still wait.
+    given_up: HashSet<PartitionId>,
     layers: Arc<LayerTable>,
     places: PlaceCache,
     live_rules: FeedRules,
@@ -74,13 +81,15 @@ struct Origin {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, observer: Box<dyn EventObserver>) -> Self {
+    pub(super) fn new(number: usize, shared: Arc<Shared>, observer: Box<dyn EventObserver>) -> Self {
         let layers = shared.layers.table();
         let places = PlaceCache::new(shared.edge.resolution);
         Self {
+            number,
             shared,
             observer,
             partitions: BTreeMap::new(),
+            given_up: HashSet::new(),
             layers,
             places,
             live_rules: FeedRules {
@@ -100,17 +109,38 @@ impl Worker {
         self.partitions.insert(owned.partition.id().clone(), owned);
     }
 
+    fn forget(&mut self, id: &PartitionId) {
+        self.partitions.remove(id);
+        self.observer.forget(id);
+    }
+
     pub(super) fn run(mut self, tasks: &Receiver<Task>, door: &ViewDoor) {
         while let Ok(task) = tasks.recv() {
             match task {
                 Task::Apply(batch) => {
                     self.apply(&batch);
+                    if let Some(waiting) = self.shared.waiting.get(self.number) {
+                        waiting.fetch_sub(1, Ordering::Relaxed);
+                    }
                     self.shared.is_unpublished.store(true, Ordering::Release);
                     self.shared.is_unsaved.store(true, Ordering::Release);
                 }
                 Task::Look => {}
                 // Whoever asked and does not listen any more has ended.
                 Task::Save(changes_only, answer) => drop(answer.send(self.save(&changes_only))),
+                Task::TakeOver(id, restored) => {
+                    self.forget(&id);
+                    self.given_up.remove(&id);
+                    if let Some(restored) = restored {
+                        self.restore(restored.partition, &restored.rules);
+                    }
+                    self.shared.is_unpublished.store(true, Ordering::Release);
+                }
+                Task::GiveUp(id) => {
+                    self.forget(&id);
+                    self.given_up.insert(id);
+                    self.shared.is_unpublished.store(true, Ordering::Release);
+                }
                 Task::Stop => return,
             }
             if door.wanted.swap(false, Ordering::AcqRel) {
@@ -162,6 +192,9 @@ impl Worker {
             .as_ref()
             .map_or_else(|| self.live_rules.clone(), |feed| feed.rules.clone());
         let id = &batch.partition;
+        if self.given_up.contains(id) {
+            return;
+        }
         // Out of the map while its records are applied, and back after.
         let mut owned = self.partitions.remove(id).unwrap_or_else(|| Owned {
             partition: Partition::new(id.clone(), rules.domain.as_str().into(), self.shared.grid, 0),

@@ -1,7 +1,11 @@
 //! The consumer group member: one thread that takes what was fetched, in batches of one partition, and hands them to the
 //! pipeline. While the pipeline is behind it does not read, so librdkafka's bounded queues fill and fetching stops.
+//!
+//! A partition that the group gives is claimed first, so that who had it before can write no more of it, and read from
+//! where its checkpoint stands. Before the group takes partitions away what was read of them is saved; they stay in the
+//! grid until it is known that they went to another node.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,27 +19,43 @@ use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use super::messages::{MessageBatch, MessageQueue, Taken};
 use super::{KafkaSettings, offsets};
 use crate::grid::PartitionId;
-use crate::pipeline::{Feed, PartitionBatch, PipelineHandle, Records};
+use crate::pipeline::{Feed, PartitionBatch, PipelineEnded, PipelineHandle, Records, StartsAt, TakenOver};
+use crate::source::Progress;
 
 const POLL: Duration = Duration::from_millis(100);
 /// How soon offsets that could not be compared with Kafka's are compared again.
 const COMPARE_AGAIN: Duration = Duration::from_secs(1);
+/// After so long without a word the group takes a member for dead.
+const SESSION: Duration = Duration::from_secs(6);
+/// A partition that another node claimed although the group still gives it to this one is claimed back after so long:
+/// either of the two has heard from the group by then.
+const CLAIM_BACK: Duration = Duration::from_secs(10);
 
 /// What the shell can ask of the source.
 #[derive(Debug, Default)]
 pub struct KafkaStatus {
     connected: AtomicBool,
+    /// The group has given partitions, none perhaps, and those are read.
+    taken_up: AtomicBool,
     stopping: AtomicBool,
     /// Next offset to read, and the end of the partition as last seen.
     positions: Mutex<BTreeMap<PartitionId, (i64, i64)>>,
     /// The partitions that the group gave this node.
     given: Mutex<Given>,
+    /// Those whose state this node shows.
+    held: Mutex<BTreeSet<PartitionId>>,
+    /// From where to where they lay in the log when they were taken up.
+    spans: Mutex<BTreeMap<PartitionId, (i64, i64)>>,
+    /// How many partitions the topics have, as far as the broker has said.
+    counts: Mutex<BTreeMap<String, i32>>,
     problems: Mutex<Vec<String>>,
 }
 
 #[derive(Debug, Default)]
 struct Given {
     partitions: TopicPartitionList,
+    /// Those of them that are this node's since.
+    claimed: BTreeSet<PartitionId>,
     /// When their offsets are compared with Kafka's; only after that they are read.
     compare_at: Option<Instant>,
     /// Those that are read.
@@ -46,9 +66,19 @@ impl Given {
     fn anew(partitions: TopicPartitionList) -> Self {
         Self {
             partitions,
+            claimed: BTreeSet::new(),
             compare_at: Some(Instant::now()),
             read: None,
         }
+    }
+
+    fn ids(&self) -> BTreeSet<PartitionId> {
+        let elements = self.partitions.elements();
+        let ids = elements.iter().map(|element| PartitionId {
+            topic: element.topic().into(),
+            partition: element.partition(),
+        });
+        ids.collect()
     }
 }
 
@@ -63,6 +93,28 @@ impl KafkaStatus {
         lock(&self.problems).clone()
     }
 
+    /// How many partitions this node shows, and how many there are.
+    pub fn partitions(&self) -> (usize, usize) {
+        let have = lock(&self.held).len();
+        let total: i32 = lock(&self.counts).values().sum();
+        (have, usize::try_from(total).unwrap_or(0).max(have))
+    }
+
+    /// How much is read of what was there when the partitions were taken up; none before the group has given any.
+    pub fn progress(&self) -> Option<Progress> {
+        if !self.taken_up.load(Ordering::Relaxed) {
+            return None;
+        }
+        let spans = lock(&self.spans).clone();
+        let positions = lock(&self.positions);
+        let mut progress = Progress::default();
+        for (id, (from, end)) in spans {
+            let next = positions.get(&id).map_or(from, |(next, _)| *next);
+            progress.add(from, next, end);
+        }
+        Some(progress)
+    }
+
     /// Records that each partition is behind its end.
     pub fn lag(&self) -> Vec<(PartitionId, i64)> {
         let positions = lock(&self.positions);
@@ -73,9 +125,18 @@ impl KafkaStatus {
     }
 }
 
+impl KafkaStatus {
+    fn forget(&self, id: &PartitionId) {
+        lock(&self.held).remove(id);
+        lock(&self.spans).remove(id);
+        lock(&self.positions).remove(id);
+    }
+}
+
 /// What answers librdkafka's questions to the group member.
 pub(super) struct GroupContext {
     status: Arc<KafkaStatus>,
+    pipeline: PipelineHandle,
 }
 
 /// The group member.
@@ -101,6 +162,10 @@ impl ConsumerContext for GroupContext {
             consumer.assign(&TopicPartitionList::new())
         } else {
             *lock(&self.status.given) = Given::default();
+            // Until this returns no other node is given them. Without it they are read again from the checkpoint before.
+            if let Err(error) = self.pipeline.checkpoint_blocking() {
+                tracing::warn!(error, "partitions go back to the group without a last checkpoint");
+            }
             consumer.unassign()
         };
         if let Err(error) = result {
@@ -129,11 +194,15 @@ impl KafkaSource {
         offsets: &BTreeMap<PartitionId, i64>,
         pipeline: PipelineHandle,
     ) -> KafkaResult<Self> {
-        let positions = offsets
+        let own = [&settings.observations, &settings.reports, &settings.positions];
+        let topics: Vec<String> = own.into_iter().chain(feeds.keys()).cloned().collect();
+        let positions: BTreeMap<PartitionId, (i64, i64)> = offsets
             .iter()
+            .filter(|(id, _)| topics.iter().any(|topic| **topic == *id.topic))
             .map(|(id, next)| (id.clone(), (*next, *next)))
             .collect();
         let status = Arc::new(KafkaStatus {
+            held: Mutex::new(positions.keys().cloned().collect()),
             positions: Mutex::new(positions),
             ..KafkaStatus::default()
         });
@@ -142,7 +211,7 @@ impl KafkaSource {
             .client()
             .set("group.id", &settings.group)
             .set("group.instance.id", instance_id)
-            .set("session.timeout.ms", "6000")
+            .set("session.timeout.ms", SESSION.as_millis().to_string())
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
@@ -157,23 +226,21 @@ impl KafkaSource {
             .set("allow.auto.create.topics", "false")
             .create_with_context(GroupContext {
                 status: Arc::clone(&status),
+                pipeline: pipeline.clone(),
             })?;
-        let own = [&settings.observations, &settings.reports, &settings.positions];
-        let topics: Vec<&str> = own
-            .into_iter()
-            .map(String::as_str)
-            .chain(feeds.keys().map(String::as_str))
-            .collect();
         let consumer = Arc::new(consumer);
         let queue = MessageQueue::new(Arc::clone(&consumer))
             .ok_or_else(|| KafkaError::ClientCreation("librdkafka gives no queue".to_owned()))?;
-        consumer.subscribe(&topics)?;
+        let names: Vec<&str> = topics.iter().map(String::as_str).collect();
+        consumer.subscribe(&names)?;
         let reader = Reader {
             consumer: Arc::clone(&consumer),
             queue,
             status: Arc::clone(&status),
+            topics,
             feeds,
             pipeline,
+            look_for_claims_at: Instant::now(),
             warned_topics: HashSet::new(),
         };
         let thread = std::thread::Builder::new()
@@ -229,14 +296,25 @@ struct Reader {
     consumer: Arc<GroupConsumer>,
     queue: MessageQueue,
     status: Arc<KafkaStatus>,
+    topics: Vec<String>,
     feeds: HashMap<String, Arc<Feed>>,
     pipeline: PipelineHandle,
+    look_for_claims_at: Instant,
     warned_topics: HashSet<String>,
 }
 
 impl Reader {
     fn run(mut self) {
+        let mut turned = Instant::now();
         while !self.status.stopping.load(Ordering::Relaxed) {
+            if turned.elapsed() > SESSION {
+                // The process slept, perhaps: the group may have given the partitions away, and not said so yet. A
+                // checkpoint finds out.
+                if let Err(error) = self.pipeline.checkpoint_blocking() {
+                    tracing::warn!(error, "after a long pause no checkpoint could be written");
+                }
+            }
+            turned = Instant::now();
             if !self.status.is_connected() {
                 let connected = self.consumer.fetch_metadata(None, POLL).is_ok();
                 self.status.connected.store(connected, Ordering::Relaxed);
@@ -258,7 +336,9 @@ impl Reader {
                     self.start_anew();
                 }
             }
-            self.take_up();
+            if self.take_up().is_err() || self.give_up().is_err() {
+                return;
+            }
             if let Some(read) = &lock(&self.status.given).read {
                 self.forward(read);
             }
@@ -270,17 +350,20 @@ impl Reader {
     }
 
     /// Starts to read the partitions that were given, each where the grid stands: the checkpoint's offsets rule, not
-    /// Kafka's. Those whose log is not the one that was read before are left out.
-    fn take_up(&self) {
+    /// Kafka's. Those that cannot be claimed, and those whose log is not the one that was read before, are left out.
+    fn take_up(&self) -> Result<(), PipelineEnded> {
         let mut given = lock(&self.status.given);
+        self.part_with_lost(&mut given);
         if given.compare_at.is_none_or(|due| Instant::now() < due) {
-            return;
+            return Ok(());
         }
+        let unclaimed = self.claim(&mut given)?;
         let next: BTreeMap<PartitionId, i64> = lock(&self.status.positions)
             .iter()
             .map(|(id, (next, _))| (id.clone(), *next))
             .collect();
-        let compared = offsets::compare(&self.consumer, &given.partitions, &next);
+        let mut compared = offsets::compare(&self.consumer, &self.topics, &given.claimed, &next);
+        compared.waiting.extend(unclaimed);
         given.compare_at = (!compared.waiting.is_empty()).then(|| Instant::now() + COMPARE_AGAIN);
         // What is read already need not be fetched again because another topic is still waited for.
         if given
@@ -291,13 +374,20 @@ impl Reader {
             tracing::info!(partitions = ?compared.read, "reading");
             self.forward(&compared.read);
             match self.consumer.assign(&compared.read) {
-                Ok(()) => given.read = Some(compared.read),
+                Ok(()) => {
+                    given.read = Some(compared.read);
+                    self.status.taken_up.store(true, Ordering::Relaxed);
+                }
                 Err(error) => {
                     tracing::error!(%error, "partitions could not be assigned; it is tried again");
                     given.compare_at = Some(Instant::now() + COMPARE_AGAIN);
                 }
             }
         }
+        for (id, span) in compared.spans {
+            lock(&self.status.spans).entry(id).or_insert(span);
+        }
+        lock(&self.status.counts).append(&mut compared.counts);
         let mut known = lock(&self.status.problems);
         for problem in compared
             .problems
@@ -311,6 +401,64 @@ impl Reader {
         }
         *known = compared.problems;
         known.extend(compared.waiting);
+        Ok(())
+    }
+
+    /// Makes what the group gave this node's own, and says what could not be.
+    fn claim(&self, given: &mut Given) -> Result<Vec<String>, PipelineEnded> {
+        let unclaimed: Vec<PartitionId> = given.ids().difference(&given.claimed).cloned().collect();
+        let mut problems = Vec::new();
+        if unclaimed.is_empty() {
+            return Ok(problems);
+        }
+        for TakenOver { id, outcome } in self.pipeline.take_over(unclaimed)? {
+            let mut positions = lock(&self.status.positions);
+            match outcome {
+                Ok(StartsAt::Here) => {}
+                Ok(StartsAt::Offset(next)) => {
+                    positions.insert(id.clone(), (next, next));
+                }
+                Ok(StartsAt::Beginning) => {
+                    positions.remove(&id);
+                }
+                Err(problem) => {
+                    problems.push(format!("Kafka partition {id} is not read yet: {problem}"));
+                    continue;
+                }
+            }
+            lock(&self.status.held).insert(id.clone());
+            given.claimed.insert(id);
+        }
+        Ok(problems)
+    }
+
+    /// Lets go of what another node has claimed. What the group has not given to this node stays as it was until then.
+    fn give_up(&mut self) -> Result<(), PipelineEnded> {
+        if self.look_for_claims_at > Instant::now() {
+            return Ok(());
+        }
+        self.look_for_claims_at = Instant::now() + COMPARE_AGAIN;
+        let given = lock(&self.status.given).ids();
+        let others: Vec<PartitionId> = lock(&self.status.held).difference(&given).cloned().collect();
+        if others.is_empty() {
+            return Ok(());
+        }
+        for id in self.pipeline.give_up(others)? {
+            tracing::info!(partition = %id, "given up");
+            self.status.forget(&id);
+        }
+        Ok(())
+    }
+
+    /// What turned out to be another node's is read no more. When the group does not say so too, it is claimed again.
+    fn part_with_lost(&self, given: &mut Given) {
+        for id in self.pipeline.take_lost() {
+            self.status.forget(&id);
+            if given.claimed.remove(&id) {
+                given.read = None;
+                given.compare_at = Some(Instant::now() + CLAIM_BACK);
+            }
+        }
     }
 
     /// Has what is fetched come to our queue: before partitions are assigned, or librdkafka sends it to the consumer's; and
@@ -336,7 +484,7 @@ impl Reader {
     }
 
     /// The batches of each partition, the last one marked when nothing is behind it.
-    fn hand_over(&mut self, taken: Vec<Taken>) -> Result<(), crate::pipeline::PipelineEnded> {
+    fn hand_over(&mut self, taken: Vec<Taken>) -> Result<(), PipelineEnded> {
         let mut waiting: BTreeMap<PartitionId, PartitionBatch> = BTreeMap::new();
         for taken in taken {
             match taken {

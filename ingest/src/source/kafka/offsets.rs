@@ -1,7 +1,7 @@
 //! Whether the offsets of checkpoints still mean the log that was read: a topic that was deleted and made anew has other
 //! records under them, and what retention deleted was never counted. Such a partition is not read, and it is said why.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -22,6 +22,10 @@ pub(super) struct Compared {
     pub(super) problems: Vec<String>,
     /// Topics that the broker said nothing of: they are compared again.
     pub(super) waiting: Vec<String>,
+    /// From where to where what is read now lay in the log.
+    pub(super) spans: BTreeMap<PartitionId, (i64, i64)>,
+    /// How many partitions the topics have.
+    pub(super) counts: BTreeMap<String, i32>,
 }
 
 /// A partition of this node: the next offset to read, unless it is new, and the first offset and the end of its log.
@@ -33,23 +37,25 @@ struct Seen {
     end: i64,
 }
 
-/// Compares the next offsets, those of partitions of other nodes included, with what the broker says.
+/// Compares the next offsets, those of partitions that were not given included, with what the broker says.
 pub(super) fn compare<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
-    given: &TopicPartitionList,
+    subscribed: &[String],
+    given: &BTreeSet<PartitionId>,
     next: &BTreeMap<PartitionId, i64>,
 ) -> Compared {
-    let mut topics: BTreeMap<String, Vec<i32>> = BTreeMap::new();
-    for element in given.elements() {
-        let partitions = topics.entry(element.topic().to_owned()).or_default();
-        partitions.push(element.partition());
-    }
     let mut compared = Compared::default();
-    for (topic, partitions) in &topics {
-        if let Err(error) = compare_topic(consumer, topic, partitions, next, &mut compared) {
-            compared
-                .waiting
-                .push(format!("Kafka topic `{topic}` is not read yet: {error}"));
+    for topic in subscribed {
+        let given = given.iter().filter(|id| *id.topic == **topic);
+        let partitions: Vec<i32> = given.map(|id| id.partition).collect();
+        match compare_topic(consumer, topic, &partitions, next, &mut compared) {
+            Err(error) if !partitions.is_empty() => {
+                compared
+                    .waiting
+                    .push(format!("Kafka topic `{topic}` is not read yet: {error}"));
+            }
+            // Nothing of it is this node's to read.
+            Ok(()) | Err(_) => {}
         }
     }
     compared
@@ -62,19 +68,22 @@ fn compare_topic<C: ConsumerContext>(
     next: &BTreeMap<PartitionId, i64>,
     compared: &mut Compared,
 ) -> KafkaResult<()> {
-    // Before its partitions are asked for: a static member is given back those that it had, there or not.
+    let partition_count = count(consumer, topic)?;
+    compared.counts.insert(topic.to_owned(), partition_count);
     let known = next
         .keys()
         .filter(|id| *id.topic == *topic)
         .map(|id| id.partition);
     if let Some(highest) = known.max()
-        && let Some(sign) = missing_partition(count(consumer, topic)?, highest)
+        && let Some(sign) = missing_partition(partition_count, highest)
     {
         compared.problems.push(problem_of_topic(topic, &sign));
         return Ok(());
     }
     let seen = partitions
         .iter()
+        // A static member is given back those that it had, there or not.
+        .filter(|partition| **partition < partition_count)
         .map(|partition| see(consumer, topic, *partition, next))
         .collect::<KafkaResult<Vec<Seen>>>()?;
     if let Some(sign) = seen.iter().find_map(shorter_log) {
@@ -90,6 +99,12 @@ fn compare_topic<C: ConsumerContext>(
         compared
             .read
             .add_partition_offset(topic, seen.partition, offset)?;
+        let id = PartitionId {
+            topic: topic.into(),
+            partition: seen.partition,
+        };
+        let from = seen.next.unwrap_or(seen.first);
+        compared.spans.insert(id, (from, seen.end));
     }
     Ok(())
 }
@@ -105,11 +120,7 @@ fn see<C: ConsumerContext>(
         partition,
     };
     let next = next.get(&id).copied();
-    let (first, end) = if next.is_some() {
-        consumer.fetch_watermarks(topic, partition, ANSWER)?
-    } else {
-        (0, 0)
-    };
+    let (first, end) = consumer.fetch_watermarks(topic, partition, ANSWER)?;
     Ok(Seen {
         partition,
         next,

@@ -1,0 +1,154 @@
+//! Manifests and claims: which files make a checkpoint, and whose partition it is.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::folder::Files;
+use super::state::PartitionState;
+use super::{CheckpointError, FORMAT};
+use crate::grid::PartitionId;
+
+/// How the names of manifests end.
+pub(super) const MANIFEST: &str = ".manifest.json";
+/// How the names of claims end.
+pub(super) const CLAIM: &str = "-claim.json";
+
+/// A file that a manifest names.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct ManifestFile {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    /// XXH3-128, hexadecimal.
+    pub(super) hash: String,
+}
+
+/// The files that make one checkpoint of a partition, oldest first.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    pub(super) format: u32,
+    pub(super) epoch: u64,
+    pub(super) number: u64,
+    pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) next_offset: i64,
+    pub(super) files: Vec<ManifestFile>,
+}
+
+impl Manifest {
+    pub(super) fn file_name(&self) -> String {
+        format!("{:08}-{:012}{MANIFEST}", self.epoch, self.number)
+    }
+}
+
+/// Who has a partition from an epoch on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Claim {
+    /// The node's own id.
+    pub(super) owner: String,
+}
+
+impl Claim {
+    pub(super) fn file_name(epoch: u64) -> String {
+        format!("{epoch:08}{CLAIM}")
+    }
+}
+
+/// The name of a partition's folder.
+pub(crate) fn folder_name(id: &PartitionId) -> String {
+    format!("{}@{}", topic_name(&id.topic), id.partition)
+}
+
+/// How the names of a topic's folders begin: letters, digits, `.`, `_` and `-` as they are, others by their bytes.
+pub(crate) fn topic_name(topic: &str) -> String {
+    let mut name = String::new();
+    for byte in topic.bytes() {
+        if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
+            name.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(name, "%{byte:02x}");
+        }
+    }
+    name
+}
+
+/// The epoch in a file's name.
+pub(super) fn epoch_of(name: &str) -> Option<u64> {
+    name.split_once('-')?.0.parse().ok()
+}
+
+pub(super) fn hash_of(bytes: &[u8]) -> String {
+    format!("{:032x}", twox_hash::XxHash3_128::oneshot(bytes))
+}
+
+/// All manifests of a folder that can be read, newest first; a damaged one is skipped, one of another format is an error.
+pub(super) fn read_manifests(
+    files: &Files,
+    folder: &str,
+    names: &[String],
+) -> Result<Vec<Manifest>, CheckpointError> {
+    let mut manifests = Vec::new();
+    for name in names.iter().filter(|name| name.ends_with(MANIFEST)) {
+        let path = files.place_of(folder, name);
+        let bytes = match files.read(folder, name) {
+            Ok(bytes) => bytes,
+            // Removed meanwhile by the node that has the partition now.
+            Err(CheckpointError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if let Ok(value) = serde_json::from_slice::<serde_json::Value>(&bytes)
+            && let Some(found) = value.get("format").and_then(serde_json::Value::as_u64)
+            && found != u64::from(FORMAT)
+        {
+            return Err(CheckpointError::Format {
+                place: path,
+                found: found as u32,
+            });
+        }
+        match serde_json::from_slice::<Manifest>(&bytes) {
+            Ok(manifest) if *name == manifest.file_name() => manifests.push(manifest),
+            Ok(_) => {
+                tracing::warn!(
+                    path,
+                    "a checkpoint manifest is damaged: it names another; an older one is used"
+                );
+            }
+            Err(error) => {
+                tracing::warn!(path, %error, "a checkpoint manifest is damaged; an older one is used");
+            }
+        }
+    }
+    manifests.sort_by_key(|manifest| std::cmp::Reverse((manifest.epoch, manifest.number)));
+    Ok(manifests)
+}
+
+/// The files of a manifest; `None` when one is missing, torn or damaged.
+pub(super) fn read_chain(files: &Files, folder: &str, manifest: &Manifest) -> Option<Vec<PartitionState>> {
+    let mut chain = Vec::with_capacity(manifest.files.len());
+    for file in &manifest.files {
+        let problem = match files.read(folder, &file.name) {
+            Err(error) => error.to_string(),
+            Ok(bytes) if bytes.len() as u64 != file.bytes || hash_of(&bytes) != file.hash => {
+                "its size or hash is not that of the manifest".to_owned()
+            }
+            Ok(bytes) => match postcard::from_bytes::<PartitionState>(&bytes) {
+                Ok(state) => {
+                    chain.push(state);
+                    continue;
+                }
+                Err(error) => error.to_string(),
+            },
+        };
+        let path = files.place_of(folder, &file.name);
+        tracing::warn!(
+            path,
+            problem,
+            "a checkpoint file is not whole; an older checkpoint is used"
+        );
+        return None;
+    }
+    Some(chain)
+}
