@@ -2,7 +2,7 @@
 
 use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector};
 use prometheus::{Gauge, IntCounterVec};
-use riskgrid_ingest::grid::GridSnapshot;
+use riskgrid_ingest::grid::{GridSnapshot, Step};
 use riskgrid_ingest::source::Progress;
 use riskgrid_ingest::{EventTime, RefusalReason};
 
@@ -68,6 +68,29 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
         dedup
             .with_label_values(&[&*partition.id.topic, &partition.id.partition.to_string()])
             .set(i64::try_from(partition.dedup_bytes).unwrap_or(i64::MAX));
+    }
+    gauge(
+        &registry,
+        "riskgrid_grid_bytes",
+        "bytes of the sealed aggregates; grid.memory bounds them",
+        snapshot
+            .partitions
+            .iter()
+            .map(|partition| partition.slice_bytes)
+            .sum::<usize>() as f64,
+    )?;
+    let given_up = counter(
+        &registry,
+        "riskgrid_grid_given_up_slices_total",
+        "slices that were dropped before their retention ended, because the grid was over grid.memory",
+        &["step"],
+    )?;
+    for step in Step::ALL {
+        let slices = snapshot.partitions.iter();
+        let sum = slices
+            .map(|partition| partition.given_up.slices[step.index()])
+            .sum();
+        given_up.with_label_values(&[step.name()]).inc_by(sum);
     }
     let (have, total) = app.partitions();
     gauge(

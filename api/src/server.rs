@@ -164,6 +164,7 @@ impl Server {
                 publish_every: config.grid.publish_every.0,
                 checkpoint_every: config.storage.checkpoint_every.0,
                 max_event: config.edge.max_event.as_usize(),
+                grid_bytes: config.grid.memory.as_usize(),
                 workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             },
             clock: wall_clock,

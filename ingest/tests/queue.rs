@@ -92,6 +92,7 @@ fn pipeline(folder: &Path, observer: Gate) -> Pipeline {
             checkpoint_every: Duration::from_secs(1),
             max_event: 1 << 20,
             workers: 1,
+            grid_bytes: usize::MAX,
         },
         clock: now,
     }

@@ -37,13 +37,15 @@ fn water() -> LayerTable {
     LayerTable::new(&[layer], 8).unwrap()
 }
 
-/// The snapshot, and the events that were admitted: time, cell, value.
+/// The snapshot, and the events that were admitted: time, cell, value. A partition whose slices are larger than `bytes`
+/// gives up its oldest ones.
 fn grid(
     events: &[Made],
     partitions: usize,
     zone: Tz,
     retention: Retention,
     horizon: i64,
+    bytes: usize,
 ) -> (Arc<GridSnapshot>, Vec<(EventTime, u64, i32)>) {
     let settings = GridSettings {
         calendar: Calendar::new(MINUTE, zone),
@@ -104,6 +106,7 @@ fn grid(
         let applied = partition.apply(&judged.event, &layers);
         assert!(matches!(applied, Applied::Accepted { .. }));
         admitted.push((time, cell, value));
+        while partition.slice_bytes() > bytes && partition.give_up_oldest().is_some() {}
         // Snapshots in between make late events settle at different moments.
         if number % 37 == 0 {
             publish(&mut states, time);
@@ -142,6 +145,8 @@ proptest! {
         bucket_hours in 0i64..30,
         hour_hours in 0i64..60,
         horizon_hours in 1i64..130,
+        // Rows of 104 bytes: none, or a few days, hours and minutes.
+        rows in prop_oneof![2 => Just(usize::MAX / 104), 1 => 8usize..80],
         windows in prop::collection::vec((-3600..6 * 86_400i64, 0..3 * 86_400i64), 6),
         nearly_sorted in any::<bool>(),
     ) {
@@ -150,14 +155,21 @@ proptest! {
             events.sort_by_key(|event| event.0 / 20_000);
         }
         let retention = Retention { buckets: bucket_hours * HOUR, hours: hour_hours * HOUR, days: 30 * DAY };
-        let (snapshot, admitted) = grid(&events, partitions, zone, retention, horizon_hours * HOUR);
+        let (snapshot, admitted) = grid(&events, partitions, zone, retention, horizon_hours * HOUR, rows * 104);
+        // Days that some partition has given up are shown of none.
+        let from = snapshot.partitions.iter().map(|partition| partition.cutoffs.0[2]).max().unwrap();
+        let expired = admitted.iter().filter(|(time, ..)| *time < from).count();
+        if rows > 80 {
+            prop_assert_eq!(expired, 0);
+        }
+        let admitted: Vec<_> = admitted.into_iter().filter(|(time, ..)| *time >= from).collect();
 
         // Conserved: every admitted event in exactly one slice, one row per cell and bucket, spans apart.
         let everything = EventTime::from_micros(i64::MIN)..EventTime::from_micros(i64::MAX);
         let slices = snapshot.slices(LAYER, everything);
         let total: u64 = slices.iter().flat_map(|slice| slice.slice.count.iter()).sum();
         prop_assert_eq!(total, admitted.len() as u64);
-        prop_assert_eq!(snapshot.totals(LAYER).unwrap().count, total);
+        prop_assert_eq!(snapshot.totals(LAYER).unwrap().count, total + expired as u64);
         for slice in &slices {
             prop_assert!(slice.slice.cells.is_sorted_by(|a, b| a < b));
             let rows: BTreeMap<u64, (u64, i128)> =

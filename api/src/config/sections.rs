@@ -92,6 +92,9 @@ pub struct GridSection {
     pub idle_after: Span,
     /// Oldest snapshot that a reader gets while events come. Default `250ms`.
     pub publish_every: Span,
+    /// Bytes of all aggregates. Past them the oldest minutes become hours, then days, then are dropped, before their
+    /// retention ends. Default 4GiB.
+    pub memory: ByteSize,
     /// How long raw events are kept for the table `events`. Default `24h`.
     pub events_age: Span,
     /// Bytes of raw events of one partition; 0 keeps none. Default 256MiB.
@@ -109,6 +112,7 @@ impl Default for GridSection {
             max_layers: 1024,
             idle_after: Span::seconds(30),
             publish_every: Span(std::time::Duration::from_millis(250)),
+            memory: ByteSize::mebibytes(4096),
             events_age: Span::seconds(24 * 3600),
             events_bytes: ByteSize::mebibytes(256),
         }

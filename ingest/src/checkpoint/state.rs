@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::EventHash;
 use crate::grid::{
-    EntityKey, EntityTable, EventBatch, EventCounts, GridSettings, LayerTotals, Partition, PartitionId,
-    Report, ResponseUnit, Sensor, Slice, Span, StoredSlice, TimedSlice,
+    EntityKey, EntityTable, EventBatch, EventCounts, GivenUp, GridSettings, LayerTotals, Partition,
+    PartitionId, Report, ResponseUnit, Sensor, Slice, Span, StoredSlice, TimedSlice,
 };
 use crate::layer::{LayerKind, LayerTable};
 use crate::time::EventTime;
@@ -36,6 +36,7 @@ pub(crate) struct PartitionState {
     events_open: Option<Vec<u8>>,
     /// What alert rules know of this partition; opaque here.
     rules: Vec<u8>,
+    given_up: GivenUp,
     /// Whether it holds everything, rather than what changed since the file before it.
     #[serde(skip)]
     is_whole: bool,
@@ -103,6 +104,7 @@ impl PartitionState {
             events: full.iter().filter_map(|batch| to_ipc(batch)).collect(),
             events_open: open.as_deref().and_then(to_ipc),
             rules,
+            given_up: partition.given_up,
             is_whole: all,
         };
         partition.mark_saved();
@@ -143,6 +145,7 @@ impl PartitionState {
             let is_last = number + 1 == files;
             partition.newest = file.newest;
             partition.sealed_to = file.sealed_to;
+            partition.given_up = file.given_up;
             for (time, hash) in file.hashes {
                 partition.dedup.restore(time, hash);
             }

@@ -25,6 +25,15 @@ impl Step {
     pub const fn index(self) -> usize {
         self as usize
     }
+
+    /// As the configuration calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bucket => "minutes",
+            Self::Hour => "hours",
+            Self::Day => "days",
+        }
+    }
 }
 
 /// A half-open span of event time.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::aggregate::CellAggregate;
 use super::calendar::{Calendar, Span, Step};
 use super::slice::{CellMap, Slice};
@@ -24,7 +26,7 @@ pub struct TimedSlice {
 pub type SliceMap = Arc<BTreeMap<EventTime, Arc<TimedSlice>>>;
 
 /// From when on each step is kept; everything before is expired.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cutoffs(pub [EventTime; 3]);
 
 impl Default for Cutoffs {
@@ -59,6 +61,8 @@ pub(crate) struct LayerSlices {
     /// Late events of sealed slices, until they are folded in.
     patches: BTreeMap<(usize, EventTime), CellMap>,
     published_open: SliceMap,
+    /// Bytes of the sealed slices.
+    bytes: usize,
     /// Sealed slices changed since the last checkpoint.
     unsaved: BTreeSet<(usize, EventTime)>,
 }
@@ -71,6 +75,7 @@ impl LayerSlices {
             steps: Default::default(),
             patches: BTreeMap::new(),
             published_open: SliceMap::default(),
+            bytes: 0,
             unsaved: BTreeSet::new(),
         }
     }
@@ -105,9 +110,8 @@ impl LayerSlices {
     /// Folds late events into the slices that they belong to.
     pub(crate) fn settle(&mut self, calendar: &Calendar) {
         for ((step, start), patch) in std::mem::take(&mut self.patches) {
-            let slices = Arc::make_mut(&mut self.steps[step]);
             let patch = Slice::from_map(self.kind, &patch);
-            let revised = match slices.get(&start) {
+            let revised = match self.steps[step].get(&start) {
                 Some(old) => TimedSlice {
                     span: old.span,
                     revision: old.revision + 1,
@@ -119,8 +123,7 @@ impl LayerSlices {
                     slice: patch,
                 },
             };
-            slices.insert(start, Arc::new(revised));
-            self.unsaved.insert((step, start));
+            self.insert(step, revised);
         }
     }
 
@@ -138,7 +141,7 @@ impl LayerSlices {
                 Arc::make_mut(&mut self.published_open).remove(&span.start);
             }
             self.insert(
-                Step::Bucket,
+                Step::Bucket.index(),
                 TimedSlice {
                     span,
                     revision: 0,
@@ -149,13 +152,7 @@ impl LayerSlices {
         for (coarse, fine) in [(Step::Hour, Step::Bucket), (Step::Day, Step::Hour)] {
             self.roll_up(calendar, coarse, fine, from, to);
         }
-        for (step, cutoff) in self.steps.iter_mut().zip(cutoffs.0) {
-            if step.first_key_value().is_some_and(|(start, _)| *start < cutoff) {
-                let slices = Arc::make_mut(step);
-                *slices = slices.split_off(&cutoff);
-            }
-        }
-        self.unsaved.retain(|(step, start)| *start >= cutoffs.0[*step]);
+        self.expire(cutoffs);
     }
 
     /// Makes the `coarse` slices whose span ended after `from` and by `to`, out of `fine` ones.
@@ -180,7 +177,7 @@ impl LayerSlices {
         for (span, parts) in groups.into_values() {
             let slice = Slice::merge(self.kind, parts.iter().map(|part| &part.slice));
             self.insert(
-                coarse,
+                coarse.index(),
                 TimedSlice {
                     span,
                     revision: 0,
@@ -190,9 +187,29 @@ impl LayerSlices {
         }
     }
 
-    fn insert(&mut self, step: Step, slice: TimedSlice) {
-        self.unsaved.insert((step.index(), slice.span.start));
-        Arc::make_mut(&mut self.steps[step.index()]).insert(slice.span.start, Arc::new(slice));
+    fn insert(&mut self, step: usize, slice: TimedSlice) {
+        self.unsaved.insert((step, slice.span.start));
+        self.put(step, slice);
+    }
+
+    fn put(&mut self, step: usize, slice: TimedSlice) {
+        self.bytes += slice.slice.bytes();
+        let slices = Arc::make_mut(&mut self.steps[step]);
+        if let Some(before) = slices.insert(slice.span.start, Arc::new(slice)) {
+            self.bytes -= before.slice.bytes();
+        }
+    }
+
+    /// Bytes of the sealed slices.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The start of the oldest slice of a step.
+    pub(crate) fn oldest(&self, step: Step) -> Option<EventTime> {
+        self.steps[step.index()]
+            .first_key_value()
+            .map(|(start, _)| *start)
     }
 
     /// The readers' view; late events are folded in first.
@@ -239,8 +256,8 @@ impl LayerSlices {
 
     /// Puts back a slice from a checkpoint; a later file's slice replaces an earlier one's.
     pub(crate) fn restore(&mut self, step: usize, slice: TimedSlice) {
-        if let Some(slices) = self.steps.get_mut(step) {
-            Arc::make_mut(slices).insert(slice.span.start, Arc::new(slice));
+        if step < self.steps.len() {
+            self.put(step, slice);
         }
     }
 
@@ -256,11 +273,21 @@ impl LayerSlices {
         self.open.clear();
     }
 
-    /// Drops what a checkpoint's older files hold from before the cutoffs.
-    pub(crate) fn expire(&mut self, cutoffs: &Cutoffs) {
-        for (step, cutoff) in self.steps.iter_mut().zip(cutoffs.0) {
+    /// Drops what is from before the cutoffs, and says how many slices of each step those were.
+    pub(crate) fn expire(&mut self, cutoffs: &Cutoffs) -> [u64; 3] {
+        let mut dropped = [0; 3];
+        for ((step, cutoff), dropped) in self.steps.iter_mut().zip(cutoffs.0).zip(&mut dropped) {
+            if step.first_key_value().is_none_or(|(start, _)| *start >= cutoff) {
+                continue;
+            }
             let slices = Arc::make_mut(step);
-            *slices = slices.split_off(&cutoff);
+            let kept = slices.split_off(&cutoff);
+            for slice in std::mem::replace(slices, kept).into_values() {
+                self.bytes -= slice.slice.bytes();
+                *dropped += 1;
+            }
         }
+        self.unsaved.retain(|(step, start)| *start >= cutoffs.0[*step]);
+        dropped
     }
 }

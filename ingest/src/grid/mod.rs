@@ -16,7 +16,9 @@ pub use calendar::{Calendar, Span, Step};
 pub use entities::{EntityKey, EntityTable, Place, Report, ResponseUnit, Sensor, Stamped};
 pub use event_log::{EVENT_SCHEMA, EventBatch, EventLogLimits};
 pub use layer_slices::{Cutoffs, LayerView, SliceMap, TimedSlice};
-pub use partition::{Applied, EventCounts, GridSettings, LayerTotals, Partition, PartitionId, Retention};
+pub use partition::{
+    Applied, EventCounts, GivenUp, GridSettings, LayerTotals, Partition, PartitionId, Retention,
+};
 pub use publisher::{GridPublisher, GridReader, Heard};
 pub(crate) use slice::StoredSlice;
 pub use slice::{CellMap, KindColumns, ObservationColumns, Slice, children_range, parent_of};

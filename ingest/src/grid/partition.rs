@@ -132,6 +132,15 @@ pub struct LayerTotals {
     pub last_time: EventTime,
 }
 
+/// What was dropped before its retention ended, because the grid was over its bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// From when on each step is kept for that reason.
+    pub(crate) floors: Cutoffs,
+    /// Slices of buckets, hours and days.
+    pub slices: [u64; 3],
+}
+
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
@@ -163,6 +172,8 @@ pub struct Partition {
     pub(crate) units: EntityTable<ResponseUnit>,
     pub(crate) events: EventLog,
     pub(crate) counts: EventCounts,
+    /// What a byte budget has taken.
+    pub(crate) given_up: GivenUp,
     /// Grows with every change: names the state of this partition.
     pub(crate) sequence: u64,
 }
@@ -185,6 +196,7 @@ impl Partition {
             units: EntityTable::default(),
             events: EventLog::new(settings.events),
             counts: EventCounts::default(),
+            given_up: GivenUp::default(),
             sequence: 0,
         }
     }
@@ -332,11 +344,56 @@ impl Partition {
         let days = days.max(hours);
         let calendar = &self.settings.calendar;
         // Whole hours of buckets and whole days of hours are dropped, so that spans of different steps never overlap.
+        let floors = self.given_up.floors.0;
         Cutoffs([
-            calendar.span(Step::Hour, self.sealed_to.plus(-buckets)).start,
-            calendar.span(Step::Day, self.sealed_to.plus(-hours)).start,
-            calendar.span(Step::Day, self.sealed_to.plus(-days)).start,
+            floors[0].max(calendar.span(Step::Hour, self.sealed_to.plus(-buckets)).start),
+            floors[1].max(calendar.span(Step::Day, self.sealed_to.plus(-hours)).start),
+            floors[2].max(calendar.span(Step::Day, self.sealed_to.plus(-days)).start),
         ])
+    }
+
+    /// What a byte budget has taken.
+    pub const fn given_up(&self) -> GivenUp {
+        self.given_up
+    }
+
+    /// Bytes of the sealed slices of all layers.
+    pub fn slice_bytes(&self) -> usize {
+        self.layers.values().map(|(slices, _)| slices.bytes()).sum()
+    }
+
+    /// Gives up some of the oldest past before its retention ends: the buckets of an hour that is rolled up; where there
+    /// are none, the hours of a day that is; where there are none, a day. Says which step, and from when on it is kept
+    /// now; none when only what is not closed yet is left.
+    pub fn give_up_oldest(&mut self) -> Option<(Step, EventTime)> {
+        let calendar = self.settings.calendar;
+        let (step, whole) = [
+            (Step::Bucket, Step::Hour),
+            (Step::Hour, Step::Day),
+            (Step::Day, Step::Day),
+        ]
+        .into_iter()
+        .find_map(|(step, coarser)| {
+            let oldest = self
+                .layers
+                .values()
+                .filter_map(|(slices, _)| slices.oldest(step))
+                .min()?;
+            let whole = calendar.span(coarser, oldest);
+            (whole.end <= self.sealed_to).then_some((step, whole))
+        })?;
+        // A coarser step is kept at least as long as a finer one.
+        for floor in &mut self.given_up.floors.0[..=step.index()] {
+            *floor = (*floor).max(whole.end);
+        }
+        let cutoffs = self.cutoffs();
+        for (slices, _) in self.layers.values_mut() {
+            for (sum, dropped) in self.given_up.slices.iter_mut().zip(slices.expire(&cutoffs)) {
+                *sum += dropped;
+            }
+        }
+        self.sequence += 1;
+        Some((step, whole.end))
     }
 
     /// Seals, rolls up and expires when the watermark has passed the end of a bucket.
@@ -385,6 +442,8 @@ impl Partition {
             events: self.events.publish(),
             counts: self.counts.clone(),
             dedup_bytes: self.dedup.bytes(),
+            slice_bytes: self.slice_bytes(),
+            given_up: self.given_up,
             sequence: self.sequence,
         }
     }

@@ -17,7 +17,7 @@ use super::calendar::{Calendar, Span, Step};
 use super::entities::{EntityKey, EntityTable, Report, ResponseUnit, Sensor};
 use super::event_log::EventBatch;
 use super::layer_slices::{Cutoffs, LayerView, TimedSlice};
-use super::partition::{EventCounts, LayerTotals, PartitionId};
+use super::partition::{EventCounts, GivenUp, LayerTotals, PartitionId};
 use super::slice::{CellMap, Slice};
 use crate::edge::Bounds;
 use crate::layer::{LayerIndex, LayerTable};
@@ -50,6 +50,10 @@ pub struct PartitionView {
     pub sealed_to: EventTime,
     /// From when on each step is kept.
     pub cutoffs: Cutoffs,
+    /// Bytes of its sealed slices.
+    pub slice_bytes: usize,
+    /// What a byte budget has taken of it.
+    pub given_up: GivenUp,
     /// Slices and totals by layer.
     pub layers: Arc<HashMap<LayerIndex, (LayerView, LayerTotals)>>,
     /// Newest readings.
@@ -205,7 +209,7 @@ impl GridSnapshot {
                 let wanted = self.calendar.span(step, slice.span.start);
                 // A partition keeps its past at several steps; take each of its events once: what is at the wanted
                 // step, or finer where the wanted span is not rolled up there.
-                if wanted.end <= time.start || wanted.start >= time.end {
+                if wanted.end <= time.start || wanted.start >= time.end || wanted.start < floors[2] {
                     continue;
                 }
                 if is_finest_within(view, partition, &self.calendar, step, wanted, slice) {
@@ -228,6 +232,11 @@ impl GridSnapshot {
     /// grid's), ascending. Covers the span with the coarsest slices that fit.
     pub fn sum(&self, layer: LayerIndex, span: Span, resolution: Resolution) -> Vec<(u64, CellAggregate)> {
         let mut cells = CellMap::new();
+        // A day that a partition has no more is not told from what the others have of it.
+        let span = Span {
+            start: span.start.max(self.floors(layer)[2]),
+            end: span.end,
+        };
         let target = (resolution < self.resolution).then_some(resolution);
         for partition in &self.partitions {
             if let Some((view, _)) = partition.layers.get(&layer) {

@@ -160,6 +160,8 @@ pub struct PipelineSettings {
     pub max_event: usize,
     /// Threads that apply events, at least one.
     pub workers: usize,
+    /// Bytes of all sealed slices, shared evenly by the workers. Past them the oldest are coarsened, then dropped.
+    pub grid_bytes: usize,
 }
 
 /// A partition that was to be taken over.
@@ -193,6 +195,8 @@ struct Shared {
     dead_letters: DeadLetterStore,
     dead_letter_topic: Option<Arc<DeadLetterTopic>>,
     max_event: usize,
+    /// Bytes of the sealed slices of one worker.
+    worker_bytes: usize,
     clock: fn() -> EventTime,
     /// Batches handed over and not applied, by worker.
     waiting: Vec<AtomicUsize>,
@@ -267,6 +271,7 @@ impl Pipeline {
             dead_letters: self.dead_letters,
             dead_letter_topic: self.dead_letter_topic,
             max_event: self.settings.max_event,
+            worker_bytes: self.settings.grid_bytes / count,
             clock: self.clock,
             waiting: (0..count).map(|_| AtomicUsize::new(0)).collect(),
             is_unpublished: AtomicBool::new(false),

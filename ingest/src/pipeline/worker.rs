@@ -245,11 +245,46 @@ impl Worker {
         }
         let newest = partition.newest();
         self.partitions.insert(id.clone(), owned);
+        self.keep_within_bytes();
         // Timers run by the wall clock once caught up, by the events' own until then, and always so for historic feeds.
         if batch.caught_up && rules.valid.is_none() {
             self.observer.advance(id, &rules.domain, (self.shared.clock)());
         } else if let Some(newest) = newest {
             self.observer.advance(id, &rules.domain, newest);
+        }
+    }
+
+    /// Ingest is never refused for the bytes of the grid: the past of the largest partition becomes coarser, and ends
+    /// later.
+    fn keep_within_bytes(&mut self) {
+        let mut partitions: Vec<&mut Partition> = self
+            .partitions
+            .values_mut()
+            .map(|owned| &mut owned.partition)
+            .collect();
+        while partitions
+            .iter()
+            .map(|partition| partition.slice_bytes())
+            .sum::<usize>()
+            > self.shared.worker_bytes
+        {
+            partitions.sort_unstable_by_key(|partition| std::cmp::Reverse(partition.slice_bytes()));
+            let given_up = partitions.iter_mut().find_map(|partition| {
+                let before = partition.given_up().slices;
+                let (step, from) = partition.give_up_oldest()?;
+                let is_first = before.get(step.index()) == Some(&0);
+                Some((partition.id(), step.name(), from, is_first))
+            });
+            match given_up {
+                Some((id, step, from, true)) => {
+                    tracing::warn!(partition = %id, step, %from, "the grid is over grid.memory: its oldest past becomes coarser or is dropped; `riskgrid_grid_given_up_slices_total` counts it");
+                }
+                Some((id, step, from, false)) => {
+                    tracing::debug!(partition = %id, step, %from, "over grid.memory: kept from this time on");
+                }
+                // What is not closed yet is kept whatever it takes.
+                None => return,
+            }
         }
     }
 
