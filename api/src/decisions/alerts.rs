@@ -3,9 +3,9 @@
 use riskgrid_analytics::rules::rfc3339;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
-use sqlx::FromRow;
 use sqlx::sqlite::SqliteConnection;
 
+use super::row::read_from_row;
 use super::{Decisions, DecisionsError};
 
 /// Where an alert stands.
@@ -105,7 +105,6 @@ pub struct AlertPage {
     pub next: Option<(i64, String)>,
 }
 
-#[derive(FromRow)]
 pub(super) struct AlertRow {
     id: String,
     rule_id: String,
@@ -122,6 +121,23 @@ pub(super) struct AlertRow {
     acknowledged_at: Option<i64>,
     evidence: String,
 }
+
+read_from_row!(AlertRow {
+    id,
+    rule_id,
+    rule,
+    state,
+    severity,
+    layer,
+    sensor,
+    cell,
+    value,
+    at,
+    fired_at,
+    resolved_at,
+    acknowledged_at,
+    evidence
+});
 
 impl AlertRow {
     pub(super) fn into_alert(self) -> Result<Alert, DecisionsError> {

@@ -1,8 +1,8 @@
 //! Webhooks as they are stored: who is told, where, and with which secret.
 
 use riskgrid_analytics::rules::{Rule, Severity};
-use sqlx::FromRow;
 
+use super::row::read_from_row;
 use super::{Decisions, DecisionsError, random_hex};
 use crate::webhooks::Secret;
 
@@ -38,7 +38,6 @@ pub struct NewEndpoint {
     pub severities: Vec<Severity>,
 }
 
-#[derive(FromRow)]
 struct EndpointRow {
     id: String,
     name: String,
@@ -48,6 +47,16 @@ struct EndpointRow {
     created_at: i64,
     disabled_at: Option<i64>,
 }
+
+read_from_row!(EndpointRow {
+    id,
+    name,
+    url,
+    secret,
+    severities,
+    created_at,
+    disabled_at
+});
 
 impl EndpointRow {
     fn into_endpoint(self) -> Result<Endpoint, DecisionsError> {

@@ -12,6 +12,7 @@ mod ids;
 mod notice;
 mod outbox;
 mod record;
+mod row;
 mod rules;
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -19,10 +20,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{SqlSafeStr, Sqlite, Transaction};
 
 pub use alerts::{Alert, AlertPage, AlertQuery, AlertState};
 pub use endpoints::{Endpoint, NewEndpoint};
@@ -34,6 +36,22 @@ pub use record::{Notify, Recorded};
 pub const MAX_NOTIFY_AGE: Duration = Duration::from_hours(1);
 
 const READING_CONNECTIONS: u32 = 4;
+
+/// The schema's steps, each with what it does. One that has been released is never changed.
+const MIGRATIONS: [(&str, &str); 1] = [("decisions", include_str!("../../migrations/0001_decisions.sql"))];
+
+fn migrations() -> Migrator {
+    let steps = (1..).zip(MIGRATIONS).map(|(version, (description, sql))| {
+        Migration::new(
+            version,
+            description.into(),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
+    });
+    Migrator::with_migrations(steps.collect())
+}
 
 /// Why a decision could not be stored or read.
 #[derive(Debug, thiserror::Error)]
@@ -131,7 +149,7 @@ impl Decisions {
                 .max_lifetime(None)
         };
         let writer = pool(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("./migrations").run(&writer).await?;
+        migrations().run(&writer).await?;
         let readers = pool(READING_CONNECTIONS)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;

@@ -3,10 +3,10 @@
 use riskgrid_analytics::rules::{Severity, rfc3339};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::FromRow;
 use sqlx::sqlite::SqliteConnection;
 
 use super::alerts::Alert;
+use super::row::read_from_row;
 use super::{DecisionsError, webhook_id};
 
 /// The body of a delivery.
@@ -31,12 +31,17 @@ struct MessageData<'a> {
     evidence: &'a Value,
 }
 
-#[derive(FromRow)]
 struct Target {
     id: String,
     severities: String,
     disabled_at: Option<i64>,
 }
+
+read_from_row!(Target {
+    id,
+    severities,
+    disabled_at
+});
 
 /// Writes the transition and, when it is `sent`, the outbox rows of the webhooks that want it.
 pub(super) async fn add_transition(

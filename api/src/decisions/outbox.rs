@@ -5,8 +5,8 @@
 
 use riskgrid_analytics::rules::rfc3339;
 use serde::{Serialize, Serializer};
-use sqlx::FromRow;
 
+use super::row::read_from_row;
 use super::{Decisions, DecisionsError};
 use crate::webhooks::{Attempt, Secret};
 
@@ -42,7 +42,7 @@ pub enum DeliveryState {
 }
 
 /// A delivery as clients see it.
-#[derive(Clone, Debug, FromRow, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct DeliveryRow {
     /// The `webhook-id`.
     pub id: String,
@@ -64,13 +64,16 @@ pub struct DeliveryRow {
     #[serde(serialize_with = "as_optional_rfc3339")]
     pub delivered_at: Option<i64>,
     /// All attempts, oldest first.
-    #[sqlx(skip)]
     #[serde(rename = "history")]
     pub attempt_rows: Vec<AttemptRow>,
 }
 
+read_from_row!(DeliveryRow {
+    id, alert, r#type, state, attempts, next_attempt_at, created_at, delivered_at
+} attempt_rows);
+
 /// One attempt as clients see it.
-#[derive(Clone, Debug, FromRow, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct AttemptRow {
     /// When.
     #[serde(serialize_with = "as_rfc3339")]
@@ -83,7 +86,13 @@ pub struct AttemptRow {
     pub error: Option<String>,
 }
 
-#[derive(FromRow)]
+read_from_row!(AttemptRow {
+    at,
+    status,
+    latency_ms,
+    error
+});
+
 struct DueRow {
     id: String,
     webhook: String,
@@ -92,6 +101,15 @@ struct DueRow {
     body: String,
     attempts: i64,
 }
+
+read_from_row!(DueRow {
+    id,
+    webhook,
+    url,
+    secret,
+    body,
+    attempts
+});
 
 impl Decisions {
     /// Ids of the endpoints with a delivery due at `now` (wall clock, µs).
