@@ -5,13 +5,14 @@ use std::sync::Arc;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::event::EventHash;
 use crate::grid::{
     EntityKey, EntityTable, EventBatch, EventCounts, GivenUp, GridSettings, LayerTotals, Partition,
-    PartitionId, Report, ResponseUnit, Sensor, Slice, Span, StoredSlice, TimedSlice,
+    PartitionId, Report, ResponseUnit, Sensor, Span, StoredSlice, TimedSlice,
 };
-use crate::layer::{LayerKind, LayerTable};
+use crate::layer::LayerTable;
 use crate::time::EventTime;
 
 /// One file of a chain. Slices, hashes and full batches of raw events are those since the file before it;
@@ -31,9 +32,9 @@ pub(crate) struct PartitionState {
     reports: Vec<(EntityKey, Report)>,
     units: Vec<(EntityKey, ResponseUnit)>,
     /// Arrow IPC streams.
-    events: Vec<Vec<u8>>,
+    events: Vec<ByteBuf>,
     /// The batch that was being filled; the next file holds it again, longer or full.
-    events_open: Option<Vec<u8>>,
+    events_open: Option<ByteBuf>,
     /// What alert rules know of this partition; opaque here.
     rules: Vec<u8>,
     given_up: GivenUp,
@@ -154,7 +155,7 @@ impl PartitionState {
             }
             let open = file.events_open.filter(|_| is_last);
             for bytes in file.events.into_iter().chain(open) {
-                for batch in StreamReader::try_new(bytes.as_slice(), None)? {
+                for batch in StreamReader::try_new(&**bytes, None)? {
                     partition.events.restore(batch?);
                 }
             }
@@ -181,17 +182,13 @@ fn restore_layer(
     let index = layers.find(&state.layer).ok_or_else(unknown)?;
     let kind = layers.get(index).map(|layer| layer.kind).ok_or_else(unknown)?;
     let damaged = || StateError::DamagedSlice(state.layer.clone());
-    let rows_of = |stored: StoredSlice| -> Result<_, StateError> {
-        let (stored_kind, rows): (LayerKind, _) = stored.into_rows().ok_or_else(damaged)?;
-        if stored_kind == kind {
-            Ok(rows)
-        } else {
-            Err(damaged())
-        }
+    let slice_of = |stored: StoredSlice| {
+        let slice = stored.into_slice().filter(|slice| slice.kind() == kind);
+        slice.ok_or_else(damaged)
     };
     let slices = partition.layer_slices(index, kind, state.totals);
     for (step, span, revision, stored) in state.sealed {
-        let slice = Slice::from_sorted(kind, &rows_of(stored)?);
+        let slice = slice_of(stored)?;
         slices.restore(
             usize::from(step),
             TimedSlice {
@@ -203,7 +200,7 @@ fn restore_layer(
     }
     slices.clear_open();
     for (start, stored) in state.open {
-        slices.restore_open(start, rows_of(stored)?);
+        slices.restore_open(start, &slice_of(stored)?);
     }
     Ok(())
 }
@@ -215,7 +212,7 @@ fn all_entities<V: Clone>(table: &EntityTable<V>) -> Vec<(EntityKey, V)> {
         .collect()
 }
 
-fn to_ipc(batch: &EventBatch) -> Option<Vec<u8>> {
+fn to_ipc(batch: &EventBatch) -> Option<ByteBuf> {
     let mut bytes = Vec::new();
     let written = StreamWriter::try_new(&mut bytes, &batch.batch.schema()).and_then(|mut writer| {
         writer.write(&batch.batch)?;
@@ -225,5 +222,5 @@ fn to_ipc(batch: &EventBatch) -> Option<Vec<u8>> {
     written
         .inspect_err(|error| tracing::error!(%error, "raw events could not be put into the checkpoint"))
         .ok()?;
-    Some(bytes)
+    Some(ByteBuf::from(bytes))
 }

@@ -108,19 +108,20 @@ impl CheckpointStore {
         if !self.is_one_folder {
             places.push(self.shared.clone());
         }
-        let mut all = Vec::new();
+        let mut folders = Vec::new();
         for files in places {
             for folder in files.folders()?.into_iter().filter(|name| name.contains('@')) {
                 let names = files.names(&folder)?;
-                if owner(&files, &folder, &names)?.is_some_and(|owner| owner != self.node) {
-                    continue;
+                if owner(&files, &folder, &names)?.is_none_or(|owner| owner == self.node) {
+                    folders.push((files.clone(), folder, names));
                 }
-                let Some((restored, manifest)) = read_newest(&files, &folder, &names, settings, layers)?
-                else {
-                    continue;
-                };
+            }
+        }
+        let mut all = Vec::new();
+        for (read, (_, _, names)) in read_all(&folders, settings, layers).into_iter().zip(&folders) {
+            if let Some((restored, manifest)) = read? {
                 // From the names: a file that cannot be read must not be in the way of a new one either.
-                let held = Held::since(newest_epoch(&names) + 1, Some(manifest));
+                let held = Held::since(newest_epoch(names) + 1, Some(manifest));
                 self.held.insert(restored.partition.id().clone(), held);
                 all.push(restored);
             }
@@ -315,6 +316,36 @@ fn owner(files: &Files, folder: &str, names: &[String]) -> Result<Option<String>
     Ok(claim.ok().map(|claim| claim.owner))
 }
 
+type ReadNewest = Result<Option<(Restored, Manifest)>, CheckpointError>;
+
+/// The newest checkpoints of folders, in their order, read by as many threads as there are processors.
+fn read_all(
+    folders: &[(Files, String, Vec<String>)],
+    settings: GridSettings,
+    layers: &LayerTable,
+) -> Vec<ReadNewest> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut read = Vec::with_capacity(folders.len());
+    for some in folders.chunks(threads) {
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = some
+                .iter()
+                .map(|(files, folder, names)| {
+                    scope.spawn(move || read_newest(files, folder, names, settings, layers))
+                })
+                .collect();
+            for reader in readers {
+                match reader.join() {
+                    Ok(newest) => read.push(newest),
+                    // As if it had been read on this thread.
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+        });
+    }
+    read
+}
+
 /// The newest checkpoint of a folder whose files are all whole; `None` when its first one was never finished.
 fn read_newest(
     files: &Files,
@@ -322,7 +353,7 @@ fn read_newest(
     names: &[String],
     settings: GridSettings,
     layers: &LayerTable,
-) -> Result<Option<(Restored, Manifest)>, CheckpointError> {
+) -> ReadNewest {
     if newest_manifest(names).is_none() {
         return Ok(None);
     }

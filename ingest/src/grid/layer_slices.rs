@@ -261,9 +261,9 @@ impl LayerSlices {
         }
     }
 
-    pub(crate) fn restore_open(&mut self, start: EventTime, rows: Vec<(u64, CellAggregate)>) {
+    pub(crate) fn restore_open(&mut self, start: EventTime, slice: &Slice) {
         let open = OpenBucket {
-            cells: rows.into_iter().collect(),
+            cells: slice.rows().collect(),
             is_dirty: true,
         };
         self.open.insert(start, open);

@@ -10,6 +10,7 @@ mod partition;
 mod publisher;
 mod slice;
 mod snapshot;
+mod stored_slice;
 
 pub use aggregate::{CellAggregate, Metric, ValueAggregate};
 pub use calendar::{Calendar, Span, Step};
@@ -20,6 +21,6 @@ pub use partition::{
     Applied, EventCounts, GivenUp, GridSettings, LayerTotals, Partition, PartitionId, Retention,
 };
 pub use publisher::{GridPublisher, GridReader, Heard};
-pub(crate) use slice::StoredSlice;
 pub use slice::{CellMap, KindColumns, ObservationColumns, Slice, children_range, parent_of};
 pub use snapshot::{DomainClock, GridSnapshot, LayerSlice, PartitionView, Version};
+pub(crate) use stored_slice::StoredSlice;

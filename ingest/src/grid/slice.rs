@@ -8,7 +8,6 @@ use std::ops::Range;
 use arrow::buffer::ScalarBuffer;
 use h3o::{CellIndex, Resolution};
 use hashbrown::HashMap;
-use serde::{Deserialize, Serialize};
 
 use super::aggregate::{CellAggregate, ValueAggregate};
 use crate::layer::LayerKind;
@@ -240,91 +239,6 @@ pub fn children_range(parent: CellIndex, resolution: Resolution) -> Range<u64> {
         greatest |= 6 << (3 * (15 - level));
     }
     base..greatest + 1
-}
-
-/// A slice as checkpoints hold it.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct StoredSlice {
-    report: bool,
-    cells: Vec<u64>,
-    rows: Vec<StoredRow>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredRow {
-    count: u64,
-    weight: u64,
-    sources: u64,
-    channels: u64,
-    values: Option<(i128, i128, i64, i64, i64, i64, u128)>,
-}
-
-impl From<&Slice> for StoredSlice {
-    fn from(slice: &Slice) -> Self {
-        let report = slice.kind() == LayerKind::Report;
-        let rows = slice.rows().map(|(_, a)| StoredRow {
-            count: a.count,
-            weight: if report { a.weight } else { 0 },
-            sources: a.sources,
-            channels: a.channels,
-            values: (!report).then_some({
-                let v = a.values;
-                (
-                    v.sum,
-                    v.sum_squares,
-                    v.min,
-                    v.max,
-                    v.last,
-                    v.last_time,
-                    v.last_hash,
-                )
-            }),
-        });
-        Self {
-            report,
-            cells: slice.cells.to_vec(),
-            rows: rows.collect(),
-        }
-    }
-}
-
-impl StoredSlice {
-    /// The rows again, sorted by cell; `None` when they are not (a damaged file).
-    pub(crate) fn into_rows(self) -> Option<(LayerKind, Vec<(u64, CellAggregate)>)> {
-        if self.cells.len() != self.rows.len() || !self.cells.is_sorted_by(|a, b| a < b) {
-            return None;
-        }
-        let kind = if self.report {
-            LayerKind::Report
-        } else {
-            LayerKind::Observation
-        };
-        let rows = self.cells.into_iter().zip(self.rows).map(|(cell, row)| {
-            let values = row
-                .values
-                .map_or_else(ValueAggregate::default, |v| ValueAggregate {
-                    sum: v.0,
-                    sum_squares: v.1,
-                    min: v.2,
-                    max: v.3,
-                    last: v.4,
-                    last_time: v.5,
-                    last_hash: v.6,
-                });
-            let weight = if self.report { row.weight } else { row.count };
-            (
-                cell,
-                CellAggregate {
-                    count: row.count,
-                    weight,
-                    sources: row.sources,
-                    channels: row.channels,
-                    values,
-                },
-            )
-        });
-        Some((kind, rows.collect()))
-    }
 }
 
 #[cfg(test)]
