@@ -89,6 +89,13 @@ impl Loaded {
                 bounds.0
             ));
         }
+        if config.storage.checkpoints.to_string_lossy().contains("://") {
+            return wrong(format!(
+                "`storage.checkpoints` is `{}`, it must be a folder: object stores cannot be used yet. Nodes that share \
+                 checkpoints need a folder that all of them see",
+                config.storage.checkpoints.display()
+            ));
+        }
         if config.sql.max_concurrent == 0 {
             return wrong("`sql.max_concurrent` is 0, it must be at least 1".to_owned());
         }

@@ -1,0 +1,99 @@
+//! A grid for fuzz targets: what was decoded is judged and applied as ingest does it, and the accounts must balance.
+
+use chrono_tz::Tz;
+use h3o::Resolution;
+use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
+use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, Partition, PartitionId, Retention};
+use riskgrid_ingest::{
+    Candidate, DAY, EventTime, HOUR, LIVE_DOMAIN, LayerTable, MINUTE, Refusal, SECOND, SourceKey,
+};
+
+/// When all records were received.
+const RECEIVED: EventTime = EventTime::from_micros(1_795_000_000 * SECOND);
+
+/// The settings of the grid.
+pub const SETTINGS: GridSettings = GridSettings {
+    calendar: Calendar::new(MINUTE, Tz::Asia__Kolkata),
+    allowed_lateness: 2 * MINUTE,
+    retention: Retention {
+        buckets: 48 * HOUR,
+        hours: 90 * DAY,
+        days: 900 * DAY,
+    },
+    dedup_horizon: DAY,
+    dedup_bytes: 1 << 20,
+    events: EventLogLimits {
+        age: DAY,
+        bytes: 1 << 20,
+    },
+};
+
+/// The layers that the catalogue names.
+pub fn layers() -> LayerTable {
+    let settings = [
+        serde_json::json!({"id": "water_level", "kind": "observation", "unit": "m"}),
+        serde_json::json!({"id": "flooding", "kind": "report"}),
+    ]
+    .map(|layer| serde_json::from_value(layer).expect("a layer"));
+    LayerTable::new(&settings, 8).expect("a table")
+}
+
+/// Judges and applies candidates.
+pub struct Grid {
+    edge: Edge,
+    rules: FeedRules,
+    layers: LayerTable,
+    places: PlaceCache,
+    partition: Partition,
+    read: u64,
+}
+
+impl Grid {
+    /// An empty grid for the rules of a feed; without them those of live events.
+    pub fn new(rules: Option<FeedRules>) -> Self {
+        let rules = rules.unwrap_or_else(|| FeedRules {
+            domain: LIVE_DOMAIN.to_owned(),
+            ..FeedRules::default()
+        });
+        Self {
+            edge: Edge {
+                resolution: Resolution::Nine,
+                future_skew: 5 * MINUTE,
+                bounds: None,
+                source_key: SourceKey([7; 16]),
+            },
+            partition: Partition::new(PartitionId::of_journal(), rules.domain.as_str().into(), SETTINGS, 0),
+            rules,
+            layers: layers(),
+            places: PlaceCache::new(Resolution::Nine),
+            read: 0,
+        }
+    }
+
+    /// What a worker does with what it decoded; layers that are not known are not learnt.
+    pub fn take(&mut self, candidate: Result<Candidate<'_>, Refusal>) {
+        self.read += 1;
+        let clock = self.partition.clock();
+        let judged = candidate.and_then(|candidate| {
+            self.edge
+                .judge(candidate, RECEIVED, &self.rules, clock, &self.layers, &mut self.places)
+        });
+        match judged {
+            Ok(judged) if judged.new_layer.is_none() => {
+                self.partition.apply(&judged.event, &self.layers);
+            }
+            Ok(_) => self.read -= 1,
+            Err(refusal) => self.partition.refuse(refusal.reason),
+        }
+    }
+
+    /// Read = accepted + duplicate + refused, and every counted event is in a cell.
+    pub fn balances(&mut self) {
+        let view = self.partition.view(&SETTINGS.calendar);
+        let counts = &view.counts;
+        assert_eq!(counts.read, self.read);
+        assert_eq!(counts.read, counts.accepted + counts.duplicate + counts.refused_total());
+        let counted: u64 = view.layers.values().map(|(_, totals)| totals.count).sum();
+        assert!(counted <= counts.accepted);
+    }
+}
