@@ -4,9 +4,10 @@ use std::num::NonZeroUsize;
 
 use h3o::CellIndex;
 
+use super::hotspots;
 use super::obvious::{cell, disk};
 use crate::statistics::permutation::Sampler;
-use crate::statistics::{Domain, HotspotOptions, Method, Neighbours, Runs, SplitMix64, Weights, hotspots};
+use crate::statistics::{Domain, LocalOptions, Method, Neighbours, Runs, SplitMix64, Weights};
 
 const GRIDS: u64 = 200;
 const CENTRE: u64 = 0x0894_11ca_1b67_ffff;
@@ -32,13 +33,13 @@ fn noise(mean: f64, grid: u64, cells: usize) -> Vec<i128> {
 fn grids_with_a_call(mean: f64, method: Method) -> usize {
     let cells = disk(cell(CENTRE), 17);
     assert_eq!(cells.len(), 919);
-    let options = HotspotOptions {
+    let options = LocalOptions {
         domain: Domain::Observed,
         method,
         ..Default::default()
     };
     let called = |grid: &u64| {
-        let table = hotspots(&cells, &noise(mean, *grid, cells.len()), 1.0, &options).unwrap();
+        let table = hotspots(&cells, &noise(mean, *grid, cells.len()), &options).unwrap();
         assert_eq!(table.method, method);
         table.q.iter().any(|&q| q <= 0.05)
     };

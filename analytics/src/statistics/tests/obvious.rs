@@ -4,8 +4,9 @@ use h3o::CellIndex;
 use proptest::prelude::*;
 use std::sync::atomic::AtomicBool;
 
+use super::weighted_hotspots;
 use crate::statistics::{
-    Absent, Domain, ExactLaw, HotspotOptions, Method, Neighbours, StudyArea, ValueCounts, Weights, hotspots,
+    Absent, Domain, ExactLaw, LocalOptions, Method, Neighbours, StudyArea, ValueCounts, Weights,
 };
 
 const CENTRE: u64 = 0x0894_11ca_1b67_ffff;
@@ -44,7 +45,7 @@ fn slow_z(cells: &[CellIndex], values: &[i128], i: usize, weights: Weights, k: u
 }
 
 /// Twice the smaller tail, by looking at every subset of `draws` values.
-fn p_by_enumeration(values: &[i128], draws: usize, sum: i128) -> f64 {
+pub(super) fn p_by_enumeration(values: &[i128], draws: usize, sum: i128) -> f64 {
     let (mut all, mut at_least, mut at_most) = (0_u32, 0_u32, 0_u32);
     for chosen in 0_u32..1 << values.len() {
         if chosen.count_ones() as usize == draws {
@@ -100,8 +101,8 @@ proptest! {
         let weights = [Weights::Disk, Weights::Distance(400.0), Weights::Distance(900.0), Weights::Bisquare(800.0)][choice];
         let cells = disk(cell(CENTRE), 2);
         let area = StudyArea::new(&cells, &values, &Domain::Observed, Absent::Zero, k).unwrap();
-        let options = HotspotOptions { domain: Domain::Observed, k, weights, method: Method::Analytic, ..Default::default() };
-        let table = hotspots(&cells, &values, 1.0, &options).unwrap();
+        let options = LocalOptions { domain: Domain::Observed, k, method: Method::Analytic, ..Default::default() };
+        let table = weighted_hotspots(&cells, &values, weights, &options).unwrap();
         for i in 0..cells.len() {
             let near = area.cells().iter().filter(|&&j| weight(area.cells()[i], j, weights, k) > 0.0).count() - 1;
             prop_assert_eq!(table.neighbours[i] as usize, near);
