@@ -29,7 +29,7 @@ fn disk_over_edges(origin: CellIndex, k: u32) -> Vec<u64> {
     found
 }
 
-fn odd_places() -> Vec<(CellIndex, &'static str)> {
+pub(super) fn odd_places() -> Vec<(CellIndex, &'static str)> {
     let at = |lat: f64, lng: f64, resolution| LatLng::new(lat, lng).unwrap().to_cell(resolution);
     let mut places = vec![
         (at(90.0, 0.0, Resolution::Nine), "north pole"),

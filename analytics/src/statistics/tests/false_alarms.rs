@@ -4,10 +4,10 @@ use std::num::NonZeroUsize;
 
 use h3o::CellIndex;
 
-use super::hotspots;
 use super::obvious::{cell, disk};
+use super::{hotspots, local_moran};
 use crate::statistics::permutation::Sampler;
-use crate::statistics::{Domain, LocalOptions, Method, Neighbours, Runs, SplitMix64, Weights};
+use crate::statistics::{Domain, LocalOptions, Method, Neighbours, Quadrant, Runs, SplitMix64, Weights};
 
 const GRIDS: u64 = 200;
 const CENTRE: u64 = 0x0894_11ca_1b67_ffff;
@@ -52,6 +52,22 @@ fn the_exact_law_calls_noise_no_oftener_than_it_says() {
         let calls = grids_with_a_call(mean, Method::Exact);
         assert!(calls <= 23, "mean {mean}: {calls} of {GRIDS}");
     }
+}
+
+#[test]
+fn local_moran_calls_noise_no_oftener_than_it_says() {
+    let cells = disk(cell(CENTRE), 17);
+    let options = LocalOptions {
+        domain: Domain::Observed,
+        method: Method::Exact,
+        ..Default::default()
+    };
+    let called = |grid: &u64| {
+        let table = local_moran(&cells, &noise(0.2, *grid, cells.len()), &options).unwrap();
+        table.class.iter().any(|&class| class != Quadrant::None)
+    };
+    let calls = (1..=GRIDS).filter(called).count();
+    assert!(calls <= 23, "{calls} of {GRIDS}");
 }
 
 #[test]
