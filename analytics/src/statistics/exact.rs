@@ -37,6 +37,18 @@ pub fn auto_takes_exact(values: &ValueCounts, most_draws: usize) -> bool {
     most_draws <= AUTO_DRAWS && exact_cost(values, most_draws) <= AUTO_COST
 }
 
+/// Whether as many `tables` of neighbourhoods up to `most_draws` may be made for an explicit `'exact'`.
+///
+/// # Errors
+/// [`StatisticsError::Argument`] when they are too large, [`StatisticsError::Overflow`] when a value leaves 64 bits.
+pub(super) fn check_exact_cost(
+    values: &ValueCounts,
+    most_draws: usize,
+    tables: usize,
+) -> Result<(), StatisticsError> {
+    Shape::of(&values.normalised()?.counts, most_draws).check(tables)
+}
+
 /// Law of the sum of j values, for each j that was asked for.
 #[derive(Clone, Debug)]
 pub struct ExactLaw {
@@ -60,7 +72,7 @@ impl ExactLaw {
         let wanted: Vec<usize> = draws.iter().copied().filter(|&j| j <= values.total()).collect();
         let most = wanted.iter().copied().max().unwrap_or(0);
         let shape = Shape::of(&counts, most);
-        shape.check()?;
+        shape.check(1)?;
 
         let mut rows = vec![Row::empty(shape.sparse); most + 1];
         if let Some(row) = rows.first_mut() {
@@ -169,15 +181,16 @@ impl Shape {
         }
     }
 
-    fn check(&self) -> Result<(), StatisticsError> {
-        if self.steps <= MOST_STEPS && self.entries <= MOST_ENTRIES && self.top <= LARGEST_SUM {
+    fn check(&self, tables: usize) -> Result<(), StatisticsError> {
+        let steps = self.steps * tables as f64;
+        if steps <= MOST_STEPS && self.entries <= MOST_ENTRIES && self.top <= LARGEST_SUM {
             return Ok(());
         }
         Err(StatisticsError::argument(
             "method",
             format!(
-                "'exact' (about {:.1e} steps over {:.1e} entries here)",
-                self.steps, self.entries
+                "'exact' (about {steps:.1e} steps over {:.1e} entries here)",
+                self.entries
             ),
             format!(
                 "'exact' up to {MOST_STEPS:.0e} steps and {MOST_ENTRIES:.1e} entries: take 'auto', 'analytic' or \

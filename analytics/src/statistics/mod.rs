@@ -1,8 +1,9 @@
-//! Hotspot statistics as plain functions: no SQL, no clock, no floating sum whose order could change.
+//! Statistics of a field of cells as plain functions: no SQL, no clock, no floating sum whose order could change.
 //!
-//! Cells with an event and their values become a [`StudyArea`] (which zeros count), that gets its [`Neighbours`], each
-//! cell its score from exact integer sums ([`GetisOrd`]), each score a p ([`ExactLaw`], normal, or permutation), all p
-//! together their q ([`q_values`]), and sign and q the [`HotspotClass`]. [`hotspots`] does all of it.
+//! Cells with an event and their values become a [`StudyArea`] (which zeros count), that gets its [`Neighbours`], and the
+//! field its exact integer sums ([`GlobalSums`], [`CentredField`]). From these come a score a cell ([`GetisOrd`], local
+//! Moran's I), its p ([`ExactLaw`], [`exact_conditional_p`], [`conditional_p`] by seeded runs, or normal), all p
+//! together their q ([`q_values`]), and a [`HotspotClass`] or [`Quadrant`]. [`hotspots`] and [`local_moran`] do all of it.
 
 #![cfg_attr(
     test,
@@ -14,17 +15,22 @@
 )]
 
 mod class;
+mod conditional;
 mod error;
 mod exact;
 mod families;
 mod fdr;
 mod getis_ord;
+mod global_sums;
 mod hotspots;
+mod local_moran;
 mod neighbours;
 mod normal;
 mod options;
 mod permutation;
+mod quadrant;
 mod random;
+mod significance;
 mod study_area;
 mod tails;
 #[cfg(test)]
@@ -32,15 +38,19 @@ mod tests;
 mod value_counts;
 
 pub use class::HotspotClass;
+pub use conditional::{auto_takes_conditional, exact_conditional_p};
 pub use error::StatisticsError;
 pub use exact::{AUTO_COST, AUTO_DRAWS, ExactLaw, auto_takes_exact, exact_cost};
 pub use fdr::{FalseDiscovery, q_values};
-pub use getis_ord::{GetisOrd, GlobalSums};
-pub use hotspots::{HotspotTable, SMALL_STUDY_AREA, hotspots, hotspots_until};
+pub use getis_ord::GetisOrd;
+pub use global_sums::{CentredField, GlobalSums};
+pub use hotspots::{HotspotTable, SMALL_STUDY_AREA, hotspots};
+pub use local_moran::{LocalMoranTable, local_moran};
 pub use neighbours::{Neighbours, Weights};
 pub use normal::two_sided_normal_p;
-pub use options::{HotspotOptions, Method};
+pub use options::{LocalOptions, Method};
 pub use permutation::{Runs, conditional_p, least_p};
+pub use quadrant::Quadrant;
 pub use random::{SplitMix64, mix};
 pub use study_area::{Absent, Domain, MAX_K, MAX_STUDY_AREA, StudyArea};
 pub use value_counts::ValueCounts;

@@ -124,10 +124,26 @@ impl Neighbours {
     /// The most neighbours that any cell has.
     #[must_use]
     pub fn most(&self) -> usize {
+        self.counts().into_iter().max().unwrap_or(0) as usize
+    }
+
+    /// How many neighbours each cell has.
+    #[must_use]
+    pub fn counts(&self) -> Vec<u32> {
         (0..self.ends.len())
-            .map(|position| self.row(position).len())
-            .max()
-            .unwrap_or(0)
+            .map(|position| self.row(position).len() as u32)
+            .collect()
+    }
+
+    /// The sum of `values` over the neighbours of each cell, the cell itself left out, weights not applied.
+    ///
+    /// It cannot overflow where the squares of all `values` could be summed.
+    #[must_use]
+    pub fn sums(&self, values: &[i128]) -> Vec<i128> {
+        let at = |&position: &u32| values.get(position as usize).copied().unwrap_or(0);
+        (0..self.ends.len())
+            .map(|position| self.of(position).iter().map(at).sum())
+            .collect()
     }
 
     fn row(&self, position: usize) -> std::ops::Range<usize> {

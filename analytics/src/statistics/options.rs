@@ -1,19 +1,19 @@
-//! What `hotspots(...)` is asked: its arguments as types, with SQL's defaults, and how SQL's text becomes them.
+//! What a local statistic is asked: the arguments that `hotspots` and `local_moran` share, with SQL's defaults.
 
 use std::num::NonZeroUsize;
 
 use super::error::StatisticsError;
 use super::fdr::FalseDiscovery;
-use super::neighbours::Weights;
+use super::permutation::Runs;
 use super::study_area::{Absent, Domain};
 
 /// Where p comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Method {
-    /// `'auto'`: exact where that is cheap, else analytic.
+    /// `'auto'`: exact where that is cheap, else what the statistic falls back to.
     #[default]
     Auto,
-    /// `'analytic'`: the normal law. Too sure of itself on sparse counts.
+    /// `'analytic'`: the normal law, of Gi* only. Too sure of itself on sparse counts.
     Analytic,
     /// `'exact'`: the law of the sum drawn without replacement.
     Exact,
@@ -51,17 +51,15 @@ impl Method {
     }
 }
 
-/// Arguments of [`hotspots`](super::hotspots). The default is SQL's.
+/// Arguments of [`hotspots`](super::hotspots) and [`local_moran`](super::local_moran). The default is SQL's.
 #[derive(Clone, Debug, PartialEq)]
-pub struct HotspotOptions {
+pub struct LocalOptions {
     /// The study area.
     pub domain: Domain,
     /// What cells of the area hold where nothing was observed; depends on the metric.
     pub absent: Absent,
     /// Steps on the grid, 0 to 50: the size of the disk, and how far `'neighbours'` reaches.
     pub k: u32,
-    /// Who is a neighbour, and how much it counts.
-    pub weights: Weights,
     /// Where p comes from.
     pub method: Method,
     /// Runs a cell of [`Method::Permutation`], at least 1.
@@ -74,13 +72,12 @@ pub struct HotspotOptions {
     pub threads: NonZeroUsize,
 }
 
-impl Default for HotspotOptions {
+impl Default for LocalOptions {
     fn default() -> Self {
         Self {
             domain: Domain::default(),
             absent: Absent::default(),
             k: 1,
-            weights: Weights::Disk,
             method: Method::default(),
             permutations: 999,
             seed: 0,
@@ -90,9 +87,30 @@ impl Default for HotspotOptions {
     }
 }
 
+impl LocalOptions {
+    /// # Errors
+    /// [`StatisticsError::Argument`] where no run at all is asked for.
+    pub(super) fn check(&self) -> Result<(), StatisticsError> {
+        if self.permutations == 0 {
+            return Err(StatisticsError::argument("permutations", "0", "at least 1"));
+        }
+        Ok(())
+    }
+
+    /// How [`Method::Permutation`] runs.
+    pub(super) const fn runs(&self) -> Runs {
+        Runs {
+            permutations: self.permutations,
+            seed: self.seed,
+            threads: self.threads,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::statistics::Weights;
 
     #[test]
     fn arguments_read_back_as_they_are_written() {

@@ -27,6 +27,20 @@ impl ValueCounts {
         }
     }
 
+    /// These counts with one `value` less; the same where it does not occur.
+    #[must_use]
+    pub fn without(&self, value: i128) -> Self {
+        let mut others = self.clone();
+        if let Ok(at) = others.counts.binary_search_by_key(&value, |&(known, _)| known)
+            && let Some((_, times)) = others.counts.get_mut(at)
+        {
+            *times -= 1;
+            others.total -= 1;
+            others.counts.retain(|&(_, times)| times > 0);
+        }
+        others
+    }
+
     /// Number of distinct values.
     #[must_use]
     pub fn distinct(&self) -> usize {
@@ -113,6 +127,14 @@ mod tests {
         assert_eq!((counts.distinct(), counts.total()), (3, 5));
         assert!((counts.sum_of_largest(2) - 4_500_000.0).abs() < 1e-9);
         assert_eq!(normalised(&values), (0, 1_500_000, vec![(0, 3), (1, 1), (2, 1)]));
+    }
+
+    #[test]
+    fn one_value_less_is_the_count_of_the_others() {
+        let values = [4, 0, 9, 4];
+        for (value, others) in [(4, vec![0, 4, 9]), (9, vec![0, 4, 4]), (7, values.to_vec())] {
+            assert_eq!(ValueCounts::of(&values).without(value), ValueCounts::of(&others));
+        }
     }
 
     #[test]

@@ -3,149 +3,120 @@
 //! One row a cell of the study area, cells ascending: `cell, value, z, p, q, class, neighbours, n, method, runs_needed`.
 //! The window is `[at - window, at)`, snapped outward to what the grid still keeps; EXPLAIN shows the actual one.
 
-use std::num::NonZeroUsize;
+use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 
-use async_trait::async_trait;
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
-use datafusion::common::Result;
-use datafusion::logical_expr::{Expr, TableType};
-use datafusion::physical_plan::ExecutionPlan;
-use riskgrid_ingest::grid::GridSnapshot;
+use datafusion::arrow::array::{ArrayRef, Float64Array};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 
-use super::hotspots_question::HotspotArguments;
-use super::hotspots_scan::HotspotsScan;
-use crate::sql::{cell_field, commented};
+use super::arguments::Arguments;
+use super::local::{
+    column, first_columns, first_fields, last_columns, last_fields, options_for, read_options, words,
+};
+use super::statistic::{CellStatistic, Definition, Observed, refused};
+use crate::sql::SqlError;
+use crate::statistics::{HotspotClass, HotspotTable, LocalOptions, StatisticsError, Weights, hotspots};
 
-/// Its name in SQL.
-pub const NAME: &str = "hotspots";
+pub(super) static HOTSPOTS: Definition = Definition {
+    name: "hotspots",
+    arguments: &[
+        "layer",
+        "metric",
+        "resolution",
+        "window",
+        "at",
+        "domain",
+        "k",
+        "weights",
+        "distance",
+        "method",
+        "permutations",
+        "seed",
+        "fdr",
+    ],
+    schema: || Arc::clone(&SCHEMA),
+    read,
+};
 
-/// Its arguments, in order; only `layer` must be given.
-pub const ARGUMENTS: [&str; 13] = [
-    "layer",
-    "metric",
-    "resolution",
-    "window",
-    "at",
-    "domain",
-    "k",
-    "weights",
-    "distance",
-    "method",
-    "permutations",
-    "seed",
-    "fdr",
-];
-
-/// The columns of its answer.
-pub static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-    let field = |name: &str, data_type, nullable, comment: &str| {
-        commented(Field::new(name, data_type, nullable), comment)
-    };
-    Arc::new(Schema::new(vec![
-        commented(cell_field("cell", false), "H3 cell of the study area"),
-        field("value", DataType::Float64, false, "the metric, in its unit"),
-        field(
+static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let score = [
+        column(
             "z",
             DataType::Float64,
             true,
             "Gi*; null where it is undefined: a constant field, fewer than 3 cells, a neighbourhood that is everything",
         ),
-        field(
+        column(
             "p",
             DataType::Float64,
             false,
             "two-sided p, 1 where z is undefined",
         ),
-        field(
+        column(
             "q",
             DataType::Float64,
             false,
             "false discovery rate over the study area",
         ),
-        field(
+        column(
             "class",
             DataType::Utf8,
             false,
             "hot_99, hot_95, hot_90, none, cold_90, cold_95 or cold_99, by q",
         ),
-        field(
-            "neighbours",
-            DataType::UInt32,
-            false,
-            "neighbours inside the study area",
-        ),
-        field(
-            "n",
-            DataType::UInt64,
-            false,
-            "cells of the study area; below 30 the answer is coarse",
-        ),
-        field(
-            "method",
-            DataType::Utf8,
-            false,
-            "where p comes from: analytic, exact or permutation",
-        ),
-        field(
-            "runs_needed",
-            DataType::UInt64,
-            true,
-            "permutations with which a cell at the least p could pass q of .05",
-        ),
-    ]))
+    ];
+    let fields = first_fields().into_iter().chain(score).chain(last_fields());
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 });
 
-/// The function over one snapshot.
-pub fn function(snapshot: Arc<GridSnapshot>) -> Arc<dyn TableFunctionImpl> {
-    Arc::new(Hotspots { snapshot })
+fn read(args: &Arguments<'_>) -> Result<Arc<dyn CellStatistic>, SqlError> {
+    let weights = args.text("weights")?.unwrap_or("disk");
+    Ok(Arc::new(Hotspots {
+        weights: Weights::from_arguments(weights, args.float("distance")?)
+            .map_err(|error| refused(args.function, error))?,
+        options: read_options(args)?,
+    }))
 }
 
 #[derive(Debug)]
 struct Hotspots {
-    snapshot: Arc<GridSnapshot>,
+    weights: Weights,
+    options: LocalOptions,
 }
 
-impl TableFunctionImpl for Hotspots {
-    fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
-        Ok(Arc::new(HotspotsTable {
-            snapshot: Arc::clone(&self.snapshot),
-            arguments: HotspotArguments::read(args.exprs())?,
-        }))
+impl CellStatistic for Hotspots {
+    fn columns(&self, observed: &Observed<'_>, stop: &AtomicBool) -> Result<Vec<ArrayRef>, StatisticsError> {
+        let options = options_for(&self.options, observed);
+        let HotspotTable {
+            cell,
+            value,
+            z,
+            p,
+            q,
+            class,
+            neighbours,
+            n,
+            method,
+            runs_needed,
+        } = hotspots(observed.cells, observed.values, self.weights, &options, stop)?;
+        let mut columns = first_columns(cell, &value, observed);
+        columns.push(Arc::new(Float64Array::from(z)));
+        columns.push(Arc::new(Float64Array::from(p)));
+        columns.push(Arc::new(Float64Array::from(q)));
+        columns.push(words(class.into_iter().map(HotspotClass::as_str)));
+        columns.extend(last_columns(neighbours, n, method, runs_needed));
+        Ok(columns)
     }
 }
 
-/// One call of the function; resolved when it is scanned.
-#[derive(Debug)]
-struct HotspotsTable {
-    snapshot: Arc<GridSnapshot>,
-    arguments: HotspotArguments,
-}
-
-#[async_trait]
-impl TableProvider for HotspotsTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&SCHEMA)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Temporary
-    }
-
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
-        _limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let threads = NonZeroUsize::new(state.config().target_partitions()).unwrap_or(NonZeroUsize::MIN);
-        let question = self.arguments.resolve(&self.snapshot, threads)?;
-        Ok(Arc::new(HotspotsScan::new(
-            Arc::clone(&self.snapshot),
-            question,
-            projection,
-        )?))
+impl fmt::Display for Hotspots {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.weights {
+            Weights::Disk => write!(formatter, "weights=disk")?,
+            Weights::Distance(metres) => write!(formatter, "weights=distance up to {metres} m")?,
+            Weights::Bisquare(metres) => write!(formatter, "weights=bisquare below {metres} m")?,
+        }
+        write!(formatter, ", method={}", self.options.method.as_str())
     }
 }

@@ -3,9 +3,12 @@
 //! A function holds the snapshot of its query, so that its rows and those of the tables beside it are of one state.
 
 mod arguments;
-pub mod hotspots;
-mod hotspots_question;
-mod hotspots_scan;
+mod cells_question;
+mod hotspots;
+mod local;
+mod local_moran;
+mod statistic;
+mod statistic_scan;
 
 use std::sync::Arc;
 
@@ -15,9 +18,7 @@ use crate::sql::NamedTableFunction;
 
 /// Every table function, over `snapshot`.
 pub fn table_functions(snapshot: &Arc<GridSnapshot>) -> Arc<[NamedTableFunction]> {
-    Arc::from([NamedTableFunction {
-        name: hotspots::NAME,
-        arguments: &hotspots::ARGUMENTS,
-        function: hotspots::function(Arc::clone(snapshot)),
-    }])
+    [&hotspots::HOTSPOTS, &local_moran::LOCAL_MORAN]
+        .map(|definition| definition.over(snapshot))
+        .into()
 }

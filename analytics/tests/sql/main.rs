@@ -10,6 +10,8 @@ mod answers;
 mod endings;
 mod formats;
 mod golden;
+#[path = "../shared/golden_files.rs"]
+mod golden_files;
 mod named_arguments;
 mod refusals;
 mod tables;

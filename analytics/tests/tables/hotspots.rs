@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::made::{Made, grid, refusal, rows};
 
-const GOLDEN: [(u64, usize); 7] = [
+pub(crate) const GOLDEN: [(u64, usize); 7] = [
     (0x0894_11ca_1b2b_ffff, 2),
     (0x0894_11ca_1b63_ffff, 14),
     (0x0894_11ca_1b67_ffff, 9),
@@ -189,7 +189,10 @@ async fn refusals_name_the_argument_and_what_is_allowed() {
         ("hotspots('noise', window => INTERVAL '0 hours')", "window is"),
         ("hotspots('noise', window => 24)", "window is 24"),
         ("hotspots('noise', at => '2026-11-22')", "at is 2026-11-22"),
-        ("hotspots('noise', domain => 'harbour')", "areas are not loaded"),
+        (
+            "hotspots('noise', domain => 'harbour')",
+            "domain is 'harbour', allowed is 'neighbours' or 'observed': areas are not loaded",
+        ),
         ("hotspots('noise', k => 51)", "k is 51"),
         ("hotspots('noise', method => 'magic')", "method is 'magic'"),
         ("hotspots('noise', permutations => 0)", "permutations is 0"),

@@ -149,10 +149,15 @@ pub(crate) fn grid(events: &[Made]) -> Arc<GridSnapshot> {
     .publish(views.collect(), layers, now)
 }
 
-static ENGINE: LazyLock<SqlEngine> = LazyLock::new(|| SqlEngine::new(SqlLimits::default()).unwrap());
+pub(crate) static ENGINE: LazyLock<SqlEngine> =
+    LazyLock::new(|| SqlEngine::new(SqlLimits::default()).unwrap());
 
-/// The rows of the answer, as JSON.
-pub(crate) async fn ask(snapshot: &Arc<GridSnapshot>, sql: &str) -> Result<Vec<Vec<Value>>, SqlError> {
+async fn answer(
+    engine: &SqlEngine,
+    snapshot: &Arc<GridSnapshot>,
+    sql: &str,
+    format: AnswerFormat,
+) -> Result<Vec<u8>, SqlError> {
     let schema = MemorySchemaProvider::new();
     for (name, table) in grid_tables(snapshot, None) {
         schema.register_table(name, table).unwrap();
@@ -165,14 +170,30 @@ pub(crate) async fn ask(snapshot: &Arc<GridSnapshot>, sql: &str) -> Result<Vec<V
         query_id: None,
         now: EventTime::from_micros(START).to_utc(),
     };
-    let answer = ENGINE
+    let answer = engine
         .query(request, Arc::new(schema), table_functions(snapshot))
         .await?;
-    let mut body = encode(answer, AnswerFormat::Json).await?.body;
+    let mut body = encode(answer, format).await?.body;
     let mut whole = Vec::new();
     while let Some(piece) = body.next().await {
         whole.extend_from_slice(&piece?);
     }
+    Ok(whole)
+}
+
+/// The answer as CSV, all digits shown.
+pub(crate) async fn csv(
+    engine: &SqlEngine,
+    snapshot: &Arc<GridSnapshot>,
+    sql: &str,
+) -> Result<String, SqlError> {
+    let bytes = answer(engine, snapshot, sql, AnswerFormat::Csv).await?;
+    Ok(String::from_utf8(bytes).unwrap())
+}
+
+/// The rows of the answer, as JSON.
+pub(crate) async fn ask(snapshot: &Arc<GridSnapshot>, sql: &str) -> Result<Vec<Vec<Value>>, SqlError> {
+    let whole = answer(&ENGINE, snapshot, sql, AnswerFormat::Json).await?;
     let answer: Value = serde_json::from_slice(&whole).unwrap();
     Ok(serde_json::from_value(answer["rows"].clone()).unwrap())
 }

@@ -1,7 +1,16 @@
 //! The tables and table functions over a grid that real events made, asked in SQL.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod filters;
+mod golden;
+#[path = "../shared/golden_files.rs"]
+mod golden_files;
 mod hotspots;
+mod local_statistics;
 mod made;

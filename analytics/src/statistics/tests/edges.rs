@@ -6,9 +6,8 @@ use h3o::{CellIndex, LatLng, Resolution};
 
 use super::golden::events;
 use super::obvious::{cell, disk};
-use crate::statistics::{
-    Domain, HotspotOptions, Method, Neighbours, StatisticsError, Weights, hotspots, hotspots_until,
-};
+use super::{hotspots, weighted_hotspots};
+use crate::statistics::{self, Domain, LocalOptions, Method, Neighbours, StatisticsError, Weights};
 
 /// Cells that share an edge or a corner with none further away: breadth-first over the edges, nothing borrowed from disks.
 fn disk_over_edges(origin: CellIndex, k: u32) -> Vec<u64> {
@@ -30,7 +29,7 @@ fn disk_over_edges(origin: CellIndex, k: u32) -> Vec<u64> {
     found
 }
 
-fn odd_places() -> Vec<(CellIndex, &'static str)> {
+pub(super) fn odd_places() -> Vec<(CellIndex, &'static str)> {
     let at = |lat: f64, lng: f64, resolution| LatLng::new(lat, lng).unwrap().to_cell(resolution);
     let mut places = vec![
         (at(90.0, 0.0, Resolution::Nine), "north pole"),
@@ -73,18 +72,12 @@ fn neighbours_near_pentagons_poles_and_antimeridian_are_those_over_shared_edges(
 #[test]
 fn a_pentagon_has_five_neighbours_and_a_score() {
     let pentagon = Resolution::Nine.pentagons().next().unwrap();
-    let options = HotspotOptions {
+    let options = LocalOptions {
         method: Method::Exact,
         ..Default::default()
     };
     let domain = Domain::Cells(disk(pentagon, 3));
-    let table = hotspots(
-        &[pentagon.into()],
-        &[4],
-        1.0,
-        &HotspotOptions { domain, ..options },
-    )
-    .unwrap();
+    let table = hotspots(&[pentagon.into()], &[4], &LocalOptions { domain, ..options }).unwrap();
     assert_eq!(table.n, 31);
     let row = table
         .cell
@@ -128,12 +121,12 @@ fn fields_without_a_statistic_say_none() {
     ];
     for (name, cells, values) in fields {
         for method in [Method::Auto, Method::Analytic, Method::Exact, Method::Permutation] {
-            let options = HotspotOptions {
+            let options = LocalOptions {
                 domain: Domain::Observed,
                 method,
                 ..Default::default()
             };
-            let table = hotspots(cells, &values, 1.0, &options).unwrap();
+            let table = hotspots(cells, &values, &options).unwrap();
             assert_eq!(table.z, vec![None; cells.len()], "{name} {method:?}");
             assert_eq!(table.p, vec![1.0; cells.len()], "{name} {method:?}");
             assert_eq!(table.q, vec![1.0; cells.len()], "{name} {method:?}");
@@ -148,7 +141,7 @@ fn fields_without_a_statistic_say_none() {
 
 #[test]
 fn one_event_and_its_zeros_have_a_score_only_where_the_area_goes_on() {
-    let table = hotspots(&[0x0894_11ca_1b67_ffff], &[3], 1.0, &HotspotOptions::default()).unwrap();
+    let table = hotspots(&[0x0894_11ca_1b67_ffff], &[3], &LocalOptions::default()).unwrap();
     assert_eq!(table.n, 7);
     assert_eq!(table.z.iter().filter(|z| z.is_none()).count(), 1);
     assert!(table.q.iter().all(|&q| q == 1.0));
@@ -166,12 +159,12 @@ fn lone_cells_stay_in_the_family_and_permutation_gives_them_one() {
     .map(|text| text.parse::<CellIndex>().unwrap().into())
     .collect();
     cells.sort_unstable();
-    let options = HotspotOptions {
+    let options = LocalOptions {
         domain: Domain::Observed,
         method: Method::Permutation,
         ..Default::default()
     };
-    let table = hotspots(&cells, &[1, 2, 3, 9], 1.0, &options).unwrap();
+    let table = hotspots(&cells, &[1, 2, 3, 9], &options).unwrap();
     assert_eq!(table.neighbours, [0; 4]);
     assert_eq!(table.p, [1.0; 4]);
     let sd = (95.0_f64 / 4.0 - 3.75 * 3.75).sqrt();
@@ -183,7 +176,7 @@ fn lone_cells_stay_in_the_family_and_permutation_gives_them_one() {
 #[test]
 fn cells_that_tie_get_the_same_answer() {
     let (cells, _) = events();
-    let table = hotspots(&cells, &[1; 7], 1.0, &HotspotOptions::default()).unwrap();
+    let table = hotspots(&cells, &[1; 7], &LocalOptions::default()).unwrap();
     for i in 0..table.n {
         for j in 0..i {
             if (table.z[i], table.neighbours[i]) == (table.z[j], table.neighbours[j]) {
@@ -198,16 +191,13 @@ fn cells_that_tie_get_the_same_answer() {
 fn units_change_the_value_and_nothing_else() {
     let (cells, values) = events();
     let small: Vec<i128> = values.iter().map(|value| value * 1_234_567).collect();
-    let options = HotspotOptions {
+    let options = LocalOptions {
         method: Method::Exact,
         ..Default::default()
     };
-    let counted = hotspots(&cells, &values, 1.0, &options).unwrap();
-    let measured = hotspots(&cells, &small, 1e-6, &options).unwrap();
-    assert_eq!(
-        measured.value.iter().copied().fold(0.0, f64::max),
-        14.0 * 1.234_567
-    );
+    let counted = hotspots(&cells, &values, &options).unwrap();
+    let measured = hotspots(&cells, &small, &options).unwrap();
+    assert_eq!(measured.value.iter().max(), Some(&(14 * 1_234_567)));
     assert_eq!(
         (&measured.p, &measured.q, &measured.class),
         (&counted.p, &counted.q, &counted.class)
@@ -217,55 +207,34 @@ fn units_change_the_value_and_nothing_else() {
 #[test]
 fn what_the_exact_law_cannot_do_is_refused_and_auto_goes_round_it() {
     let (cells, values) = events();
-    let bisquare = HotspotOptions {
-        weights: Weights::Bisquare(900.0),
-        ..Default::default()
+    let bisquare = |method| {
+        let options = LocalOptions {
+            method,
+            ..Default::default()
+        };
+        weighted_hotspots(&cells, &values, Weights::Bisquare(900.0), &options)
     };
-    assert_eq!(
-        hotspots(&cells, &values, 1.0, &bisquare).unwrap().method,
-        Method::Analytic
-    );
-    let refused = hotspots(
-        &cells,
-        &values,
-        1.0,
-        &HotspotOptions {
-            method: Method::Exact,
-            ..bisquare.clone()
-        },
-    );
+    assert_eq!(bisquare(Method::Auto).unwrap().method, Method::Analytic);
     assert!(
-        refused
+        bisquare(Method::Exact)
             .unwrap_err()
             .to_string()
             .starts_with("method is 'exact', allowed is")
     );
-    let permuted = hotspots(
-        &cells,
-        &values,
-        1.0,
-        &HotspotOptions {
-            method: Method::Permutation,
-            ..bisquare
-        },
-    );
-    assert!(permuted.unwrap().p.iter().all(|p| (0.002..=1.0).contains(p)));
+    let permuted = bisquare(Method::Permutation).unwrap();
+    assert!(permuted.p.iter().all(|p| (0.002..=1.0).contains(p)));
 
     let area = disk(cell(0x0894_11ca_1b67_ffff), 15);
     let wide: Vec<i128> = (0..area.len() as i128).map(|i| i * i * 1_000_003 + i).collect();
-    let options = HotspotOptions {
+    let options = LocalOptions {
         domain: Domain::Observed,
         ..Default::default()
     };
-    assert_eq!(
-        hotspots(&area, &wide, 1.0, &options).unwrap().method,
-        Method::Analytic
-    );
+    assert_eq!(hotspots(&area, &wide, &options).unwrap().method, Method::Analytic);
     let refused = hotspots(
         &area,
         &wide,
-        1.0,
-        &HotspotOptions {
+        &LocalOptions {
             method: Method::Exact,
             ..options
         },
@@ -281,14 +250,14 @@ fn what_the_exact_law_cannot_do_is_refused_and_auto_goes_round_it() {
 #[test]
 fn too_many_draws_and_no_run_at_all_are_refused() {
     let (cells, values) = events();
-    let with = |permutations| HotspotOptions {
+    let with = |permutations| LocalOptions {
         method: Method::Permutation,
         permutations,
         ..Default::default()
     };
-    let none = hotspots(&cells, &values, 1.0, &with(0)).unwrap_err();
+    let none = hotspots(&cells, &values, &with(0)).unwrap_err();
     assert_eq!(none.to_string(), "permutations is 0, allowed is at least 1");
-    let many = hotspots(&cells, &values, 1.0, &with(u32::MAX)).unwrap_err();
+    let many = hotspots(&cells, &values, &with(u32::MAX)).unwrap_err();
     assert!(
         many.to_string()
             .starts_with("permutations is 4294967295, allowed is what gives at most"),
@@ -299,7 +268,9 @@ fn too_many_draws_and_no_run_at_all_are_refused() {
 #[test]
 fn a_set_stop_ends_the_answer() {
     let (cells, values) = events();
-    let stop = AtomicBool::new(true);
-    let stopped = hotspots_until(&cells, &values, 1.0, &HotspotOptions::default(), &stop);
+    let (stop, options) = (AtomicBool::new(true), LocalOptions::default());
+    let stopped = statistics::hotspots(&cells, &values, Weights::Disk, &options, &stop);
+    assert_eq!(stopped, Err(StatisticsError::Stopped));
+    let stopped = statistics::local_moran(&cells, &values, &options, &stop);
     assert_eq!(stopped, Err(StatisticsError::Stopped));
 }

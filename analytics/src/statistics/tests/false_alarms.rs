@@ -5,8 +5,9 @@ use std::num::NonZeroUsize;
 use h3o::CellIndex;
 
 use super::obvious::{cell, disk};
+use super::{hotspots, local_moran};
 use crate::statistics::permutation::Sampler;
-use crate::statistics::{Domain, HotspotOptions, Method, Neighbours, Runs, SplitMix64, Weights, hotspots};
+use crate::statistics::{Domain, LocalOptions, Method, Neighbours, Quadrant, Runs, SplitMix64, Weights};
 
 const GRIDS: u64 = 200;
 const CENTRE: u64 = 0x0894_11ca_1b67_ffff;
@@ -32,13 +33,13 @@ fn noise(mean: f64, grid: u64, cells: usize) -> Vec<i128> {
 fn grids_with_a_call(mean: f64, method: Method) -> usize {
     let cells = disk(cell(CENTRE), 17);
     assert_eq!(cells.len(), 919);
-    let options = HotspotOptions {
+    let options = LocalOptions {
         domain: Domain::Observed,
         method,
         ..Default::default()
     };
     let called = |grid: &u64| {
-        let table = hotspots(&cells, &noise(mean, *grid, cells.len()), 1.0, &options).unwrap();
+        let table = hotspots(&cells, &noise(mean, *grid, cells.len()), &options).unwrap();
         assert_eq!(table.method, method);
         table.q.iter().any(|&q| q <= 0.05)
     };
@@ -51,6 +52,22 @@ fn the_exact_law_calls_noise_no_oftener_than_it_says() {
         let calls = grids_with_a_call(mean, Method::Exact);
         assert!(calls <= 23, "mean {mean}: {calls} of {GRIDS}");
     }
+}
+
+#[test]
+fn local_moran_calls_noise_no_oftener_than_it_says() {
+    let cells = disk(cell(CENTRE), 17);
+    let options = LocalOptions {
+        domain: Domain::Observed,
+        method: Method::Exact,
+        ..Default::default()
+    };
+    let called = |grid: &u64| {
+        let table = local_moran(&cells, &noise(0.2, *grid, cells.len()), &options).unwrap();
+        table.class.iter().any(|&class| class != Quadrant::None)
+    };
+    let calls = (1..=GRIDS).filter(called).count();
+    assert!(calls <= 23, "{calls} of {GRIDS}");
 }
 
 #[test]

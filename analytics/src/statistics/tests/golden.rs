@@ -3,9 +3,8 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 
-use crate::statistics::{
-    Domain, ExactLaw, FalseDiscovery, HotspotOptions, HotspotTable, Method, ValueCounts, hotspots,
-};
+use super::hotspots;
+use crate::statistics::{Domain, ExactLaw, FalseDiscovery, HotspotTable, LocalOptions, Method, ValueCounts};
 
 const EVENTS: [(u64, i128); 7] = [
     (0x0894_11ca_1b2b_ffff, 2),
@@ -16,17 +15,17 @@ const EVENTS: [(u64, i128); 7] = [
     (0x0894_11ca_f593_ffff, 1),
     (0x0894_11ca_f59b_ffff, 3),
 ];
-const CELL_67: u64 = 0x0894_11ca_1b67_ffff;
-const CELL_63: u64 = 0x0894_11ca_1b63_ffff;
-const CELL_23: u64 = 0x0894_11ca_1b23_ffff;
+pub(super) const CELL_67: u64 = 0x0894_11ca_1b67_ffff;
+pub(super) const CELL_63: u64 = 0x0894_11ca_1b63_ffff;
+pub(super) const CELL_23: u64 = 0x0894_11ca_1b23_ffff;
 
 pub(super) fn events() -> (Vec<u64>, Vec<i128>) {
     EVENTS.into_iter().unzip()
 }
 
-fn answer(options: &HotspotOptions) -> HotspotTable {
+fn answer(options: &LocalOptions) -> HotspotTable {
     let (cells, values) = events();
-    hotspots(&cells, &values, 1.0, options).unwrap()
+    hotspots(&cells, &values, options).unwrap()
 }
 
 fn row(table: &HotspotTable, cell: u64) -> usize {
@@ -43,17 +42,17 @@ fn assert_close(got: f64, expected: f64) {
 
 #[test]
 fn the_study_area_is_the_disk_of_nineteen() {
-    let table = answer(&HotspotOptions::default());
+    let table = answer(&LocalOptions::default());
     assert_eq!(table.cell, super::obvious::disk(super::obvious::cell(CELL_67), 2));
     assert_eq!(table.n, 19);
     assert!(table.is_small());
-    assert_eq!(table.value.iter().sum::<f64>(), 46.0);
+    assert_eq!(table.value.iter().sum::<i128>(), 46);
     assert_eq!(table.neighbours[row(&table, CELL_67)], 6);
 }
 
 #[test]
 fn scores_and_analytic_p_come_out() {
-    let table = answer(&HotspotOptions {
+    let table = answer(&LocalOptions {
         method: Method::Analytic,
         ..Default::default()
     });
@@ -79,7 +78,7 @@ fn scores_and_analytic_p_come_out() {
 
 #[test]
 fn exact_p_and_q_come_out_and_auto_takes_them() {
-    let table = answer(&HotspotOptions::default());
+    let table = answer(&LocalOptions::default());
     let golden = [
         (CELL_67, 3.969_199_015_639e-5, 7.541_478_129_713e-4),
         (CELL_63, 0.018_536_159_403, 0.176_093_514_329),
@@ -107,7 +106,7 @@ fn exact_p_and_q_come_out_and_auto_takes_them() {
 fn seeded_permutation_p_is_equal_whatever_the_threads() {
     let mut tables = [1, 2, 7].map(|threads| {
         let threads = NonZeroUsize::new(threads).unwrap();
-        answer(&HotspotOptions {
+        answer(&LocalOptions {
             method: Method::Permutation,
             threads,
             ..Default::default()
@@ -124,7 +123,7 @@ fn seeded_permutation_p_is_equal_whatever_the_threads() {
 #[test]
 fn another_seed_gives_other_p() {
     let p = |seed| {
-        answer(&HotspotOptions {
+        answer(&LocalOptions {
             method: Method::Permutation,
             seed,
             ..Default::default()
@@ -137,7 +136,7 @@ fn another_seed_gives_other_p() {
 
 #[test]
 fn a_cell_at_the_floor_says_how_many_runs_it_needs() {
-    let few = answer(&HotspotOptions {
+    let few = answer(&LocalOptions {
         method: Method::Permutation,
         permutations: 99,
         ..Default::default()
@@ -150,7 +149,7 @@ fn a_cell_at_the_floor_says_how_many_runs_it_needs() {
         few.runs_needed[hottest],
         Some((40 * 19_u64).div_ceil(at_floor) - 1)
     );
-    let with_by = HotspotOptions {
+    let with_by = LocalOptions {
         method: Method::Permutation,
         permutations: 99,
         fdr: FalseDiscovery::BenjaminiYekutieli,
@@ -170,7 +169,7 @@ fn the_exact_conditional_p_counts_one_way_of_18564() {
 
 #[test]
 fn without_zeros_the_centre_sees_the_whole_area() {
-    let table = answer(&HotspotOptions {
+    let table = answer(&LocalOptions {
         domain: Domain::Observed,
         method: Method::Analytic,
         ..Default::default()

@@ -2,10 +2,12 @@
 
 use h3o::CellIndex;
 use proptest::prelude::*;
+use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 
+use super::weighted_hotspots;
 use crate::statistics::{
-    Absent, Domain, ExactLaw, HotspotOptions, Method, Neighbours, StudyArea, ValueCounts, Weights, hotspots,
+    Absent, Domain, ExactLaw, LocalOptions, Method, Neighbours, SplitMix64, StudyArea, ValueCounts, Weights,
 };
 
 const CENTRE: u64 = 0x0894_11ca_1b67_ffff;
@@ -44,7 +46,7 @@ fn slow_z(cells: &[CellIndex], values: &[i128], i: usize, weights: Weights, k: u
 }
 
 /// Twice the smaller tail, by looking at every subset of `draws` values.
-fn p_by_enumeration(values: &[i128], draws: usize, sum: i128) -> f64 {
+pub(super) fn p_by_enumeration(values: &[i128], draws: usize, sum: i128) -> f64 {
     let (mut all, mut at_least, mut at_most) = (0_u32, 0_u32, 0_u32);
     for chosen in 0_u32..1 << values.len() {
         if chosen.count_ones() as usize == draws {
@@ -100,8 +102,8 @@ proptest! {
         let weights = [Weights::Disk, Weights::Distance(400.0), Weights::Distance(900.0), Weights::Bisquare(800.0)][choice];
         let cells = disk(cell(CENTRE), 2);
         let area = StudyArea::new(&cells, &values, &Domain::Observed, Absent::Zero, k).unwrap();
-        let options = HotspotOptions { domain: Domain::Observed, k, weights, method: Method::Analytic, ..Default::default() };
-        let table = hotspots(&cells, &values, 1.0, &options).unwrap();
+        let options = LocalOptions { domain: Domain::Observed, k, method: Method::Analytic, ..Default::default() };
+        let table = weighted_hotspots(&cells, &values, weights, &options).unwrap();
         for i in 0..cells.len() {
             let near = area.cells().iter().filter(|&&j| weight(area.cells()[i], j, weights, k) > 0.0).count() - 1;
             prop_assert_eq!(table.neighbours[i] as usize, near);
@@ -109,6 +111,79 @@ proptest! {
                 (Some(z), Some(slow)) => prop_assert!((z - slow).abs() <= 1e-9 * slow.abs().max(1.0), "{} {}", z, slow),
                 (z, slow) => prop_assert_eq!(z, slow),
             }
+        }
+    }
+}
+
+/// Conditional p of cell `i`, each run on a fresh copy of the other values.
+fn slow_permutation_p(cells: &[CellIndex], values: &[i128], i: usize, weights: Weights, runs: u32) -> f64 {
+    let near: Vec<usize> = (0..cells.len())
+        .filter(|&j| j != i && weight(cells[i], cells[j], weights, 1) > 0.0)
+        .collect();
+    let weighted = |drawn: &[i128]| -> f64 {
+        let terms = near.iter().zip(drawn);
+        terms
+            .map(|(&j, &x)| weight(cells[i], cells[j], weights, 1) * x as f64)
+            .sum()
+    };
+    let observed = weighted(&near.iter().map(|&j| values[j]).collect::<Vec<i128>>());
+    let mut random = SplitMix64::stream(11, cells[i].into());
+    let (mut high, mut low) = (0, 0);
+    for _ in 0..runs {
+        let mut others = values.to_vec();
+        others.remove(i);
+        for j in 0..near.len() {
+            let other = j + random.below((others.len() - j) as u64) as usize;
+            others.swap(j, other);
+        }
+        let simulated = weighted(&others[..near.len()]);
+        let equal = (simulated - observed).abs() <= 1e-12 * simulated.abs().max(observed.abs());
+        high += u32::from(equal || simulated > observed);
+        low += u32::from(equal || simulated < observed);
+    }
+    (2.0 * f64::from(high.min(low) + 1) / f64::from(runs + 1)).min(1.0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn the_permutation_p_is_that_of_the_slow_loop(
+        values in prop::collection::vec(0_i128..4, 19),
+        choice in 0..3_usize,
+        threads in 1..8_usize,
+    ) {
+        let weights = [Weights::Disk, Weights::Distance(700.0), Weights::Bisquare(800.0)][choice];
+        let cells = disk(cell(CENTRE), 2);
+        let options = LocalOptions {
+            domain: Domain::Observed,
+            method: Method::Permutation,
+            permutations: 49,
+            seed: 11,
+            threads: NonZeroUsize::new(threads).unwrap(),
+            ..Default::default()
+        };
+        let table = weighted_hotspots(&cells, &values, weights, &options).unwrap();
+        let cells: Vec<CellIndex> = cells.into_iter().map(cell).collect();
+        for i in 0..cells.len() {
+            let slow = table.z[i].map_or(1.0, |_| slow_permutation_p(&cells, &values, i, weights, 49));
+            prop_assert_eq!(table.p[i], slow);
+        }
+    }
+
+    #[test]
+    fn the_exact_p_of_a_cell_is_the_enumeration(values in prop::collection::vec(0_i128..5, 10), first in 0..9_usize) {
+        let cells: Vec<u64> = disk(cell(CENTRE), 2).into_iter().skip(first).take(10).collect();
+        let options = LocalOptions { domain: Domain::Observed, method: Method::Exact, ..Default::default() };
+        let table = weighted_hotspots(&cells, &values, Weights::Disk, &options).unwrap();
+        let cells: Vec<CellIndex> = cells.into_iter().map(cell).collect();
+        for i in 0..cells.len() {
+            let near: Vec<i128> = (0..cells.len())
+                .filter(|&j| weight(cells[i], cells[j], Weights::Disk, 1) > 0.0)
+                .map(|j| values[j])
+                .collect();
+            let slow = table.z[i].map_or(1.0, |_| p_by_enumeration(&values, near.len(), near.iter().sum()));
+            prop_assert!((table.p[i] - slow).abs() <= 1e-12, "{} {}", table.p[i], slow);
         }
     }
 }

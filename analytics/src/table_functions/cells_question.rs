@@ -1,7 +1,6 @@
-//! What one call of `hotspots` asks: its arguments as types, and resolved against a snapshot.
+//! Which cells a statistic speaks about: the arguments that all of them share, and these resolved against a snapshot.
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use h3o::Resolution;
@@ -9,20 +8,18 @@ use riskgrid_ingest::grid::{CellAggregate, GridSnapshot, Metric, Span};
 use riskgrid_ingest::{EventTime, LayerIndex, ValueScale};
 
 use super::arguments::{Arguments, Length};
-use super::hotspots::{ARGUMENTS, NAME};
 use crate::sql::SqlError;
-use crate::statistics::{
-    Absent, Domain, FalseDiscovery, HotspotOptions, MAX_K, Method, StatisticsError, Weights,
-};
+use crate::statistics::{Absent, Domain, MAX_K};
 
 /// Estimates of distinct sources are rounded to this part of one source, to be summed as whole numbers.
 const SOURCE_PARTS: f64 = 1e6;
 /// The furthest that a layer's name may be from one that is proposed, in edits.
 const CLOSE: usize = 3;
 
-/// The arguments, checked as far as that needs no snapshot.
+/// `layer`, `metric`, `resolution`, `window`, `at`, `domain` and `k`, checked as far as that needs no snapshot.
 #[derive(Clone, Debug)]
-pub(super) struct HotspotArguments {
+pub(super) struct CellsArguments {
+    function: &'static str,
     layer: String,
     metric: Metric,
     resolution: Option<Resolution>,
@@ -30,18 +27,13 @@ pub(super) struct HotspotArguments {
     at: Option<EventTime>,
     /// `None`: the metric's own default.
     domain: Option<Domain>,
-    options: HotspotOptions,
+    k: u32,
 }
 
-impl HotspotArguments {
+impl CellsArguments {
     /// # Errors
     /// [`SqlError::BadRequest`] that names the argument, its value and what is allowed.
-    pub(super) fn read(values: &[datafusion::logical_expr::Expr]) -> Result<Self, SqlError> {
-        let args = Arguments {
-            function: NAME,
-            names: &ARGUMENTS,
-            values,
-        };
+    pub(super) fn read(args: &Arguments<'_>) -> Result<Self, SqlError> {
         let layer = args
             .text("layer")?
             .ok_or_else(|| args.refuse("layer", "NULL", "the id of a layer: see the table layers"))?;
@@ -58,38 +50,22 @@ impl HotspotArguments {
             Some("neighbours") => Some(Domain::Neighbours),
             Some("observed") => Some(Domain::Observed),
             Some(area) => {
-                return Err(SqlError::BadRequest(format!(
-                    "{NAME}: domain is '{area}', but areas are not loaded; allowed is 'neighbours' or 'observed'"
-                )));
+                return Err(args.refuse(
+                    "domain",
+                    &format!("'{area}'"),
+                    "'neighbours' or 'observed': areas are not loaded",
+                ));
             }
         };
-        let weights = args.text("weights")?.unwrap_or("disk");
-        let default = HotspotOptions::default();
-        let options = HotspotOptions {
-            k: args.whole("k", u64::from(MAX_K))?.map_or(default.k, |k| k as u32),
-            weights: Weights::from_arguments(weights, args.float("distance")?).map_err(refused)?,
-            method: args
-                .text("method")?
-                .map_or(Ok(default.method), Method::from_argument)
-                .map_err(refused)?,
-            permutations: args
-                .whole("permutations", u64::from(u32::MAX))?
-                .map_or(default.permutations, |runs| runs as u32),
-            seed: args.whole("seed", u64::MAX)?.unwrap_or(default.seed),
-            fdr: args
-                .text("fdr")?
-                .map_or(Ok(default.fdr), FalseDiscovery::from_argument)
-                .map_err(refused)?,
-            ..default
-        };
         Ok(Self {
+            function: args.function,
             layer: layer.to_owned(),
             metric,
             resolution: resolution.and_then(|level| Resolution::try_from(level as u8).ok()),
             window: args.length("window")?.unwrap_or(Length::DAY),
             at: args.time("at")?,
             domain,
-            options,
+            k: args.whole("k", u64::from(MAX_K))?.map_or(1, |k| k as u32),
         })
     }
 
@@ -97,12 +73,8 @@ impl HotspotArguments {
     ///
     /// # Errors
     /// [`SqlError::BadRequest`] for a layer that is not known, a metric that it has not, a resolution that the grid has not.
-    pub(super) fn resolve(
-        &self,
-        snapshot: &GridSnapshot,
-        threads: NonZeroUsize,
-    ) -> Result<HotspotQuestion, SqlError> {
-        let bad = |text: String| SqlError::BadRequest(format!("{NAME}: {text}"));
+    pub(super) fn resolve(&self, snapshot: &GridSnapshot) -> Result<CellsQuestion, SqlError> {
+        let bad = |text: String| SqlError::BadRequest(format!("{}: {text}", self.function));
         let found = snapshot.layers.find(&self.layer);
         let Some((index, layer)) = found.and_then(|index| Some((index, snapshot.layers.get(index)?))) else {
             return Err(bad(unknown_layer(&self.layer, snapshot)));
@@ -147,28 +119,17 @@ impl HotspotArguments {
             },
             Metric::Sum | Metric::Mean | Metric::Min | Metric::Max | Metric::Last => layer.scale(),
         };
-        Ok(HotspotQuestion {
+        Ok(CellsQuestion {
             layer: index,
             layer_id: Arc::from(self.layer.as_str()),
             metric: self.metric,
             scale,
             resolution,
             window: at.map(|at| snapshot.snap(index, self.window.before(at), at)),
-            options: HotspotOptions {
-                domain,
-                absent,
-                threads,
-                ..self.options.clone()
-            },
+            domain,
+            absent,
+            k: self.k,
         })
-    }
-}
-
-/// A statistic's refusal as the answer to the client.
-pub(super) fn refused(error: StatisticsError) -> SqlError {
-    match error {
-        StatisticsError::Stopped => SqlError::Cancelled,
-        error => SqlError::BadRequest(format!("{NAME}: {error}")),
     }
 }
 
@@ -193,7 +154,7 @@ fn unknown_layer(name: &str, snapshot: &GridSnapshot) -> String {
 
 /// A call resolved against one snapshot.
 #[derive(Clone, Debug)]
-pub(super) struct HotspotQuestion {
+pub(super) struct CellsQuestion {
     layer: LayerIndex,
     layer_id: Arc<str>,
     metric: Metric,
@@ -202,10 +163,15 @@ pub(super) struct HotspotQuestion {
     resolution: Resolution,
     /// The window as it was snapped; `None` while the layer's clock domain has no event.
     window: Option<Span>,
-    pub(super) options: HotspotOptions,
+    /// The study area.
+    pub(super) domain: Domain,
+    /// What its cells hold where nothing was observed.
+    pub(super) absent: Absent,
+    /// How far the study area reaches round an event, and a neighbourhood round a cell.
+    pub(super) k: u32,
 }
 
-impl HotspotQuestion {
+impl CellsQuestion {
     /// The cells with an event in the window, ascending, and the metric of each in whole units.
     pub(super) fn observed(&self, snapshot: &GridSnapshot) -> (Vec<u64>, Vec<i128>) {
         let (Some(window), Some(totals)) = (self.window, snapshot.totals(self.layer)) else {
@@ -246,9 +212,8 @@ fn whole_units(metric: Metric, aggregate: &CellAggregate) -> i128 {
     }
 }
 
-impl fmt::Display for HotspotQuestion {
+impl fmt::Display for CellsQuestion {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let HotspotOptions { domain, k, .. } = &self.options;
         write!(
             formatter,
             "layer={}, metric={}, resolution={}, ",
@@ -260,12 +225,11 @@ impl fmt::Display for HotspotQuestion {
             Some(window) => write!(formatter, "window={}/{}, ", window.start, window.end)?,
             None => write!(formatter, "window=none, ")?,
         }
-        match domain {
-            Domain::Neighbours => write!(formatter, "study_area=neighbours within {k}")?,
-            Domain::Observed => write!(formatter, "study_area=observed")?,
-            Domain::Cells(cells) => write!(formatter, "study_area={} cells", cells.len())?,
+        match &self.domain {
+            Domain::Neighbours => write!(formatter, "study_area=neighbours within {}", self.k),
+            Domain::Observed => write!(formatter, "study_area=observed"),
+            Domain::Cells(cells) => write!(formatter, "study_area={} cells", cells.len()),
         }
-        write!(formatter, ", method={}", self.options.method.as_str())
     }
 }
 

@@ -1,12 +1,12 @@
-//! Runs one call of `hotspots`: sums the window and scores its cells on a blocking thread, which gives up soon after
+//! Runs one call of a statistic: sums the window and scores its cells on a blocking thread, which gives up soon after
 //! nobody reads the answer any more.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use datafusion::arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt32Array, UInt64Array};
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::array::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::memory_pool::MemoryConsumer;
@@ -18,12 +18,10 @@ use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
 };
 use futures::StreamExt as _;
-use riskgrid_ingest::ValueScale;
 use riskgrid_ingest::grid::GridSnapshot;
 
-use super::hotspots::SCHEMA;
-use super::hotspots_question::{HotspotQuestion, refused};
-use crate::statistics::{HotspotTable, hotspots_until};
+use super::cells_question::CellsQuestion;
+use super::statistic::{CellStatistic, Definition, Observed};
 
 /// Rows of one batch of the answer.
 const BATCH_ROWS: usize = 8192;
@@ -32,23 +30,30 @@ const BYTES_OF_A_CELL: usize = 256;
 
 /// The plan's leaf.
 #[derive(Debug)]
-pub(super) struct HotspotsScan {
+pub(super) struct StatisticScan {
+    definition: &'static Definition,
     snapshot: Arc<GridSnapshot>,
-    question: Arc<HotspotQuestion>,
+    question: Arc<CellsQuestion>,
+    statistic: Arc<dyn CellStatistic>,
+    threads: NonZeroUsize,
     projection: Vec<usize>,
     properties: Arc<PlanProperties>,
 }
 
-impl HotspotsScan {
+impl StatisticScan {
     pub(super) fn new(
+        definition: &'static Definition,
         snapshot: Arc<GridSnapshot>,
-        question: HotspotQuestion,
+        question: CellsQuestion,
+        statistic: Arc<dyn CellStatistic>,
+        threads: NonZeroUsize,
         projection: Option<&Vec<usize>>,
     ) -> Result<Self> {
+        let whole = (definition.schema)();
         let projection = projection
             .cloned()
-            .unwrap_or_else(|| (0..SCHEMA.fields().len()).collect());
-        let schema = Arc::new(SCHEMA.project(&projection)?);
+            .unwrap_or_else(|| (0..whole.fields().len()).collect());
+        let schema = Arc::new(whole.project(&projection)?);
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(1),
@@ -57,23 +62,30 @@ impl HotspotsScan {
         )
         .with_scheduling_type(SchedulingType::Cooperative);
         Ok(Self {
+            definition,
             snapshot,
             question: Arc::new(question),
+            statistic,
+            threads,
             projection,
             properties: Arc::new(properties),
         })
     }
 }
 
-impl DisplayAs for HotspotsScan {
+impl DisplayAs for StatisticScan {
     fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "HotspotsScan: {}", self.question)
+        write!(
+            formatter,
+            "StatisticScan: {}, {}, {}",
+            self.definition.name, self.question, self.statistic
+        )
     }
 }
 
-impl ExecutionPlan for HotspotsScan {
+impl ExecutionPlan for StatisticScan {
     fn name(&self) -> &'static str {
-        "HotspotsScan"
+        "StatisticScan"
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
@@ -105,15 +117,16 @@ impl ExecutionPlan for HotspotsScan {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         if partition != 0 {
-            return internal_err!("hotspots has one partition, asked for number {partition}");
+            return internal_err!("a statistic has one partition, asked for number {partition}");
         }
         let schema = Arc::clone(self.properties.eq_properties.schema());
         // One batch waits for its reader; the thread stands still meanwhile.
         let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), 1);
         let batches = builder.tx();
         let (snapshot, question) = (Arc::clone(&self.snapshot), Arc::clone(&self.question));
-        let projection = self.projection.clone();
-        let memory = MemoryConsumer::new("hotspots").register(context.memory_pool());
+        let (statistic, definition) = (Arc::clone(&self.statistic), self.definition);
+        let (projection, threads) = (self.projection.clone(), self.threads);
+        let memory = MemoryConsumer::new(self.definition.name).register(context.memory_pool());
         let stop = Arc::new(AtomicBool::new(false));
         let held = StopWhenDropped(Arc::clone(&stop));
         builder.spawn_blocking(move || {
@@ -122,8 +135,16 @@ impl ExecutionPlan for HotspotsScan {
                 return Ok(());
             }
             memory.try_grow(cells.len().saturating_mul(BYTES_OF_A_CELL))?;
-            let table = hotspots_until(&cells, &values, 1.0, &question.options, &stop).map_err(refused)?;
-            let whole = batch_of(&table, question.scale)?.project(&projection)?;
+            let observed = Observed {
+                cells: &cells,
+                values: &values,
+                question: &question,
+                threads,
+            };
+            let columns = statistic
+                .columns(&observed, &stop)
+                .map_err(|error| definition.refused(error))?;
+            let whole = RecordBatch::try_new((definition.schema)(), columns)?.project(&projection)?;
             for start in (0..whole.num_rows()).step_by(BATCH_ROWS) {
                 let length = BATCH_ROWS.min(whole.num_rows() - start);
                 if batches.blocking_send(Ok(whole.slice(start, length))).is_err() {
@@ -146,30 +167,4 @@ impl Drop for StopWhenDropped {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
-}
-
-/// The answer as columns; its values come in whole units and leave in the metric's own.
-fn batch_of(table: &HotspotTable, scale: ValueScale) -> Result<RecordBatch> {
-    let rows = table.cell.len();
-    let columns: Vec<ArrayRef> = vec![
-        Arc::new(UInt64Array::from(table.cell.clone())),
-        Arc::new(Float64Array::from_iter_values(
-            table.value.iter().map(|units| scale.value(*units)),
-        )),
-        Arc::new(Float64Array::from(table.z.clone())),
-        Arc::new(Float64Array::from(table.p.clone())),
-        Arc::new(Float64Array::from(table.q.clone())),
-        Arc::new(StringArray::from_iter_values(
-            table.class.iter().map(|class| class.as_str()),
-        )),
-        Arc::new(UInt32Array::from(table.neighbours.clone())),
-        Arc::new(UInt64Array::from(vec![table.n as u64; rows])),
-        Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
-            table.method.as_str(),
-            rows,
-        ))),
-        Arc::new(UInt64Array::from(table.runs_needed.clone())),
-    ];
-    let schema: SchemaRef = Arc::clone(&SCHEMA);
-    Ok(RecordBatch::try_new(schema, columns)?)
 }

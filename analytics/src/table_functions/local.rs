@@ -1,0 +1,120 @@
+//! What the statistics that score each cell by its neighbours share: their options, and the columns beside the score.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, Float64Array, StringArray, UInt32Array, UInt64Array};
+use datafusion::arrow::datatypes::{DataType, Field};
+
+use super::arguments::Arguments;
+use super::statistic::{Observed, refused};
+use crate::sql::{SqlError, cell_field, commented};
+use crate::statistics::{FalseDiscovery, LocalOptions, Method};
+
+/// Reads `method`, `permutations`, `seed` and `fdr`.
+///
+/// # Errors
+/// [`SqlError::BadRequest`] that names the argument, its value and what is allowed.
+pub(super) fn read_options(args: &Arguments<'_>) -> Result<LocalOptions, SqlError> {
+    let default = LocalOptions::default();
+    let refuse = |error| refused(args.function, error);
+    Ok(LocalOptions {
+        method: args
+            .text("method")?
+            .map_or(Ok(default.method), Method::from_argument)
+            .map_err(refuse)?,
+        permutations: args
+            .whole("permutations", u64::from(u32::MAX))?
+            .map_or(default.permutations, |runs| runs as u32),
+        seed: args.whole("seed", u64::MAX)?.unwrap_or(default.seed),
+        fdr: args
+            .text("fdr")?
+            .map_or(Ok(default.fdr), FalseDiscovery::from_argument)
+            .map_err(refuse)?,
+        ..default
+    })
+}
+
+/// `options` for the study area of `observed`.
+pub(super) fn options_for(options: &LocalOptions, observed: &Observed<'_>) -> LocalOptions {
+    LocalOptions {
+        domain: observed.question.domain.clone(),
+        absent: observed.question.absent,
+        k: observed.question.k,
+        threads: observed.threads,
+        ..options.clone()
+    }
+}
+
+/// A column with its comment.
+pub(super) fn column(name: &str, data_type: DataType, nullable: bool, comment: &str) -> Field {
+    commented(Field::new(name, data_type, nullable), comment)
+}
+
+/// The columns before the score.
+pub(super) fn first_fields() -> Vec<Field> {
+    vec![
+        commented(cell_field("cell", false), "H3 cell of the study area"),
+        column("value", DataType::Float64, false, "the metric, in its unit"),
+    ]
+}
+
+/// The columns after the class.
+pub(super) fn last_fields() -> Vec<Field> {
+    vec![
+        column(
+            "neighbours",
+            DataType::UInt32,
+            false,
+            "neighbours inside the study area",
+        ),
+        column(
+            "n",
+            DataType::UInt64,
+            false,
+            "cells of the study area; below 30 the answer is coarse",
+        ),
+        column(
+            "method",
+            DataType::Utf8,
+            false,
+            "where p comes from: analytic, exact or permutation",
+        ),
+        column(
+            "runs_needed",
+            DataType::UInt64,
+            true,
+            "permutations with which a cell at the least p could pass q of .05",
+        ),
+    ]
+}
+
+/// The values of [`first_fields`].
+pub(super) fn first_columns(cells: Vec<u64>, values: &[i128], observed: &Observed<'_>) -> Vec<ArrayRef> {
+    let scale = observed.question.scale;
+    let in_unit = values.iter().map(|&units| scale.value(units as f64));
+    vec![
+        Arc::new(UInt64Array::from(cells)),
+        Arc::new(Float64Array::from_iter_values(in_unit)),
+    ]
+}
+
+/// The values of [`last_fields`].
+pub(super) fn last_columns(
+    neighbours: Vec<u32>,
+    n: usize,
+    method: Method,
+    runs_needed: Vec<Option<u64>>,
+) -> Vec<ArrayRef> {
+    let rows = neighbours.len();
+    vec![
+        Arc::new(UInt32Array::from(neighbours)),
+        Arc::new(UInt64Array::from(vec![n as u64; rows])),
+        words(std::iter::repeat_n(method.as_str(), rows)),
+        Arc::new(UInt64Array::from(runs_needed)),
+    ]
+}
+
+/// A column of words.
+pub(super) fn words(words: impl Iterator<Item = &'static str>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(words))
+}
