@@ -30,7 +30,7 @@ fn feeds() -> [Value; 4] {
             "source": {"const": "//air"}, "id": ["sensor", "at"], "sensor": "sensor",
             "time": {"field": "at", "format": "%Y-%m-%dT%H:%M:%S", "zone": "UTC"}, "lon": "lon", "lat": "lat",
             "values": [{"field": "p10", "property": "water_level", "unit": "cm"},
-                {"field": "p25", "property": "water_level", "unit": "m"}]
+                {"field": "p25", "property": "flow", "unit": "m/s"}]
         }),
         json!({
             "name": "outages", "from": {"kafka": "outages"}, "format": "csv", "event": "report",
