@@ -25,7 +25,7 @@ pub use store::CheckpointStore;
 pub(crate) use store::{Claimed, Restored};
 
 /// The version of the files' format. A file of another is refused, never overwritten.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Why checkpoints cannot be read or written.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! What a checkpoint file holds of a partition, and how a partition is made again from a chain of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::ipc::reader::StreamReader;
@@ -21,6 +22,8 @@ pub(crate) struct PartitionState {
     id: PartitionId,
     domain: Arc<str>,
     next_offset: i64,
+    /// The next number of each queue of replays, by the id of the store that holds it.
+    next_replays: BTreeMap<u64, u64>,
     newest: Option<EventTime>,
     sealed_to: EventTime,
     counts: EventCounts,
@@ -92,6 +95,7 @@ impl PartitionState {
             id: partition.id.clone(),
             domain: Arc::clone(&partition.domain),
             next_offset: partition.next_offset,
+            next_replays: partition.next_replays.clone(),
             newest: partition.newest,
             sealed_to: partition.sealed_to,
             counts: partition.counts.clone(),
@@ -159,6 +163,7 @@ impl PartitionState {
                 }
             }
             if is_last {
+                partition.next_replays = file.next_replays;
                 partition.counts = file.counts;
                 partition.dedup.set_floor(file.dedup_floor);
                 partition.sensors = EntityTable::from_pairs(file.sensors);

@@ -322,12 +322,12 @@ fn any_flipped_bit_leaves_a_sound_state_or_is_refused() {
 fn a_newer_format_is_refused_and_nothing_is_touched() {
     let (folder, _) = saved();
     let path = newest(folder.path(), MANIFEST);
-    fs::write(&path, r#"{"format": 2, "all": "that follows is unknown"}"#).unwrap();
+    fs::write(&path, r#"{"format": 3, "all": "that follows is unknown"}"#).unwrap();
     is_refused(
         folder.path(),
         &[
             &path.display().to_string(),
-            "format 2",
+            "format 3",
             "start the version that wrote it",
         ],
     );
