@@ -7,6 +7,7 @@
 //! The queries use `$1` and plain SQL, so that the same ones can serve `PostgreSQL`.
 
 mod alerts;
+mod audit;
 mod endpoints;
 mod ids;
 mod notice;
@@ -25,6 +26,7 @@ use sqlx::sqlite::{
 use sqlx::{Sqlite, Transaction};
 
 pub use alerts::{Alert, AlertPage, AlertQuery, AlertState};
+pub use audit::AuditRow;
 pub use endpoints::{Endpoint, NewEndpoint};
 pub use ids::{random_hex, webhook_id};
 pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};

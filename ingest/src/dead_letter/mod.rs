@@ -194,7 +194,15 @@ mod tests {
         for text in ["journal/0/17/0", "file:a/b c/0/-3/4294967295", "t/2147483647/0/1"] {
             assert_eq!(text.parse::<LetterKey>().unwrap().to_string(), text);
         }
-        for text in ["", "journal", "journal/0/1", "/0/1/2", "t/0/1/-1", "t/0/x/1", "t/0/1/2/"] {
+        for text in [
+            "",
+            "journal",
+            "journal/0/1",
+            "/0/1/2",
+            "t/0/1/-1",
+            "t/0/x/1",
+            "t/0/1/2/",
+        ] {
             assert_eq!(text.parse::<LetterKey>(), Err(InvalidKey), "{text}");
         }
     }

@@ -68,7 +68,9 @@ impl DeadLetterStore {
             match postcard::from_bytes::<QueuedReplay>(&value) {
                 Ok(replay) => queued.push(replay),
                 // Its letter is still there, and can be replayed anew.
-                Err(error) => tracing::error!(%error, %partition, "a queued replay is damaged; it is passed over"),
+                Err(error) => {
+                    tracing::error!(%error, %partition, "a queued replay is damaged; it is passed over");
+                }
             }
         }
         Ok(queued)

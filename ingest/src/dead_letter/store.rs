@@ -255,12 +255,11 @@ impl DeadLetterStore {
         &self,
         key: Option<&LetterKey>,
     ) -> impl Iterator<Item = Result<DeadLetter, DeadLetterError>> + use<> {
-        let from = key.map_or(Bound::Unbounded, |key| Bound::Excluded(key.bytes()));
+        let after = key
+            .map(LetterKey::bytes)
+            .map_or(Bound::Unbounded, Bound::Excluded);
         let (letters, closed) = match self.store() {
-            Ok(store) => {
-                let range: (Bound<Vec<u8>>, Bound<Vec<u8>>) = (from, Bound::Unbounded);
-                (Some(store.letters.range(range)), None)
-            }
+            Ok(store) => (Some(store.letters.range((after, Bound::Unbounded))), None),
             Err(error) => (None, Some(Err(error))),
         };
         let letters = letters.into_iter().flatten();
@@ -326,8 +325,8 @@ impl std::fmt::Debug for DeadLetterStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::refusal::RefusalReason;
     use crate::dead_letter::RAW_BYTES;
+    use crate::refusal::RefusalReason;
 
     #[test]
     fn a_record_read_again_is_kept_once_and_survives_reopening() {
@@ -360,12 +359,16 @@ mod tests {
         let offsets: Vec<i64> = store.iter().map(|letter| letter.unwrap().offset).collect();
         assert_eq!(offsets, [3, 5, 7]);
         assert_eq!(store.next_http_offset().unwrap(), 8);
-        assert_eq!(store.raw(&letter(3).key()).unwrap().unwrap().bytes.len(), RAW_BYTES);
-        assert_eq!(store.raw(&letter(5).key()).unwrap().unwrap().bytes.len(), long.len());
         assert_eq!(
-            store
-                .expire(EventTime::from_micros(5 + RAW_RETENTION))
-                .unwrap(),
+            store.raw(&letter(3).key()).unwrap().unwrap().bytes.len(),
+            RAW_BYTES
+        );
+        assert_eq!(
+            store.raw(&letter(5).key()).unwrap().unwrap().bytes.len(),
+            long.len()
+        );
+        assert_eq!(
+            store.expire(EventTime::from_micros(5 + RAW_RETENTION)).unwrap(),
             3
         );
         assert_eq!(store.raw(&letter(7).key()).unwrap(), None);

@@ -78,21 +78,18 @@ pub enum ReplayError {
     Ended,
 }
 
-/// A letter with its record, ready to be judged anew.
-enum Ready {
-    Yes(DeadLetter, RawRecord),
-    No(&'static str),
-}
+/// A letter with its record, ready to be judged anew; or why it is not.
+type Ready = Result<(DeadLetter, RawRecord), &'static str>;
 
 impl Shared {
     fn ready(&self, key: &LetterKey) -> Result<Ready, DeadLetterError> {
         let (Some(letter), Some(record)) = (self.dead_letters.get(key)?, self.dead_letters.raw(key)?) else {
-            return Ok(Ready::No("expired"));
+            return Ok(Err("expired"));
         };
         if record.bytes.len() as u64 != letter.size {
-            return Ok(Ready::No("cut"));
+            return Ok(Err("cut"));
         }
-        Ok(Ready::Yes(letter, record))
+        Ok(Ok((letter, record)))
     }
 }
 
@@ -145,13 +142,13 @@ impl Worker {
         let mut queued = Vec::with_capacity(letters.len());
         for letter in letters {
             match self.shared.ready(&letter)? {
-                Ready::Yes(..) => queued.push(QueuedReplay {
+                Ok(_) => queued.push(QueuedReplay {
                     number: first + queued.len() as u64,
                     after: partition.next_offset(),
                     asked,
                     letter,
                 }),
-                Ready::No(why) => replayed.cannot(why, 1),
+                Err(why) => replayed.cannot(why, 1),
             }
         }
         store.queue(partition.id(), &queued)?;
@@ -186,11 +183,11 @@ impl Worker {
 
     fn judge_anew(&mut self, partition: &mut Partition, replay: &QueuedReplay, replayed: &mut Replayed) {
         match self.shared.ready(&replay.letter) {
-            Ok(Ready::Yes(letter, record)) => {
+            Ok(Ok((letter, record))) => {
                 replayed.replayed += 1;
                 self.judge_letter(partition, &letter, &record, replayed);
             }
-            Ok(Ready::No(why)) => replayed.cannot(why, 1),
+            Ok(Err(why)) => replayed.cannot(why, 1),
             // Its row is still there, and can be replayed anew.
             Err(error) => tracing::error!(%error, letter = %replay.letter, "a queued replay is passed over"),
         }
@@ -231,7 +228,10 @@ impl Worker {
                 || (was_whole_row
                     && shared
                         .dead_letters
-                        .get(&LetterKey { index, ..letter.key() })
+                        .get(&LetterKey {
+                            index,
+                            ..letter.key()
+                        })
                         .is_ok_and(|other| other.is_none()))
         };
         let mut was_found = false;

@@ -357,13 +357,20 @@ impl Worker {
         event: &EventBytes<'_>,
     ) {
         let all = |_| true;
-        self.judge_some(partition, rules, origin, event, all, |worker, partition, index, judged| {
-            if let Err(refusal) = judged {
-                let origin = Origin { index, ..origin };
-                let size = event.kept().bytes.len() as u64;
-                worker.refuse(partition, origin, &refusal, event.kept(), size);
-            }
-        });
+        self.judge_some(
+            partition,
+            rules,
+            origin,
+            event,
+            all,
+            |worker, partition, index, judged| {
+                if let Err(refusal) = judged {
+                    let origin = Origin { index, ..origin };
+                    let size = event.kept().bytes.len() as u64;
+                    worker.refuse(partition, origin, &refusal, event.kept(), size);
+                }
+            },
+        );
     }
 
     /// Reads the events of some bytes, judges and applies those that are asked for by their index in the record, and

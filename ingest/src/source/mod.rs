@@ -50,6 +50,6 @@ mod tests {
         progress.add(7, 7, 3);
         assert_eq!((progress.percent(), progress.is_caught_up()), (50.0, false));
         progress.add(0, 0, 0);
-        assert_eq!(progress.percent(), 50.0);
+        assert_eq!(format!("{:.3}", progress.percent()), "50.000");
     }
 }
