@@ -19,6 +19,7 @@ use riskgrid_ingest::grid::{GridPublisher, PartitionId};
 use riskgrid_ingest::layer_store::{LayerCatalogue, LayerStore};
 use riskgrid_ingest::observer::EventObserver;
 use riskgrid_ingest::pipeline::{Feed, Pipeline, PipelineHandle, PipelineSettings};
+use riskgrid_ingest::purge::{Purge, PurgeError};
 use riskgrid_ingest::source::journal::Journal;
 use riskgrid_ingest::source::kafka::{
     DeadLetterTopic, EventProducer, KafkaSource, create_own_topics, instance_id,
@@ -89,6 +90,9 @@ impl Server {
         std::fs::create_dir_all(data_dir)
             .map_err(|error| format!("storage.data_dir {}: {error}", data_dir.display()))?;
         let decisions = Decisions::open(data_dir).await?;
+        if let Some(begun) = Purge::unfinished(data_dir)? {
+            return Err(PurgeError::Unfinished(begun.feed).into());
+        }
         let alerting = Alerting::start(
             decisions,
             DeliverySettings {

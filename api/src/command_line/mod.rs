@@ -6,6 +6,7 @@ mod check_config;
 mod dead_letters;
 mod demo;
 mod demo_receiver;
+mod feeds;
 mod generate;
 mod serve;
 mod sql;
@@ -58,6 +59,9 @@ enum Verb {
     /// List and replay the refused records of a running server.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLettersVerb),
+    /// List the configured feeds, and take out all that one of them brought in.
+    #[command(subcommand)]
+    Feeds(feeds::FeedsVerb),
     /// Print who looked at raw records, replayed or purged.
     Audit(audit::AuditArguments),
 }
@@ -79,6 +83,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::CheckConfig(arguments) => check_config::run(&arguments),
         Verb::Sql(arguments) => on_runtime(sql::run(arguments)),
         Verb::DeadLetters(verb) => on_runtime(dead_letters::run(verb)),
+        Verb::Feeds(verb) => on_runtime(feeds::run(verb)),
         Verb::Audit(arguments) => on_runtime(audit::run(arguments)),
     };
     match result {

@@ -125,6 +125,15 @@ impl PartitionState {
         self.next_offset
     }
 
+    /// The layers that it names.
+    pub(super) fn layers_named(&self) -> impl Iterator<Item = &str> {
+        let slices = self.layers.iter().map(|state| state.layer.as_str());
+        let sensors = self.sensors.iter().map(|(key, _)| &*key.scope);
+        let reports = self.reports.iter();
+        let reports = reports.filter_map(|(_, report)| Some(report.layer.as_ref()?.value.as_str()));
+        slices.chain(sensors).chain(reports)
+    }
+
     /// Whether it holds everything, rather than what changed since the file before it.
     pub(crate) const fn is_whole(&self) -> bool {
         self.is_whole
