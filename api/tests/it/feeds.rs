@@ -220,3 +220,36 @@ async fn a_purge_that_was_killed_is_run_again_and_nothing_starts_before() {
     mended.restart();
     are_alike(&mended, &right).await;
 }
+
+#[tokio::test]
+async fn a_layer_that_others_name_too_is_not_forgotten() {
+    let start = Utc::now() - TimeDelta::minutes(20);
+    let mut server = server(start, &feeds(RIGHT_TIME, "m"), ROWS - 5).await;
+    let mut own = reading_at("own level", "river", 2.0, start);
+    own["data"]["property"] = json!("level_value");
+    assert_eq!(server.post("application/json", own.to_string()).await.status, 202);
+    let level = "SELECT count(*), sum(sum) FROM cells WHERE layer = 'level_value'";
+    let before = server.rows(level).await;
+    server
+        .rows_become(
+            "SELECT count FROM layers WHERE layer = 'level_value'",
+            &json!([[ROWS - 4]]),
+        )
+        .await;
+    server.stop().await;
+    let text = succeeds(&server.run(&["feeds", "purge", "level", "--yes"]));
+    assert!(!text.contains("layers that only"), "{text}");
+    server.configure(&feeds(RIGHT_TIME, "cm"));
+    server.restart();
+    server
+        .rows_become(
+            "SELECT count, unit FROM layers WHERE layer = 'level_value'",
+            &json!([[ROWS - 4, "m"]]),
+        )
+        .await;
+    // The rows of the feed are a hundredth now, and the reading of the river is what it was.
+    let sum = |rows: &[Value]| rows[0][1].as_f64().unwrap();
+    let hundredth = (sum(&before) / 100.0 + 2.0) * 1e6;
+    let after = sum(&server.rows(level).await) * 1e6;
+    assert!((after - hundredth).abs() < 1.0, "{after}, {hundredth}");
+}
