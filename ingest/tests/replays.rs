@@ -208,6 +208,12 @@ fn a_replay_that_a_crash_undid_is_applied_again_between_the_same_records() {
     run.read(&[(4, 30)]);
     let counts = run.reads(6);
     assert_eq!((counts.read, counts.accepted, counts.duplicate), (6, 5, 0));
+    let again = run.handle.replay(&key.partition_id(), vec![key.clone()]).unwrap();
+    assert_eq!(
+        (again.replayed, again.not_replayable.get("already")),
+        (0, Some(&1))
+    );
+    assert_eq!(run.reads(6), counts);
     run.stop();
 }
 

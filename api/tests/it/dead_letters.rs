@@ -129,7 +129,9 @@ async fn killed_in_the_middle_of_replays_each_letter_is_counted_once() {
         server.kill();
         server.restart();
     }
-    while replay(&server, json!({"limit": 2_000})).await["replayed"] != 0 {}
+    while server.rows(OPEN).await[0][0] != 0 {
+        replay(&server, json!({"limit": 2_000})).await;
+    }
     server.rows_become(COUNTED, &json!([[LETTERS]])).await;
     server.rows_become(SETTLED, &json!([[LETTERS]])).await;
     server.kill();

@@ -25,8 +25,9 @@ pub struct Replayed {
     pub duplicate: u64,
     /// Events that were refused again, by their newest reason.
     pub refused: BTreeMap<RefusalReason, u64>,
-    /// Letters that cannot be judged anew, by why: `cut` (only the first bytes are kept), `expired` (none are kept any
-    /// more), `no_event` (by the mapping of today its row holds no such event).
+    /// Letters that cannot be judged anew, by why: `already` (it was replayed meanwhile, and is counted), `cut` (only the
+    /// first bytes are kept), `expired` (none are kept any more), `no_event` (by the mapping of today its row holds no such
+    /// event).
     pub not_replayable: BTreeMap<&'static str, u64>,
 }
 
@@ -142,6 +143,8 @@ impl Worker {
         let mut queued = Vec::with_capacity(letters.len());
         for letter in letters {
             match self.shared.ready(&letter)? {
+                // After a crash the queue may have been faster than who asks.
+                Ok((letter, _)) if letter.replayed.is_some() => replayed.cannot("already", 1),
                 Ok(_) => queued.push(QueuedReplay {
                     number: first + queued.len() as u64,
                     after: partition.next_offset(),
