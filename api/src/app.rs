@@ -29,6 +29,8 @@ pub struct App {
     pub alerting: Arc<Alerting>,
     /// Refused records.
     pub dead_letters: DeadLetterStore,
+    /// Held by the one who replays some of them.
+    pub replaying: Arc<tokio::sync::Mutex<()>>,
     /// What tiles keep between requests.
     pub tiles: TileCaches,
     /// What pages are told.

@@ -151,6 +151,39 @@ impl Intake {
         })
     }
 
+    /// Takes events that were refused, once more: each is judged as when it was received, and put into the log when it
+    /// is valid now. Their letters say so when this returns. What a crash in between puts into the log without saying so
+    /// is a duplicate there the next time.
+    ///
+    /// # Errors
+    /// The log or the disk is not there: nothing of them is in the log.
+    pub async fn take_again(
+        &self,
+        records: Vec<(DeadLetter, Vec<u8>)>,
+        now: EventTime,
+    ) -> Result<Vec<Result<(), Refusal>>, IntakeUnavailable> {
+        let mut accepted = Vec::new();
+        let mut results = Vec::with_capacity(records.len());
+        for (letter, bytes) in records {
+            let judged = self.judge(&bytes, letter.time);
+            let result = judged.map(|(kind, source)| accepted.push((kind, source, bytes)));
+            results.push((letter.key(), result));
+        }
+        let count = accepted.len();
+        if count > 0 {
+            self.append(accepted, now).await?;
+            self.accepted.fetch_add(count as u64, Ordering::Relaxed);
+        }
+        let noted = results.iter().try_for_each(|(key, result)| match result {
+            Ok(()) => self.dead_letters.mark_replayed(key, now),
+            Err(refusal) => self.dead_letters.mark_refused(key, refusal),
+        });
+        if let Err(error) = noted.and_then(|()| self.dead_letters.persist()) {
+            tracing::warn!(%error, "what became of replays is not noted with their dead letters");
+        }
+        Ok(results.into_iter().map(|(_, result)| result).collect())
+    }
+
     /// Judges one event by itself, the catalogue and the layers known now. Lateness is its partition's to judge.
     fn judge(&self, bytes: &[u8], now: EventTime) -> Result<(EventKind, String), Refusal> {
         if bytes.len() > self.max_event {
@@ -210,7 +243,7 @@ impl Intake {
                 if let Some(topic) = &self.dead_letter_topic {
                     topic.send(&letter, bytes)?;
                 }
-                self.dead_letters.insert(&letter, bytes)?;
+                self.dead_letters.insert(&letter, bytes[..].into())?;
             }
             Ok(self.dead_letters.persist()?)
         };

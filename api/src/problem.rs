@@ -148,6 +148,11 @@ impl Problem {
         self
     }
 
+    /// What the client can do about it.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status

@@ -19,6 +19,7 @@ use riskgrid_ingest::grid::{GridPublisher, PartitionId};
 use riskgrid_ingest::layer_store::{LayerCatalogue, LayerStore};
 use riskgrid_ingest::observer::EventObserver;
 use riskgrid_ingest::pipeline::{Feed, Pipeline, PipelineHandle, PipelineSettings};
+use riskgrid_ingest::purge::{Purge, PurgeError};
 use riskgrid_ingest::source::journal::Journal;
 use riskgrid_ingest::source::kafka::{
     DeadLetterTopic, EventProducer, KafkaSource, create_own_topics, instance_id,
@@ -89,6 +90,9 @@ impl Server {
         std::fs::create_dir_all(data_dir)
             .map_err(|error| format!("storage.data_dir {}: {error}", data_dir.display()))?;
         let decisions = Decisions::open(data_dir).await?;
+        if let Some(begun) = Purge::unfinished(data_dir)? {
+            return Err(PurgeError::Unfinished(begun.feed).into());
+        }
         let alerting = Alerting::start(
             decisions,
             DeliverySettings {
@@ -153,6 +157,7 @@ impl Server {
             layers,
             dead_letters: dead_letters.clone(),
             dead_letter_topic: dead_letter_topic.clone(),
+            topics: topics_of(&checked),
             checkpoints: CheckpointStore::open(&data_dir.join("checkpoints"), &checkpoint_folder, &node)?,
             observer: Box::new(observer),
             on_checkpoint: listener(
@@ -259,6 +264,7 @@ impl Server {
             sql: SqlEngine::new(sql_limits(config))?,
             alerting,
             dead_letters,
+            replaying: Arc::default(),
             tiles: TileCaches::default(),
             changes,
             pipeline: pipeline.clone(),
@@ -290,6 +296,7 @@ impl Server {
         )?;
         let (stop_http, mut stopped) = watch::channel(false);
         let http = tokio::spawn(async move {
+            let router = router.into_make_service_with_connect_info::<SocketAddr>();
             axum::serve(listener, router)
                 .with_graceful_shutdown(async move {
                     // An error means that the server itself is gone.
@@ -418,6 +425,23 @@ fn replayed_domains(checked: &Checked) -> impl Iterator<Item = String> + '_ {
     replayed.map(|feed| feed.feed.rules.domain.clone())
 }
 
+/// What is read, as partitions name it, and the feed that maps it.
+fn topics_of(checked: &Checked) -> HashMap<Arc<str>, Option<Arc<Feed>>> {
+    let kafka = &checked.config.kafka;
+    let mut topics = HashMap::from([(PartitionId::of_journal().topic, None)]);
+    if kafka.is_enabled() {
+        let own = [&kafka.observations, &kafka.reports, &kafka.positions];
+        topics.extend(own.map(|topic| (topic.as_str().into(), None)));
+    }
+    topics.extend(
+        checked
+            .feeds
+            .iter()
+            .map(|feed| (feed.topic(), Some(Arc::clone(&feed.feed)))),
+    );
+    topics
+}
+
 async fn keep_house(
     journal: Option<Journal>,
     durable: Arc<AtomicI64>,
@@ -439,7 +463,7 @@ async fn keep_house(
             if let Some(Err(error)) = journal.map(|journal| journal.expire(offset, now.plus(-retention))) {
                 tracing::warn!(%error, "old journal entries stay for now");
             }
-            if expire_raw && let Err(error) = dead_letters.expire_raw(now) {
+            if expire_raw && let Err(error) = dead_letters.expire(now) {
                 tracing::warn!(%error, "raw bytes of old dead letters stay for now");
             }
         });

@@ -42,16 +42,29 @@ struct KeyFile {
 #[derive(Serialize, Deserialize)]
 struct LayerFile {
     format: u32,
-    layer: Layer,
+    #[serde(flatten)]
+    entry: Entry,
 }
 
-/// A file for the key, and one a learnt layer, numbered. Each is made once: of two nodes that learn at the same moment
+/// What happened to the catalogue.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Entry {
+    /// A layer was learnt.
+    Layer(Layer),
+    /// The layer of this id was forgotten, and may be learnt anew.
+    Forgotten(String),
+}
+
+/// A file for the key, and one for each layer that was learnt or forgotten, numbered. Each is made once: of two nodes that learn at the same moment
 /// one is the first, and the other reads what it wrote.
 #[derive(Debug)]
 pub struct LayerStore {
     files: Files,
     source_key: SourceKey,
     layers: Vec<Layer>,
+    /// How many numbered files were read.
+    read: usize,
 }
 
 impl LayerStore {
@@ -66,6 +79,7 @@ impl LayerStore {
             files,
             source_key,
             layers: Vec::new(),
+            read: 0,
         };
         store.read_on()?;
         Ok(store)
@@ -80,29 +94,60 @@ impl LayerStore {
     fn read_on(&mut self) -> Result<(), LayerStoreError> {
         let names = self.files.names(FOLDER)?;
         loop {
-            let name = layer_name(self.layers.len() + 1);
+            let name = layer_name(self.read + 1);
             if !names.contains(&name) {
                 return Ok(());
             }
             let file: LayerFile = read(&self.files, &name)?;
-            self.layers.push(file.layer);
+            self.take(file.entry);
         }
+    }
+
+    fn take(&mut self, entry: Entry) {
+        self.read += 1;
+        match entry {
+            Entry::Layer(layer) => self.layers.push(layer),
+            Entry::Forgotten(id) => self.layers.retain(|layer| layer.id != id),
+        }
+    }
+
+    /// The learnt layers.
+    pub(crate) fn learnt(&self) -> &[Layer] {
+        &self.layers
     }
 
     /// Stores one more layer, unless another node has stored one of that id; when this returns it is durable.
     fn learn(&mut self, layer: &Layer) -> Result<(), LayerStoreError> {
-        let contents = LayerFile {
-            format: FORMAT,
-            layer: layer.clone(),
-        };
+        self.add(&Entry::Layer(layer.clone()), |layers| {
+            layers.iter().all(|known| known.id != layer.id)
+        })
+    }
+
+    /// Forgets a layer, which may be learnt anew then; when this returns it is durable. Only while no node runs.
+    pub(crate) fn forget(&mut self, id: &str) -> Result<(), LayerStoreError> {
+        self.add(&Entry::Forgotten(id.to_owned()), |layers| {
+            layers.iter().any(|known| known.id == id)
+        })
+    }
+
+    /// Adds an entry, as long as it is still called for once all others are read.
+    fn add(
+        &mut self,
+        entry: &Entry,
+        is_called_for: impl Fn(&[Layer]) -> bool,
+    ) -> Result<(), LayerStoreError> {
         loop {
             self.read_on()?;
-            if self.layers.iter().any(|known| known.id == layer.id) {
+            if !is_called_for(&self.layers) {
                 return Ok(());
             }
-            let name = layer_name(self.layers.len() + 1);
+            let name = layer_name(self.read + 1);
+            let contents = LayerFile {
+                format: FORMAT,
+                entry: entry.clone(),
+            };
             if create(&self.files, &name, &contents)? {
-                self.layers.push(layer.clone());
+                self.take(entry.clone());
                 return Ok(());
             }
         }
@@ -285,6 +330,27 @@ mod tests {
             .map(|(id, unit)| (id.to_owned(), Some(unit.to_owned())));
         assert_eq!(units(&one), expected);
         assert_eq!(units(&other), expected);
+        assert_eq!(units(&catalogue(folder.path()).0), expected);
+    }
+
+    #[test]
+    fn a_forgotten_layer_is_learnt_anew_and_the_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, _) = catalogue(folder.path());
+        for (id, unit) in [("water", "m"), ("rain", "mm"), ("air", "ug/m3")] {
+            one.learn(&layer(id, unit)).unwrap();
+        }
+        let mut store = LayerStore::open(folder.path()).unwrap();
+        store.forget("rain").unwrap();
+        // Once more, or one that nobody knows, changes nothing.
+        store.forget("rain").unwrap();
+        store.forget("snow").unwrap();
+        let (after, _) = catalogue(folder.path());
+        let owned = |id: &str, unit: &str| (id.to_owned(), Some(unit.to_owned()));
+        assert_eq!(units(&after), [owned("air", "ug/m3"), owned("water", "m")]);
+        after.learn(&layer("rain", "cm")).unwrap();
+        let expected = [owned("air", "ug/m3"), owned("rain", "cm"), owned("water", "m")];
+        assert_eq!(units(&after), expected);
         assert_eq!(units(&catalogue(folder.path()).0), expected);
     }
 

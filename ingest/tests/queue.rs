@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,6 +83,7 @@ fn pipeline(folder: &Path, observer: Gate) -> Pipeline {
         edge,
         dead_letters: DeadLetterStore::open(&folder.join("dead-letters")).unwrap(),
         dead_letter_topic: None,
+        topics: HashMap::new(),
         layers,
         checkpoints: CheckpointStore::open(folder, folder, "node").unwrap(),
         // There is one worker, which asks once.

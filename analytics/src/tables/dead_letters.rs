@@ -44,6 +44,12 @@ pub(super) fn table(store: DeadLetterStore) -> SnapshotTable {
             false,
             "XXH3-128 of the record, hexadecimal",
         ),
+        field(
+            "replayed",
+            time_type(),
+            true,
+            "when it was replayed and found valid; NULL while it is refused",
+        ),
     ]));
     let of_batches = Arc::clone(&schema);
     let make = move |_: &_| {
@@ -88,6 +94,7 @@ fn batch(schema: &SchemaRef, letters: &[DeadLetter]) -> Result<RecordBatch, Data
             Arc::new(StringArray::from_iter_values(
                 letters.iter().map(|letter| format!("{:032x}", letter.hash)),
             )),
+            times(letters.iter().map(|letter| letter.replayed)),
         ],
     )?)
 }

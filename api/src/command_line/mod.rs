@@ -1,8 +1,12 @@
 //! The verbs of `riskgrid`.
 
+mod answer;
+mod audit;
 mod check_config;
+mod dead_letters;
 mod demo;
 mod demo_receiver;
+mod feeds;
 mod generate;
 mod serve;
 mod sql;
@@ -52,6 +56,14 @@ enum Verb {
     CheckConfig(check_config::CheckConfigArguments),
     /// Send one SQL statement to a running server and print the answer.
     Sql(sql::SqlArguments),
+    /// List and replay the refused records of a running server.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLettersVerb),
+    /// List the configured feeds, and take out all that one of them brought in.
+    #[command(subcommand)]
+    Feeds(feeds::FeedsVerb),
+    /// Print who looked at raw records, replayed or purged.
+    Audit(audit::AuditArguments),
 }
 
 /// Runs what the command line asks for. 2 means that the configuration is wrong, 1 any other failure.
@@ -70,6 +82,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Generate(arguments) => on_runtime(generate::run(arguments)),
         Verb::CheckConfig(arguments) => check_config::run(&arguments),
         Verb::Sql(arguments) => on_runtime(sql::run(arguments)),
+        Verb::DeadLetters(verb) => on_runtime(dead_letters::run(verb)),
+        Verb::Feeds(verb) => on_runtime(feeds::run(verb)),
+        Verb::Audit(arguments) => on_runtime(audit::run(arguments)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,15 +7,15 @@ use reqwest::header::ACCEPT;
 use serde_json::json;
 
 use super::VerbResult;
+use super::answer::{ServerAddress, ask, client};
 
 /// What to ask, and whom.
 #[derive(Debug, Args)]
 pub(super) struct SqlArguments {
     /// The statement, for example: "SELECT layer, sum(count) FROM cells GROUP BY layer"
     statement: String,
-    /// The server.
-    #[arg(long, default_value = "http://127.0.0.1:8080")]
-    url: String,
+    #[command(flatten)]
+    server: ServerAddress,
     /// How the answer is written.
     #[arg(long, value_enum, default_value_t = Format::Csv)]
     format: Format,
@@ -34,24 +34,11 @@ pub(super) async fn run(arguments: SqlArguments) -> VerbResult {
         Format::Json => "application/json",
         Format::Ndjson => "application/x-ndjson",
     };
-    let url = format!("{}/v1/sql", arguments.url.trim_end_matches('/'));
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    let request = client
-        .post(&url)
+    let request = client()?
+        .post(arguments.server.at("/v1/sql"))
         .header(ACCEPT, media_type)
         .json(&json!({ "sql": arguments.statement }));
-    let mut answer = request
-        .send()
-        .await
-        .map_err(|error| format!("{url} does not answer ({error}); is riskgrid serving there?"))?;
-    if !answer.status().is_success() {
-        let problem: serde_json::Value = answer.json().await?;
-        let detail = problem
-            .get("detail")
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or("the server gave no reason");
-        return Err(detail.to_owned().into());
-    }
+    let mut answer = ask(request).await?;
     let mut out = std::io::stdout().lock();
     while let Some(piece) = answer.chunk().await? {
         out.write_all(&piece)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 use h3o::Resolution;
 use riskgrid_ingest::decode::feed::{FeedMapper, FeedOrigin, FeedSettings};
-use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, Retention};
+use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, PartitionId, Retention};
 use riskgrid_ingest::pipeline::Feed;
 use riskgrid_ingest::{DAY, HOUR, LayerTable};
 
@@ -19,6 +19,16 @@ pub struct CheckedFeed {
     pub settings: FeedSettings,
     /// Compiled.
     pub feed: Arc<Feed>,
+}
+
+impl CheckedFeed {
+    /// The topic of its partitions.
+    pub fn topic(&self) -> Arc<str> {
+        match &self.settings.from {
+            FeedOrigin::Kafka { topic } => topic.as_str().into(),
+            FeedOrigin::File { .. } => PartitionId::of_file(&self.settings.name).topic,
+        }
+    }
 }
 
 /// A configuration whose parts fit each other.

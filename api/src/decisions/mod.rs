@@ -7,6 +7,7 @@
 //! The queries use `$1` and plain SQL, so that the same ones can serve `PostgreSQL`.
 
 mod alerts;
+mod audit;
 mod endpoints;
 mod ids;
 mod notice;
@@ -27,6 +28,7 @@ use sqlx::sqlite::{
 use sqlx::{SqlSafeStr, Sqlite, Transaction};
 
 pub use alerts::{Alert, AlertPage, AlertQuery, AlertState};
+pub use audit::AuditRow;
 pub use endpoints::{Endpoint, NewEndpoint};
 pub use ids::{random_hex, webhook_id};
 pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
@@ -38,7 +40,10 @@ pub const MAX_NOTIFY_AGE: Duration = Duration::from_hours(1);
 const READING_CONNECTIONS: u32 = 4;
 
 /// The schema's steps, each with what it does. One that has been released is never changed.
-const MIGRATIONS: [(&str, &str); 1] = [("decisions", include_str!("../../migrations/0001_decisions.sql"))];
+const MIGRATIONS: [(&str, &str); 2] = [
+    ("decisions", include_str!("../../migrations/0001_decisions.sql")),
+    ("audit", include_str!("../../migrations/0002_audit.sql")),
+];
 
 fn migrations() -> Migrator {
     let steps = (1..).zip(MIGRATIONS).map(|(version, (description, sql))| {

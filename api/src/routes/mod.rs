@@ -1,7 +1,9 @@
 //! HTTP routes, one file per subject.
 
 pub mod alerts;
+pub mod audit;
 mod body;
+pub mod dead_letters;
 pub mod events;
 pub mod health;
 pub mod layers;
@@ -26,6 +28,8 @@ pub fn all(app: &Arc<App>) -> Router {
         .merge(sql::routes(Arc::clone(app)))
         .merge(layers::routes(Arc::clone(app)))
         .merge(tiles::routes(Arc::clone(app)))
+        .merge(dead_letters::routes(Arc::clone(app)))
+        .merge(audit::routes(Arc::clone(&app.alerting)))
         .merge(health::routes(Arc::clone(app)))
         .merge(alerting(&app.alerting))
 }

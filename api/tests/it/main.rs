@@ -11,7 +11,9 @@ mod checkpoints;
 mod crash;
 #[path = "../crash_rig/mod.rs"]
 mod crash_rig;
+mod dead_letters;
 mod demo;
+mod feeds;
 mod full_disk;
 mod generate;
 mod intake;

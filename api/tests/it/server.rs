@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Once;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -42,10 +42,15 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one with an empty journal.
     pub(crate) fn start() -> Self {
-        // Often, so that a kill lands after some checkpoint and before the next.
-        let mut server = Self::new(0, "100ms", None, "");
+        let mut server = Self::not_started();
         server.restart();
         server
+    }
+
+    /// One with an empty journal; nothing runs yet.
+    pub(crate) fn not_started() -> Self {
+        // Often, so that a kill lands after some checkpoint and before the next.
+        Self::new(0, "100ms", None, "")
     }
 
     /// Starts one with its data on a disk of its own. `storage` is added to that section.
@@ -64,14 +69,8 @@ impl Server {
     }
 
     fn new(port: u16, checkpoint_every: &str, disk: Option<SmallDisk>, storage: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(
-            folder.path().join("riskgrid.toml"),
-            format!("{SETTINGS}{storage}\n"),
-        )
-        .unwrap();
-        Self {
-            folder,
+        let server = Self {
+            folder: tempfile::tempdir().unwrap(),
             disk,
             process: None,
             lines: None,
@@ -79,7 +78,44 @@ impl Server {
             checkpoint_every: checkpoint_every.to_owned(),
             url: format!("http://127.0.0.1:{port}"),
             client: client(),
-        }
+        };
+        server.configure(storage);
+        server
+    }
+
+    /// Writes the configuration that the next start reads. `storage` is added to that section; sections may follow.
+    pub(crate) fn configure(&self, storage: &str) {
+        std::fs::write(self.configuration(), format!("{SETTINGS}{storage}\n")).unwrap();
+    }
+
+    fn configuration(&self) -> PathBuf {
+        self.folder.path().join("riskgrid.toml")
+    }
+
+    /// A file in its folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs another verb of the program, which asks this server.
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Output {
+        Command::new(crash_rig::binary())
+            .args(arguments)
+            .args(["--url", &self.url])
+            .output()
+            .unwrap()
+    }
+
+    /// Runs another verb of the program on the data of this server.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(crash_rig::binary())
+            .args(arguments)
+            .arg("--config")
+            .arg(self.configuration())
+            .arg("--data-dir")
+            .arg(self.data())
+            .output()
+            .unwrap()
     }
 
     /// Starts it again on the same data.
@@ -135,7 +171,7 @@ impl Server {
                 &format!("127.0.0.1:{}", self.port),
                 "--config",
             ])
-            .arg(self.folder.path().join("riskgrid.toml"))
+            .arg(self.configuration())
             .arg("--data-dir")
             .arg(data)
             .env("RISKGRID_STORAGE__CHECKPOINT_EVERY", &self.checkpoint_every);

@@ -10,6 +10,7 @@ mod crash_rig;
 mod datasets;
 mod garbage;
 mod generate;
+mod letters;
 mod offsets;
 mod server;
 mod skip;

@@ -291,7 +291,8 @@ impl Node {
         (answer.status(), answer.bytes().await.expect("a body").to_vec())
     }
 
-    fn url(&self, path: &str) -> String {
+    /// The address of a path.
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.running.as_ref().expect("it runs").1)
     }
 

@@ -8,7 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Headers, Message, ToBytes};
+use rdkafka::message::{Header, Headers, Message, OwnedHeaders, ToBytes};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
@@ -106,6 +106,21 @@ impl Topic {
                 .map_err(|(error, _)| error)
                 .expect("the broker takes the record");
         }
+    }
+
+    /// Produces one record with headers; returns when it is durable.
+    pub(crate) async fn produce_with_headers(&self, headers: &[(&str, &str)], payload: &str) {
+        let mut all = OwnedHeaders::new();
+        for (key, value) in headers {
+            let value = Some(*value);
+            all = all.insert(Header { key, value });
+        }
+        let record: FutureRecord<'_, (), str> = FutureRecord::to(&self.name).payload(payload).headers(all);
+        self.producer
+            .send(record, DEADLINE)
+            .await
+            .map_err(|(error, _)| error)
+            .expect("the broker takes the record");
     }
 
     /// A topic that somebody else makes, read from the beginning until `count` records are there; panics when they do

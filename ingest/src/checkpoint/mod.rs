@@ -10,6 +10,7 @@
 
 mod folder;
 mod manifest;
+mod purge;
 mod state;
 mod store;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::layer::LayerTable;
 
 pub(crate) use folder::Files;
 pub(crate) use manifest::{folder_name, topic_name};
+pub use purge::Standing;
 pub(crate) use state::PartitionState;
 pub use state::StateError;
 pub use store::CheckpointStore;

@@ -1,5 +1,6 @@
 //! What a checkpoint file holds of a partition, and how a partition is made again from a chain of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::ipc::reader::StreamReader;
@@ -22,6 +23,8 @@ pub(crate) struct PartitionState {
     id: PartitionId,
     domain: Arc<str>,
     next_offset: i64,
+    /// The next number of each queue of replays, by the id of the store that holds it.
+    next_replays: BTreeMap<u64, u64>,
     newest: Option<EventTime>,
     sealed_to: EventTime,
     counts: EventCounts,
@@ -93,6 +96,7 @@ impl PartitionState {
             id: partition.id.clone(),
             domain: Arc::clone(&partition.domain),
             next_offset: partition.next_offset,
+            next_replays: partition.next_replays.clone(),
             newest: partition.newest,
             sealed_to: partition.sealed_to,
             counts: partition.counts.clone(),
@@ -120,6 +124,15 @@ impl PartitionState {
     /// The first offset that is not in it.
     pub(crate) const fn next_offset(&self) -> i64 {
         self.next_offset
+    }
+
+    /// The layers that it names.
+    pub(super) fn layers_named(&self) -> impl Iterator<Item = &str> {
+        let slices = self.layers.iter().map(|state| state.layer.as_str());
+        let sensors = self.sensors.iter().map(|(key, _)| &*key.scope);
+        let reports = self.reports.iter();
+        let reports = reports.filter_map(|(_, report)| Some(report.layer.as_ref()?.value.as_str()));
+        slices.chain(sensors).chain(reports)
     }
 
     /// Whether it holds everything, rather than what changed since the file before it.
@@ -160,6 +173,7 @@ impl PartitionState {
                 }
             }
             if is_last {
+                partition.next_replays = file.next_replays;
                 partition.counts = file.counts;
                 partition.dedup.set_floor(file.dedup_floor);
                 partition.sensors = EntityTable::from_pairs(file.sensors);

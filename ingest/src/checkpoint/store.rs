@@ -28,7 +28,7 @@ pub struct CheckpointStore {
     /// Both are one folder.
     is_one_folder: bool,
     /// The id of this node, in claims.
-    node: String,
+    pub(super) node: String,
     held: HashMap<PartitionId, Held>,
 }
 
@@ -89,6 +89,11 @@ impl CheckpointStore {
         })
     }
 
+    pub(super) fn all_files(&self) -> Vec<Files> {
+        let shared = (!self.is_one_folder).then(|| self.shared.clone());
+        std::iter::once(self.own.clone()).chain(shared).collect()
+    }
+
     fn files(&self, id: &PartitionId) -> &Files {
         if id.is_of_one_node() {
             &self.own
@@ -104,12 +109,8 @@ impl CheckpointStore {
         settings: GridSettings,
         layers: &LayerTable,
     ) -> Result<Vec<Restored>, CheckpointError> {
-        let mut places = vec![self.own.clone()];
-        if !self.is_one_folder {
-            places.push(self.shared.clone());
-        }
         let mut folders = Vec::new();
-        for files in places {
+        for files in self.all_files() {
             for folder in files.folders()?.into_iter().filter(|name| name.contains('@')) {
                 let names = files.names(&folder)?;
                 if owner(&files, &folder, &names)?.is_none_or(|owner| owner == self.node) {
@@ -294,7 +295,12 @@ fn create_new(files: &Files, folder: &str, name: &str, bytes: &[u8]) -> Result<(
 }
 
 /// Whether this node made the claim, and no other.
-fn create_claim(files: &Files, folder: &str, epoch: u64, node: &str) -> Result<bool, CheckpointError> {
+pub(super) fn create_claim(
+    files: &Files,
+    folder: &str,
+    epoch: u64,
+    node: &str,
+) -> Result<bool, CheckpointError> {
     let claim = Claim {
         owner: node.to_owned(),
     };
@@ -307,7 +313,11 @@ fn create_claim(files: &Files, folder: &str, epoch: u64, node: &str) -> Result<b
 }
 
 /// Who claimed a partition last; `None` when nobody did, or the claim says nothing.
-fn owner(files: &Files, folder: &str, names: &[String]) -> Result<Option<String>, CheckpointError> {
+pub(super) fn owner(
+    files: &Files,
+    folder: &str,
+    names: &[String],
+) -> Result<Option<String>, CheckpointError> {
     let Some(name) = names.iter().rfind(|name| name.ends_with(CLAIM)) else {
         return Ok(None);
     };
@@ -372,7 +382,7 @@ fn read_newest(
     Ok(state.map(|(partition, rules)| (Restored { partition, rules }, manifest)))
 }
 
-fn newest_epoch(names: &[String]) -> u64 {
+pub(super) fn newest_epoch(names: &[String]) -> u64 {
     names.iter().filter_map(|name| epoch_of(name)).max().unwrap_or(0)
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Dedup {
     chunks: BTreeMap<EventTime, HashSet<u128>>,
     len: usize,
     budget_bytes: usize,
-    /// Events before this are too late because their hashes are gone: the budget was spent.
+    /// Events before this are too late because hashes from there are gone.
     floor: Option<EventTime>,
     /// Hashes since the last checkpoint.
     unsaved: Vec<(EventTime, EventHash)>,
@@ -63,15 +63,16 @@ impl Dedup {
             }
             if end > oldest {
                 forced = Some(end);
-                self.floor = forced;
             }
+            // A longer horizon later on must not let in again what is forgotten now.
+            self.floor = self.floor.max(Some(end));
             self.len -= hashes.len();
             self.chunks.pop_first();
         }
         forced
     }
 
-    /// The oldest event time whose duplicates can still be told, when the budget shortened the horizon.
+    /// The oldest event time whose duplicates can still be told, once hashes were forgotten.
     pub(crate) const fn floor(&self) -> Option<EventTime> {
         self.floor
     }
@@ -118,5 +119,15 @@ mod tests {
         assert!(dedup.bytes() <= 10 * BYTES_PER_HASH);
         assert!(!dedup.insert(EventTime::from_micros(15 * CHUNK), EventHash(15)));
         assert_eq!(dedup.shrink(EventTime::from_micros(16 * CHUNK)), None);
+    }
+    #[test]
+    fn what_was_forgotten_stays_too_late_when_the_horizon_grows() {
+        let mut dedup = Dedup::new(1 << 20);
+        assert!(dedup.insert(EventTime::from_micros(0), EventHash(1)));
+        assert!(dedup.insert(EventTime::from_micros(5 * CHUNK), EventHash(2)));
+        assert_eq!(dedup.shrink(EventTime::from_micros(3 * CHUNK)), None);
+        assert_eq!(dedup.floor(), Some(EventTime::from_micros(CHUNK)));
+        assert_eq!(dedup.shrink(EventTime::from_micros(2 * CHUNK)), None);
+        assert_eq!(dedup.floor(), Some(EventTime::from_micros(CHUNK)));
     }
 }

@@ -160,6 +160,8 @@ pub struct Partition {
     pub(crate) domain: Arc<str>,
     settings: GridSettings,
     pub(crate) next_offset: i64,
+    /// The next number of each queue of replays, by the id of the store that holds it.
+    pub(crate) next_replays: BTreeMap<u64, u64>,
     pub(crate) newest: Option<EventTime>,
     /// Buckets that end by here are sealed.
     pub(crate) sealed_to: EventTime,
@@ -186,6 +188,7 @@ impl Partition {
             domain,
             settings,
             next_offset,
+            next_replays: BTreeMap::new(),
             newest: None,
             sealed_to: EventTime::from_micros(i64::MIN),
             layers: HashMap::new(),
@@ -229,6 +232,16 @@ impl Partition {
     /// Notes that all records below `next_offset` are in this state.
     pub fn advance_to(&mut self, next_offset: i64) {
         self.next_offset = next_offset;
+    }
+
+    /// The number of the next replay in the queue of a store.
+    pub(crate) fn next_replay(&self, store: u64) -> u64 {
+        self.next_replays.get(&store).copied().unwrap_or(0)
+    }
+
+    /// Notes that all replays below `next` of a store's queue are in this state.
+    pub(crate) fn replayed_to(&mut self, store: u64, next: u64) {
+        self.next_replays.insert(store, next);
     }
 
     /// Which partition this is.

@@ -7,9 +7,10 @@
 mod checkpointing;
 mod publishing;
 mod record;
+mod replaying;
 mod worker;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -22,7 +23,7 @@ use self::checkpointing::{Checkpointing, Request};
 use self::publishing::{Publishing, WorkerViews};
 use self::worker::{Task, ViewDoor, Worker};
 use crate::checkpoint::{CheckpointError, CheckpointStore};
-use crate::dead_letter::DeadLetterStore;
+use crate::dead_letter::{DeadLetterStore, LetterKey};
 use crate::edge::Edge;
 use crate::grid::{GridPublisher, GridReader, GridSettings, PartitionId};
 use crate::layer_store::LayerCatalogue;
@@ -31,6 +32,7 @@ use crate::source::kafka::DeadLetterTopic;
 use crate::time::EventTime;
 
 pub use record::{Feed, PartitionBatch, Payload, Record, Records};
+pub use replaying::{ReplayError, Replayed};
 
 /// Batches waiting for one worker. When they are that many the sources stop reading; nothing is dropped.
 const WAITING_BATCHES: usize = 4;
@@ -110,6 +112,20 @@ impl PipelineHandle {
     /// The partitions that turned out to be another node's since this was last asked: they were let go.
     pub fn take_lost(&self) -> Vec<PartitionId> {
         std::mem::take(&mut *self.shared.lost.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replays dead letters of one partition, as records of its log; blocks until they are applied. They are queued
+    /// durably first, so that a crash undoes none of it.
+    ///
+    /// # Errors
+    /// Then nothing was replayed: not a partition of this node, say, or a disk that is full.
+    pub fn replay(&self, partition: &PartitionId, letters: Vec<LetterKey>) -> Result<Replayed, ReplayError> {
+        let (done, answer) = oneshot::channel();
+        let worker = self.workers.get(worker_of(partition, self.workers.len()));
+        worker
+            .and_then(|worker| worker.send(Task::Replay(partition.clone(), letters, done)).ok())
+            .ok_or(ReplayError::Ended)?;
+        answer.blocking_recv().unwrap_or(Err(ReplayError::Ended))
     }
 
     /// Applies what is queued, writes a last checkpoint, and ends the threads.
@@ -194,6 +210,7 @@ struct Shared {
     layers: LayerCatalogue,
     dead_letters: DeadLetterStore,
     dead_letter_topic: Option<Arc<DeadLetterTopic>>,
+    topics: HashMap<Arc<str>, Option<Arc<Feed>>>,
     max_event: usize,
     /// Bytes of the sealed slices of one worker.
     worker_bytes: usize,
@@ -234,6 +251,8 @@ pub struct Pipeline {
     pub dead_letters: DeadLetterStore,
     /// Is told of refused records, when Kafka is the log.
     pub dead_letter_topic: Option<Arc<DeadLetterTopic>>,
+    /// The topics that are read, as partitions name them, and the feed that maps each; none for CloudEvents.
+    pub topics: HashMap<Arc<str>, Option<Arc<Feed>>>,
     /// Keeps the grid.
     pub checkpoints: CheckpointStore,
     /// Makes each worker's alert rules.
@@ -270,6 +289,7 @@ impl Pipeline {
             layers: self.layers,
             dead_letters: self.dead_letters,
             dead_letter_topic: self.dead_letter_topic,
+            topics: self.topics,
             max_event: self.settings.max_event,
             worker_bytes: self.settings.grid_bytes / count,
             clock: self.clock,

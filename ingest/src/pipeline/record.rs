@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::dead_letter::KeptRecord;
 use crate::decode::cloudevent::{BinaryAttributes, decode_binary, decode_structured};
 use crate::decode::feed::FeedMapper;
 use crate::edge::FeedRules;
@@ -80,10 +81,14 @@ pub(crate) enum EventBytes<'a> {
 }
 
 impl<'a> EventBytes<'a> {
-    /// The bytes that a dead letter keeps.
-    pub(crate) const fn raw(&self) -> &'a [u8] {
+    /// What a dead letter keeps.
+    pub(crate) fn kept(&self) -> KeptRecord<'_> {
         match self {
-            Self::Structured(bytes) | Self::Binary(_, bytes) | Self::Row(_, bytes) => bytes,
+            Self::Structured(bytes) | Self::Row(_, bytes) => (*bytes).into(),
+            Self::Binary(attributes, bytes) => KeptRecord {
+                bytes,
+                attributes: Some(attributes),
+            },
         }
     }
 

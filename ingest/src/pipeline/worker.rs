@@ -1,14 +1,17 @@
 //! A thread that owns some of the partitions: decodes, judges and applies their records, one partition's always in order.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 
+use tokio::sync::oneshot;
+
 use super::record::{EventBytes, Feed, PartitionBatch, Payload, Records};
+use super::replaying::{ReplayError, Replayed};
 use super::{RETRY, Shared};
 use crate::checkpoint::{PartitionState, Restored};
-use crate::dead_letter::DeadLetter;
+use crate::dead_letter::{DeadLetter, KeptRecord, LetterKey, QueuedReplay};
 use crate::edge::{FeedRules, Judged, PlaceCache};
 use crate::event::{Candidate, EventKind};
 use crate::grid::{Applied, Heard, Partition, PartitionId};
@@ -33,6 +36,12 @@ pub(super) enum Task {
     TakeOver(PartitionId, Option<Box<Restored>>),
     /// Forget a partition, and what still comes of it.
     GiveUp(PartitionId),
+    /// Replay these dead letters of a partition.
+    Replay(
+        PartitionId,
+        Vec<LetterKey>,
+        oneshot::Sender<Result<Replayed, ReplayError>>,
+    ),
     /// End.
     Stop,
 }
@@ -55,29 +64,31 @@ pub(super) struct Views {
 }
 
 /// A partition, and when (wall clock) its source was last heard from.
-struct Owned {
-    partition: Partition,
+pub(super) struct Owned {
+    pub(super) partition: Partition,
     heard: Option<EventTime>,
+    /// Replays that are queued and not in the state, because a crash undid them; in their order.
+    pub(super) queued: VecDeque<QueuedReplay>,
 }
 
 pub(super) struct Worker {
     number: usize,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     observer: Box<dyn EventObserver>,
-    partitions: BTreeMap<PartitionId, Owned>,
+    pub(super) partitions: BTreeMap<PartitionId, Owned>,
     /// Partitions that were given up: batches of them may still wait.
     given_up: HashSet<PartitionId>,
-    layers: Arc<LayerTable>,
+    pub(super) layers: Arc<LayerTable>,
     places: PlaceCache,
-    live_rules: FeedRules,
+    pub(super) live_rules: FeedRules,
 }
 
 /// Where an event is in its partition, and when its record was received.
 #[derive(Clone, Copy)]
-struct Origin {
-    offset: i64,
-    index: u32,
-    received: EventTime,
+pub(super) struct Origin {
+    pub(super) offset: i64,
+    pub(super) index: u32,
+    pub(super) received: EventTime,
 }
 
 impl Worker {
@@ -102,11 +113,16 @@ impl Worker {
     /// Puts in a partition that a checkpoint gave, and what alert rules knew of it.
     pub(super) fn restore(&mut self, partition: Partition, rules: &[u8]) {
         self.observer.restore(partition.id(), rules);
-        let owned = Owned {
+        let owned = self.own(partition);
+        self.partitions.insert(owned.partition.id().clone(), owned);
+    }
+
+    fn own(&self, partition: Partition) -> Owned {
+        Owned {
+            queued: self.queued_of(&partition),
             partition,
             heard: None,
-        };
-        self.partitions.insert(owned.partition.id().clone(), owned);
+        }
     }
 
     fn forget(&mut self, id: &PartitionId) {
@@ -115,6 +131,7 @@ impl Worker {
     }
 
     pub(super) fn run(mut self, tasks: &Receiver<Task>, door: &ViewDoor) {
+        self.replay_all_due();
         while let Ok(task) = tasks.recv() {
             match task {
                 Task::Apply(batch) => {
@@ -133,6 +150,7 @@ impl Worker {
                     self.given_up.remove(&id);
                     if let Some(restored) = restored {
                         self.restore(restored.partition, &restored.rules);
+                        self.replay_all_due();
                     }
                     self.shared.is_unpublished.store(true, Ordering::Release);
                 }
@@ -141,6 +159,8 @@ impl Worker {
                     self.given_up.insert(id);
                     self.shared.is_unpublished.store(true, Ordering::Release);
                 }
+                // Whoever asked and does not listen any more has asked all the same.
+                Task::Replay(id, letters, done) => drop(done.send(self.replay(&id, letters))),
                 Task::Stop => return,
             }
             if door.wanted.swap(false, Ordering::AcqRel) {
@@ -196,20 +216,23 @@ impl Worker {
             return;
         }
         // Out of the map while its records are applied, and back after.
-        let mut owned = self.partitions.remove(id).unwrap_or_else(|| Owned {
-            partition: Partition::new(id.clone(), rules.domain.as_str().into(), self.shared.grid, 0),
-            heard: None,
+        let mut owned = self.partitions.remove(id).unwrap_or_else(|| {
+            let domain = rules.domain.as_str().into();
+            self.own(Partition::new(id.clone(), domain, self.shared.grid, 0))
         });
         let now = (self.shared.clock)();
         owned.heard = Some(now);
         self.layers = self.shared.layers.table();
-        let partition = &mut owned.partition;
+        let Owned {
+            partition, queued, ..
+        } = &mut owned;
         match &batch.records {
             Records::Owned(records) => {
                 for record in records {
                     if !partition.expects(record.offset) {
                         continue;
                     }
+                    self.replay_due(partition, queued, record.offset);
                     let origin = Origin {
                         offset: record.offset,
                         index: 0,
@@ -224,6 +247,7 @@ impl Worker {
                     if !partition.expects(message.offset()) {
                         continue;
                     }
+                    self.replay_due(partition, queued, message.offset());
                     let origin = Origin {
                         offset: message.offset(),
                         index: 0,
@@ -243,6 +267,7 @@ impl Worker {
                 }
             }
         }
+        self.replay_due(partition, queued, partition.next_offset());
         let newest = partition.newest();
         self.partitions.insert(id.clone(), owned);
         self.keep_within_bytes();
@@ -299,7 +324,7 @@ impl Worker {
         match payload {
             Payload::TooLarge(start, size) => {
                 let refusal = self.too_large(*size);
-                self.refuse(partition, origin, &refusal, start, *size);
+                self.refuse(partition, origin, &refusal, start.as_slice().into(), *size);
             }
             Payload::Structured(bytes) => {
                 self.apply_event(partition, rules, origin, &EventBytes::Structured(bytes));
@@ -331,10 +356,37 @@ impl Worker {
         origin: Origin,
         event: &EventBytes<'_>,
     ) {
-        let bytes = event.raw();
-        if bytes.len() > self.shared.max_event {
-            let refusal = self.too_large(bytes.len() as u64);
-            self.refuse(partition, origin, &refusal, bytes, bytes.len() as u64);
+        let all = |_| true;
+        self.judge_some(
+            partition,
+            rules,
+            origin,
+            event,
+            all,
+            |worker, partition, index, judged| {
+                if let Err(refusal) = judged {
+                    let origin = Origin { index, ..origin };
+                    let size = event.kept().bytes.len() as u64;
+                    worker.refuse(partition, origin, &refusal, event.kept(), size);
+                }
+            },
+        );
+    }
+
+    /// Reads the events of some bytes, judges and applies those that are asked for by their index in the record, and
+    /// says of each what became of it.
+    pub(super) fn judge_some(
+        &mut self,
+        partition: &mut Partition,
+        rules: &FeedRules,
+        origin: Origin,
+        event: &EventBytes<'_>,
+        is_asked: impl Fn(u32) -> bool,
+        mut done: impl FnMut(&Self, &mut Partition, u32, Result<Applied, Refusal>),
+    ) {
+        let size = event.kept().bytes.len();
+        if size > self.shared.max_event {
+            done(self, partition, origin.index, Err(self.too_large(size as u64)));
             return;
         }
         event.decode(|index, candidate| {
@@ -342,41 +394,40 @@ impl Worker {
                 index: origin.index + index,
                 ..origin
             };
-            let applied = candidate
+            if !is_asked(origin.index) {
+                return;
+            }
+            let judged = candidate
                 .and_then(|candidate| self.judge_and_apply(partition, rules, origin, candidate))
-                .and_then(|unknown| match unknown {
-                    None => Ok(()),
+                .and_then(|judged| match judged {
+                    Ok(applied) => Ok(applied),
                     // Once in the life of a layer: learnt, the event is read and judged again by what is known now, which
                     // another worker may have learnt at the same moment from an event with another unit.
-                    Some(layer) => {
+                    Err(layer) => {
                         self.learn(&layer);
-                        let mut again = Ok(());
+                        let mut again = Err(too_many(&layer));
                         event.decode(|other, candidate| {
                             if other == index {
                                 again = candidate
                                     .and_then(|c| self.judge_and_apply(partition, rules, origin, c))
-                                    .and_then(|unknown| {
-                                        unknown.map_or(Ok(()), |layer| Err(too_many(&layer)))
-                                    });
+                                    .and_then(|judged| judged.map_err(|layer| too_many(&layer)));
                             }
                         });
                         again
                     }
                 });
-            if let Err(refusal) = applied {
-                self.refuse(partition, origin, &refusal, bytes, bytes.len() as u64);
-            }
+            done(self, partition, origin.index, judged);
         });
     }
 
-    /// The layer that must be learnt before this event can be counted, if there is one.
+    /// What became of the event, or the layer that must be learnt before it can be counted.
     fn judge_and_apply(
         &mut self,
         partition: &mut Partition,
         rules: &FeedRules,
         origin: Origin,
         candidate: Candidate<'_>,
-    ) -> Result<Option<Layer>, Refusal> {
+    ) -> Result<Result<Applied, Layer>, Refusal> {
         let Judged { event, new_layer } = self.shared.edge.judge(
             candidate,
             origin.received,
@@ -385,8 +436,8 @@ impl Worker {
             &self.layers,
             &mut self.places,
         )?;
-        if new_layer.is_some() {
-            return Ok(new_layer);
+        if let Some(layer) = new_layer {
+            return Ok(Err(layer));
         }
         let applied = partition.apply(&event, &self.layers);
         if let (
@@ -401,7 +452,7 @@ impl Worker {
             let value = layer.scale().value(units as f64);
             self.observer.newest_reading(partition.id(), &event, layer, value);
         }
-        Ok(None)
+        Ok(Ok(applied))
     }
 
     /// Stores a layer durably before any event of it is counted. Waits while the disk refuses: counting without it
@@ -414,16 +465,23 @@ impl Worker {
         self.layers = self.shared.layers.table();
     }
 
-    fn refuse(&self, partition: &mut Partition, origin: Origin, refusal: &Refusal, bytes: &[u8], size: u64) {
+    pub(super) fn refuse(
+        &self,
+        partition: &mut Partition,
+        origin: Origin,
+        refusal: &Refusal,
+        record: KeptRecord<'_>,
+        size: u64,
+    ) {
         let id = partition.id();
         let mut letter = DeadLetter::new(
             (&id.topic, id.partition, origin.offset, origin.index),
             origin.received,
             refusal,
-            bytes,
+            record.bytes,
         );
         letter.size = size;
-        while let Err(error) = self.keep(&letter, bytes) {
+        while let Err(error) = self.keep(&letter, record) {
             tracing::error!(error, "a dead letter cannot be stored; ingest waits");
             std::thread::park_timeout(RETRY);
         }
@@ -432,13 +490,15 @@ impl Worker {
 
     /// Hands the record to the topic, whose producer is flushed before each checkpoint, and keeps it here. What is read
     /// again after a crash is produced again, under the same key: whether it had left the producer's queue is not known.
-    fn keep(&self, letter: &DeadLetter, bytes: &[u8]) -> Result<(), String> {
+    fn keep(&self, letter: &DeadLetter, record: KeptRecord<'_>) -> Result<(), String> {
         if let Some(topic) = &self.shared.dead_letter_topic {
-            topic.send(letter, bytes).map_err(|error| error.to_string())?;
+            topic
+                .send(letter, record.bytes)
+                .map_err(|error| error.to_string())?;
         }
         self.shared
             .dead_letters
-            .insert(letter, bytes)
+            .insert(letter, record)
             .map(drop)
             .map_err(|error| error.to_string())
     }

@@ -11,7 +11,7 @@ mod tests;
 use std::borrow::Cow;
 
 use base64::Engine;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use self::fields::{Fields, Object, Text, candidate, decode_data};
@@ -19,7 +19,7 @@ use crate::event::{Candidate, EventKind};
 use crate::refusal::{Refusal, RefusalReason};
 
 /// Attributes of an event in binary mode: the `ce_` headers of Kafka, the `ce-` headers of HTTP.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BinaryAttributes<'a> {
     /// `specversion`.
     pub specversion: Option<Cow<'a, str>>,

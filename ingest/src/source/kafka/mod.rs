@@ -4,6 +4,7 @@ mod consumer;
 mod messages;
 mod offsets;
 mod producer;
+mod retention;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use consumer::{KafkaSource, KafkaStatus};
 pub use messages::{Message, MessageBatch};
 pub use producer::{DeadLetterTopic, EventProducer, ProduceError};
+pub use retention::oldest_offsets;
 pub use topics::create_own_topics;
 
 /// Bytes of the largest message that is produced: an event of `edge.max_event` by default, with room for what is around

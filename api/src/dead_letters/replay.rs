@@ -1,0 +1,145 @@
+//! Replaying dead letters: those of partitions by the pipeline, those of the HTTP intake by the intake's own way.
+
+use std::sync::Arc;
+
+use riskgrid_ingest::dead_letter::{DeadLetter, HTTP_TOPIC, LetterKey};
+use riskgrid_ingest::pipeline::{ReplayError, Replayed};
+use serde::Serialize;
+
+use super::Choice;
+use crate::app::App;
+use crate::problem::Problem;
+
+/// Letters of one partition that are queued and applied at once.
+const AT_ONCE: usize = 1_000;
+/// Bytes of records of the HTTP intake that are put into the log at once, or one record.
+const BYTES_AT_ONCE: usize = 8 << 20;
+
+/// What became of a request to replay.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ReplayAnswer {
+    /// Of all.
+    #[serde(flatten)]
+    pub counts: Replayed,
+    /// Events of the HTTP intake that are in the log now: they are counted there as any other, once.
+    pub logged: u64,
+    /// There are more after this one.
+    pub next: Option<String>,
+}
+
+/// Replays the letters of `choice` that were not yet, after it is in the audit that `who` asked for it.
+///
+/// # Errors
+/// One replay at a time; a log or a disk that refuses: what was done until then is in the problem, and can be asked for
+/// again with the rest.
+pub async fn replay(app: &Arc<App>, who: &str, choice: Choice) -> Result<ReplayAnswer, Problem> {
+    let Ok(turn) = Arc::clone(&app.replaying).try_lock_owned() else {
+        return Err(Problem::conflict(
+            "another replay is running; try again when it has ended",
+        ));
+    };
+    let (store, asked) = (app.dead_letters.clone(), choice.to_json());
+    let (letters, next) =
+        tokio::task::spawn_blocking(move || choice.take(&store, |letter| letter.replayed.is_none()))
+            .await
+            .map_err(|error| Problem::internal(&error))?
+            .map_err(|error| Problem::unavailable(error.to_string(), 5))?;
+    let count = i64::try_from(letters.len()).unwrap_or(i64::MAX);
+    app.alerting
+        .decisions
+        .audit((app.clock)().micros(), who, "dead_letters.replay", &asked, count)
+        .await?;
+    let app = Arc::clone(app);
+    let runtime = tokio::runtime::Handle::current();
+    // To its end, whether or not somebody still waits for the answer.
+    let replayed = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        let mut answer = ReplayAnswer {
+            next: next.map(|key| key.to_string()),
+            ..ReplayAnswer::default()
+        };
+        let done = replay_all(&app, &runtime, &letters, &mut answer);
+        (answer, done)
+    });
+    let (answer, done) = replayed.await.map_err(|error| Problem::internal(&error))?;
+    match done {
+        Ok(()) => Ok(answer),
+        Err(why) => {
+            let done = serde_json::to_value(&answer).unwrap_or_default();
+            Err(Problem::unavailable(format!("{why}; ask again for the rest"), 5).with("done", done))
+        }
+    }
+}
+
+fn replay_all(
+    app: &App,
+    runtime: &tokio::runtime::Handle,
+    letters: &[DeadLetter],
+    answer: &mut ReplayAnswer,
+) -> Result<(), String> {
+    let is_same_partition =
+        |one: &DeadLetter, other: &DeadLetter| one.topic == other.topic && one.partition == other.partition;
+    for of_partition in letters.chunk_by(is_same_partition) {
+        let Some(first) = of_partition.first() else {
+            continue;
+        };
+        if *first.topic == *HTTP_TOPIC {
+            replay_http(app, runtime, of_partition, answer)?;
+            continue;
+        }
+        let id = first.key().partition_id();
+        for some in of_partition.chunks(AT_ONCE) {
+            let keys: Vec<LetterKey> = some.iter().map(DeadLetter::key).collect();
+            let count = keys.len() as u64;
+            match app.pipeline.replay(&id, keys) {
+                Ok(replayed) => answer.counts.add(&replayed),
+                Err(ReplayError::NotHere(_)) => answer.counts.cannot("elsewhere", count),
+                Err(ReplayError::NotConfigured(_)) => answer.counts.cannot("not_configured", count),
+                Err(error @ (ReplayError::CatchingUp(_) | ReplayError::Store(_) | ReplayError::Ended)) => {
+                    return Err(error.to_string());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the intake refused never was in the log: what is valid now is put there.
+fn replay_http(
+    app: &App,
+    runtime: &tokio::runtime::Handle,
+    letters: &[DeadLetter],
+    answer: &mut ReplayAnswer,
+) -> Result<(), String> {
+    let mut waiting = Vec::new();
+    let mut bytes = 0;
+    for (number, letter) in letters.iter().enumerate() {
+        let raw = app
+            .dead_letters
+            .raw(&letter.key())
+            .map_err(|error| error.to_string())?;
+        match raw {
+            None => answer.counts.cannot("expired", 1),
+            Some(record) if record.bytes.len() as u64 != letter.size => answer.counts.cannot("cut", 1),
+            Some(record) => {
+                bytes += record.bytes.len();
+                waiting.push((letter.clone(), record.bytes));
+            }
+        }
+        if bytes < BYTES_AT_ONCE && number + 1 < letters.len() {
+            continue;
+        }
+        let judged = runtime
+            .block_on(app.intake.take_again(std::mem::take(&mut waiting), (app.clock)()))
+            .map_err(|error| error.to_string())?;
+        bytes = 0;
+        for result in judged {
+            answer.counts.replayed += 1;
+            match result {
+                Ok(()) => answer.logged += 1,
+                Err(refusal) => *answer.counts.refused.entry(refusal.reason).or_default() += 1,
+            }
+        }
+    }
+    Ok(())
+}

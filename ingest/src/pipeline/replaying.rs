@@ -1,0 +1,278 @@
+//! Replays of dead letters, applied to the partition that refused them as records of its log would be: its
+//! de-duplication, watermark and clock domain judge them, and the mapping that its feed has now.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+
+use super::record::EventBytes;
+use super::worker::{Origin, Owned, Worker};
+use super::{RETRY, Shared};
+use crate::dead_letter::{DeadLetter, DeadLetterError, LetterKey, QueuedReplay, RawRecord};
+use crate::grid::{Applied, Partition, PartitionId};
+use crate::refusal::{Refusal, RefusalReason};
+
+/// What became of replayed letters. The counts of what was applied are of events: a row that was refused as a whole may
+/// give several.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Replayed {
+    /// Letters that were judged anew.
+    pub replayed: u64,
+    /// Events that are valid now, and counted.
+    pub accepted: u64,
+    /// Events that were known already, because they had come in a valid form meanwhile.
+    pub duplicate: u64,
+    /// Events that were refused again, by their newest reason.
+    pub refused: BTreeMap<RefusalReason, u64>,
+    /// Letters that cannot be judged anew, by why: `already` (it was replayed meanwhile, and is counted), `cut` (only the
+    /// first bytes are kept), `expired` (none are kept any more), `no_event` (by the mapping of today its row holds no such
+    /// event).
+    pub not_replayable: BTreeMap<&'static str, u64>,
+}
+
+impl Replayed {
+    /// Adds what became of others.
+    pub fn add(&mut self, other: &Self) {
+        self.replayed += other.replayed;
+        self.accepted += other.accepted;
+        self.duplicate += other.duplicate;
+        for (reason, count) in &other.refused {
+            *self.refused.entry(*reason).or_default() += count;
+        }
+        for (why, count) in &other.not_replayable {
+            *self.not_replayable.entry(why).or_default() += count;
+        }
+    }
+
+    /// Counts letters that cannot be judged anew.
+    pub fn cannot(&mut self, why: &'static str, letters: u64) {
+        *self.not_replayable.entry(why).or_default() += letters;
+    }
+
+    fn count(&mut self, judged: &Result<Applied, Refusal>) {
+        match judged {
+            Ok(Applied::Accepted { .. }) => self.accepted += 1,
+            Ok(Applied::Duplicate) => self.duplicate += 1,
+            Err(refusal) => *self.refused.entry(refusal.reason).or_default() += 1,
+        }
+    }
+}
+
+/// Why nothing of a partition was replayed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// Another node has the partition, or it has no state yet.
+    #[error("partition {0} is not with this node")]
+    NotHere(PartitionId),
+    /// No feed of the configuration reads it.
+    #[error("nothing in the configuration reads `{0}`")]
+    NotConfigured(String),
+    /// What a crash undid is not done again yet.
+    #[error("partition {0} still reads again what came before the last crash")]
+    CatchingUp(PartitionId),
+    /// The store of dead letters refuses.
+    #[error(transparent)]
+    Store(#[from] DeadLetterError),
+    /// The pipeline has ended.
+    #[error("ingest has ended")]
+    Ended,
+}
+
+/// A letter with its record, ready to be judged anew; or why it is not.
+type Ready = Result<(DeadLetter, RawRecord), &'static str>;
+
+impl Shared {
+    fn ready(&self, key: &LetterKey) -> Result<Ready, DeadLetterError> {
+        let (Some(letter), Some(record)) = (self.dead_letters.get(key)?, self.dead_letters.raw(key)?) else {
+            return Ok(Err("expired"));
+        };
+        if record.bytes.len() as u64 != letter.size {
+            return Ok(Err("cut"));
+        }
+        Ok(Ok((letter, record)))
+    }
+}
+
+impl Worker {
+    /// What is queued of a partition and not in its state. Waits while the disk refuses: going on without would count
+    /// less than was said.
+    pub(super) fn queued_of(&self, partition: &Partition) -> VecDeque<QueuedReplay> {
+        let store = &self.shared.dead_letters;
+        loop {
+            match store.queued(partition.id(), partition.next_replay(store.id())) {
+                Ok(queued) => return queued.into(),
+                Err(error) => {
+                    tracing::error!(%error, partition = %partition.id(), "replays cannot be read; ingest waits");
+                    std::thread::park_timeout(RETRY);
+                }
+            }
+        }
+    }
+
+    /// Queues dead letters of a partition durably, then judges them anew.
+    pub(super) fn replay(
+        &mut self,
+        id: &PartitionId,
+        letters: Vec<LetterKey>,
+    ) -> Result<Replayed, ReplayError> {
+        if !self.shared.topics.contains_key(&id.topic) {
+            return Err(ReplayError::NotConfigured(id.topic.to_string()));
+        }
+        // Out of the map while they are applied, and back after.
+        let mut owned = self
+            .partitions
+            .remove(id)
+            .ok_or_else(|| ReplayError::NotHere(id.clone()))?;
+        let replayed = self.replay_owned(&mut owned, letters);
+        self.partitions.insert(id.clone(), owned);
+        self.shared.is_unpublished.store(true, Ordering::Release);
+        self.shared.is_unsaved.store(true, Ordering::Release);
+        replayed
+    }
+
+    fn replay_owned(&mut self, owned: &mut Owned, letters: Vec<LetterKey>) -> Result<Replayed, ReplayError> {
+        let partition = &mut owned.partition;
+        if !owned.queued.is_empty() {
+            return Err(ReplayError::CatchingUp(partition.id().clone()));
+        }
+        let mut replayed = Replayed::default();
+        let store = &self.shared.dead_letters;
+        let first = partition.next_replay(store.id());
+        let asked = (self.shared.clock)();
+        let mut queued = Vec::with_capacity(letters.len());
+        for letter in letters {
+            match self.shared.ready(&letter)? {
+                // After a crash the queue may have been faster than who asks.
+                Ok((letter, _)) if letter.replayed.is_some() => replayed.cannot("already", 1),
+                Ok(_) => queued.push(QueuedReplay {
+                    number: first + queued.len() as u64,
+                    after: partition.next_offset(),
+                    asked,
+                    letter,
+                }),
+                Err(why) => replayed.cannot(why, 1),
+            }
+        }
+        store.queue(partition.id(), &queued)?;
+        for replay in &queued {
+            self.judge_anew(partition, replay, &mut replayed);
+        }
+        Ok(replayed)
+    }
+
+    /// Replays what is queued of all partitions that have read as far as when it was asked for.
+    pub(super) fn replay_all_due(&mut self) {
+        for mut owned in std::mem::take(&mut self.partitions).into_values() {
+            let next = owned.partition.next_offset();
+            self.replay_due(&mut owned.partition, &mut owned.queued, next);
+            self.partitions.insert(owned.partition.id().clone(), owned);
+        }
+    }
+
+    /// Replays what was asked for before the record at `offset` was read: read again, the log makes the same state.
+    pub(super) fn replay_due(
+        &mut self,
+        partition: &mut Partition,
+        queued: &mut VecDeque<QueuedReplay>,
+        offset: i64,
+    ) {
+        while let Some(replay) = queued.pop_front_if(|replay| replay.after <= offset) {
+            self.judge_anew(partition, &replay, &mut Replayed::default());
+            self.shared.is_unpublished.store(true, Ordering::Release);
+            self.shared.is_unsaved.store(true, Ordering::Release);
+        }
+    }
+
+    fn judge_anew(&mut self, partition: &mut Partition, replay: &QueuedReplay, replayed: &mut Replayed) {
+        match self.shared.ready(&replay.letter) {
+            Ok(Ok((letter, record))) => {
+                replayed.replayed += 1;
+                self.judge_letter(partition, &letter, &record, replayed);
+            }
+            Ok(Err(why)) => replayed.cannot(why, 1),
+            // Its row is still there, and can be replayed anew.
+            Err(error) => tracing::error!(%error, letter = %replay.letter, "a queued replay is passed over"),
+        }
+        partition.replayed_to(self.shared.dead_letters.id(), replay.number + 1);
+    }
+
+    fn judge_letter(
+        &mut self,
+        partition: &mut Partition,
+        letter: &DeadLetter,
+        record: &RawRecord,
+        replayed: &mut Replayed,
+    ) {
+        self.layers = self.shared.layers.table();
+        let feed = self.shared.topics.get(&letter.topic).cloned().flatten();
+        let rules = feed
+            .as_ref()
+            .map_or_else(|| self.live_rules.clone(), |feed| feed.rules.clone());
+        let event = match (&feed, &record.attributes) {
+            (Some(feed), _) => EventBytes::Row(feed, &record.bytes),
+            (None, Some(attributes)) => EventBytes::Binary(attributes.clone(), &record.bytes),
+            (None, None) => EventBytes::Structured(&record.bytes),
+        };
+        // A row's events are counted from its first; any other record is the one event that was refused.
+        let index = if feed.is_some() { 0 } else { letter.index };
+        let origin = Origin {
+            offset: letter.offset,
+            index,
+            received: letter.time,
+        };
+        // A row that could not be read was refused as a whole, under the index of its first event.
+        let was_whole_row = feed.is_some()
+            && letter.index == 0
+            && matches!(letter.reason, RefusalReason::Malformed | RefusalReason::TooLarge);
+        let shared = std::sync::Arc::clone(&self.shared);
+        let is_asked = |index| {
+            index == letter.index
+                || (was_whole_row
+                    && shared
+                        .dead_letters
+                        .get(&LetterKey {
+                            index,
+                            ..letter.key()
+                        })
+                        .is_ok_and(|other| other.is_none()))
+        };
+        let mut was_found = false;
+        self.judge_some(
+            partition,
+            &rules,
+            origin,
+            &event,
+            is_asked,
+            |worker, partition, index, judged| {
+                replayed.count(&judged);
+                if index != letter.index {
+                    if let Err(refusal) = judged {
+                        let origin = Origin { index, ..origin };
+                        worker.refuse(partition, origin, &refusal, event.kept(), letter.size);
+                    }
+                    return;
+                }
+                was_found = true;
+                let marked = match &judged {
+                    Ok(_) => worker
+                        .shared
+                        .dead_letters
+                        .mark_replayed(&letter.key(), (worker.shared.clock)()),
+                    Err(refusal) => {
+                        partition.refuse(refusal.reason);
+                        worker.shared.dead_letters.mark_refused(&letter.key(), refusal)
+                    }
+                };
+                // Replayed once more it is a duplicate, or refused again.
+                if let Err(error) = marked {
+                    tracing::warn!(%error, letter = %letter.key(), "what became of a replay is not noted with its dead letter");
+                }
+            },
+        );
+        if !was_found {
+            replayed.replayed -= 1;
+            replayed.cannot("no_event", 1);
+        }
+    }
+}
