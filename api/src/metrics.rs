@@ -92,6 +92,16 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
             .sum();
         given_up.with_label_values(&[step.name()]).inc_by(sum);
     }
+    let dropped = counter(
+        &registry,
+        "riskgrid_reports_dropped_total",
+        "reports that were dropped because a partition had more than grid.max_reports",
+        &[],
+    )?;
+    let reports = snapshot.partitions.iter();
+    dropped
+        .with_label_values::<&str>(&[])
+        .inc_by(reports.map(|partition| partition.given_up.reports).sum());
     let (have, total) = app.partitions();
     gauge(
         &registry,

@@ -77,6 +77,7 @@ pub fn settings(keep_events: bool) -> GridSettings {
             age: DAY,
             bytes: if keep_events { 1 << 30 } else { 0 },
         },
+        max_reports: 2_000_000,
     }
 }
 

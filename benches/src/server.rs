@@ -220,6 +220,12 @@ impl Server {
         let process = self.process.as_ref().ok_or("it does not run")?;
         processor_time(&process.id().to_string())
     }
+
+    /// The most resident memory that it has had, in bytes.
+    pub fn peak_bytes(&self) -> Outcome<usize> {
+        let process = self.process.as_ref().ok_or("it does not run")?;
+        memory_of(&process.id().to_string(), "VmHWM:")
+    }
 }
 
 impl Drop for Server {
@@ -239,6 +245,15 @@ pub fn processor_time(process: &str) -> Outcome<Duration> {
         ticks += field.parse::<u32>()?;
     }
     Ok(TICK * ticks)
+}
+
+/// What the kernel says of the memory of a process, or of this one (`self`), in bytes: `VmRSS:`, `VmHWM:`, …
+pub fn memory_of(process: &str, what: &str) -> Outcome<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(what));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next());
+    let kibibytes = kibibytes.ok_or_else(|| format!("the kernel tells no {what}"))?;
+    Ok(kibibytes.parse::<usize>()? * 1024)
 }
 
 /// A client that no proxy is between.

@@ -32,6 +32,7 @@ const SETTINGS: GridSettings = GridSettings {
     dedup_horizon: DAY,
     dedup_bytes: 64 << 20,
     events: EventLogLimits { age: DAY, bytes: 0 },
+    max_reports: 1_000_000,
 };
 
 fn layers() -> LayerTable {

@@ -67,6 +67,7 @@ fn pipeline(folder: &Path, observer: Gate) -> Pipeline {
         dedup_horizon: DAY,
         dedup_bytes: 1 << 20,
         events: EventLogLimits { age: DAY, bytes: 0 },
+        max_reports: 1_000_000,
     };
     let layer_store = LayerStore::open(folder).unwrap();
     let edge = Edge {

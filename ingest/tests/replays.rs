@@ -72,6 +72,7 @@ impl Run {
             dedup_horizon: DAY,
             dedup_bytes: 1 << 20,
             events: EventLogLimits { age: DAY, bytes: 0 },
+            max_reports: 1_000_000,
         };
         let checkpoints = folder.join("checkpoints");
         let layer_store = LayerStore::open(&checkpoints).unwrap();

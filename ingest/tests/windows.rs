@@ -54,6 +54,7 @@ fn grid(
         dedup_horizon: horizon,
         dedup_bytes: 64 << 20,
         events: EventLogLimits { age: DAY, bytes: 0 },
+        max_reports: 1_000_000,
     };
     let layers = water();
     let mut publisher = GridPublisher::new(

@@ -97,6 +97,7 @@ pub(crate) fn grid(events: &[Made]) -> Arc<GridSnapshot> {
             age: 400 * DAY,
             bytes: 64 << 20,
         },
+        max_reports: 1_000_000,
     };
     let layers = layers();
     let mut states: BTreeMap<PartitionId, Partition> = BTreeMap::new();

@@ -91,6 +91,9 @@ impl Loaded {
                 u16::MAX
             ));
         }
+        if grid.max_reports == 0 {
+            return wrong("`grid.max_reports` is 0, it must be at least 1".to_owned());
+        }
         if let Some(bounds) = &config.edge.bounds
             && !bounds.is_valid()
         {
@@ -143,6 +146,7 @@ impl Loaded {
                 age: grid.events_age.micros(),
                 bytes: grid.events_bytes.as_usize(),
             },
+            max_reports: grid.max_reports,
         };
         Ok(Checked {
             config,

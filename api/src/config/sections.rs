@@ -95,6 +95,8 @@ pub struct GridSection {
     /// Bytes of all aggregates. Past them the oldest minutes become hours, then days, then are dropped, before their
     /// retention ends. Default 4GiB.
     pub memory: ByteSize,
+    /// Most reports of one partition; of more, those that no event told of for longest are dropped. Default 2 000 000.
+    pub max_reports: usize,
     /// How long raw events are kept for the table `events`. Default `24h`.
     pub events_age: Span,
     /// Bytes of raw events of one partition; 0 keeps none. Default 256MiB.
@@ -113,6 +115,7 @@ impl Default for GridSection {
             idle_after: Span::seconds(30),
             publish_every: Span(std::time::Duration::from_millis(250)),
             memory: ByteSize::mebibytes(4096),
+            max_reports: 2_000_000,
             events_age: Span::seconds(24 * 3600),
             events_bytes: ByteSize::mebibytes(256),
         }

@@ -26,6 +26,7 @@ pub const SETTINGS: GridSettings = GridSettings {
         age: DAY,
         bytes: 1 << 20,
     },
+    max_reports: 1_000_000,
 };
 
 /// The layers that the catalogue names.

@@ -81,6 +81,7 @@ impl Run {
                 age: DAY,
                 bytes: 1 << 20,
             },
+            max_reports: 1_000_000,
         };
         let water: LayerSettings =
             serde_json::from_value(serde_json::json!({"id": "water", "kind": "observation", "unit": "m"}))

@@ -101,6 +101,26 @@ impl<V: Clone + Default> EntityTable<V> {
     }
 }
 
+impl<V: Clone> EntityTable<V> {
+    /// Drops the entities that are oldest by `time`, until about `keep` are left: those that are as old as the last one
+    /// of them stay. Says how many went.
+    pub(crate) fn keep_newest(&mut self, keep: usize, time: impl Fn(&V) -> Option<EventTime>) -> usize {
+        let before = self.len();
+        let Some(oldest) = before.checked_sub(keep).filter(|oldest| *oldest > 0) else {
+            return 0;
+        };
+        let mut times: Vec<_> = self.iter().map(|(_, value)| time(value)).collect();
+        let (_, from, _) = times.select_nth_unstable(oldest);
+        let from = *from;
+        for shard in &mut self.shards {
+            if shard.iter().any(|(_, value)| time(value) < from) {
+                Arc::make_mut(shard).retain(|(_, value)| time(value) >= from);
+            }
+        }
+        before - self.len()
+    }
+}
+
 impl<V> EntityTable<V> {
     /// The entity of `scope` and `name`.
     pub fn get(&self, scope: &str, name: &str) -> Option<&V> {
@@ -322,5 +342,37 @@ impl ResponseUnit {
         set_merged(&mut self.place, other.place.as_ref());
         set_merged(&mut self.status, other.status.as_ref());
         set_merged(&mut self.skills, other.skills.as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_are_kept_and_snapshots_keep_what_they_had() {
+        let mut table: EntityTable<Report> = EntityTable::default();
+        for number in 0..1000 {
+            let name = number.to_string();
+            let report = table.entry(KeyRef {
+                scope: "//city",
+                name: &name,
+            });
+            // Each time twice.
+            report.updated = Some(EventTime::from_micros(number / 2));
+        }
+        let snapshot = table.clone();
+        assert_eq!(table.keep_newest(1000, |report| report.updated), 0);
+        // The hundred-first is as old as the hundredth.
+        assert_eq!(table.keep_newest(99, |report| report.updated), 900);
+        assert_eq!((table.len(), snapshot.len()), (100, 1000));
+        assert!(table.get("//city", "899").is_none() && table.get("//city", "900").is_some());
+        // Those that never were updated are the oldest.
+        table.entry(KeyRef {
+            scope: "//city",
+            name: "new",
+        });
+        assert_eq!(table.keep_newest(100, |report| report.updated), 1);
+        assert!(table.get("//city", "new").is_none());
     }
 }

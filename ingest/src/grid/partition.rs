@@ -89,6 +89,8 @@ pub struct GridSettings {
     pub dedup_bytes: usize,
     /// Raw events of one partition.
     pub events: EventLogLimits,
+    /// Reports of one partition. Of more, those that no event told of for longest are dropped.
+    pub max_reports: usize,
 }
 
 /// Events of a partition since its beginning: `read = accepted + duplicate + refused`.
@@ -132,13 +134,15 @@ pub struct LayerTotals {
     pub last_time: EventTime,
 }
 
-/// What was dropped before its retention ended, because the grid was over its bytes.
+/// What was dropped before its retention ended, because the grid was over its bytes or its reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenUp {
     /// From when on each step is kept for that reason.
     pub(crate) floors: Cutoffs,
     /// Slices of buckets, hours and days.
     pub slices: [u64; 3],
+    /// Reports, of which there were too many.
+    pub reports: u64,
 }
 
 /// What became of an event.
@@ -429,6 +433,17 @@ impl Partition {
         }
         if let Some(newest) = self.newest {
             self.events.expire(newest);
+        }
+        let most = self.settings.max_reports;
+        if self.reports.len() > most {
+            // More than must go, because looking for the oldest costs as much as there are.
+            let dropped = self
+                .reports
+                .keep_newest(most - most / 10, |report| report.updated);
+            if self.given_up.reports == 0 && dropped > 0 {
+                tracing::warn!(partition = %self.id, "more reports than grid.max_reports: those that no event told of for longest are dropped; `riskgrid_reports_dropped_total` counts them");
+            }
+            self.given_up.reports += dropped as u64;
         }
     }
 
