@@ -2,36 +2,18 @@
 //! counted exactly what the generator says.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
-use riskgrid_fixtures::load::{Options, Truth, generate};
+use riskgrid_fixtures::load::Truth;
 use serde_json::{Value, json};
 
 use crate::broker::Broker;
+use crate::load::troubled;
 use crate::server::{Events, Node, kafka_section};
-use crate::topic::{PARTITIONS, Topic, unique};
+use crate::topic::{Topic, unique};
 
 const LINES: u64 = 30_000;
 const EVENTS: &str = "/v1/events";
 const NDJSON: &str = "application/x-ndjson";
-
-/// Troubled lines that end about now, each with its partition: equal lines stay in one.
-fn load() -> (Vec<(i32, String)>, Truth) {
-    let mut lines = generate(&Options {
-        lines: LINES,
-        sensors: 300,
-        start_micros: chrono::Utc::now().timestamp_micros() - 600_000_000,
-        lines_per_second: 50.0,
-        ..Options::troubled()
-    });
-    let records = lines.by_ref().map(|line| {
-        let mut hasher = DefaultHasher::new();
-        line.json.hash(&mut hasher);
-        let partition = hasher.finish() % u64::from(PARTITIONS.unsigned_abs());
-        (partition as i32, line.json)
-    });
-    (records.collect(), lines.into_truth())
-}
 
 /// Three readings of a layer of their own.
 fn posted() -> String {
@@ -69,7 +51,7 @@ async fn a_broker_killed_twice_costs_nothing_and_the_intake_says_so_meanwhile() 
     let mut node = Node::new(&format!("{config}\n[storage]\ncheckpoint_every = \"300ms\"\n"));
     node.start().await;
 
-    let (records, truth) = load();
+    let (records, truth) = troubled(LINES, 50.0);
     let parts: Vec<Vec<(i32, String)>> = records.chunks(1_000).map(<[_]>::to_vec).collect();
     let producing = tokio::spawn(async move {
         for part in parts {

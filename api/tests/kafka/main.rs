@@ -11,6 +11,7 @@ mod datasets;
 mod garbage;
 mod generate;
 mod letters;
+mod load;
 mod offsets;
 mod server;
 mod skip;

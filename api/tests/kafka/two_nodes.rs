@@ -2,36 +2,18 @@
 //! its session and wakes. Whoever has a partition goes on where the other stood; together they count everything once.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use riskgrid_fixtures::load::{Options, Truth, generate};
+use riskgrid_fixtures::load::Truth;
 
 use crate::broker::brokers;
+use crate::load::troubled;
 use crate::server::{Events, Node, kafka_section, toml_path};
 use crate::topic::{PARTITIONS, Topic, unique};
 
 const LINES: u64 = 24_000;
 const DEADLINE: Duration = Duration::from_mins(2);
-
-/// Troubled lines that end about now, each with its partition: equal lines stay in one.
-fn load() -> (Vec<(i32, String)>, Truth) {
-    let mut lines = generate(&Options {
-        lines: LINES,
-        sensors: 300,
-        start_micros: chrono::Utc::now().timestamp_micros() - 600_000_000,
-        lines_per_second: 40.0,
-        ..Options::troubled()
-    });
-    let records = lines.by_ref().map(|line| {
-        let mut hasher = DefaultHasher::new();
-        line.json.hash(&mut hasher);
-        let partition = hasher.finish() % u64::from(PARTITIONS.unsigned_abs());
-        (partition as i32, line.json)
-    });
-    (records.collect(), lines.into_truth())
-}
 
 fn config(brokers: &str, topic: &str, checkpoints: &Path) -> String {
     let kafka = kafka_section(brokers, topic, &unique("dead-letters"));
@@ -112,7 +94,7 @@ async fn nodes_join_leave_and_die_and_everything_is_counted_once() {
     let shared = tempfile::tempdir().unwrap();
     let config = config(&brokers, &topic.name, shared.path());
     let (mut one, mut other) = (Node::new(&config), Node::new(&config));
-    let (records, truth) = load();
+    let (records, truth) = troubled(LINES, 40.0);
     let mut parts = records.chunks(records.len().div_ceil(4)).map(<[_]>::to_vec);
     let mut produce = async || topic.produce(parts.next().expect("four parts")).await;
 
@@ -152,7 +134,7 @@ async fn a_node_that_slept_longer_than_its_session_neither_overwrites_nor_counts
     let shared = tempfile::tempdir().unwrap();
     let config = config(&brokers, &topic.name, shared.path());
     let (mut one, mut sleeper) = (Node::new(&config), Node::new(&config));
-    let (records, truth) = load();
+    let (records, truth) = troubled(LINES, 40.0);
     let mut parts = records.chunks(records.len().div_ceil(4)).map(<[_]>::to_vec);
     let mut produce = async || topic.produce(parts.next().expect("four parts")).await;
 
