@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use futures::StreamExt as _;
 use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlRequest};
@@ -11,6 +12,16 @@ use riskgrid_ingest::grid::GridSnapshot;
 
 /// Plans and runs a query, and counts the rows of its answer.
 pub async fn rows(engine: &SqlEngine, snapshot: &Arc<GridSnapshot>, sql: &str) -> Result<usize, SqlError> {
+    let batches = batches(engine, snapshot, sql).await?;
+    Ok(batches.iter().map(RecordBatch::num_rows).sum())
+}
+
+/// Plans and runs a query.
+pub async fn batches(
+    engine: &SqlEngine,
+    snapshot: &Arc<GridSnapshot>,
+    sql: &str,
+) -> Result<Vec<RecordBatch>, SqlError> {
     let schema = MemorySchemaProvider::new();
     for (name, table) in grid_tables(snapshot, None) {
         schema.register_table(name, table).ok();
@@ -27,9 +38,9 @@ pub async fn rows(engine: &SqlEngine, snapshot: &Arc<GridSnapshot>, sql: &str) -
         .query(request, Arc::new(schema), table_functions(snapshot))
         .await?
         .stream;
-    let mut rows = 0;
+    let mut batches = Vec::new();
     while let Some(batch) = stream.next().await {
-        rows += batch?.num_rows();
+        batches.push(batch?);
     }
-    Ok(rows)
+    Ok(batches)
 }

@@ -83,6 +83,14 @@ pub fn settings(keep_events: bool) -> GridSettings {
 
 /// Decodes, judges and applies all lines, as one partition, and publishes. Returns the snapshot and how many counted.
 pub fn grid_of(lines: &[String], keep_events: bool) -> (Arc<GridSnapshot>, u64) {
+    grid_with(lines.iter(), settings(keep_events))
+}
+
+/// [`grid_of`] with settings of its own; a line is gone once it is applied.
+pub fn grid_with(
+    lines: impl Iterator<Item = impl AsRef<[u8]>>,
+    settings: GridSettings,
+) -> (Arc<GridSnapshot>, u64) {
     let edge = Edge {
         resolution: Resolution::Nine,
         future_skew: i64::MAX / 4,
@@ -97,13 +105,12 @@ pub fn grid_of(lines: &[String], keep_events: bool) -> (Arc<GridSnapshot>, u64) 
         topic: "bench".into(),
         partition: 0,
     };
-    let settings = settings(keep_events);
     let mut layers = Arc::new(LayerTable::new(&[], 1024).unwrap_or_default());
     let mut partition = Partition::new(id, LIVE_DOMAIN.into(), settings, 0);
     let mut places = PlaceCache::new(Resolution::Nine);
     let received = EventTime::from_micros(i64::MAX / 4);
     for line in lines {
-        let Ok(candidate) = decode_structured(line.as_bytes()) else {
+        let Ok(candidate) = decode_structured(line.as_ref()) else {
             continue;
         };
         let judged = edge.judge(

@@ -13,10 +13,11 @@ use riskgrid_ingest::decode::cloudevent::decode_structured;
 use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
 use riskgrid_ingest::grid::{
     Applied, Calendar, EventLogLimits, GridPublisher, GridSettings, GridSnapshot, Heard, Partition,
-    PartitionId, Retention, Span,
+    PartitionId, Retention, Slice, Span,
 };
 use riskgrid_ingest::{
-    DAY, EventTime, HOUR, LIVE_DOMAIN, LayerIndex, LayerSettings, LayerTable, MINUTE, SECOND, SourceKey,
+    DAY, EventTime, HOUR, LIVE_DOMAIN, LayerIndex, LayerKind, LayerSettings, LayerTable, MINUTE, SECOND,
+    SourceKey,
 };
 
 /// One event: seconds after the start, partition, which of the places, value.
@@ -128,10 +129,18 @@ fn counted(events: &[(EventTime, u64, i32)], span: Span) -> BTreeMap<u64, (u64, 
     cells
 }
 
-fn summed(snapshot: &GridSnapshot, span: Span) -> BTreeMap<u64, (u64, i128)> {
-    let rows = snapshot.sum(LAYER, span, Resolution::Nine);
-    rows.into_iter()
+fn summed_in(snapshot: &GridSnapshot, span: Span) -> BTreeMap<u64, (u64, i128)> {
+    let sums = snapshot.sum(LAYER, span, Resolution::Nine).into_slice();
+    sums.rows()
         .map(|(cell, aggregate)| (cell, (aggregate.count, aggregate.values.sum)))
+        .collect()
+}
+
+fn merged(snapshot: &GridSnapshot, time: std::ops::Range<EventTime>) -> Vec<(Span, Slice)> {
+    let slices = snapshot.slices(LAYER, time);
+    slices
+        .iter()
+        .map(|slices| (slices.span, slices.merged(LayerKind::Observation)))
         .collect()
 }
 
@@ -167,18 +176,18 @@ proptest! {
 
         // Conserved: every admitted event in exactly one slice, one row per cell and bucket, spans apart.
         let everything = EventTime::from_micros(i64::MIN)..EventTime::from_micros(i64::MAX);
-        let slices = snapshot.slices(LAYER, everything);
-        let total: u64 = slices.iter().flat_map(|slice| slice.slice.count.iter()).sum();
+        let slices: Vec<(Span, Slice)> = merged(&snapshot, everything);
+        let total: u64 = slices.iter().flat_map(|(_, slice)| slice.count.iter()).sum();
         prop_assert_eq!(total, admitted.len() as u64);
         prop_assert_eq!(snapshot.totals(LAYER).unwrap().count, total + expired as u64);
-        for slice in &slices {
-            prop_assert!(slice.slice.cells.is_sorted_by(|a, b| a < b));
+        for (span, slice) in &slices {
+            prop_assert!(slice.cells.is_sorted_by(|a, b| a < b));
             let rows: BTreeMap<u64, (u64, i128)> =
-                slice.slice.rows().map(|(cell, a)| (cell, (a.count, a.values.sum))).collect();
-            prop_assert_eq!(&rows, &counted(&admitted, slice.span), "slice {:?}", slice.span);
+                slice.rows().map(|(cell, a)| (cell, (a.count, a.values.sum))).collect();
+            prop_assert_eq!(&rows, &counted(&admitted, *span), "slice {:?}", span);
         }
         for pair in slices.windows(2) {
-            prop_assert!(pair[0].span.end <= pair[1].span.start, "{:?} {:?}", pair[0].span, pair[1].span);
+            prop_assert!(pair[0].0.end <= pair[1].0.start, "{:?} {:?}", pair[0].0, pair[1].0);
         }
 
         for (start, length) in windows {
@@ -187,12 +196,12 @@ proptest! {
             let span = snapshot.snap(LAYER, start, end);
             prop_assert!(span.start <= start && end <= span.end);
             let expected = counted(&admitted, span);
-            prop_assert_eq!(&summed(&snapshot, span), &expected, "sum over {:?}", span);
+            prop_assert_eq!(&summed_in(&snapshot, span), &expected, "sum over {:?}", span);
             // The slices of the same window.
             let mut of_slices: BTreeMap<u64, (u64, i128)> = BTreeMap::new();
-            for slice in snapshot.slices(LAYER, span.start..span.end) {
-                prop_assert!(span.start <= slice.span.start && slice.span.end <= span.end);
-                for (cell, aggregate) in slice.slice.rows() {
+            for (of_slice, slice) in merged(&snapshot, span.start..span.end) {
+                prop_assert!(span.start <= of_slice.start && of_slice.end <= span.end);
+                for (cell, aggregate) in slice.rows() {
                     let sum = of_slices.entry(cell).or_default();
                     sum.0 += aggregate.count;
                     sum.1 += aggregate.values.sum;
@@ -206,8 +215,28 @@ proptest! {
                 *coarse.entry(parent.into()).or_default() += count;
             }
             let summed: HashMap<u64, u64> =
-                snapshot.sum(LAYER, span, Resolution::Six).into_iter().map(|(cell, a)| (cell, a.count)).collect();
+                snapshot.sum(LAYER, span, Resolution::Six).into_slice().rows().map(|(cell, a)| (cell, a.count)).collect();
             prop_assert_eq!(summed, coarse);
+            // What the slices cover that start in the window.
+            let starting: Vec<Span> = slices
+                .iter()
+                .map(|(of_slice, _)| *of_slice)
+                .filter(|of_slice| start <= of_slice.start && of_slice.start <= end)
+                .collect();
+            let covered = snapshot.covered(LAYER, start, end);
+            let expected: BTreeMap<u64, (u64, i128)> = starting.iter().fold(BTreeMap::new(), |mut all, of_slice| {
+                for (cell, (count, sum)) in counted(&admitted, *of_slice) {
+                    let entry: &mut (u64, i128) = all.entry(cell).or_default();
+                    entry.0 += count;
+                    entry.1 += sum;
+                }
+                all
+            });
+            prop_assert_eq!(
+                covered.map_or_else(BTreeMap::new, |covered| summed_in(&snapshot, covered)),
+                expected,
+                "covered from {:?} to {:?}: {:?}", start, end, covered
+            );
         }
     }
 }

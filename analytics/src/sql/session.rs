@@ -25,6 +25,7 @@ use super::named_arguments::{NamedArguments, NamedTableFunction};
 use super::nested_projections::NestedProjections;
 use super::window_memory::CountWindowInput;
 use crate::functions;
+use crate::tables::cells::whole_window::WholeWindow;
 
 /// The state that all queries start from.
 #[derive(Debug)]
@@ -59,6 +60,7 @@ impl Session {
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&from_string))))
             .with_analyzer_rule(Arc::new(NestedProjections))
+            .with_optimizer_rule(Arc::new(WholeWindow))
             .with_physical_optimizer_rule(Arc::new(CountWindowInput))
             .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
             .build();

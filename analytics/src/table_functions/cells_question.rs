@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use h3o::Resolution;
-use riskgrid_ingest::grid::{CellAggregate, GridSnapshot, Metric, Span};
+use riskgrid_ingest::grid::{CellAggregate, GridSnapshot, Metric, Span, WindowSum};
 use riskgrid_ingest::{EventTime, LayerIndex, ValueScale};
 
 use super::arguments::{Arguments, Length};
@@ -185,31 +185,45 @@ impl CellsQuestion {
             start: window.start.max(earliest),
             end: window.end,
         };
-        let rows = snapshot.sum(self.layer, span, self.resolution);
-        rows.into_iter()
-            .map(|(cell, aggregate)| (cell, whole_units(self.metric, &aggregate)))
-            .unzip()
+        let sums = snapshot.sum(self.layer, span, self.resolution);
+        (sums.cells().to_vec(), whole_units(self.metric, &sums))
     }
 }
 
-fn whole_units(metric: Metric, aggregate: &CellAggregate) -> i128 {
-    let values = &aggregate.values;
+fn whole_units(metric: Metric, sums: &WindowSum) -> Vec<i128> {
+    let whole = |numbers: &[u64]| numbers.iter().map(|number| i128::from(*number)).collect();
+    let values = |units: &[i64]| units.iter().map(|units| i128::from(*units)).collect();
     match metric {
-        Metric::Count => i128::from(aggregate.count),
-        Metric::Weight => i128::from(aggregate.weight),
-        Metric::Sum => values.sum,
+        Metric::Count => whole(&sums.count()),
+        Metric::Weight => whole(&sums.weight()),
+        Metric::Sum => sums.sum().to_vec(),
         Metric::Mean => {
-            let count = i128::from(aggregate.count.max(1));
-            // To the nearest unit, halves upwards.
-            (2 * values.sum + count).div_euclid(2 * count)
+            let (of_cells, counts) = (sums.sum(), sums.count());
+            of_cells
+                .iter()
+                .zip(&*counts)
+                .map(|(sum, count)| nearest_mean(*sum, *count))
+                .collect()
         }
-        Metric::Min => i128::from(values.min),
-        Metric::Max => i128::from(values.max),
-        Metric::Last => i128::from(values.last),
+        Metric::Min => values(&sums.min()),
+        Metric::Max => values(&sums.max()),
+        Metric::Last => values(&sums.last().0),
         Metric::Sources => {
-            (CellAggregate::estimated_sources(aggregate.sources) * SOURCE_PARTS).round() as i128
+            let bitmaps = sums.sources();
+            let estimates = bitmaps
+                .iter()
+                .map(|bitmap| CellAggregate::estimated_sources(*bitmap));
+            estimates
+                .map(|sources| (sources * SOURCE_PARTS).round() as i128)
+                .collect()
         }
     }
+}
+
+/// The mean to the nearest unit, halves upwards.
+fn nearest_mean(sum: i128, count: u64) -> i128 {
+    let count = i128::from(count.max(1));
+    (2 * sum + count).div_euclid(2 * count)
 }
 
 impl fmt::Display for CellsQuestion {
@@ -239,17 +253,7 @@ mod tests {
 
     #[test]
     fn a_mean_is_rounded_to_the_nearest_unit() {
-        let mean = |sum, count| {
-            let mut aggregate = CellAggregate {
-                count,
-                ..CellAggregate::default()
-            };
-            aggregate.values.sum = sum;
-            whole_units(Metric::Mean, &aggregate)
-        };
-        assert_eq!(
-            [mean(7, 2), mean(-7, 2), mean(10, 3), mean(-10, 3)],
-            [4, -3, 3, -3]
-        );
+        let means = [(7, 2), (-7, 2), (10, 3), (-10, 3)].map(|(sum, count)| nearest_mean(sum, count));
+        assert_eq!(means, [4, -3, 3, -3]);
     }
 }

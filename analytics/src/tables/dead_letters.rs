@@ -8,6 +8,7 @@ use datafusion::common::DataFusionError;
 use riskgrid_ingest::dead_letter::{DeadLetter, DeadLetterStore};
 
 use super::columns::{field, time_type, times};
+use super::scan::RowBatches;
 use super::snapshot_table::SnapshotTable;
 
 /// Rows of one batch.
@@ -52,17 +53,20 @@ pub(super) fn table(store: DeadLetterStore) -> SnapshotTable {
         ),
     ]));
     let of_batches = Arc::clone(&schema);
-    let make = move |_: &_| {
-        let letters: Vec<DeadLetter> = store
-            .iter()
-            .collect::<Result<_, _>>()
-            .map_err(|error| DataFusionError::External(Box::new(error)))?;
-        letters
-            .chunks(BATCH)
-            .map(|letters| batch(&of_batches, letters))
-            .collect()
+    let make = move |_: &_| -> Result<RowBatches, DataFusionError> {
+        let schema = Arc::clone(&of_batches);
+        let mut letters = store.iter();
+        let batches = std::iter::from_fn(move || {
+            let letters: Result<Vec<DeadLetter>, _> = letters.by_ref().take(BATCH).collect();
+            match letters {
+                Ok(letters) if letters.is_empty() => None,
+                Ok(letters) => Some(batch(&schema, &letters)),
+                Err(error) => Some(Err(DataFusionError::External(Box::new(error)))),
+            }
+        });
+        Ok(Box::new(batches))
     };
-    SnapshotTable::new(schema, Box::new(make))
+    SnapshotTable::new("dead_letters", schema, BATCH, Box::new(make))
 }
 
 fn batch(schema: &SchemaRef, letters: &[DeadLetter]) -> Result<RecordBatch, DataFusionError> {

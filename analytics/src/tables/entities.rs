@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Float64Array, ListBuilder, RecordBatch, StringArray, StringBuilder, UInt8Array, UInt64Array,
+    ArrayRef, Float64Array, ListBuilder, StringArray, StringBuilder, UInt8Array, UInt64Array,
 };
 use arrow::datatypes::{DataType, Field, Schema};
 use riskgrid_ingest::grid::{GridSnapshot, Place};
 
 use super::columns::{field, time_type, times};
 use super::filters::Narrowing;
-use super::snapshot_table::SnapshotTable;
+use super::snapshot_table::{SnapshotTable, whole};
 use crate::sql::{cell_field, commented};
 
 /// The three columns of a place.
@@ -62,6 +62,11 @@ pub(super) fn sensors(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         "time of its newest reading",
     ));
     let schema = Arc::new(Schema::new(fields));
+    let rows = snapshot
+        .partitions
+        .iter()
+        .map(|partition| partition.sensors.len())
+        .sum();
     let (snapshot, of_batches) = (Arc::clone(snapshot), Arc::clone(&schema));
     let make = move |narrowing: &Narrowing| {
         let found = match narrowing.bounds() {
@@ -93,9 +98,9 @@ pub(super) fn sensors(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         columns.extend(place_columns(&places));
         columns.push(Arc::new(Float64Array::from_iter_values(values)));
         columns.push(times(rows.iter().map(|(_, reading)| Some(reading.time))));
-        Ok(vec![RecordBatch::try_new(Arc::clone(&of_batches), columns)?])
+        whole(&of_batches, columns)
     };
-    SnapshotTable::new(schema, Box::new(make))
+    SnapshotTable::new("sensors", schema, rows, Box::new(make))
 }
 
 pub(super) fn reports(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
@@ -129,6 +134,11 @@ pub(super) fn reports(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         ),
     ]);
     let schema = Arc::new(Schema::new(fields));
+    let rows = snapshot
+        .partitions
+        .iter()
+        .map(|partition| partition.reports.len())
+        .sum();
     let (snapshot, of_batches) = (Arc::clone(snapshot), Arc::clone(&schema));
     let make = move |_: &Narrowing| {
         let mut rows = snapshot.reports();
@@ -167,9 +177,9 @@ pub(super) fn reports(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         columns.push(times(rows.iter().map(|(_, report)| report.updated)));
         columns.push(times(rows.iter().map(|(_, report)| report.closed_at())));
         columns.push(Arc::new(outcomes));
-        Ok(vec![RecordBatch::try_new(Arc::clone(&of_batches), columns)?])
+        whole(&of_batches, columns)
     };
-    SnapshotTable::new(schema, Box::new(make))
+    SnapshotTable::new("reports", schema, rows, Box::new(make))
 }
 
 pub(super) fn units(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
@@ -182,6 +192,11 @@ pub(super) fn units(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         field("last_time", time_type(), true, "time of its newest position"),
     ]);
     let schema = Arc::new(Schema::new(fields));
+    let rows = snapshot
+        .partitions
+        .iter()
+        .map(|partition| partition.units.len())
+        .sum();
     let (snapshot, of_batches) = (Arc::clone(snapshot), Arc::clone(&schema));
     let make = move |_: &Narrowing| {
         let mut rows = snapshot.units();
@@ -210,7 +225,7 @@ pub(super) fn units(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         columns.push(times(
             rows.iter().map(|(_, unit)| unit.place.map(|place| place.time)),
         ));
-        Ok(vec![RecordBatch::try_new(Arc::clone(&of_batches), columns)?])
+        whole(&of_batches, columns)
     };
-    SnapshotTable::new(schema, Box::new(make))
+    SnapshotTable::new("units", schema, rows, Box::new(make))
 }

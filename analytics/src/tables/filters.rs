@@ -1,9 +1,11 @@
 //! What the filters of a scan rule out: layers, spans of time, cells, boxes.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use datafusion::common::ScalarValue;
-use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
+use datafusion::common::tree_node::TreeNode as _;
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator, Volatility};
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::edge::Bounds;
 
@@ -22,6 +24,30 @@ pub(crate) struct Narrowing {
     pub(super) last_cell: u64,
     /// West, south, east, north.
     bounds: [f64; 4],
+}
+
+impl fmt::Display for Narrowing {
+    /// What EXPLAIN shows of it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if let Some(layers) = &self.layers {
+            let names: Vec<&str> = layers.iter().map(String::as_str).collect();
+            parts.push(format!("layer in [{}]", names.join(", ")));
+        }
+        if self.from.micros() > i64::MIN {
+            parts.push(format!("from {}", self.from));
+        }
+        if self.to.micros() < i64::MAX {
+            parts.push(format!("to {}", self.to));
+        }
+        if (self.first_cell, self.last_cell) != (0, u64::MAX) {
+            parts.push(format!("cells {:x} to {:x}", self.first_cell, self.last_cell));
+        }
+        if let Some(Bounds([west, south, east, north])) = self.bounds() {
+            parts.push(format!("box {west} {south} {east} {north}"));
+        }
+        formatter.write_str(&parts.join(", "))
+    }
 }
 
 impl Default for Narrowing {
@@ -69,6 +95,25 @@ impl Narrowing {
                 north.min(90.0),
             ])
         })
+    }
+
+    /// Whether rows with cells between these, and places inside this box, may match.
+    pub(super) fn may_hold(&self, cells: Option<(u64, u64)>, bounds: Option<[f64; 4]>) -> bool {
+        let [west, south, east, north] = self.bounds;
+        let asks_for_place = (self.first_cell, self.last_cell) != (0, u64::MAX)
+            || self.bounds.iter().any(|bound| bound.is_finite());
+        match (cells, bounds) {
+            (Some((least, greatest)), Some(of_rows)) => {
+                least <= self.last_cell
+                    && self.first_cell <= greatest
+                    && of_rows[0] <= east
+                    && west <= of_rows[2]
+                    && of_rows[1] <= north
+                    && south <= of_rows[3]
+            }
+            // No row has a place, and a comparison with NULL keeps none.
+            _ => !asks_for_place,
+        }
     }
 
     fn add(&mut self, filter: &Expr) {
@@ -179,14 +224,91 @@ impl Narrowing {
     }
 }
 
-fn column(expr: &Expr) -> Option<&str> {
+/// Whether an expression is one of a row alone, the same whenever it is asked.
+pub(super) fn is_plain(expr: &Expr) -> bool {
+    let is_plain_node = |node: &Expr| match node {
+        Expr::Column(_)
+        | Expr::Literal(..)
+        | Expr::Alias(_)
+        | Expr::BinaryExpr(_)
+        | Expr::Between(_)
+        | Expr::InList(_)
+        | Expr::Like(_)
+        | Expr::Not(_)
+        | Expr::Negative(_)
+        | Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsFalse(_)
+        | Expr::IsNotTrue(_)
+        | Expr::IsNotFalse(_)
+        | Expr::Case(_)
+        | Expr::Cast(_)
+        | Expr::TryCast(_) => true,
+        Expr::ScalarFunction(function) => function.func.signature().volatility == Volatility::Immutable,
+        _ => false,
+    };
+    !expr.exists(|node| Ok(!is_plain_node(node))).unwrap_or(true)
+}
+
+/// The first and the last time that a filter on one column of times keeps, exactly; none where it is no span.
+pub(super) fn time_span(filter: &Expr) -> Option<(EventTime, EventTime)> {
+    let (first, last) = micros_of(filter)?;
+    Some((EventTime::from_micros(first), EventTime::from_micros(last)))
+}
+
+fn micros_of(filter: &Expr) -> Option<(i64, i64)> {
+    const NONE: (i64, i64) = (i64::MAX, i64::MIN);
+    let compare = |operator: Operator, value: &ScalarValue| -> Option<(i64, i64)> {
+        if value.is_null() {
+            return Some(NONE);
+        }
+        let at = time(value)?.micros();
+        match operator {
+            Operator::Eq => Some((at, at)),
+            Operator::Lt => Some((i64::MIN, at.checked_sub(1)?)),
+            Operator::LtEq => Some((i64::MIN, at)),
+            Operator::Gt => Some((at.checked_add(1)?, i64::MAX)),
+            Operator::GtEq => Some((at, i64::MAX)),
+            _ => None,
+        }
+    };
+    let both = |a: (i64, i64), b: (i64, i64)| (a.0.max(b.0), a.1.min(b.1));
+    match filter {
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::And,
+            right,
+        }) => Some(both(micros_of(left)?, micros_of(right)?)),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (column(left), column(right)) {
+            (Some(_), None) => compare(*op, literal(right)?),
+            (None, Some(_)) => compare(op.swap()?, literal(left)?),
+            _ => None,
+        },
+        Expr::Between(Between {
+            expr,
+            negated: false,
+            low,
+            high,
+        }) => {
+            column(expr)?;
+            Some(both(
+                compare(Operator::GtEq, literal(low)?)?,
+                compare(Operator::LtEq, literal(high)?)?,
+            ))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn column(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Column(column) => Some(&column.name),
         _ => None,
     }
 }
 
-fn literal(expr: &Expr) -> Option<&ScalarValue> {
+pub(super) fn literal(expr: &Expr) -> Option<&ScalarValue> {
     match expr {
         Expr::Literal(value, _) => Some(value),
         _ => None,

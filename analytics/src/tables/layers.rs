@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Float64Array, RecordBatch, StringArray, UInt64Array};
+use arrow::array::{Float64Array, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Schema};
 use riskgrid_ingest::grid::GridSnapshot;
 
 use super::columns::{field, time_type, times};
-use super::snapshot_table::SnapshotTable;
+use super::snapshot_table::{SnapshotTable, whole};
 
 pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
     let schema = Arc::new(Schema::new(vec![
@@ -26,6 +26,7 @@ pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         field("last_time", time_type(), true, "latest event time"),
         field("count", DataType::UInt64, false, "events that count"),
     ]));
+    let rows = snapshot.layers.iter().count();
     let (snapshot, of_batches) = (Arc::clone(snapshot), Arc::clone(&schema));
     let make = move |_: &_| {
         let layers: Vec<_> = snapshot
@@ -33,8 +34,8 @@ pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
             .iter()
             .map(|(index, layer)| (layer, snapshot.totals(index)))
             .collect();
-        let batch = RecordBatch::try_new(
-            Arc::clone(&of_batches),
+        whole(
+            &of_batches,
             vec![
                 Arc::new(StringArray::from_iter_values(
                     layers.iter().map(|(layer, _)| &layer.id),
@@ -73,8 +74,7 @@ pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
                         .map(|(_, totals)| totals.map_or(0, |totals| totals.count)),
                 )),
             ],
-        )?;
-        Ok(vec![batch])
+        )
     };
-    SnapshotTable::new(schema, Box::new(make))
+    SnapshotTable::new("layers", schema, rows, Box::new(make))
 }

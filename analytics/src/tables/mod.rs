@@ -1,15 +1,16 @@
 //! The tables over one grid snapshot, with the columns that clients build on (design, section 6).
 //!
-//! A table holds its snapshot; what it shows is made when a query scans it. Filters on layer, time, cell and box narrow
-//! the scan; DataFusion still applies them to the rows, so narrowing only has to keep what may match.
+//! A table holds its snapshot; its rows are made while a query reads them. `cells` and `events` apply filters on layer, time,
+//! cell and place exactly. The small tables only narrow what they make, and DataFusion filters the rows.
 
-mod cells;
+pub(crate) mod cells;
 pub(crate) mod columns;
 mod dead_letters;
 mod entities;
 mod events;
 mod filters;
 mod layers;
+mod scan;
 pub(crate) mod snapshot_table;
 
 use std::sync::Arc;
@@ -26,9 +27,9 @@ pub fn grid_tables(
     dead_letters: Option<DeadLetterStore>,
 ) -> Vec<(String, Arc<dyn TableProvider>)> {
     let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
+    tables.push(("cells".to_owned(), Arc::new(cells::CellsTable::new(snapshot))));
+    tables.push(("events".to_owned(), Arc::new(events::EventsTable::new(snapshot))));
     let mut add = |name: &str, table: SnapshotTable| tables.push((name.to_owned(), Arc::new(table)));
-    add("cells", cells::table(snapshot));
-    add("events", events::table(snapshot));
     add("sensors", entities::sensors(snapshot));
     add("reports", entities::reports(snapshot));
     add("units", entities::units(snapshot));

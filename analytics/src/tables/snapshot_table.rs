@@ -1,33 +1,46 @@
-//! One provider for all tables over a snapshot: a schema, and a function that makes the batches of a scan.
+//! A provider for small tables over a snapshot: a schema, and a function that makes all rows when the scan runs.
 
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use datafusion::catalog::{MemTable, Session, TableProvider};
-use datafusion::common::DataFusionError;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{Result, project_schema};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::filters::Narrowing;
+use super::scan::{Known, Pieces, RowBatches, SnapshotScan, statistics_of};
 
-/// Makes the batches of a scan; may leave out rows that the narrowing rules out.
-pub(crate) type MakeBatches =
-    Box<dyn Fn(&Narrowing) -> Result<Vec<RecordBatch>, DataFusionError> + Send + Sync>;
+/// Makes the rows of a scan; may leave out what the narrowing rules out.
+pub(crate) type MakeRows = Box<dyn Fn(&Narrowing) -> Result<RowBatches> + Send + Sync>;
 
-/// A table whose rows are made when it is scanned.
+/// All rows in one batch.
+pub(crate) fn whole(schema: &SchemaRef, columns: Vec<ArrayRef>) -> Result<RowBatches> {
+    let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
+    Ok(Box::new(std::iter::once(Ok(batch))))
+}
+
+/// A table whose rows are made when it is read.
 pub(crate) struct SnapshotTable {
+    name: &'static str,
     schema: SchemaRef,
-    make: Arc<MakeBatches>,
+    make: Arc<MakeRows>,
+    /// About how many rows there are before any are ruled out.
+    rows: usize,
 }
 
 impl SnapshotTable {
-    pub(crate) fn new(schema: SchemaRef, make: MakeBatches) -> Self {
+    pub(crate) fn new(name: &'static str, schema: SchemaRef, rows: usize, make: MakeRows) -> Self {
         Self {
+            name,
             schema,
             make: Arc::new(make),
+            rows,
         }
     }
 }
@@ -36,7 +49,7 @@ impl fmt::Debug for SnapshotTable {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("SnapshotTable")
-            .field("schema", &self.schema)
+            .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }
@@ -51,10 +64,7 @@ impl TableProvider for SnapshotTable {
         TableType::Base
     }
 
-    fn supports_filters_pushdown(
-        &self,
-        filters: &[&Expr],
-    ) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         let support = |filter: &&Expr| {
             if Narrowing::understands(filter) {
                 TableProviderFilterPushDown::Inexact
@@ -67,22 +77,67 @@ impl TableProvider for SnapshotTable {
 
     async fn scan(
         &self,
-        state: &dyn Session,
+        _: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
         limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = project_schema(&self.schema, projection)?;
         let narrowing = Narrowing::of(filters);
-        let batches = (self.make)(&narrowing)?;
-        // Two partitions, so that the two halves of a scan run side by side.
-        let mut halves = [Vec::new(), Vec::new()];
-        for (number, batch) in batches.into_iter().enumerate() {
-            if let Some(half) = halves.get_mut(number % 2) {
-                half.push(batch);
-            }
-        }
-        MemTable::try_new(self.schema(), halves.into())?
-            .scan(state, projection, &[], limit)
-            .await
+        let known = Known {
+            table: self.name,
+            pruned: narrowing.to_string(),
+            statistics: statistics_of(&schema, Precision::Inexact(self.rows)),
+            properties: EquivalenceProperties::new(schema),
+        };
+        let pieces = MadeRows {
+            make: Arc::clone(&self.make),
+            narrowing,
+            projection: projection.cloned(),
+            rows: self.rows,
+        };
+        Ok(Arc::new(SnapshotScan::new(known, Arc::new(pieces), 1, limit)))
+    }
+}
+
+/// One piece: all rows.
+struct MadeRows {
+    make: Arc<MakeRows>,
+    narrowing: Narrowing,
+    projection: Option<Vec<usize>>,
+    rows: usize,
+}
+
+impl fmt::Debug for MadeRows {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("MadeRows")
+            .field("narrowing", &self.narrowing)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pieces for MadeRows {
+    fn number(&self) -> usize {
+        1
+    }
+
+    fn rows(&self, _: usize) -> usize {
+        self.rows
+    }
+
+    fn read(&self, _: usize) -> Result<RowBatches> {
+        let batches = (self.make)(&self.narrowing)?;
+        let Some(projection) = self.projection.clone() else {
+            return Ok(batches);
+        };
+        Ok(Box::new(
+            batches.map(move |batch| Ok(batch?.project(&projection)?)),
+        ))
+    }
+
+    fn bytes(&self, _: usize) -> usize {
+        // A row of an entity: a few numbers and short texts.
+        self.rows.saturating_mul(256)
     }
 }

@@ -132,4 +132,111 @@ proptest! {
             prop_assert_eq!(&found, &expected, "{}", sql);
         }
     }
+
+    #[test]
+    fn filters_of_events_keep_what_a_plain_look_keeps(
+        events in events(), from in 0..DAY, length in 0..DAY / 2, west in -0.005..0.02_f64, of in any::<prop::sample::Index>(),
+        limit in 0usize..70,
+    ) {
+        let snapshot = grid(&events);
+        let (from, to) = (START + from, START + from + length);
+        let west = 113.93 + west;
+        let cell = of.get(&events).cell();
+        let text = h3o::CellIndex::try_from(cell).unwrap().to_string();
+        let time = |micros| EventTime::from_micros(micros).to_string();
+        let at = |event: &Made| START + event.micros;
+        let count = |keep: &dyn Fn(&Made) -> bool| events.iter().filter(|event| keep(event)).count();
+        let cases: Vec<(String, usize)> = vec![
+            (format!("time > TIMESTAMP '{}'", time(from)), count(&|e| at(e) > from)),
+            (
+                format!("time BETWEEN TIMESTAMP '{}' AND TIMESTAMP '{}' AND lon > {west:?}", time(from), time(to)),
+                count(&|e| from <= at(e) && at(e) <= to && e.lon > west),
+            ),
+            (format!("time = TIMESTAMP '{}' OR layer = 'water'", time(from)), count(&|e| at(e) == from || e.layer == "water")),
+            (format!("cell = '{text}' AND layer <> 'water'"), count(&|e| e.cell() == cell && e.layer != "water")),
+            (format!("lon < {west:?} AND time < TIMESTAMP '{}'", time(to)), count(&|e| e.lon < west && at(e) < to)),
+            ("lon > 10 AND lon < 5".to_owned(), 0),
+            ("layer LIKE 'no%' AND type = 'riskgrid.report.v1'".to_owned(), count(&|e| e.layer == "noise")),
+        ];
+        for (filter, expected) in cases {
+            let sql = format!("SELECT count(*) FROM events WHERE {filter}");
+            prop_assert_eq!(block_on(rows(&snapshot, &sql)), [[json!(expected)]], "{}", sql);
+            let sql = format!("SELECT id FROM events WHERE {filter} LIMIT {limit}");
+            prop_assert_eq!(block_on(rows(&snapshot, &sql)).len(), expected.min(limit), "{}", sql);
+        }
+    }
+
+    #[test]
+    fn rows_come_in_the_order_that_the_scan_declares(events in events(), layer in 0usize..3) {
+        let snapshot = grid(&events);
+        let layer = LAYERS[layer];
+        for (filter, order) in [
+            ("TRUE".to_owned(), "layer, bucket, cell"),
+            (format!("layer = '{layer}'"), "bucket, cell"),
+            (format!("layer = '{layer}' AND bucket = TIMESTAMP '{}'", EventTime::from_micros(START)), "cell"),
+        ] {
+            let sql = format!("SELECT layer, bucket, cell, count FROM cells WHERE {filter}");
+            let mut expected = block_on(rows(&snapshot, &sql));
+            expected.sort_by_key(|row| row[..3].iter().map(ToString::to_string).collect::<Vec<_>>());
+            let sql = format!("{sql} ORDER BY {order}");
+            prop_assert_eq!(block_on(rows(&snapshot, &sql)), expected, "{}", sql);
+            let plan = block_on(rows(&snapshot, &format!("EXPLAIN {sql}"))).concat();
+            let plan: String = plan.iter().map(|text| text.as_str().unwrap()).collect();
+            prop_assert!(!plan.contains("SortExec") && !plan.contains("FilterExec"), "{}\n{}", sql, plan);
+        }
+    }
+}
+
+/// What EXPLAIN shows of a query.
+fn plan(events: &[Made], sql: &str) -> String {
+    let shown = block_on(rows(&grid(events), &format!("EXPLAIN FORMAT INDENT {sql}")));
+    let lines = shown.iter().map(|row| row[1].as_str().unwrap().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn explain_shows_what_is_left_out() {
+    let cell = 0x0891_41ca_1b67_ffff;
+    let events: Vec<Made> = (0..60)
+        .flat_map(|minute| {
+            [
+                Made::at_cell("noise", minute * MINUTE, cell),
+                Made::at_cell("water", minute * MINUTE, cell),
+            ]
+        })
+        .collect();
+    let shown = plan(
+        &events,
+        "SELECT cell, count FROM cells WHERE layer = 'noise' AND bucket >= TIMESTAMP '2026-11-22T08:50:00Z'",
+    );
+    assert!(
+        shown.contains("SnapshotScan: cells, layers=1 of 3, slices=10, rows=10 of 10"),
+        "{shown}"
+    );
+    assert!(!shown.contains("FilterExec"), "{shown}");
+    let shown = plan(
+        &events,
+        "SELECT h3_parent(cell, 7), sum(count) FROM cells WHERE layer = 'noise' AND bucket < TIMESTAMP '2026-11-22T08:30:00Z' GROUP BY 1",
+    );
+    assert!(
+        shown.contains("window=2026-11-22T08:00:00Z/2026-11-22T08:30:00Z, summed by cell of resolution 7"),
+        "{shown}"
+    );
+    let shown = plan(
+        &events,
+        "SELECT id FROM events WHERE time > TIMESTAMP '2027-01-01T00:00:00Z'",
+    );
+    assert!(
+        shown.contains("batches=0 of 1") && !shown.contains("FilterExec"),
+        "{shown}"
+    );
+    // How many rows there are is known without a look at them.
+    let shown = plan(
+        &events,
+        "SELECT count(*) FROM cells WHERE layer = 'noise' AND bucket >= TIMESTAMP '2026-11-22T08:50:00Z'",
+    );
+    assert!(
+        shown.contains("10 as count(*)") && !shown.contains("SnapshotScan"),
+        "{shown}"
+    );
 }

@@ -14,3 +14,4 @@ mod golden_files;
 mod hotspots;
 mod local_statistics;
 mod made;
+mod whole_windows;

@@ -99,10 +99,7 @@ fn rows(snapshot: &GridSnapshot, rule: &Rule, wall: EventTime) -> Option<CellRow
         .resolution
         .and_then(|resolution| Resolution::try_from(resolution).ok());
     let sums = snapshot.sum(index, span, resolution.unwrap_or(snapshot.resolution));
-    let (metric, scale) = (rule.metric, layer.scale());
-    let rows = sums
-        .iter()
-        .map(|(cell, aggregate)| (*cell, metric.of(aggregate, scale)))
-        .collect();
+    let values = sums.metric(rule.metric, layer.scale());
+    let rows = sums.cells().iter().copied().zip(values).collect();
     Some((layer.domain.clone(), at, rows))
 }

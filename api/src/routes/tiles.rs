@@ -119,8 +119,9 @@ fn bounds_of(snapshot: &GridSnapshot, index: LayerIndex) -> Option<[f64; 4]> {
     let span = snapshot.snap(index, end.plus(-riskgrid_ingest::DAY), end);
     let cells = snapshot.sum(index, span, snapshot.resolution);
     let centres = cells
-        .into_iter()
-        .filter_map(|(cell, _)| h3o::CellIndex::try_from(cell).ok())
+        .cells()
+        .iter()
+        .filter_map(|cell| h3o::CellIndex::try_from(*cell).ok())
         .map(h3o::LatLng::from);
     centres.fold(None, |bounds: Option<[f64; 4]>, centre| {
         let (lon, lat) = (centre.lng(), centre.lat());
@@ -273,7 +274,7 @@ fn sum(
     window: Span,
     resolution: Resolution,
 ) -> Result<TileSet, crate::tiles::InvalidCellValues> {
-    let rows = snapshot.sum(layer, window, resolution);
+    let sums = snapshot.sum(layer, window, resolution);
     let (id, scale) = snapshot
         .layers
         .get(layer)
@@ -282,12 +283,9 @@ fn sum(
         });
     let values = CellValues {
         resolution: u8::from(resolution),
-        cells: rows.iter().map(|(cell, _)| *cell).collect(),
-        counts: rows.iter().map(|(_, aggregate)| aggregate.count).collect(),
-        values: rows
-            .iter()
-            .map(|(_, aggregate)| metric.of(aggregate, scale))
-            .collect(),
+        cells: sums.cells().to_vec(),
+        counts: sums.count().to_vec(),
+        values: sums.metric(metric, scale),
         metric_is_integer: metric.is_whole(),
     };
     TileSet::new(&id, metric.as_str(), values)

@@ -172,8 +172,10 @@ impl Run {
             start: EventTime::from_micros(START - DAY),
             end: EventTime::from_micros(START + 10 * DAY),
         };
-        let cells = snapshot.sum(LayerIndex(0), all, Resolution::Nine).into_iter();
-        let cells = cells.map(|(cell, sums)| (cell, (sums.count, sums.values.sum)));
+        let sums = snapshot.sum(LayerIndex(0), all, Resolution::Nine).into_slice();
+        let cells = sums
+            .rows()
+            .map(|(cell, sums)| (cell, (sums.count, sums.values.sum)));
         (cells.collect(), snapshot.counts())
     }
 }

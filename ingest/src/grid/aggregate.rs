@@ -180,19 +180,4 @@ impl Metric {
     pub const fn is_whole(self) -> bool {
         matches!(self, Self::Count | Self::Weight)
     }
-
-    /// The metric of `aggregate`, in the layer's unit.
-    pub fn of(self, aggregate: &CellAggregate, scale: crate::layer::ValueScale) -> f64 {
-        let values = &aggregate.values;
-        match self {
-            Self::Count => aggregate.count as f64,
-            Self::Weight => aggregate.weight as f64,
-            Self::Sources => CellAggregate::estimated_sources(aggregate.sources),
-            Self::Sum => scale.value(values.sum as f64),
-            Self::Mean => scale.value(values.sum as f64) / aggregate.count as f64,
-            Self::Min => scale.value(values.min as f64),
-            Self::Max => scale.value(values.max as f64),
-            Self::Last => scale.value(values.last as f64),
-        }
-    }
 }

@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    Array, ArrayRef, Float64Builder, ListBuilder, RecordBatch, StringBuilder, TimestampMicrosecondBuilder,
-    UInt8Builder, UInt64Builder,
+    Array, ArrayRef, AsArray as _, Float64Builder, ListBuilder, RecordBatch, StringBuilder,
+    TimestampMicrosecondBuilder, UInt8Builder, UInt64Builder,
 };
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::compute::kernels::aggregate::{max, min};
+use arrow::datatypes::{
+    DataType, Field, Float64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, UInt64Type,
+};
 
 use crate::event::{Event, EventKind};
 use crate::layer::Layer;
@@ -50,8 +53,32 @@ pub struct EventBatch {
     pub first: EventTime,
     /// The latest event time in it.
     pub last: EventTime,
+    /// The least and the greatest of its cells; none where no event has a place.
+    pub cells: Option<(u64, u64)>,
+    /// West, south, east, north of its places.
+    pub bounds: Option<[f64; 4]>,
     /// Bytes that it takes.
     pub bytes: usize,
+}
+
+impl EventBatch {
+    /// None for a batch without rows, or without the columns of [`EVENT_SCHEMA`].
+    fn of(batch: RecordBatch) -> Option<Self> {
+        let times = batch
+            .column_by_name("time")?
+            .as_primitive_opt::<TimestampMicrosecondType>()?;
+        let cells = batch.column_by_name("cell")?.as_primitive_opt::<UInt64Type>()?;
+        let lon = batch.column_by_name("lon")?.as_primitive_opt::<Float64Type>()?;
+        let lat = batch.column_by_name("lat")?.as_primitive_opt::<Float64Type>()?;
+        Some(Self {
+            first: EventTime::from_micros(min(times)?),
+            last: EventTime::from_micros(max(times)?),
+            cells: min(cells).zip(max(cells)),
+            bounds: (|| Some([min(lon)?, min(lat)?, max(lon)?, max(lat)?]))(),
+            bytes: batch.columns().iter().map(Array::get_buffer_memory_size).sum(),
+            batch,
+        })
+    }
 }
 
 /// How much of the raw events is kept.
@@ -82,8 +109,6 @@ struct Builders {
     areas: ListBuilder<StringBuilder>,
     received: TimestampMicrosecondBuilder,
     rows: usize,
-    first: EventTime,
-    last: EventTime,
 }
 
 impl Builders {
@@ -106,8 +131,6 @@ impl Builders {
             areas: ListBuilder::new(StringBuilder::new()),
             received: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
             rows: 0,
-            first: EventTime::from_micros(i64::MAX),
-            last: EventTime::from_micros(i64::MIN),
         }
     }
 
@@ -139,8 +162,6 @@ impl Builders {
         self.areas.append_null();
         self.received.append_value(event.received.micros());
         self.rows += 1;
-        self.first = self.first.min(event.time);
-        self.last = self.last.max(event.time);
     }
 
     /// A copy of what is there so far.
@@ -163,20 +184,11 @@ impl Builders {
             Arc::new(self.areas.finish_cloned()),
             Arc::new(self.received.finish_cloned()),
         ];
-        let bytes = columns
-            .iter()
-            .map(arrow::array::Array::get_buffer_memory_size)
-            .sum();
         // The builders are those of the schema; an error here would be a defect that tests see as missing rows.
         let batch = RecordBatch::try_new(Arc::clone(&EVENT_SCHEMA), columns)
             .inspect_err(|error| tracing::error!(%error, "a batch of raw events does not fit its schema"))
             .ok()?;
-        Some(Arc::new(EventBatch {
-            batch,
-            first: self.first,
-            last: self.last,
-            bytes,
-        }))
+        EventBatch::of(batch).map(Arc::new)
     }
 }
 
@@ -264,32 +276,9 @@ impl EventLog {
     }
 
     pub(crate) fn restore(&mut self, batch: RecordBatch) {
-        let times = batch.column_by_name("time").and_then(|column| {
-            column
-                .as_any()
-                .downcast_ref::<arrow::array::TimestampMicrosecondArray>()
-                .cloned()
-        });
-        let Some((first, last)) = times.and_then(|times| {
-            Some((
-                arrow::compute::kernels::aggregate::min(&times)?,
-                arrow::compute::kernels::aggregate::max(&times)?,
-            ))
-        }) else {
-            return;
-        };
-        let bytes = batch
-            .columns()
-            .iter()
-            .map(arrow::array::Array::get_buffer_memory_size)
-            .sum();
-        let (first, last) = (EventTime::from_micros(first), EventTime::from_micros(last));
-        self.add_full(Arc::new(EventBatch {
-            batch,
-            first,
-            last,
-            bytes,
-        }));
+        if let Some(batch) = EventBatch::of(batch) {
+            self.add_full(Arc::new(batch));
+        }
     }
 }
 

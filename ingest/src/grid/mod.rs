@@ -8,9 +8,11 @@ mod event_log;
 mod layer_slices;
 mod partition;
 mod publisher;
+mod selection;
 mod slice;
 mod snapshot;
 mod stored_slice;
+mod window_sum;
 
 pub use aggregate::{CellAggregate, Metric, ValueAggregate};
 pub use calendar::{Calendar, Span, Step};
@@ -21,6 +23,8 @@ pub use partition::{
     Applied, EventCounts, GivenUp, GridSettings, LayerTotals, Partition, PartitionId, Retention,
 };
 pub use publisher::{GridPublisher, GridReader, Heard};
-pub use slice::{CellMap, KindColumns, ObservationColumns, Slice, children_range, parent_of};
-pub use snapshot::{DomainClock, GridSnapshot, LayerSlice, PartitionView, Version};
+pub use selection::SpanSlices;
+pub use slice::{ALL_CELLS, CellMap, KindColumns, ObservationColumns, Slice, children_range, parent_of};
+pub use snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
 pub(crate) use stored_slice::StoredSlice;
+pub use window_sum::WindowSum;

@@ -10,6 +10,7 @@ use h3o::{CellIndex, Resolution};
 use hashbrown::HashMap;
 
 use super::aggregate::{CellAggregate, ValueAggregate};
+use super::window_sum::WindowSum;
 use crate::layer::LayerKind;
 
 /// Sorted, immutable columns; cloning is cheap. Report slices keep `weight` and `channels`, observation slices `values`.
@@ -170,42 +171,14 @@ impl Slice {
 
     /// One slice that holds what `slices` hold together. The kind is that of the layer.
     pub fn merge<'a>(kind: LayerKind, slices: impl IntoIterator<Item = &'a Self>) -> Self {
-        let mut slices = slices.into_iter();
-        let (Some(first), second) = (slices.next(), slices.next()) else {
-            return Self::from_sorted(kind, &[]);
-        };
-        let Some(second) = second else {
-            return first.clone();
-        };
-        let mut cells = CellMap::default();
-        for slice in [first, second].into_iter().chain(slices) {
-            slice.add_to(&mut cells, None);
-        }
-        Self::from_map(kind, &cells)
-    }
-
-    /// Adds every row to `cells`, under its parent of `resolution` where one is given (coarser than the rows').
-    pub fn add_to(&self, cells: &mut CellMap, resolution: Option<Resolution>) {
-        let mut current: Option<(u64, CellAggregate)> = None;
-        for (cell, aggregate) in self.rows() {
-            let key = resolution.map_or(cell, |resolution| parent_of(cell, resolution));
-            match &mut current {
-                // Children of one parent are neighbours in the order: one look-up for all of them.
-                Some((open, sum)) if *open == key => sum.merge(&aggregate),
-                _ => {
-                    if let Some((done, sum)) = current.replace((key, aggregate)) {
-                        cells.entry(done).or_default().merge(&sum);
-                    }
-                }
-            }
-        }
-        if let Some((done, sum)) = current {
-            cells.entry(done).or_default().merge(&sum);
-        }
+        WindowSum::of(kind, slices, &[ALL_CELLS], None).into_slice()
     }
 }
 
-/// Aggregates by cell, while a bucket is open or a window is summed.
+/// Every cell's id is in it.
+pub const ALL_CELLS: Range<u64> = 0..u64::MAX;
+
+/// Aggregates by cell, while a bucket is open.
 pub type CellMap = HashMap<u64, CellAggregate>;
 
 /// The parent of `cell` at `resolution`, by the bits of the index: the mode and base cell stay, the resolution is

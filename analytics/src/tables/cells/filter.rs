@@ -1,0 +1,262 @@
+//! What the filters of a scan of `cells` keep: exactly, so that nobody needs to look at the rows again.
+//!
+//! A slice has one layer, one bucket and one length, so a filter on these is judged once a slice. Cells are sorted, so
+//! a filter on them is a set of ranges. Everything else is left to DataFusion.
+
+use std::ops::Range;
+
+use arrow::array::{Array as _, AsArray as _, BooleanArray, RecordBatch};
+use datafusion::catalog::Session;
+use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::{InList, ScalarFunction};
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
+use h3o::{CellIndex, Resolution};
+use riskgrid_ingest::EventTime;
+use riskgrid_ingest::grid::{ALL_CELLS, children_range};
+
+use crate::tables::filters::{column, is_plain, literal, time_span};
+
+/// A conjunction of filters, taken apart.
+#[derive(Clone, Debug)]
+pub(super) struct CellsFilter {
+    /// Buckets start from here on.
+    pub(super) first: EventTime,
+    /// Buckets start up to and with here.
+    pub(super) last: EventTime,
+    /// Cells: ranges, ascending and apart.
+    pub(super) cells: Vec<Range<u64>>,
+    /// Filters on the layer alone.
+    pub(super) layers: Vec<Expr>,
+    /// Filters on what slices are: layer, start and length.
+    pub(super) slices: Vec<Expr>,
+}
+
+/// What one filter is about.
+enum Part {
+    Layers,
+    Times(EventTime, EventTime),
+    Slices,
+    Cells(Vec<Range<u64>>),
+}
+
+impl CellsFilter {
+    /// Whether a scan applies this filter exactly.
+    pub(super) fn takes(filter: &Expr, resolution: Resolution) -> bool {
+        part_of(filter, resolution).is_some()
+    }
+
+    /// What all of `filters` together keep, of which each [is taken](Self::takes).
+    pub(super) fn of(filters: &[Expr], resolution: Resolution) -> Self {
+        let mut all = Self {
+            first: EventTime::from_micros(i64::MIN),
+            last: EventTime::from_micros(i64::MAX),
+            cells: vec![ALL_CELLS],
+            layers: Vec::new(),
+            slices: Vec::new(),
+        };
+        for filter in filters {
+            match part_of(filter, resolution) {
+                Some(Part::Times(first, last)) => {
+                    all.first = all.first.max(first);
+                    all.last = all.last.min(last);
+                }
+                Some(Part::Cells(ranges)) => all.cells = intersection(&all.cells, &ranges),
+                Some(Part::Layers) => all.layers.push(filter.clone()),
+                Some(Part::Slices) => all.slices.push(filter.clone()),
+                None => {}
+            }
+        }
+        all
+    }
+
+    /// Whether every cell is kept.
+    pub(super) fn keeps_all_cells(&self) -> bool {
+        self.cells == [ALL_CELLS]
+    }
+}
+
+/// Which rows of `batch` all of `filters` keep.
+pub(super) fn kept(state: &dyn Session, filters: &[Expr], batch: &RecordBatch) -> Result<BooleanArray> {
+    let schema = DFSchema::try_from(batch.schema())?;
+    let mut kept = BooleanArray::from(vec![true; batch.num_rows()]);
+    for filter in filters {
+        let filter = state.create_physical_expr(filter.clone(), &schema)?;
+        let keeps = filter.evaluate(batch)?.into_array(batch.num_rows())?;
+        let keeps = keeps.as_boolean();
+        kept = (0..batch.num_rows())
+            .map(|row| Some(kept.value(row) && keeps.is_valid(row) && keeps.value(row)))
+            .collect();
+    }
+    Ok(kept)
+}
+
+fn part_of(filter: &Expr, resolution: Resolution) -> Option<Part> {
+    if !is_plain(filter) {
+        return None;
+    }
+    let mut names: Vec<&str> = filter
+        .column_refs()
+        .into_iter()
+        .map(|column| column.name.as_str())
+        .collect();
+    names.sort_unstable();
+    match names.as_slice() {
+        ["layer"] => Some(Part::Layers),
+        ["cell"] => cell_ranges(filter, resolution).map(Part::Cells),
+        ["bucket"] => Some(match time_span(filter) {
+            Some((first, last)) => Part::Times(first, last),
+            None => Part::Slices,
+        }),
+        [_, ..]
+            if names
+                .iter()
+                .all(|name| ["layer", "bucket", "bucket_seconds"].contains(name)) =>
+        {
+            Some(Part::Slices)
+        }
+        _ => None,
+    }
+}
+
+/// The cells of `resolution` that a filter on the cell keeps; none where it is no set of ranges.
+fn cell_ranges(filter: &Expr, resolution: Resolution) -> Option<Vec<Range<u64>>> {
+    match filter {
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::And,
+            right,
+        }) => Some(intersection(
+            &cell_ranges(left, resolution)?,
+            &cell_ranges(right, resolution)?,
+        )),
+        Expr::BinaryExpr(BinaryExpr {
+            left,
+            op: Operator::Or,
+            right,
+        }) => {
+            let mut all = cell_ranges(left, resolution)?;
+            all.extend(cell_ranges(right, resolution)?);
+            Some(union(all))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (literal(left), literal(right)) {
+            (None, Some(value)) => compared(left, *op, value, resolution),
+            (Some(value), None) => compared(right, op.swap()?, value, resolution),
+            _ => None,
+        },
+        Expr::Between(Between {
+            expr,
+            negated: false,
+            low,
+            high,
+        }) => Some(intersection(
+            &compared(expr, Operator::GtEq, literal(low)?, resolution)?,
+            &compared(expr, Operator::LtEq, literal(high)?, resolution)?,
+        )),
+        Expr::InList(InList {
+            expr,
+            list,
+            negated: false,
+        }) => {
+            let mut all = Vec::new();
+            for item in list {
+                all.extend(compared(expr, Operator::Eq, literal(item)?, resolution)?);
+            }
+            Some(union(all))
+        }
+        _ => None,
+    }
+}
+
+fn compared(
+    expr: &Expr,
+    operator: Operator,
+    value: &ScalarValue,
+    resolution: Resolution,
+) -> Option<Vec<Range<u64>>> {
+    let value = match value {
+        ScalarValue::UInt64(Some(value)) => *value,
+        ScalarValue::UInt64(None) => return Some(Vec::new()),
+        _ => return None,
+    };
+    if column(expr).is_some() {
+        let ranges = match operator {
+            Operator::Eq => vec![value..value.saturating_add(1)],
+            Operator::Lt => vec![0..value],
+            Operator::LtEq => vec![0..value.saturating_add(1)],
+            Operator::Gt => vec![value.saturating_add(1)..u64::MAX],
+            Operator::GtEq => vec![value..u64::MAX],
+            Operator::NotEq => vec![0..value, value.saturating_add(1)..u64::MAX],
+            _ => return None,
+        };
+        return Some(union(ranges));
+    }
+    // The children of one parent are one range.
+    let parents = parent_resolution(expr)?;
+    let parent = CellIndex::try_from(value).ok()?;
+    match operator {
+        Operator::Eq if parent.resolution() == parents && parents <= resolution => {
+            Some(vec![children_range(parent, resolution)])
+        }
+        Operator::Eq => Some(Vec::new()),
+        _ => None,
+    }
+}
+
+/// The resolution of `h3_parent(cell, resolution)`.
+pub(super) fn parent_resolution(expr: &Expr) -> Option<Resolution> {
+    let Expr::ScalarFunction(ScalarFunction { func, args }) = expr else {
+        return None;
+    };
+    match args.as_slice() {
+        [cell, resolution] if func.name() == "h3_parent" => {
+            column(cell).filter(|name| *name == "cell")?;
+            let ScalarValue::Int64(Some(level)) = literal(resolution)? else {
+                return None;
+            };
+            Resolution::try_from(u8::try_from(*level).ok()?).ok()
+        }
+        _ => None,
+    }
+}
+
+/// What the expressions use the cell for: `Err` for itself, else the finest resolution of its parents that they name.
+pub(super) fn finest_parent<'a>(exprs: impl IntoIterator<Item = &'a Expr>) -> Result<Option<Resolution>, ()> {
+    let mut finest = None;
+    let mut uses_itself = false;
+    for expr in exprs {
+        let walked = expr.apply(|node| {
+            if let Some(resolution) = parent_resolution(node) {
+                finest = finest.max(Some(resolution));
+                return Ok(TreeNodeRecursion::Jump);
+            }
+            uses_itself |= column(node) == Some("cell");
+            Ok(TreeNodeRecursion::Continue)
+        });
+        uses_itself |= walked.is_err();
+    }
+    if uses_itself { Err(()) } else { Ok(finest) }
+}
+
+/// Ascending and apart.
+fn union(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.retain(|range| range.start < range.end);
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut all: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match all.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => all.push(range),
+        }
+    }
+    all
+}
+
+fn intersection(a: &[Range<u64>], b: &[Range<u64>]) -> Vec<Range<u64>> {
+    let pairs = a.iter().flat_map(|a| {
+        b.iter()
+            .map(|b| a.start.max(b.start)..a.end.min(b.end))
+            .collect::<Vec<_>>()
+    });
+    union(pairs.collect())
+}

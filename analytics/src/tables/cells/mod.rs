@@ -1,0 +1,379 @@
+//! `cells`: the aggregates of each (layer, cell, bucket), one row each, at the finest step that is kept.
+//!
+//! A question that only adds up buckets is answered from the coarsest slices that fit: see [`whole_window`].
+
+mod filter;
+mod pieces;
+pub(crate) mod whole_window;
+
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{
+    DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array,
+};
+use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef};
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::stats::Precision;
+use datafusion::common::{Result, ScalarValue, Statistics, project_schema};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{
+    AcrossPartitions, ConstExpr, EquivalenceProperties, PhysicalExpr, PhysicalSortExpr,
+};
+use datafusion::physical_plan::ExecutionPlan;
+use h3o::Resolution;
+use riskgrid_ingest::grid::{GridSnapshot, Span};
+use riskgrid_ingest::{EventTime, Layer, LayerIndex};
+
+use self::filter::{CellsFilter, kept};
+use self::pieces::{CellPieces, Piece, ScannedLayer};
+use super::columns::{field, time_type};
+use super::scan::{Known, SnapshotScan, statistics_of};
+use crate::sql::{cell_field, commented};
+
+/// Its columns.
+static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let layer = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    Arc::new(Schema::new(vec![
+        field("layer", layer, false, "id of the layer"),
+        commented(cell_field("cell", false), "H3 cell of the base resolution"),
+        field("bucket", time_type(), false, "start of the bucket"),
+        field(
+            "bucket_seconds",
+            DataType::UInt32,
+            false,
+            "length of the bucket in seconds",
+        ),
+        field("count", DataType::UInt64, false, "events"),
+        field(
+            "weight",
+            DataType::UInt64,
+            false,
+            "sum of severities of reports; the count of observations",
+        ),
+        field(
+            "sum",
+            DataType::Float64,
+            true,
+            "sum of values, in the layer's unit",
+        ),
+        field("sum_squares", DataType::Float64, true, "sum of squared values"),
+        field("min", DataType::Float64, true, "least value"),
+        field("max", DataType::Float64, true, "greatest value"),
+        field("last", DataType::Float64, true, "newest value"),
+        field("last_time", time_type(), true, "time of the newest value"),
+        field(
+            "sources",
+            DataType::UInt64,
+            false,
+            "linear-counting bitmap of the distinct sources",
+        ),
+        field(
+            "channels",
+            DataType::UInt64,
+            true,
+            "reports: bitmap of channels and sources",
+        ),
+        field(
+            "revision",
+            DataType::UInt32,
+            false,
+            "how often late events changed the slice",
+        ),
+    ]))
+});
+
+/// The table over one snapshot.
+#[derive(Clone)]
+pub(crate) struct CellsTable {
+    snapshot: Arc<GridSnapshot>,
+    /// What the rows are.
+    rows: Rows,
+}
+
+/// What a scan gives a row for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    /// Each cell and bucket.
+    Buckets,
+    /// Each cell of this resolution, its buckets added up: their starts and lengths mean nothing.
+    Window(Resolution),
+}
+
+impl fmt::Debug for CellsTable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("CellsTable")
+            .field("version", &self.snapshot.version)
+            .field("rows", &self.rows)
+            .finish()
+    }
+}
+
+impl CellsTable {
+    pub(super) fn new(snapshot: &Arc<GridSnapshot>) -> Self {
+        Self {
+            snapshot: Arc::clone(snapshot),
+            rows: Rows::Buckets,
+        }
+    }
+
+    /// The layers that the filters keep, by id.
+    fn layers(&self, state: &dyn Session, filter: &CellsFilter) -> Result<Vec<(LayerIndex, &Layer)>> {
+        let known = self.snapshot.layers.iter();
+        let mut layers: Vec<(LayerIndex, &Layer)> = known.map(|(index, layer)| (index, &**layer)).collect();
+        layers.sort_unstable_by(|(_, a), (_, b)| a.id.cmp(&b.id));
+        if filter.layers.is_empty() {
+            return Ok(layers);
+        }
+        let ids = StringArray::from_iter_values(layers.iter().map(|(_, layer)| &layer.id));
+        let keys = Int32Array::from_iter_values(0..layers.len() as i32);
+        let ids = DictionaryArray::<Int32Type>::try_new(keys, Arc::new(ids))?;
+        let schema = Arc::new(SCHEMA.project(&[0])?);
+        let batch = RecordBatch::try_new(schema, vec![Arc::new(ids)])?;
+        let kept = kept(state, &filter.layers, &batch)?;
+        let mut row = 0..;
+        layers.retain(|_| row.next().is_some_and(|row| kept.value(row)));
+        Ok(layers)
+    }
+
+    /// One piece a bucket of each layer.
+    fn buckets(
+        &self,
+        state: &dyn Session,
+        layers: &[(LayerIndex, &Layer)],
+        filter: &CellsFilter,
+    ) -> Result<Vec<Piece>> {
+        let mut pieces = Vec::new();
+        let times = filter.first..EventTime::from_micros(filter.last.micros().saturating_add(1));
+        for (number, (index, _)) in layers.iter().enumerate() {
+            let slices = self.snapshot.slices(*index, times.clone());
+            let starting = slices
+                .into_iter()
+                .filter(|slices| filter.first <= slices.span.start && slices.span.start <= filter.last);
+            pieces.extend(starting.map(|slices| Piece {
+                layer: number,
+                span: slices.span,
+                parts: slices.parts,
+            }));
+        }
+        if filter.slices.is_empty() {
+            return Ok(pieces);
+        }
+        let ids = StringArray::from_iter_values(layers.iter().map(|(_, layer)| &layer.id));
+        let keys = Int32Array::from_iter_values(pieces.iter().map(|piece| piece.layer as i32));
+        let starts = pieces.iter().map(|piece| piece.span.start.micros());
+        let seconds = pieces
+            .iter()
+            .map(|piece| u32::try_from(piece.span.seconds()).unwrap_or(u32::MAX));
+        let schema = Arc::new(SCHEMA.project(&[0, 2, 3])?);
+        let batch = RecordBatch::try_new(
+            schema,
+            vec![
+                Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::new(ids))?),
+                Arc::new(TimestampMicrosecondArray::from_iter_values(starts).with_timezone("UTC")),
+                Arc::new(UInt32Array::from_iter_values(seconds)),
+            ],
+        )?;
+        let kept = kept(state, &filter.slices, &batch)?;
+        let mut row = 0..;
+        pieces.retain(|_| row.next().is_some_and(|row| kept.value(row)));
+        Ok(pieces)
+    }
+
+    /// One piece a layer: the coarsest slices that cover what the filter keeps.
+    fn windows(&self, layers: &[(LayerIndex, &Layer)], filter: &CellsFilter) -> Vec<Piece> {
+        let whole = |(number, (index, _)): (usize, &(LayerIndex, &Layer))| {
+            let span = self.snapshot.covered(*index, filter.first, filter.last)?;
+            let parts = self.snapshot.covering(*index, span);
+            (!parts.is_empty()).then_some(Piece {
+                layer: number,
+                span,
+                parts,
+            })
+        };
+        layers.iter().enumerate().filter_map(whole).collect()
+    }
+}
+
+#[async_trait]
+impl TableProvider for CellsTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&SCHEMA)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let support = |filter: &&Expr| {
+            if CellsFilter::takes(filter, self.snapshot.resolution) {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
+        };
+        Ok(filters.iter().map(support).collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let filter = CellsFilter::of(filters, self.snapshot.resolution);
+        let layers = self.layers(state, &filter)?;
+        let (rows, pieces) = match self.rows {
+            // Buckets that a filter picks out here and there are no window.
+            Rows::Window(resolution) if filter.slices.is_empty() => {
+                (Rows::Window(resolution), self.windows(&layers, &filter))
+            }
+            _ => (Rows::Buckets, self.buckets(state, &layers, &filter)?),
+        };
+        let schema = project_schema(&SCHEMA, projection)?;
+        let coarser = match rows {
+            Rows::Window(resolution) if resolution < self.snapshot.resolution => Some(resolution),
+            _ => None,
+        };
+        let scanned: Vec<ScannedLayer> = layers
+            .iter()
+            .map(|(_, layer)| ScannedLayer {
+                kind: layer.kind,
+                scale: layer.scale(),
+            })
+            .collect();
+        let known = Known {
+            table: "cells",
+            pruned: pruned(
+                rows,
+                &pieces,
+                &layers,
+                &filter,
+                self.snapshot.layers.iter().count(),
+            ),
+            statistics: statistics(&schema, rows, &pieces, &filter),
+            properties: order(schema.clone(), rows, &pieces, layers.len())?,
+        };
+        let pieces = CellPieces {
+            layers: scanned,
+            layer_ids: Arc::new(StringArray::from_iter_values(
+                layers.iter().map(|(_, layer)| &layer.id),
+            )),
+            pieces,
+            cells: filter.cells,
+            coarser,
+            schema,
+        };
+        let partitions = state.config().target_partitions();
+        Ok(Arc::new(SnapshotScan::new(
+            known,
+            Arc::new(pieces),
+            partitions,
+            limit,
+        )))
+    }
+}
+
+/// What EXPLAIN shows: what of the table is read.
+fn pruned(
+    rows: Rows,
+    pieces: &[Piece],
+    layers: &[(LayerIndex, &Layer)],
+    filter: &CellsFilter,
+    all_layers: usize,
+) -> String {
+    let slices: usize = pieces.iter().map(|piece| piece.parts.len()).sum();
+    let all_rows: usize = pieces
+        .iter()
+        .flat_map(|piece| &piece.parts)
+        .map(|part| part.slice.len())
+        .sum();
+    let kept: usize = pieces.iter().map(|piece| piece.rows(&filter.cells)).sum();
+    let mut text = format!(
+        "layers={} of {all_layers}, slices={slices}, rows={kept} of {all_rows}",
+        layers.len()
+    );
+    if let Rows::Window(resolution) = rows {
+        let window = pieces.iter().map(|piece| piece.span).reduce(|a, b| Span {
+            start: a.start.min(b.start),
+            end: a.end.max(b.end),
+        });
+        if let Some(window) = window {
+            text.push_str(&format!(", window={}/{}", window.start, window.end));
+        }
+        text.push_str(&format!(
+            ", summed by cell of resolution {}",
+            u8::from(resolution)
+        ));
+    }
+    text
+}
+
+fn statistics(schema: &SchemaRef, rows: Rows, pieces: &[Piece], filter: &CellsFilter) -> Statistics {
+    let number: usize = pieces.iter().map(|piece| piece.rows(&filter.cells)).sum();
+    // Rows of partitions that share a cell and a bucket become one.
+    let is_exact = rows == Rows::Buckets && pieces.iter().all(|piece| piece.parts.len() == 1);
+    let rows = if is_exact {
+        Precision::Exact(number)
+    } else {
+        Precision::Inexact(number)
+    };
+    let mut statistics = statistics_of(schema, rows);
+    let starts = pieces.iter().map(|piece| piece.span.start.micros());
+    let (Some(first), Some(last)) = (starts.clone().min(), starts.max()) else {
+        return statistics;
+    };
+    let time = |micros| {
+        let time = ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()));
+        // A slice may have no row in the cells that are kept.
+        if is_exact && filter.keeps_all_cells() {
+            Precision::Exact(time)
+        } else {
+            Precision::Inexact(time)
+        }
+    };
+    if let Ok(column) = schema.index_of("bucket")
+        && let Some(column) = statistics.column_statistics.get_mut(column)
+    {
+        column.null_count = Precision::Exact(0);
+        column.min_value = time(first);
+        column.max_value = time(last);
+    }
+    statistics
+}
+
+/// Rows come by layer, then bucket, then cell. A column that has one value only does not matter for the order.
+fn order(schema: SchemaRef, rows: Rows, pieces: &[Piece], layers: usize) -> Result<EquivalenceProperties> {
+    let has_one_bucket = rows != Rows::Buckets
+        || pieces
+            .windows(2)
+            .all(|pair| pair.iter().all(|piece| piece.span.start == pair[0].span.start));
+    let mut constants = Vec::new();
+    let mut sorted = Vec::new();
+    let mut is_whole = true;
+    for (name, is_constant) in [
+        ("layer", layers <= 1),
+        ("bucket", has_one_bucket),
+        ("cell", false),
+    ] {
+        let column = schema
+            .index_of(name)
+            .ok()
+            .map(|index| -> Arc<dyn PhysicalExpr> { Arc::new(Column::new(name, index)) });
+        match column {
+            Some(column) if is_constant => {
+                constants.push(ConstExpr::new(column, AcrossPartitions::Uniform(None)));
+            }
+            Some(column) if is_whole => sorted.push(PhysicalSortExpr::new_default(column)),
+            _ => is_whole &= is_constant,
+        }
+    }
+    let mut properties = EquivalenceProperties::new_with_orderings(schema, [sorted]);
+    properties.add_constants(constants)?;
+    Ok(properties)
+}

@@ -1,0 +1,131 @@
+//! Finds questions that only add up buckets, such as `SELECT cell, sum(count) FROM cells … GROUP BY cell`, and lets their
+//! scan do it: it reads the coarsest slices that cover the window, a day's hours for its minutes, and gives one row a cell.
+//!
+//! The aggregate above stays as it is. It adds up fewer rows, to the same result.
+
+use std::sync::Arc;
+
+use datafusion::catalog::default_table_source::{provider_as_source, source_as_provider};
+use datafusion::common::Result;
+use datafusion::common::tree_node::Transformed;
+use datafusion::logical_expr::expr::{AggregateFunction, Alias};
+use datafusion::logical_expr::{Expr, Filter, LogicalPlan, SubqueryAlias, TableScan};
+use datafusion::optimizer::optimizer::ApplyOrder;
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
+use h3o::Resolution;
+
+use super::filter::finest_parent;
+use super::{CellsTable, Rows};
+use crate::tables::filters::is_plain;
+
+/// The rule. It must come after filters and projections have been pushed down.
+#[derive(Debug)]
+pub(crate) struct WholeWindow;
+
+impl OptimizerRule for WholeWindow {
+    fn name(&self) -> &'static str {
+        "whole_window"
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        Some(ApplyOrder::BottomUp)
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, _: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let LogicalPlan::Aggregate(aggregate) = plan else {
+            return Ok(Transformed::no(plan));
+        };
+        let groups_by_place = aggregate.group_expr.iter().all(is_of_a_place);
+        if !groups_by_place || !aggregate.aggr_expr.iter().all(adds_up) {
+            return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
+        }
+        let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
+        let Some(input) = with_window(&aggregate.input, exprs.collect())? else {
+            return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
+        };
+        let mut aggregate = aggregate;
+        aggregate.input = Arc::new(input);
+        Ok(Transformed::yes(LogicalPlan::Aggregate(aggregate)))
+    }
+}
+
+/// The same input with its scan summed; none where it is no plain scan of `cells`. `exprs` are those above it.
+fn with_window<'a>(input: &'a LogicalPlan, mut exprs: Vec<&'a Expr>) -> Result<Option<LogicalPlan>> {
+    Ok(match input {
+        LogicalPlan::SubqueryAlias(alias) => with_window(&alias.input, exprs)?
+            .map(|input| SubqueryAlias::try_new(Arc::new(input), alias.alias.clone()))
+            .transpose()?
+            .map(LogicalPlan::SubqueryAlias),
+        // A filter on places keeps or drops all buckets of a cell.
+        LogicalPlan::Filter(filter) if is_of_a_place(&filter.predicate) => {
+            exprs.push(&filter.predicate);
+            with_window(&filter.input, exprs)?
+                .map(|input| Filter::try_new(filter.predicate.clone(), Arc::new(input)))
+                .transpose()?
+                .map(LogicalPlan::Filter)
+        }
+        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => summed(scan, exprs)?,
+        _ => None,
+    })
+}
+
+fn summed(scan: &TableScan, exprs: Vec<&Expr>) -> Result<Option<LogicalPlan>> {
+    let Ok(provider) = source_as_provider(&scan.source) else {
+        return Ok(None);
+    };
+    let Some(cells) = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<CellsTable>() else {
+        return Ok(None);
+    };
+    if cells.rows != Rows::Buckets {
+        return Ok(None);
+    }
+    let base = cells.snapshot.resolution;
+    let resolution = match finest_parent(exprs) {
+        // Where only parents are asked for, cells need not be told apart below them.
+        Ok(parents) => parents.unwrap_or(Resolution::Zero).min(base),
+        Err(()) => base,
+    };
+    let source = provider_as_source(Arc::new(CellsTable {
+        rows: Rows::Window(resolution),
+        ..cells.clone()
+    }));
+    Ok(Some(LogicalPlan::TableScan(TableScan {
+        source,
+        ..scan.clone()
+    })))
+}
+
+/// Whether an expression depends on layer and cell alone.
+fn is_of_a_place(expr: &Expr) -> bool {
+    is_plain(expr)
+        && expr
+            .column_refs()
+            .iter()
+            .all(|column| ["layer", "cell"].contains(&column.name.as_str()))
+}
+
+/// Whether an aggregate over sums of buckets is the aggregate over the buckets.
+fn adds_up(expr: &Expr) -> bool {
+    match expr {
+        Expr::Alias(Alias { expr, .. }) => adds_up(expr),
+        Expr::AggregateFunction(AggregateFunction { func, params }) => {
+            let is_filtered_by_place = params.filter.as_deref().is_none_or(is_of_a_place);
+            let [Expr::Column(column)] = params.args.as_slice() else {
+                // Of a place, whatever the number of its rows.
+                return is_filtered_by_place
+                    && matches!(func.name(), "min" | "max")
+                    && params.args.iter().all(is_of_a_place);
+            };
+            let is_plain = params.order_by.is_empty() && !params.distinct && is_filtered_by_place;
+            match (func.name(), column.name.as_str()) {
+                ("sum", "count" | "weight" | "sum" | "sum_squares")
+                | ("min", "min" | "layer" | "cell")
+                | ("max", "max" | "last_time" | "layer" | "cell")
+                | ("bit_or", "sources" | "channels") => is_plain,
+                ("count", "layer" | "cell") => params.distinct && is_filtered_by_place,
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,242 @@
+//! Which slices answer for a span of time: those of the finest step kept, or the coarsest that fit.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use h3o::Resolution;
+
+use super::calendar::{Calendar, Span, Step};
+use super::layer_slices::{Cutoffs, LayerView, TimedSlice};
+use super::slice::{ALL_CELLS, Slice};
+use super::snapshot::{GridSnapshot, PartitionView};
+use super::window_sum::WindowSum;
+use crate::layer::{LayerIndex, LayerKind};
+use crate::time::EventTime;
+
+/// The slices, of all partitions, that together hold one layer's events of one span.
+#[derive(Clone, Debug)]
+pub struct SpanSlices {
+    /// What they cover.
+    pub span: Span,
+    /// At least one. Several where partitions share the span, or where one has not rolled it up yet.
+    pub parts: Vec<Arc<TimedSlice>>,
+}
+
+impl SpanSlices {
+    /// How often late events changed them.
+    pub fn revision(&self) -> u32 {
+        self.parts.iter().map(|part| part.revision).sum()
+    }
+
+    /// Their rows before they are merged.
+    pub fn rows(&self) -> usize {
+        self.parts.iter().map(|part| part.slice.len()).sum()
+    }
+
+    /// One row a cell; `kind` is that of the layer.
+    pub fn merged(&self, kind: LayerKind) -> Slice {
+        Slice::merge(kind, self.parts.iter().map(|part| &part.slice))
+    }
+}
+
+impl GridSnapshot {
+    /// From when on `layer` is kept in each step by every partition that has it.
+    fn floors(&self, layer: LayerIndex) -> [EventTime; 3] {
+        let mut floors = Cutoffs::default().0;
+        for partition in self
+            .partitions
+            .iter()
+            .filter(|partition| partition.layers.contains_key(&layer))
+        {
+            for (floor, cutoff) in floors.iter_mut().zip(partition.cutoffs.0) {
+                *floor = (*floor).max(cutoff);
+            }
+        }
+        floors
+    }
+
+    /// The span at `time` of the finest step that every partition still keeps there.
+    fn finest_span(&self, floors: &[EventTime; 3], time: EventTime) -> Span {
+        self.calendar.span(finest_step(floors, time), time)
+    }
+
+    /// `[start, end)` snapped outward to the finest step kept at its ends.
+    pub fn snap(&self, layer: LayerIndex, start: EventTime, end: EventTime) -> Span {
+        let floors = self.floors(layer);
+        let last = self.finest_span(&floors, end);
+        Span {
+            start: self.finest_span(&floors, start).start,
+            end: if last.start == end { end } else { last.end },
+        }
+    }
+
+    /// What the slices of `layer` cover that start within `first..=last`, at the finest step kept; `None` where that is
+    /// nothing. No wider than the layer's events.
+    pub fn covered(&self, layer: LayerIndex, first: EventTime, last: EventTime) -> Option<Span> {
+        let totals = self.totals(layer)?;
+        let floors = self.floors(layer);
+        let earliest = self.finest_span(&floors, totals.first_time).start;
+        let first = first.max(earliest);
+        let last = last.min(totals.last_time);
+        if last < first {
+            return None;
+        }
+        let at_first = self.finest_span(&floors, first);
+        let start = if at_first.start < first {
+            at_first.end
+        } else {
+            first
+        };
+        let end = self.finest_span(&floors, last).end;
+        (start < end).then_some(Span { start, end })
+    }
+
+    /// The slices of `layer` whose span meets `time`, ascending, at the finest step kept: each event is in exactly one.
+    pub fn slices(&self, layer: LayerIndex, time: Range<EventTime>) -> Vec<SpanSlices> {
+        let Some(totals) = self.totals(layer) else {
+            return Vec::new();
+        };
+        let floors = self.floors(layer);
+        // Nothing lies outside the layer's events; and the ends of time are no times that a calendar knows.
+        let start = time.start.max(totals.first_time);
+        let end = time.end.min(totals.last_time.plus(1));
+        if start >= end {
+            return Vec::new();
+        }
+        // A slice that is finer than the span it is taken for may lie before the window's start, or after its end.
+        let days = self.calendar.span(Step::Day, start).start..self.calendar.span(Step::Day, end).end;
+        let mut found: BTreeMap<EventTime, SpanSlices> = BTreeMap::new();
+        for partition in &self.partitions {
+            let Some((view, _)) = partition.layers.get(&layer) else {
+                continue;
+            };
+            for (own_step, slices) in by_step(view) {
+                for slice in slices.range(days.clone()).map(|(_, slice)| slice) {
+                    let step = finest_step(&floors, slice.span.start);
+                    let wanted = self.calendar.span(step, slice.span.start);
+                    // A partition keeps its past at several steps; take each of its events once: what is at the wanted
+                    // step, or finer where the wanted span is not rolled up there.
+                    let is_outside = wanted.end <= start
+                        || wanted.start >= end
+                        || wanted.start < floors[Step::Day.index()];
+                    if !is_outside && own_step == step_within(partition, &self.calendar, step, wanted, slice)
+                    {
+                        let entry = found.entry(wanted.start).or_insert_with(|| SpanSlices {
+                            span: wanted,
+                            parts: Vec::new(),
+                        });
+                        entry.parts.push(Arc::clone(slice));
+                    }
+                }
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// The coarsest slices of `layer` that cover a span (snapped, see [`snap`](Self::snap)) and nothing else.
+    pub fn covering(&self, layer: LayerIndex, span: Span) -> Vec<Arc<TimedSlice>> {
+        // A day that a partition has no more is not told from what the others have of it.
+        let span = Span {
+            start: span.start.max(self.floors(layer)[Step::Day.index()]),
+            end: span.end,
+        };
+        let views = self
+            .partitions
+            .iter()
+            .filter_map(|partition| Some((partition, &partition.layers.get(&layer)?.0)));
+        let covers = views.flat_map(|(partition, view)| cover(view, partition, &self.calendar, span));
+        covers.map(Arc::clone).collect()
+    }
+
+    /// The sum of `layer` over a span (snapped, see [`snap`](Self::snap)), by cell of `resolution` (at most the
+    /// grid's). Costs what the coarsest slices cost that cover the span.
+    pub fn sum(&self, layer: LayerIndex, span: Span, resolution: Resolution) -> WindowSum {
+        let kind = self
+            .layers
+            .get(layer)
+            .map_or(LayerKind::Report, |layer| layer.kind);
+        let slices = self.covering(layer, span);
+        let coarser = (resolution < self.resolution).then_some(resolution);
+        WindowSum::of(
+            kind,
+            slices.iter().map(|slice| &slice.slice),
+            &[ALL_CELLS],
+            coarser,
+        )
+    }
+}
+
+/// The finest step that every partition still keeps at `time`.
+fn finest_step(floors: &[EventTime; 3], time: EventTime) -> Step {
+    if time >= floors[Step::Bucket.index()] {
+        Step::Bucket
+    } else if time >= floors[Step::Hour.index()] {
+        Step::Hour
+    } else {
+        Step::Day
+    }
+}
+
+/// The slices of each step; the open buckets are of the step of buckets.
+fn by_step(view: &LayerView) -> impl Iterator<Item = (Step, &BTreeMap<EventTime, Arc<TimedSlice>>)> {
+    let sealed = Step::ALL.into_iter().zip(&view.steps);
+    sealed
+        .chain([(Step::Bucket, &view.open)])
+        .map(|(step, slices)| (step, &**slices))
+}
+
+/// The step at which the partition holds, once, the events of `slice` for the span `wanted` of `step` that it lies in:
+/// that step, or the coarsest below it where the span is not rolled up yet.
+fn step_within(
+    partition: &PartitionView,
+    calendar: &Calendar,
+    step: Step,
+    wanted: Span,
+    slice: &TimedSlice,
+) -> Step {
+    match step {
+        Step::Hour | Step::Day if wanted.end <= partition.sealed_to => step,
+        Step::Bucket | Step::Hour => Step::Bucket,
+        Step::Day => {
+            let hour = calendar.span(Step::Hour, slice.span.start);
+            if hour.end <= partition.sealed_to {
+                Step::Hour
+            } else {
+                Step::Bucket
+            }
+        }
+    }
+}
+
+/// The coarsest slices of one partition that cover `span` and nothing else.
+fn cover<'a>(
+    view: &'a LayerView,
+    partition: &PartitionView,
+    calendar: &Calendar,
+    span: Span,
+) -> Vec<&'a Arc<TimedSlice>> {
+    let mut found = Vec::new();
+    let mut time = span.start;
+    'walk: while time < span.end {
+        for step in [Step::Day, Step::Hour] {
+            let whole = calendar.span(step, time);
+            if whole.start == time && whole.end <= span.end && whole.end <= partition.sealed_to {
+                found.extend(view.steps[step.index()].get(&time));
+                time = whole.end;
+                continue 'walk;
+            }
+        }
+        // Inside an hour that is not whole or not closed: its buckets, up to where the hour or the span ends.
+        let end = calendar.span(Step::Hour, time).end.min(span.end);
+        for buckets in [&view.steps[Step::Bucket.index()], &view.open] {
+            found.extend(buckets.range(time..end).map(|(_, slice)| slice));
+        }
+        time = end;
+        // Past everything that is there: nothing can follow.
+        if partition.newest.is_none_or(|newest| time > newest) {
+            break;
+        }
+    }
+    found
+}
