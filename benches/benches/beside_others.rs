@@ -78,7 +78,7 @@ fn main() -> Outcome<()> {
     };
     let events = events_wanted(10_000_000)?;
     let keeps_raw = events <= MOST_RAW;
-    let start: EventTime = EventTime::parse_rfc3339(START)?;
+    let start = EventTime::parse_rfc3339(START).ok_or("the start is no time")?;
     let end = start.plus(DAY);
     let began = Instant::now();
     let made = Made::new(events, start);

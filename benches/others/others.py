@@ -43,7 +43,7 @@ def of_duckdb(table, layer, begin, end, runs):
               GROUP BY cell ORDER BY events DESC, cell LIMIT 100"""
     scan = "SELECT cell, count(*) AS events FROM events GROUP BY cell"
     top_times, top_rows = timed(runs, lambda: connection.execute(top).fetchall())
-    scan_times, scan_rows = timed(runs, lambda: connection.execute(scan).fetch_arrow_table())
+    scan_times, scan_rows = timed(runs, lambda: connection.sql(scan).to_arrow_table())
     return {
         "version": duckdb.__version__,
         "top": {"times": top_times, "rows": [list(row) for row in top_rows]},

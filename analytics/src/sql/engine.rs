@@ -15,10 +15,11 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::SchemaProvider;
 use datafusion::common::DataFusionError;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
-use datafusion::logical_expr::LogicalPlanBuilder;
+use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::execute_stream;
 use futures::{Stream, StreamExt as _};
 use serde_json::Value;
@@ -299,7 +300,7 @@ impl Query {
     async fn start(self) -> Result<SendableRecordBatchStream, SqlError> {
         let statement = statement::parse(&self.request.sql, &self.request.params, self.statement_bytes)?;
         let limited = self.request.limit.filter(|_| statement::is_query(&statement));
-        let state = self
+        let mut state = self
             .session
             .of_query(self.tables, &self.table_functions, self.request.now)?;
         let mut plan = state.statement_to_plan(statement).await?;
@@ -309,6 +310,9 @@ impl Query {
             .with_allow_statements(false)
             .verify_plan(&plan)?;
         expansion::check_expressions(&plan)?;
+        if is_one_table(&plan)? {
+            state.config_mut().options_mut().optimizer.max_passes = 1;
+        }
         if let Some(limit) = limited {
             // One more than asked for tells whether there are more.
             plan = LogicalPlanBuilder::from(plan)
@@ -321,6 +325,30 @@ impl Query {
             self.session.task_context(&state, self.memory),
         )?)
     }
+}
+
+/// Whether a plan reads one table, or none, and nests no query: one pass of the rules leaves nothing for the second, which
+/// costs as much as the first.
+fn is_one_table(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
+    let mut is_plain = true;
+    plan.apply_with_subqueries(|node| {
+        is_plain &= matches!(
+            node,
+            LogicalPlan::TableScan(_)
+                | LogicalPlan::EmptyRelation(_)
+                | LogicalPlan::Filter(_)
+                | LogicalPlan::Projection(_)
+                | LogicalPlan::Aggregate(_)
+                | LogicalPlan::Sort(_)
+                | LogicalPlan::Limit(_)
+        );
+        Ok(if is_plain {
+            TreeNodeRecursion::Continue
+        } else {
+            TreeNodeRecursion::Stop
+        })
+    })?;
+    Ok(is_plain)
 }
 
 struct AbortOnDrop(JoinHandle<()>);

@@ -82,6 +82,8 @@ impl Session {
             state.register_udtf(function.name, Arc::clone(&function.function));
         }
         state.register_relation_planner(Arc::new(NamedArguments::new(Arc::clone(table_functions))))?;
+        // Times of events are microseconds: `bucket >= now() - INTERVAL '1 hour'` is pushed into a scan only if it is exact.
+        let now = DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now);
         *state.execution_props_mut() = state
             .execution_props()
             .clone()

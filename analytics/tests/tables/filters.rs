@@ -230,6 +230,14 @@ fn explain_shows_what_is_left_out() {
         shown.contains("batches=0 of 1") && !shown.contains("FilterExec"),
         "{shown}"
     );
+    let shown = plan(
+        &events,
+        "SELECT cell, count FROM cells WHERE layer = 'noise' AND bucket >= now() + INTERVAL '50 minutes'",
+    );
+    assert!(
+        shown.contains("rows=10 of 10") && !shown.contains("FilterExec"),
+        "{shown}"
+    );
     // How many rows there are is known without a look at them.
     let shown = plan(
         &events,

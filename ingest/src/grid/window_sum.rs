@@ -1,5 +1,6 @@
 //! Sums slices by cell without hashing: their cells are merged once, in order; a column is added up when it is asked for.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use arrow::buffer::ScalarBuffer;
@@ -27,9 +28,20 @@ struct Part {
 }
 
 impl Part {
-    fn keys(&self, resolution: Option<Resolution>) -> impl Iterator<Item = u64> + '_ {
-        let cells = self.slice.cells[self.rows.clone()].iter();
-        cells.map(move |cell| resolution.map_or(*cell, |resolution| parent_of(*cell, resolution)))
+    /// The cells of the rows, ascending; their parents where a resolution is given, each as often as it has rows.
+    fn keys(&self, resolution: Option<Resolution>) -> Cow<'_, [u64]> {
+        let cells = &self.slice.cells[self.rows.clone()];
+        match resolution {
+            None => Cow::Borrowed(cells),
+            Some(resolution) => cells.iter().map(|cell| parent_of(*cell, resolution)).collect(),
+        }
+    }
+
+    /// Finds the places of the rows in `all`; the cells that are not in it are added to `missing`.
+    fn locate(&mut self, all: &[u64], resolution: Option<Resolution>, missing: &mut Vec<u64>) {
+        let mut places = std::mem::take(&mut self.places);
+        locate(all, &self.keys(resolution), &mut places, missing);
+        self.places = places;
     }
 }
 
@@ -61,26 +73,21 @@ impl WindowSum {
         parts.sort_unstable_by_key(|part| std::cmp::Reverse(part.rows.len()));
         let mut all: Vec<u64> = Vec::new();
         let mut missing: Vec<u64> = Vec::new();
-        for part in &parts {
-            let mut place = 0;
-            for key in part.keys(resolution) {
-                place = seek(&all, place, key);
-                if all.get(place) != Some(&key) && missing.last() != Some(&key) {
-                    missing.push(key);
-                }
-            }
+        // Places found before a cell came in between are found again.
+        let mut outdated = 0;
+        for (number, part) in parts.iter_mut().enumerate() {
+            part.locate(&all, resolution, &mut missing);
             if missing.len() > all.len() / 8 {
                 all = merge(all, &mut missing);
+                outdated = number + 1;
             }
         }
-        let all = merge(all, &mut missing);
-        for part in &mut parts {
-            let mut place = 0;
-            let places = part.keys(resolution).map(|key| {
-                place = seek(&all, place, key);
-                place as u32
-            });
-            part.places = places.collect();
+        if !missing.is_empty() {
+            all = merge(all, &mut missing);
+            outdated = parts.len();
+        }
+        for part in &mut parts[..outdated] {
+            part.locate(&all, resolution, &mut missing);
         }
         let cells = all.into();
         Self { kind, cells, parts }
@@ -301,6 +308,39 @@ impl WindowSum {
         sums.into()
     }
 }
+
+/// Finds the place in `all` of each of `keys`, both ascending; those that are not in it are added to `missing`.
+fn locate(all: &[u64], keys: &[u64], places: &mut Vec<u32>, missing: &mut Vec<u64>) {
+    places.clear();
+    places.resize(keys.len(), 0);
+    if keys.len() * SPARSE < all.len() {
+        let mut place = 0;
+        for (key, found) in keys.iter().zip(places) {
+            place = seek(all, place, *key);
+            *found = place as u32;
+            if all.get(place) != Some(key) {
+                missing.push(*key);
+            }
+        }
+        return;
+    }
+    // One step in one of the two, or of the key alone where it is found: which one it is does not make the processor guess.
+    let (mut place, mut row) = (0, 0);
+    while let (Some(cell), Some(key)) = (all.get(place), keys.get(row)) {
+        if let Some(found) = places.get_mut(row) {
+            *found = place as u32;
+        }
+        if key < cell {
+            missing.push(*key);
+        }
+        place += usize::from(cell < key);
+        row += usize::from(key <= cell);
+    }
+    missing.extend_from_slice(keys.get(row..).unwrap_or_default());
+}
+
+/// Fewer keys than one in so many cells are looked for, more are walked past.
+const SPARSE: usize = 16;
 
 /// The first place from `from` on whose cell is not below `key`. Looks near first: the next one is what is wanted most.
 fn seek(cells: &[u64], from: usize, key: u64) -> usize {
