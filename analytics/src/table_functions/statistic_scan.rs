@@ -22,10 +22,11 @@ use riskgrid_ingest::grid::GridSnapshot;
 
 use super::cells_question::CellsQuestion;
 use super::statistic::{CellStatistic, Definition, Observed};
+use crate::statistics::Domain;
 
 /// Rows of one batch of the answer.
 const BATCH_ROWS: usize = 8192;
-/// Bytes that one observed cell takes while the answer is made: its sum, its place in the study area, its row.
+/// Bytes that one cell takes, an observed one or one of a named area, while the answer is made: its sum, its place in the study area, its row.
 const BYTES_OF_A_CELL: usize = 256;
 
 /// The plan's leaf.
@@ -134,7 +135,11 @@ impl ExecutionPlan for StatisticScan {
             if cells.is_empty() {
                 return Ok(());
             }
-            memory.try_grow(cells.len().saturating_mul(BYTES_OF_A_CELL))?;
+            let of_area = match &question.domain {
+                Domain::Cells(area) => area.len(),
+                Domain::Neighbours | Domain::Observed => 0,
+            };
+            memory.try_grow(cells.len().max(of_area).saturating_mul(BYTES_OF_A_CELL))?;
             let observed = Observed {
                 cells: &cells,
                 values: &values,

@@ -3,13 +3,16 @@
 //! A table holds its snapshot; what it shows is made when a query scans it. Filters on layer, time, cell and box narrow
 //! the scan; DataFusion still applies them to the rows, so narrowing only has to keep what may match.
 
+mod areas;
 mod cells;
 pub(crate) mod columns;
 mod dead_letters;
 mod entities;
 mod events;
+mod facilities;
 mod filters;
 mod layers;
+mod population;
 pub(crate) mod snapshot_table;
 
 use std::sync::Arc;
@@ -20,7 +23,7 @@ use riskgrid_ingest::grid::GridSnapshot;
 
 use snapshot_table::SnapshotTable;
 
-/// `cells`, `events`, `sensors`, `reports`, `units`, `layers`, and `dead_letters` where there is a store of them.
+/// `cells`, `events`, `sensors`, `reports`, `units`, `layers`, the reference layers `areas`, `facilities` and `population`, and `dead_letters` where there is a store of them.
 pub fn grid_tables(
     snapshot: &Arc<GridSnapshot>,
     dead_letters: Option<DeadLetterStore>,
@@ -33,6 +36,9 @@ pub fn grid_tables(
     add("reports", entities::reports(snapshot));
     add("units", entities::units(snapshot));
     add("layers", layers::table(snapshot));
+    add("areas", areas::table(snapshot));
+    add("facilities", facilities::table(snapshot));
+    add("population", population::table(snapshot));
     if let Some(store) = dead_letters {
         add("dead_letters", dead_letters::table(store));
     }
