@@ -6,6 +6,7 @@ use datafusion::common::ScalarValue;
 use datafusion::common::cast::{as_float64_array, as_int64_array, as_string_array, as_uint64_array};
 use datafusion::logical_expr::ColumnarValue;
 use h3o::{CellIndex, Resolution};
+use riskgrid_ingest::places::Places;
 
 use crate::sql::{SqlError, not_a_cell, parse_cell};
 

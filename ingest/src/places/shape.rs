@@ -70,6 +70,11 @@ pub enum InvalidShape {
         /// About where.
         at: [f64; 2],
     },
+    /// A hole that is not in its polygon.
+    HoleOutside {
+        /// The hole.
+        ring: RingNumber,
+    },
     /// Nothing is inside.
     Flat,
 }
@@ -135,6 +140,12 @@ impl fmt::Display for InvalidShape {
                 }
                 formatter.write_str("; put its corners right, for example with ST_MakeValid of PostGIS")
             }
+            Self::HoleOutside { ring } => {
+                write!(
+                    formatter,
+                    "{ring} is a hole and lies outside of ring 1; give a polygon of its own to what is no hole"
+                )
+            }
             Self::Flat => formatter.write_str("it encloses nothing"),
         }
     }
@@ -169,10 +180,12 @@ impl Shape {
             let Some((outline, holes)) = rings.split_first() else {
                 continue;
             };
-            parts.push(Part {
-                bounds: bounds_of(outline),
-                edges: Edges::new(&rings),
-            });
+            if let Some(hole) = hole_outside(outline, holes) {
+                return Err(InvalidShape::HoleOutside {
+                    ring: number(hole + 1),
+                });
+            }
+            parts.push(Part::new(&rings));
             checked.push(Polygon::new(
                 line(outline),
                 holes.iter().map(|hole| line(hole)).collect(),
@@ -228,6 +241,15 @@ impl Shape {
 }
 
 impl Part {
+    /// Of an outline and its holes.
+    fn new(rings: &[Ring]) -> Self {
+        let outline = rings.first().map(Vec::as_slice).unwrap_or_default();
+        Self {
+            bounds: bounds_of(outline),
+            edges: Edges::new(rings),
+        }
+    }
+
     fn contains(&self, point: [f64; 2]) -> bool {
         let [west, south, east, north] = self.bounds;
         west <= point[0]
@@ -281,15 +303,27 @@ fn check_ring(mut positions: Ring, ring: RingNumber) -> Result<Ring, InvalidShap
     }
 }
 
-fn bounds_of(ring: &Ring) -> [f64; 4] {
+fn bounds_of(ring: &[[f64; 2]]) -> [f64; 4] {
     let none = [f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY];
     ring.iter().fold(none, |[west, south, east, north], [lon, lat]| {
         [west.min(*lon), south.min(*lat), east.max(*lon), north.max(*lat)]
     })
 }
 
-fn line(ring: &Ring) -> LineString {
-    LineString::from(ring.clone())
+fn line(ring: &[[f64; 2]]) -> LineString {
+    LineString::from(ring.to_vec())
+}
+
+/// The position of the first hole that is not inside of the outline. No ring crosses another, so one point tells.
+fn hole_outside(outline: &Ring, holes: &[Ring]) -> Option<usize> {
+    if holes.is_empty() {
+        return None;
+    }
+    let whole = Part::new(std::slice::from_ref(outline));
+    holes.iter().position(|hole| {
+        let point = point_inside(&[Part::new(std::slice::from_ref(hole))]);
+        point.is_some_and(|point| !whole.contains(point))
+    })
 }
 
 /// At some latitudes, the half first, the widest stretch of any part; of the first latitude that gives one.
@@ -499,6 +533,13 @@ mod tests {
                     rectangle([1.0, 1.0, 5.0, 2.0]),
                 ]],
                 "ring 1 of polygon 1 crosses ring 2 of polygon 1 near lon 4, lat",
+            ),
+            (
+                vec![vec![
+                    rectangle([0.0, 0.0, 4.0, 4.0]),
+                    rectangle([5.0, 1.0, 6.0, 2.0]),
+                ]],
+                "ring 2 of polygon 1 is a hole and lies outside of ring 1",
             ),
             (
                 vec![vec![vec![
