@@ -199,6 +199,11 @@ pub(super) struct CellsQuestion {
 }
 
 impl CellsQuestion {
+    /// Whether its study area has cells even where nothing was observed: a named area has, as zeros.
+    pub(super) fn has_cells_without_events(&self) -> bool {
+        matches!(self.domain, Domain::Cells(_)) && self.absent == Absent::Zero
+    }
+
     /// The cells with an event in the window, ascending, and the metric of each in whole units.
     pub(super) fn observed(&self, snapshot: &GridSnapshot) -> (Vec<u64>, Vec<i128>) {
         let (Some(window), Some(totals)) = (self.window, snapshot.totals(self.layer)) else {

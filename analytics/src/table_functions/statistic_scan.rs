@@ -132,7 +132,7 @@ impl ExecutionPlan for StatisticScan {
         let held = StopWhenDropped(Arc::clone(&stop));
         builder.spawn_blocking(move || {
             let (cells, values) = question.observed(&snapshot);
-            if cells.is_empty() {
+            if cells.is_empty() && !question.has_cells_without_events() {
                 return Ok(());
             }
             let of_area = match &question.domain {
