@@ -190,6 +190,16 @@ async fn a_study_area_is_all_cells_whose_centre_an_area_holds() {
             }
         }
     }
+    // Where nothing happened all is alike.
+    let quiet = "SELECT count(*), sum(value), count(z), min(p), min(class) FROM hotspots('noise', domain => 'quay', at => '2026-11-20T08:00:00Z')";
+    let quay = cells_of(&places.areas.get("quay").unwrap().shape, Resolution::Nine, 100).unwrap();
+    assert_eq!(
+        rows(&grid, quiet).await,
+        [[json!(quay.len()), json!(0.0), json!(0), json!(1.0), json!("none")]]
+    );
+    let unseen = "SELECT count(*) FROM hotspots('water', metric => 'mean', domain => 'quay', at => '2026-11-20T08:00:00Z')";
+    assert_eq!(rows(&grid, unseen).await, [[json!(0)]]);
+
     let plan = rows(
         &grid,
         "EXPLAIN SELECT cell FROM hotspots('noise', domain => 'The Quay')",
