@@ -305,7 +305,13 @@ impl Server {
                 })
                 .await
         });
-        tracing::info!(%address, "serving");
+        let places = &checked.places;
+        tracing::info!(
+            %address,
+            areas = places.areas.areas().len(),
+            facilities = places.facilities.facilities().len(),
+            "serving"
+        );
         Ok(Self {
             address,
             app,

@@ -121,6 +121,10 @@ fn crossing_point(side: &Side, other: &Side) -> Option<[f64; 2]> {
 }
 
 /// Of a point on the line through `a` and `b`: whether it is between them and is neither.
+#[allow(
+    clippy::float_cmp,
+    reason = "a corner is another one only if all its bits say so"
+)]
 fn is_strictly_between(point: [f64; 2], a: [f64; 2], b: [f64; 2]) -> bool {
     let within = |axis: usize| {
         let (p, a, b) = (point[axis], a[axis], b[axis]);

@@ -271,6 +271,10 @@ fn overlap(a: [f64; 4], b: [f64; 4]) -> bool {
     a[0] <= b[2] && b[0] <= a[2] && a[1] <= b[3] && b[1] <= a[3]
 }
 
+#[allow(
+    clippy::float_cmp,
+    reason = "a ring is closed by the very position that it began with"
+)]
 fn check_ring(mut positions: Ring, ring: RingNumber) -> Result<Ring, InvalidShape> {
     let on_globe = |[lon, lat]: [f64; 2]| (-180.0..=180.0).contains(&lon) && (-90.0..=90.0).contains(&lat);
     if let Some(position) = positions.iter().find(|position| !on_globe(**position)) {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::row::RowNumber;
+
 /// Why a reference layer cannot be used: which table and file, which feature or row, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{table}: {}{}: {problem}", file.display(), row.as_ref().map(|row| format!(", {row}")).unwrap_or_default())]
@@ -24,10 +26,10 @@ pub(super) struct FileProblem {
 }
 
 impl FileProblem {
-    pub(super) fn at(row: impl ToString, problem: impl ToString) -> Self {
+    pub(super) fn at(row: RowNumber, problem: String) -> Self {
         Self {
             row: Some(row.to_string()),
-            problem: problem.to_string(),
+            problem,
         }
     }
 

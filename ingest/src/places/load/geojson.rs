@@ -68,7 +68,7 @@ pub(super) fn read(
             number,
         };
         let feature: Feature<'_> =
-            serde_json::from_str(text.get()).map_err(|error| FileProblem::at(number, error))?;
+            serde_json::from_str(text.get()).map_err(|error| FileProblem::at(number, error.to_string()))?;
         let geometry = feature.geometry.map(geometry).transpose();
         geometry
             .and_then(|geometry| {
