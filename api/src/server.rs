@@ -152,7 +152,8 @@ impl Server {
                 checked.resolution,
                 layers.table(),
                 config.grid.idle_after.micros(),
-            ),
+            )
+            .with_places(Arc::clone(&checked.places)),
             edge: edge.clone(),
             layers,
             dead_letters: dead_letters.clone(),
@@ -261,7 +262,7 @@ impl Server {
         let app = Arc::new(App {
             reader,
             intake,
-            sql: SqlEngine::new(sql_limits(config))?,
+            sql: SqlEngine::over(&checked.places, sql_limits(config))?,
             alerting,
             dead_letters,
             replaying: Arc::default(),
@@ -304,7 +305,13 @@ impl Server {
                 })
                 .await
         });
-        tracing::info!(%address, "serving");
+        let places = &checked.places;
+        tracing::info!(
+            %address,
+            areas = places.areas.areas().len(),
+            facilities = places.facilities.facilities().len(),
+            "serving"
+        );
         Ok(Self {
             address,
             app,

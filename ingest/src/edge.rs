@@ -157,6 +157,8 @@ impl Edge {
             None
         };
 
+        let areas = position.and_then(|place| places.areas(place.lon, place.lat));
+
         let (layer, new_layer) = match (LayerKind::of(kind), name) {
             (Some(layer_kind), Some(name)) => match layers.lookup(layer_kind, &feed.domain, &name) {
                 LayerLookup::Known(index) => (Some(index), None),
@@ -221,6 +223,7 @@ impl Edge {
                 hash,
                 layer,
                 position,
+                areas,
                 value,
                 severity,
                 weight,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
 
 use crate::layer::LayerIndex;
+use crate::places::AreaIds;
 use crate::time::EventTime;
 
 /// The three kinds of event.
@@ -331,6 +332,8 @@ pub struct Event<'a> {
     pub layer: Option<LayerIndex>,
     /// Where; updates and closes may have none.
     pub position: Option<Position>,
+    /// The areas that hold its place; none without a place, and where no areas are loaded.
+    pub areas: Option<AreaIds>,
     /// The reading in whole units of the layer's resolution.
     pub value: Option<i64>,
     /// 0 unknown to 4 critical, as written.

@@ -359,6 +359,11 @@ pub(crate) fn known_codes() -> String {
 /// A layer id made from a name: lower case, Latin letters transliterated, every other run of characters one `_`,
 /// trimmed, cut at 64; when nothing is left (Chinese, for example) `layer_` and 8 hex digits of the name's hash.
 pub fn slug(name: &str) -> String {
+    slug_or_hash(name, "layer")
+}
+
+/// As [`slug`], with another word before the hash.
+pub(crate) fn slug_or_hash(name: &str, nameless: &str) -> String {
     let mut id = String::with_capacity(name.len().min(LONGEST_ID));
     for character in name.chars() {
         let transliterated = match character {
@@ -381,7 +386,7 @@ pub fn slug(name: &str) -> String {
     id.truncate(id.trim_end_matches('_').len());
     if id.is_empty() {
         let hash = twox_hash::XxHash3_64::oneshot(name.as_bytes());
-        return format!("layer_{:08x}", hash >> 32);
+        return format!("{nameless}_{:08x}", hash >> 32);
     }
     id
 }

@@ -15,6 +15,7 @@ pub mod layer_store;
 pub mod observer;
 pub mod pipeline;
 mod place_cache;
+pub mod places;
 pub mod purge;
 mod refusal;
 pub mod source;

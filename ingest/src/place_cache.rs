@@ -1,26 +1,37 @@
-//! Places and their cells, remembered.
+//! Places, their cells and the areas that hold them, remembered.
+
+use std::convert::Infallible;
+use std::sync::Arc;
 
 use h3o::error::InvalidLatLng;
 use h3o::{CellIndex, LatLng, Resolution};
 
-/// The cells of places seen lately. Sensors stand still, so that the same place comes again and again, and finding a
-/// cell costs as much as reading an event.
+use crate::places::{AreaIds, Places};
+
+/// What is known of places seen lately. Sensors stand still, so that the same place comes again and again, and finding a
+/// cell or the areas costs as much as reading an event.
 #[derive(Debug)]
 pub struct PlaceCache {
     resolution: Resolution,
+    cells: Remembered<CellIndex>,
+    /// Only where there are areas.
+    areas: Option<(Arc<Places>, Remembered<AreaIds>)>,
+}
+
+/// Something of each of the places seen lately.
+#[derive(Debug)]
+struct Remembered<T> {
     /// Places by a hash of their coordinates; a new one replaces what is there.
-    slots: Vec<([u64; 2], Option<CellIndex>)>,
+    slots: Vec<([u64; 2], Option<T>)>,
 }
 
 impl PlaceCache {
-    /// Remembered places; a power of two. 32 bytes each.
-    const SLOTS: usize = 1 << 14;
-
     /// An empty one, for cells of `resolution`.
     pub fn new(resolution: Resolution) -> Self {
         Self {
             resolution,
-            slots: vec![([0; 2], None); Self::SLOTS],
+            cells: Remembered::new(),
+            areas: None,
         }
     }
 
@@ -28,8 +39,16 @@ impl PlaceCache {
     pub const fn none(resolution: Resolution) -> Self {
         Self {
             resolution,
-            slots: Vec::new(),
+            cells: Remembered { slots: Vec::new() },
+            areas: None,
         }
+    }
+
+    /// The same, which also tells the areas of a place.
+    #[must_use]
+    pub fn with_areas_of(mut self, places: &Arc<Places>) -> Self {
+        self.areas = (!places.areas.is_empty()).then(|| (Arc::clone(places), Remembered::new()));
+        self
     }
 
     /// The cell of a place.
@@ -37,44 +56,106 @@ impl PlaceCache {
     /// # Errors
     /// When a coordinate is not finite.
     pub(crate) fn cell(&mut self, lon: f64, lat: f64) -> Result<CellIndex, InvalidLatLng> {
+        let resolution = self.resolution;
+        self.cells
+            .find_or(lon, lat, || Ok(LatLng::new(lat, lon)?.to_cell(resolution)))
+    }
+
+    /// Ids of the areas that hold a place, ascending; `None` where no areas are loaded.
+    pub(crate) fn areas(&mut self, lon: f64, lat: f64) -> Option<AreaIds> {
+        let (places, remembered) = self.areas.as_mut()?;
+        let Ok(ids) = remembered.find_or(lon, lat, || Ok::<_, Infallible>(places.areas.ids_of(lon, lat)));
+        Some(ids)
+    }
+}
+
+impl<T: Clone> Remembered<T> {
+    /// Remembered places; a power of two.
+    const SLOTS: usize = 1 << 14;
+
+    fn new() -> Self {
+        Self {
+            slots: vec![([0; 2], None); Self::SLOTS],
+        }
+    }
+
+    fn find_or<E>(&mut self, lon: f64, lat: f64, find: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let key = [lon.to_bits(), lat.to_bits()];
         // Multiplying by a large odd number brings the differences of near coordinates into the high bits.
         let hash = (key[0] ^ key[1].rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let slot = self
             .slots
             .get_mut((hash >> (64 - Self::SLOTS.trailing_zeros())) as usize);
-        if let Some((known, Some(cell))) = slot.as_deref()
+        if let Some((known, Some(found))) = slot.as_deref()
             && *known == key
         {
-            return Ok(*cell);
+            return Ok(found.clone());
         }
-        let cell = LatLng::new(lat, lon)?.to_cell(self.resolution);
+        let found = find()?;
         if let Some(slot) = slot {
-            *slot = (key, Some(cell));
+            *slot = (key, Some(found.clone()));
         }
-        Ok(cell)
+        Ok(found)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::places::{Area, AreaIndex, Shape};
     use proptest::prelude::*;
+
+    fn places() -> Arc<Places> {
+        let area = |id: &str, [west, south, east, north]: [f64; 4]| {
+            let ring = vec![
+                [west, south],
+                [east, south],
+                [east, north],
+                [west, north],
+                [west, south],
+            ];
+            Area {
+                id: id.into(),
+                name: id.to_owned(),
+                level: "district".into(),
+                parent: None,
+                population: None,
+                shape: Shape::new(vec![vec![ring]]).unwrap(),
+            }
+        };
+        let areas = AreaIndex::new(vec![
+            area("south", [-180.0, -90.0, 180.0, 0.0]),
+            area("east", [0.0, -90.0, 180.0, 90.0]),
+        ]);
+        Arc::new(Places {
+            areas: areas.unwrap(),
+            ..Places::default()
+        })
+    }
 
     proptest! {
         #[test]
-        fn a_remembered_place_has_the_cell_that_h3_gives(
-            places in prop::collection::vec((-180.0..180.0_f64, -90.0..90.0_f64), 1..50),
+        fn a_remembered_place_has_the_cell_that_h3_gives_and_its_own_areas(
+            places_seen in prop::collection::vec((-180.0..180.0_f64, -90.0..90.0_f64), 1..50),
             order in prop::collection::vec(any::<prop::sample::Index>(), 1..200),
         ) {
-            let mut cache = PlaceCache::new(Resolution::Nine);
+            let places = places();
+            let mut cache = PlaceCache::new(Resolution::Nine).with_areas_of(&places);
             let mut forgetful = PlaceCache::none(Resolution::Nine);
             for index in order {
-                let (lon, lat) = *index.get(&places);
+                let (lon, lat) = *index.get(&places_seen);
                 let cell = LatLng::new(lat, lon).unwrap().to_cell(Resolution::Nine);
                 prop_assert_eq!(cache.cell(lon, lat), Ok(cell));
                 prop_assert_eq!(forgetful.cell(lon, lat), Ok(cell));
+                prop_assert_eq!(cache.areas(lon, lat), Some(places.areas.ids_of(lon, lat)));
+                prop_assert_eq!(forgetful.areas(lon, lat), None);
             }
         }
+    }
+
+    #[test]
+    fn where_no_areas_are_loaded_none_are_told() {
+        let mut cache = PlaceCache::new(Resolution::Nine).with_areas_of(&Arc::default());
+        assert_eq!(cache.areas(1.0, 1.0), None);
     }
 }

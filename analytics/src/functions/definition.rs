@@ -10,6 +10,7 @@ use datafusion::logical_expr::{
     ColumnarValue, DocSection, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
     Signature, Volatility,
 };
+use riskgrid_ingest::places::Places;
 
 use super::row_values::Arguments;
 use crate::sql::{SqlError, cell_list_type, mark_cell};
@@ -39,6 +40,8 @@ pub(super) enum Kind {
     Resolution,
     /// `Utf8`.
     Text,
+    /// `Boolean`; as a result only.
+    Truth,
 }
 
 impl Kind {
@@ -50,6 +53,7 @@ impl Kind {
             Self::Whole => DataType::Int64,
             Self::Resolution => DataType::UInt8,
             Self::Text => DataType::Utf8,
+            Self::Truth => DataType::Boolean,
         }
     }
 
@@ -72,6 +76,7 @@ impl Kind {
             Self::Number => "a number",
             Self::Whole | Self::Resolution => "an integer",
             Self::Text => "a text",
+            Self::Truth => "true or false",
         }
     }
 }
@@ -84,10 +89,11 @@ fn is_text(kind: &DataType) -> bool {
     }
 }
 
-/// The function as `DataFusion` takes it.
-pub(super) fn udf(definition: &'static Definition) -> Arc<ScalarUDF> {
+/// The function as `DataFusion` takes it; it sees `places`.
+pub(super) fn udf(definition: &'static Definition, places: &Arc<Places>) -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::new_from_impl(Function {
         definition,
+        places: Arc::clone(places),
         signature: Signature::user_defined(Volatility::Immutable),
         documentation: documentation(definition),
     }))
@@ -114,6 +120,7 @@ fn documentation(definition: &Definition) -> Documentation {
 #[derive(Debug)]
 struct Function {
     definition: &'static Definition,
+    places: Arc<Places>,
     signature: Signature,
     documentation: Documentation,
 }
@@ -183,7 +190,7 @@ impl ScalarUDFImpl for Function {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arguments = Arguments::new(self.definition.name, &args.args, args.number_rows);
+        let arguments = Arguments::new(self.definition.name, &args.args, args.number_rows, &self.places);
         Ok(ColumnarValue::Array((self.definition.call)(&arguments)?))
     }
 }

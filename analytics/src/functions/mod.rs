@@ -13,6 +13,7 @@ mod h3_children;
 mod h3_disk;
 mod h3_distance;
 mod h3_from_string;
+mod h3_in_area;
 mod h3_parent;
 mod h3_resolution;
 mod h3_string;
@@ -22,12 +23,13 @@ mod well_known_text;
 use std::sync::Arc;
 
 use datafusion::logical_expr::ScalarUDF;
+use riskgrid_ingest::places::Places;
 
 use definition::{Definition, udf};
 
-/// All functions, to register with a session.
-pub fn all() -> Vec<Arc<ScalarUDF>> {
-    const ALL: [&Definition; 10] = [
+/// All functions, to register with a session whose areas are those of `places`.
+pub fn all(places: &Arc<Places>) -> Vec<Arc<ScalarUDF>> {
+    const ALL: [&Definition; 11] = [
         &h3_boundary::DEFINITION,
         &h3_cell::DEFINITION,
         &h3_centroid::DEFINITION,
@@ -35,14 +37,17 @@ pub fn all() -> Vec<Arc<ScalarUDF>> {
         &h3_disk::DEFINITION,
         &h3_distance::DEFINITION,
         &h3_from_string::DEFINITION,
+        &h3_in_area::DEFINITION,
         &h3_parent::DEFINITION,
         &h3_resolution::DEFINITION,
         &h3_string::DEFINITION,
     ];
-    ALL.into_iter().map(udf).collect()
+    ALL.into_iter()
+        .map(|definition| udf(definition, places))
+        .collect()
 }
 
 /// The function that makes a cell of a text.
 pub(crate) fn h3_from_string() -> Arc<ScalarUDF> {
-    udf(&h3_from_string::DEFINITION)
+    udf(&h3_from_string::DEFINITION, &Arc::default())
 }

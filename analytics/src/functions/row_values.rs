@@ -6,6 +6,7 @@ use datafusion::common::ScalarValue;
 use datafusion::common::cast::{as_float64_array, as_int64_array, as_string_array, as_uint64_array};
 use datafusion::logical_expr::ColumnarValue;
 use h3o::{CellIndex, Resolution};
+use riskgrid_ingest::places::Places;
 
 use crate::sql::{SqlError, not_a_cell, parse_cell};
 
@@ -13,14 +14,22 @@ use crate::sql::{SqlError, not_a_cell, parse_cell};
 pub(super) struct Arguments<'a> {
     pub(super) function: &'static str,
     pub(super) rows: usize,
+    /// The reference layers.
+    pub(super) places: &'a Places,
     values: &'a [ColumnarValue],
 }
 
 impl<'a> Arguments<'a> {
-    pub(super) fn new(function: &'static str, values: &'a [ColumnarValue], rows: usize) -> Self {
+    pub(super) fn new(
+        function: &'static str,
+        values: &'a [ColumnarValue],
+        rows: usize,
+        places: &'a Places,
+    ) -> Self {
         Self {
             function,
             rows,
+            places,
             values,
         }
     }
@@ -83,6 +92,14 @@ impl<'a> Arguments<'a> {
         })
     }
 
+    pub(super) fn texts(&self, index: usize) -> Result<Texts, SqlError> {
+        Ok(match self.value(index)? {
+            ColumnarValue::Scalar(ScalarValue::Utf8(text)) => Texts::Constant(text.clone()),
+            ColumnarValue::Scalar(_) => Texts::Constant(None),
+            ColumnarValue::Array(array) => Texts::Column(as_string_array(array)?.clone()),
+        })
+    }
+
     pub(super) fn numbers(&self, index: usize) -> Result<Numbers, SqlError> {
         Ok(match self.value(index)? {
             ColumnarValue::Scalar(ScalarValue::Float64(number)) => Numbers::Constant(*number),
@@ -114,6 +131,12 @@ impl Cells {
             Self::Ids(_) | Self::Texts(_) => None,
         }
     }
+}
+
+/// Texts.
+pub(super) enum Texts {
+    Constant(Option<String>),
+    Column(StringArray),
 }
 
 /// Integers.

@@ -22,6 +22,7 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::execute_stream;
 use futures::{Stream, StreamExt as _};
+use riskgrid_ingest::places::Places;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -102,11 +103,19 @@ impl Drop for SqlEngine {
 }
 
 impl SqlEngine {
-    /// Starts the threads for queries.
+    /// Starts the threads for queries; no areas are loaded.
     ///
     /// # Errors
     /// [`SqlError::Internal`] if they cannot be started.
     pub fn new(limits: SqlLimits) -> Result<Self, SqlError> {
+        Self::over(&Arc::default(), limits)
+    }
+
+    /// Starts the threads for queries whose functions see these reference layers.
+    ///
+    /// # Errors
+    /// [`SqlError::Internal`] if they cannot be started.
+    pub fn over(places: &Arc<Places>, limits: SqlLimits) -> Result<Self, SqlError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("riskgrid-sql")
             .worker_threads(limits.threads.get())
@@ -117,7 +126,7 @@ impl SqlEngine {
                 cause: format!("cannot start query threads: {error}"),
             })?;
         Ok(Self {
-            session: Arc::new(Session::new(limits.threads.get())?),
+            session: Arc::new(Session::new(limits.threads.get(), places)?),
             memory: Arc::new(GreedyMemoryPool::new(limits.memory_bytes)),
             running: Arc::default(),
             permits: Arc::new(Semaphore::new(limits.max_concurrent.get())),

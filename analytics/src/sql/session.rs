@@ -14,6 +14,7 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::execution::{FunctionRegistry, SessionStateDefaults, TaskContext};
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionConfig;
+use riskgrid_ingest::places::Places;
 
 use super::bounded_functions::{UseBounded, bounded};
 use super::cell_comparison::CellComparison;
@@ -35,8 +36,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// `threads` is the number of partitions of a plan.
-    pub(crate) fn new(threads: usize) -> Result<Self> {
+    /// `threads` is the number of partitions of a plan; functions see the areas of `places`.
+    pub(crate) fn new(threads: usize, places: &Arc<Places>) -> Result<Self> {
         let runtime = RuntimeEnvBuilder::new()
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build()?;
@@ -49,7 +50,7 @@ impl Session {
             .with_config(settings(threads))
             .with_runtime_env(Arc::new(runtime.clone()))
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
-            .with_scalar_functions(capped.iter().cloned().chain(functions::all()).collect())
+            .with_scalar_functions(capped.iter().cloned().chain(functions::all(places)).collect())
             .with_aggregate_functions(
                 SessionStateDefaults::default_aggregate_functions()
                     .into_iter()

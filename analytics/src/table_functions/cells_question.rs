@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use h3o::Resolution;
 use riskgrid_ingest::grid::{CellAggregate, GridSnapshot, Metric, Span, WindowSum};
+use riskgrid_ingest::places::cells_of;
 use riskgrid_ingest::{EventTime, LayerIndex, ValueScale};
 
 use super::arguments::{Arguments, Length};
+use crate::named_area::named_area;
 use crate::sql::SqlError;
-use crate::statistics::{Absent, Domain, MAX_K};
+use crate::statistics::{Absent, Domain, MAX_K, MAX_STUDY_AREA};
 
 /// Estimates of distinct sources are rounded to this part of one source, to be summed as whole numbers.
 const SOURCE_PARTS: f64 = 1e6;
@@ -26,8 +28,17 @@ pub(super) struct CellsArguments {
     window: Length,
     at: Option<EventTime>,
     /// `None`: the metric's own default.
-    domain: Option<Domain>,
+    domain: Option<NamedDomain>,
     k: u32,
+}
+
+/// The study area as it is asked for.
+#[derive(Clone, Debug)]
+enum NamedDomain {
+    Neighbours,
+    Observed,
+    /// Id or name of an area.
+    Area(String),
 }
 
 impl CellsArguments {
@@ -47,15 +58,9 @@ impl CellsArguments {
         let resolution = args.whole("resolution", 15)?;
         let domain = match args.text("domain")? {
             None => None,
-            Some("neighbours") => Some(Domain::Neighbours),
-            Some("observed") => Some(Domain::Observed),
-            Some(area) => {
-                return Err(args.refuse(
-                    "domain",
-                    &format!("'{area}'"),
-                    "'neighbours' or 'observed': areas are not loaded",
-                ));
-            }
+            Some("neighbours") => Some(NamedDomain::Neighbours),
+            Some("observed") => Some(NamedDomain::Observed),
+            Some(area) => Some(NamedDomain::Area(area.to_owned())),
         };
         Ok(Self {
             function: args.function,
@@ -72,7 +77,8 @@ impl CellsArguments {
     /// What is asked of `snapshot`.
     ///
     /// # Errors
-    /// [`SqlError::BadRequest`] for a layer that is not known, a metric that it has not, a resolution that the grid has not.
+    /// [`SqlError::BadRequest`] for a layer or area that is not known, a metric that the layer has not, a resolution that
+    /// the grid has not.
     pub(super) fn resolve(&self, snapshot: &GridSnapshot) -> Result<CellsQuestion, SqlError> {
         let bad = |text: String| SqlError::BadRequest(format!("{}: {text}", self.function));
         let found = snapshot.layers.find(&self.layer);
@@ -99,7 +105,25 @@ impl CellsArguments {
         } else {
             (Absent::Missing, Domain::Observed)
         };
-        let domain = self.domain.clone().unwrap_or(default_domain);
+        let (domain, area) = match &self.domain {
+            None => (default_domain, None),
+            Some(NamedDomain::Neighbours) => (Domain::Neighbours, None),
+            Some(NamedDomain::Observed) => (Domain::Observed, None),
+            Some(NamedDomain::Area(name)) => {
+                let refuse = |allowed: &str| bad(format!("domain is '{name}', allowed is {allowed}"));
+                let area = named_area(&snapshot.places.areas, name)
+                    .map_err(|allowed| refuse(&format!("'neighbours' or 'observed', or {allowed}")))?;
+                let cells = cells_of(&area.shape, resolution, MAX_STUDY_AREA)
+                    .map_err(|error| bad(format!("domain is '{name}', and {error}")))?;
+                if cells.is_empty() {
+                    return Err(refuse(&format!(
+                        "an area that holds the centre of a cell; it holds none of resolution {}: take a finer one",
+                        u8::from(resolution)
+                    )));
+                }
+                (Domain::Cells(cells), Some(Arc::clone(&area.id)))
+            }
+        };
         if absent == Absent::Missing && domain == Domain::Neighbours {
             return Err(bad(format!(
                 "domain is 'neighbours', allowed is 'observed' for metric => '{}': it has no value where nothing was observed",
@@ -127,6 +151,7 @@ impl CellsArguments {
             resolution,
             window: at.map(|at| snapshot.snap(index, self.window.before(at), at)),
             domain,
+            area,
             absent,
             k: self.k,
         })
@@ -165,6 +190,8 @@ pub(super) struct CellsQuestion {
     window: Option<Span>,
     /// The study area.
     pub(super) domain: Domain,
+    /// The area whose cells it is.
+    area: Option<Arc<str>>,
     /// What its cells hold where nothing was observed.
     pub(super) absent: Absent,
     /// How far the study area reaches round an event, and a neighbourhood round a cell.
@@ -172,6 +199,11 @@ pub(super) struct CellsQuestion {
 }
 
 impl CellsQuestion {
+    /// Whether its study area has cells even where nothing was observed: a named area has, as zeros.
+    pub(super) fn has_cells_without_events(&self) -> bool {
+        matches!(self.domain, Domain::Cells(_)) && self.absent == Absent::Zero
+    }
+
     /// The cells with an event in the window, ascending, and the metric of each in whole units.
     pub(super) fn observed(&self, snapshot: &GridSnapshot) -> (Vec<u64>, Vec<i128>) {
         let (Some(window), Some(totals)) = (self.window, snapshot.totals(self.layer)) else {
@@ -239,10 +271,13 @@ impl fmt::Display for CellsQuestion {
             Some(window) => write!(formatter, "window={}/{}, ", window.start, window.end)?,
             None => write!(formatter, "window=none, ")?,
         }
-        match &self.domain {
-            Domain::Neighbours => write!(formatter, "study_area=neighbours within {}", self.k),
-            Domain::Observed => write!(formatter, "study_area=observed"),
-            Domain::Cells(cells) => write!(formatter, "study_area={} cells", cells.len()),
+        match (&self.domain, &self.area) {
+            (Domain::Neighbours, _) => write!(formatter, "study_area=neighbours within {}", self.k),
+            (Domain::Observed, _) => write!(formatter, "study_area=observed"),
+            (Domain::Cells(cells), Some(area)) => {
+                write!(formatter, "study_area={} cells of {area}", cells.len())
+            }
+            (Domain::Cells(cells), None) => write!(formatter, "study_area={} cells", cells.len()),
         }
     }
 }

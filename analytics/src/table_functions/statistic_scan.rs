@@ -22,10 +22,11 @@ use riskgrid_ingest::grid::GridSnapshot;
 
 use super::cells_question::CellsQuestion;
 use super::statistic::{CellStatistic, Definition, Observed};
+use crate::statistics::Domain;
 
 /// Rows of one batch of the answer.
 const BATCH_ROWS: usize = 8192;
-/// Bytes that one observed cell takes while the answer is made: its sum, its place in the study area, its row.
+/// Bytes that one cell takes, an observed one or one of a named area, while the answer is made: its sum, its place in the study area, its row.
 const BYTES_OF_A_CELL: usize = 256;
 
 /// The plan's leaf.
@@ -131,10 +132,14 @@ impl ExecutionPlan for StatisticScan {
         let held = StopWhenDropped(Arc::clone(&stop));
         builder.spawn_blocking(move || {
             let (cells, values) = question.observed(&snapshot);
-            if cells.is_empty() {
+            if cells.is_empty() && !question.has_cells_without_events() {
                 return Ok(());
             }
-            memory.try_grow(cells.len().saturating_mul(BYTES_OF_A_CELL))?;
+            let of_area = match &question.domain {
+                Domain::Cells(area) => area.len(),
+                Domain::Neighbours | Domain::Observed => 0,
+            };
+            memory.try_grow(cells.len().max(of_area).saturating_mul(BYTES_OF_A_CELL))?;
             let observed = Observed {
                 cells: &cells,
                 values: &values,

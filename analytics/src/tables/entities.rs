@@ -8,19 +8,9 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Schema};
 use riskgrid_ingest::grid::{GridSnapshot, Place};
 
-use super::columns::{field, time_type, times};
+use super::columns::{field, place_fields, time_type, times};
 use super::filters::Narrowing;
 use super::snapshot_table::{SnapshotTable, whole};
-use crate::sql::{cell_field, commented};
-
-/// The three columns of a place.
-fn place_fields(nullable: bool) -> [Field; 3] {
-    [
-        field("lon", DataType::Float64, nullable, "degrees east"),
-        field("lat", DataType::Float64, nullable, "degrees north"),
-        commented(cell_field("cell", nullable), "H3 cell of the base resolution"),
-    ]
-}
 
 fn place_columns(places: &[Option<Place>]) -> [ArrayRef; 3] {
     let float = |of: fn(&Place) -> f64| -> ArrayRef {

@@ -3,13 +3,16 @@
 //! A table holds its snapshot; its rows are made while a query reads them. `cells` and `events` apply filters on layer, time,
 //! cell and place exactly. The small tables only narrow what they make, and DataFusion filters the rows.
 
+mod areas;
 pub(crate) mod cells;
 pub(crate) mod columns;
 mod dead_letters;
 mod entities;
 mod events;
+mod facilities;
 mod filters;
 mod layers;
+mod population;
 mod scan;
 pub(crate) mod snapshot_table;
 
@@ -21,7 +24,8 @@ use riskgrid_ingest::grid::GridSnapshot;
 
 use snapshot_table::SnapshotTable;
 
-/// `cells`, `events`, `sensors`, `reports`, `units`, `layers`, and `dead_letters` where there is a store of them.
+/// `cells`, `events`, `sensors`, `reports`, `units`, `layers`, the reference layers `areas`, `facilities` and `population`, and
+/// `dead_letters` where there is a store of them.
 pub fn grid_tables(
     snapshot: &Arc<GridSnapshot>,
     dead_letters: Option<DeadLetterStore>,
@@ -34,6 +38,9 @@ pub fn grid_tables(
     add("reports", entities::reports(snapshot));
     add("units", entities::units(snapshot));
     add("layers", layers::table(snapshot));
+    add("areas", areas::table(snapshot));
+    add("facilities", facilities::table(snapshot));
+    add("population", population::table(snapshot));
     if let Some(store) = dead_letters {
         add("dead_letters", dead_letters::table(store));
     }

@@ -191,7 +191,7 @@ async fn refusals_name_the_argument_and_what_is_allowed() {
         ("hotspots('noise', at => '2026-11-22')", "at is 2026-11-22"),
         (
             "hotspots('noise', domain => 'harbour')",
-            "domain is 'harbour', allowed is 'neighbours' or 'observed': areas are not loaded",
+            "domain is 'harbour', allowed is 'neighbours' or 'observed', or an area's id or name; none is loaded",
         ),
         ("hotspots('noise', k => 51)", "k is 51"),
         ("hotspots('noise', method => 'magic')", "method is 'magic'"),

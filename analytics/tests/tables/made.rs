@@ -17,6 +17,7 @@ use riskgrid_ingest::grid::{
     Calendar, EventLogLimits, GridPublisher, GridSettings, GridSnapshot, Heard, Partition, PartitionId,
     Retention,
 };
+use riskgrid_ingest::places::Places;
 use riskgrid_ingest::{DAY, EventTime, LIVE_DOMAIN, LayerSettings, LayerTable, MINUTE, SECOND, SourceKey};
 use serde_json::{Value, json};
 
@@ -83,6 +84,11 @@ fn layers() -> LayerTable {
 
 /// The grid of `events`, all of which are admitted; heard from at the end, so that watermarks count.
 pub(crate) fn grid(events: &[Made]) -> Arc<GridSnapshot> {
+    grid_over(&Arc::default(), events)
+}
+
+/// The same over reference layers.
+pub(crate) fn grid_over(reference: &Arc<Places>, events: &[Made]) -> Arc<GridSnapshot> {
     let settings = GridSettings {
         calendar: Calendar::new(MINUTE, Tz::UTC),
         allowed_lateness: 2 * MINUTE,
@@ -101,7 +107,7 @@ pub(crate) fn grid(events: &[Made]) -> Arc<GridSnapshot> {
     };
     let layers = layers();
     let mut states: BTreeMap<PartitionId, Partition> = BTreeMap::new();
-    let mut places = PlaceCache::new(Resolution::Nine);
+    let mut places = PlaceCache::new(Resolution::Nine).with_areas_of(reference);
     let edge = Edge {
         resolution: Resolution::Nine,
         future_skew: 5 * MINUTE,
@@ -147,6 +153,7 @@ pub(crate) fn grid(events: &[Made]) -> Arc<GridSnapshot> {
         Arc::clone(&layers),
         30 * SECOND,
     )
+    .with_places(Arc::clone(reference))
     .publish(views.collect(), layers, now)
 }
 

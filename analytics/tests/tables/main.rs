@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod areas;
 mod filters;
 mod golden;
 #[path = "../shared/golden_files.rs"]

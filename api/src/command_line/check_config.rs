@@ -49,6 +49,23 @@ pub(super) fn run(arguments: &CheckConfigArguments) -> VerbResult {
             feed.settings.name, feed.feed.rules.domain
         );
     }
+    for area in &config.areas {
+        println!("areas       {} from {}", area.level, area.file.display());
+    }
+    for facilities in &config.facilities {
+        println!("facilities  from {}", facilities.file.display());
+    }
+    for population in &config.population {
+        println!("population  from {}", population.file.display());
+    }
+    let places = &checked.places;
+    let (areas, facilities) = (places.areas.areas().len(), places.facilities.facilities().len());
+    if areas + facilities + places.population.len() > 0 {
+        println!(
+            "places      {areas} areas, {facilities} facilities, {} points of population",
+            places.population.len()
+        );
+    }
     println!("ok");
     Ok(())
 }

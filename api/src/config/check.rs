@@ -8,6 +8,7 @@ use h3o::Resolution;
 use riskgrid_ingest::decode::feed::{FeedMapper, FeedOrigin, FeedSettings};
 use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, PartitionId, Retention};
 use riskgrid_ingest::pipeline::Feed;
+use riskgrid_ingest::places::{self, Places};
 use riskgrid_ingest::{DAY, HOUR, LayerTable};
 
 use super::{Config, ConfigError, Loaded};
@@ -44,10 +45,12 @@ pub struct Checked {
     pub layers: LayerTable,
     /// The feeds, compiled.
     pub feeds: Vec<CheckedFeed>,
+    /// The reference layers, loaded.
+    pub places: Arc<Places>,
 }
 
 impl Loaded {
-    /// Checks what no single key can tell, and compiles the feeds.
+    /// Checks what no single key can tell, compiles the feeds and loads the reference layers.
     ///
     /// # Errors
     /// The first thing that is wrong: which key, what it holds, what is allowed.
@@ -132,6 +135,8 @@ impl Loaded {
                 ));
             }
         }
+        let places = places::load(&config.areas, &config.facilities, &config.population, &folder)
+            .map_err(|error| ConfigError(error.to_string()))?;
         let grid = GridSettings {
             calendar: Calendar::new(bucket, zone),
             allowed_lateness: grid.allowed_lateness.micros(),
@@ -154,6 +159,7 @@ impl Loaded {
             resolution,
             layers,
             feeds,
+            places: Arc::new(places),
         })
     }
 }

@@ -11,6 +11,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use figment::{Figment, Profile};
 use riskgrid_ingest::LayerSettings;
 use riskgrid_ingest::decode::feed::FeedSettings;
+use riskgrid_ingest::places::{AreaSettings, FacilitySettings, PopulationSettings};
 use riskgrid_ingest::source::kafka::KafkaSettings;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,12 @@ pub struct Config {
     pub layers: Vec<LayerSettings>,
     /// `[[feeds]]`: other people's data, mapped.
     pub feeds: Vec<FeedSettings>,
+    /// `[[areas]]`: polygons of a hierarchy.
+    pub areas: Vec<AreaSettings>,
+    /// `[[facilities]]`: hospitals and the like.
+    pub facilities: Vec<FacilitySettings>,
+    /// `[[population]]`: people of areas, or at points.
+    pub population: Vec<PopulationSettings>,
 }
 
 /// Why the configuration cannot be used: says which key, where it stands, and what is allowed.

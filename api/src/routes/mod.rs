@@ -1,6 +1,7 @@
 //! HTTP routes, one file per subject.
 
 pub mod alerts;
+pub mod areas;
 pub mod audit;
 mod body;
 pub mod dead_letters;
@@ -27,6 +28,7 @@ pub fn all(app: &Arc<App>) -> Router {
         .merge(events::routes(Arc::clone(app)))
         .merge(sql::routes(Arc::clone(app)))
         .merge(layers::routes(Arc::clone(app)))
+        .merge(areas::routes(Arc::clone(app)))
         .merge(tiles::routes(Arc::clone(app)))
         .merge(dead_letters::routes(Arc::clone(app)))
         .merge(audit::routes(Arc::clone(&app.alerting)))

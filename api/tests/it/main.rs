@@ -18,6 +18,7 @@ mod full_disk;
 mod generate;
 mod intake;
 mod journal;
+mod places;
 mod server;
 mod small_disk;
 mod sql;

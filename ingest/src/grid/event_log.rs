@@ -159,7 +159,10 @@ impl Builders {
             .append_option((event.kind == EventKind::Report).then(|| event.op.as_str()));
         self.sensor.append_option(of(EventKind::Observation));
         self.unit.append_option(of(EventKind::Position));
-        self.areas.append_null();
+        for id in event.areas.iter().flat_map(|ids| ids.iter()) {
+            self.areas.values().append_value(id);
+        }
+        self.areas.append(event.areas.is_some());
         self.received.append_value(event.received.micros());
         self.rows += 1;
     }

@@ -9,6 +9,7 @@ use h3o::Resolution;
 use super::calendar::Calendar;
 use super::snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
 use crate::layer::LayerTable;
+use crate::places::Places;
 use crate::time::EventTime;
 
 /// What readers may see of a partition, and when (wall clock) its source was last heard from, if it was.
@@ -29,6 +30,7 @@ pub struct GridPublisher {
     calendar: Calendar,
     resolution: Resolution,
     complete_to: BTreeMap<Arc<str>, EventTime>,
+    places: Arc<Places>,
     published: Arc<ArcSwap<GridSnapshot>>,
     idle_after: i64,
 }
@@ -52,9 +54,28 @@ impl GridPublisher {
             calendar,
             resolution,
             complete_to: BTreeMap::new(),
+            places: Arc::default(),
             published: Arc::new(ArcSwap::from_pointee(empty)),
             idle_after,
         }
+    }
+
+    /// The same, whose snapshots bear these reference layers.
+    #[must_use]
+    pub fn with_places(mut self, places: Arc<Places>) -> Self {
+        self.places = Arc::clone(&places);
+        let empty = GridSnapshot::empty(
+            Arc::clone(&self.published.load().layers),
+            self.calendar,
+            self.resolution,
+        );
+        self.published.store(Arc::new(GridSnapshot { places, ..empty }));
+        self
+    }
+
+    /// The reference layers of its snapshots.
+    pub const fn places(&self) -> &Arc<Places> {
+        &self.places
     }
 
     /// A door for readers.
@@ -87,6 +108,7 @@ impl GridPublisher {
             domains,
             calendar: self.calendar,
             resolution: self.resolution,
+            places: Arc::clone(&self.places),
             sensor_tree,
         });
         self.published.store(Arc::clone(&snapshot));

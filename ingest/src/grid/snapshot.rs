@@ -17,6 +17,7 @@ use super::layer_slices::{Cutoffs, LayerView};
 use super::partition::{EventCounts, GivenUp, LayerTotals, PartitionId};
 use crate::edge::Bounds;
 use crate::layer::{LayerIndex, LayerTable};
+use crate::places::Places;
 use crate::time::EventTime;
 
 /// An opaque name of one state of the whole grid; compared for equality only.
@@ -97,6 +98,8 @@ pub struct GridSnapshot {
     pub calendar: Calendar,
     /// Resolution of the cells.
     pub resolution: Resolution,
+    /// Areas, facilities and people; the same in every snapshot of a process.
+    pub places: Arc<Places>,
     /// Sensors by place; made when first asked for, and shared between snapshots while no sensor moves.
     pub(crate) sensor_tree: Arc<OnceLock<SensorTree>>,
 }
@@ -111,6 +114,7 @@ impl GridSnapshot {
             domains: Vec::new(),
             calendar,
             resolution,
+            places: Arc::default(),
             sensor_tree: Arc::default(),
         }
     }

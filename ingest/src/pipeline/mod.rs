@@ -28,6 +28,7 @@ use crate::edge::Edge;
 use crate::grid::{GridPublisher, GridReader, GridSettings, PartitionId};
 use crate::layer_store::LayerCatalogue;
 use crate::observer::EventObserver;
+use crate::places::Places;
 use crate::source::kafka::DeadLetterTopic;
 use crate::time::EventTime;
 
@@ -208,6 +209,7 @@ struct Shared {
     edge: Edge,
     grid: GridSettings,
     layers: LayerCatalogue,
+    places: Arc<Places>,
     dead_letters: DeadLetterStore,
     dead_letter_topic: Option<Arc<DeadLetterTopic>>,
     topics: HashMap<Arc<str>, Option<Arc<Feed>>>,
@@ -241,7 +243,7 @@ impl Shared {
 pub struct Pipeline {
     /// Shapes the partitions.
     pub grid: GridSettings,
-    /// Lets readers see them.
+    /// Lets readers see them. The areas of its places are put on events.
     pub publisher: GridPublisher,
     /// Judges candidates.
     pub edge: Edge,
@@ -287,6 +289,7 @@ impl Pipeline {
             edge: self.edge,
             grid: self.grid,
             layers: self.layers,
+            places: Arc::clone(self.publisher.places()),
             dead_letters: self.dead_letters,
             dead_letter_topic: self.dead_letter_topic,
             topics: self.topics,

@@ -94,7 +94,7 @@ pub(super) struct Origin {
 impl Worker {
     pub(super) fn new(number: usize, shared: Arc<Shared>, observer: Box<dyn EventObserver>) -> Self {
         let layers = shared.layers.table();
-        let places = PlaceCache::new(shared.edge.resolution);
+        let places = PlaceCache::new(shared.edge.resolution).with_areas_of(&shared.places);
         Self {
             number,
             shared,

@@ -1,6 +1,7 @@
 //! One column of a batch, made ready to be written value by value.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta};
 use datafusion::arrow::array::{
@@ -47,6 +48,13 @@ pub(super) enum ValueColumn {
     Struct {
         nulls: Option<NullBuffer>,
         fields: Vec<(String, ValueColumn)>,
+    },
+    /// Texts to values.
+    Map {
+        nulls: Option<NullBuffer>,
+        offsets: Vec<usize>,
+        keys: StringArray,
+        values: Box<ValueColumn>,
     },
 }
 
@@ -117,6 +125,19 @@ impl ValueColumn {
                         .collect::<Result<_, SqlError>>()?,
                 }
             }
+            DataType::Map(entry, _) if is_text_map(entry) => {
+                let map = array.as_map();
+                let values = map.entries().fields().get(1).cloned();
+                Self::Map {
+                    nulls: map.nulls().cloned(),
+                    offsets: map.offsets().iter().map(|offset| *offset as usize).collect(),
+                    keys: map.keys().as_string::<i32>().clone(),
+                    values: Box::new(Self::new(
+                        &values.unwrap_or_else(|| Arc::clone(entry)),
+                        map.values(),
+                    )?),
+                }
+            }
             _ => Self::Text(as_text(array)?),
         })
     }
@@ -146,7 +167,7 @@ impl ValueColumn {
             Self::Text(array) | Self::Decimal(array) => array.is_null(row),
             Self::LargeText(array) => array.is_null(row),
             Self::TextView(array) => array.is_null(row),
-            Self::List { nulls, .. } | Self::Struct { nulls, .. } => is_null(nulls),
+            Self::List { nulls, .. } | Self::Struct { nulls, .. } | Self::Map { nulls, .. } => is_null(nulls),
         }
     }
 
@@ -182,6 +203,25 @@ impl ValueColumn {
                 }
                 out.push(b']');
             }
+            Self::Map {
+                offsets,
+                keys,
+                values,
+                ..
+            } => {
+                let from = offsets.get(row).copied().unwrap_or(0);
+                let to = offsets.get(row + 1).copied().unwrap_or(from);
+                out.push(b'{');
+                for entry in from..to {
+                    if entry > from {
+                        out.push(b',');
+                    }
+                    write_text(keys.value(entry), out);
+                    out.push(b':');
+                    values.write_json(entry, out);
+                }
+                out.push(b'}');
+            }
             Self::Struct { fields, .. } => {
                 out.push(b'{');
                 for (index, (name, column)) in fields.iter().enumerate() {
@@ -207,7 +247,7 @@ impl ValueColumn {
             Self::Text(array) => write_csv_text(array.value(row), out),
             Self::LargeText(array) => write_csv_text(array.value(row), out),
             Self::TextView(array) => write_csv_text(array.value(row), out),
-            Self::List { .. } | Self::Struct { .. } => {
+            Self::List { .. } | Self::Struct { .. } | Self::Map { .. } => {
                 let mut json = Vec::new();
                 self.write_json(row, &mut json);
                 write_csv_text(&String::from_utf8_lossy(&json), out);
@@ -266,6 +306,11 @@ fn instant(value: i64, unit: TimeUnit) -> Option<String> {
         TimeUnit::Nanosecond => Some(DateTime::from_timestamp_nanos(value)),
     }?;
     Some(time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+}
+
+/// Whether the entries of a map have texts as keys.
+fn is_text_map(entry: &FieldRef) -> bool {
+    matches!(entry.data_type(), DataType::Struct(fields) if fields.first().is_some_and(|key| key.data_type() == &DataType::Utf8))
 }
 
 /// Every value as Arrow displays it.

@@ -1,5 +1,6 @@
 //! The small forms in which settings say where a field comes from, each with its short and its long way to be written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -31,6 +32,37 @@ pub enum FieldSpec {
         #[serde(skip_serializing_if = "Option::is_none")]
         default: Option<Scalar>,
     },
+}
+
+impl FieldSpec {
+    /// The name of the field, unless it is a constant.
+    pub(crate) fn field(&self) -> Option<&str> {
+        match self {
+            Self::Name(field) | Self::Mapped { field, .. } => Some(field),
+            Self::Const { .. } => None,
+        }
+    }
+
+    /// The text of a row whose fields `text_of` gives by name; for files that are read once. Feeds compile their fields.
+    pub(crate) fn read<'a>(
+        &self,
+        text_of: impl FnOnce(&str) -> Option<Cow<'a, str>>,
+    ) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Name(field) => text_of(field),
+            Self::Const { constant } => Some(Cow::Owned(constant.to_string())),
+            Self::Mapped { field, map, default } => {
+                let written = text_of(field);
+                let read = match map {
+                    None => written,
+                    Some(map) => written
+                        .and_then(|text| map.get(text.as_ref()))
+                        .map(|meant| Cow::Owned(meant.to_string())),
+                };
+                read.or_else(|| default.as_ref().map(|default| Cow::Owned(default.to_string())))
+            }
+        }
+    }
 }
 
 /// A single value in the settings.

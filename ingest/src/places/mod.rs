@@ -1,0 +1,45 @@
+//! Reference layers: areas, facilities and people, loaded from files when the program starts.
+//!
+//! Everything here is settled before the first event is read and does not change while the program runs. Files are read
+//! by [`load`]; [`AreaIndex`] tells which areas hold a point, [`cells_of`] which cells an area has, [`FacilityIndex`]
+//! which facilities are nearest.
+
+mod area;
+mod area_cells;
+mod area_index;
+mod crossing;
+mod edges;
+mod facility;
+mod load;
+mod shape;
+mod sphere;
+
+pub use area::{Area, AreaIds};
+pub use area_cells::{TooManyCells, cells_of};
+pub use area_index::{AreaIndex, NoSuchArea, SameId};
+pub use facility::{Facility, FacilityIndex, NearFacility, SameFacilityId};
+pub use load::{AreaSettings, FacilitySettings, PlaceError, PopulationSettings, load};
+pub use shape::{InvalidShape, Ring, RingNumber, Shape};
+pub use sphere::{EARTH_RADIUS_METRES, great_circle_metres};
+
+/// People at a point, as grids of population give them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PeopleAt {
+    /// Degrees east.
+    pub lon: f64,
+    /// Degrees north.
+    pub lat: f64,
+    /// How many.
+    pub people: f64,
+}
+
+/// All reference layers.
+#[derive(Debug, Default)]
+pub struct Places {
+    /// Areas of all levels.
+    pub areas: AreaIndex,
+    /// Facilities of all kinds.
+    pub facilities: FacilityIndex,
+    /// People at points, in the order of their files.
+    pub population: Vec<PeopleAt>,
+}
