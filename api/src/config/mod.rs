@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Checked, CheckedFeed};
 pub use sections::{
-    ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection, SqlSection,
-    StorageSection, WebhooksSection,
+    ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, RetentionSection, RetentionSteps, ServerSection,
+    SqlSection, StorageSection, WebhooksSection,
 };
 pub use values::{ByteSize, Span};
 
@@ -171,13 +171,20 @@ mod tests {
             serde_json::to_value(&shipped).unwrap(),
             serde_json::to_value(&defaults).unwrap()
         );
-        for section in [
+        let defaults = serde_json::to_value(&defaults).unwrap();
+        let object_store = &defaults["storage"]["object_store"];
+        for (section, value) in [
             "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "console",
-        ] {
-            let value = serde_json::to_value(&defaults).unwrap()[section].clone();
+        ]
+        .map(|section| (section, &defaults[section]))
+        .into_iter()
+        .chain([("storage.object_store", object_store)])
+        {
             for key in value.as_object().unwrap().keys() {
                 assert!(
-                    text.contains(&format!("# {key} =")) || text.contains(&format!("# = {key} =")),
+                    text.contains(&format!("# {key} ="))
+                        || text.contains(&format!("# = {key} ="))
+                        || text.contains(&format!("[{section}.{key}]")),
                     "{section}.{key}"
                 );
             }

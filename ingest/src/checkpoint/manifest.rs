@@ -1,10 +1,11 @@
 //! Manifests and claims: which files make a checkpoint, and whose partition it is.
 
 use std::fmt::Write as _;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::Files;
+use super::files::Files;
 use super::state::PartitionState;
 use super::{CheckpointError, FORMAT};
 use crate::grid::PartitionId;
@@ -39,6 +40,11 @@ impl Manifest {
     pub(super) fn file_name(&self) -> String {
         format!("{:08}-{:012}{MANIFEST}", self.epoch, self.number)
     }
+
+    /// Whether a file is one of its own.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.files.iter().any(|file| file.name == name)
+    }
 }
 
 /// Who has a partition from an epoch on.
@@ -46,9 +52,23 @@ impl Manifest {
 pub(super) struct Claim {
     /// The node's own id.
     pub(super) owner: String,
+    /// A number of the process, so that no two processes write the same bytes, not even two that were made by copying one
+    /// node: whose claim is there is told by them.
+    #[serde(default)]
+    writer: u64,
 }
 
 impl Claim {
+    /// The claims of this process.
+    pub(super) fn of(owner: &str) -> io::Result<Self> {
+        let mut writer = [0; 8];
+        getrandom::fill(&mut writer).map_err(io::Error::other)?;
+        Ok(Self {
+            owner: owner.to_owned(),
+            writer: u64::from_ne_bytes(writer),
+        })
+    }
+
     pub(super) fn file_name(epoch: u64) -> String {
         format!("{epoch:08}{CLAIM}")
     }
@@ -94,7 +114,7 @@ pub(super) fn read_manifests(
         let bytes = match files.read(folder, name) {
             Ok(bytes) => bytes,
             // Removed meanwhile by the node that has the partition now.
-            Err(CheckpointError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(CheckpointError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
                 continue;
             }
             Err(error) => return Err(error),

@@ -4,15 +4,19 @@
 //! manifest names the chain with the size and hash of each file; it is created whole, once, and never overwritten. A reader
 //! takes the highest epoch, then the highest number, whose files are all whole. The checkpoint's offset rules, not Kafka's.
 //!
-//! Nodes may share the folder. Who takes a partition over claims the next epoch by a file that only one can make; who
+//! Nodes may share them, in a folder or a bucket. Who takes a partition over claims the next epoch by a file that only one can make; who
 //! had it before finds that claim when it writes, and lets go. What it writes meanwhile bears its own, lower epoch, and
 //! is in nobody's way.
 
+mod bucket;
+mod files;
 mod folder;
+mod location;
 mod manifest;
 mod purge;
 mod state;
 mod store;
+mod store_error;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +25,8 @@ use std::io;
 use crate::grid::GridSettings;
 use crate::layer::LayerTable;
 
-pub(crate) use folder::Files;
+pub use files::Files;
+pub use location::{BucketSettings, BucketUrl, InvalidLocation, Location};
 pub(crate) use manifest::{folder_name, topic_name};
 pub use purge::Standing;
 pub(crate) use state::PartitionState;

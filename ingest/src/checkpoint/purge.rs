@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::folder::Files;
+use super::files::Files;
 use super::manifest::{Manifest, read_chain, read_manifests, topic_name};
 use super::state::PartitionState;
 use super::store::{create_claim, newest_epoch, owner};
@@ -90,7 +90,7 @@ impl CheckpointStore {
             let owner = owner(&place.files, &place.folder, &place.names)?;
             others.extend(
                 owner
-                    .filter(|owner| *owner != self.node)
+                    .filter(|owner| *owner != self.node.owner)
                     .map(|owner| (place.folder, owner)),
             );
         }

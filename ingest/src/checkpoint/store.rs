@@ -1,10 +1,10 @@
 //! The checkpoints of the partitions that this node has: found after any crash, claimed, and written.
 
-use std::path::Path;
+use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
-use super::folder::Files;
+use super::files::Files;
 use super::manifest::{
     CLAIM, Claim, MANIFEST, Manifest, ManifestFile, epoch_of, folder_name, hash_of, read_chain,
     read_manifests,
@@ -19,16 +19,16 @@ const LONGEST_CHAIN: usize = 24;
 /// Manifests kept beside the newest, with their files.
 const OLD_MANIFESTS: usize = 2;
 
-/// Where checkpoints lie: those of the journal and of files in a folder of the node's own, those of Kafka's partitions
-/// in one that it may share with other nodes.
+/// Where checkpoints lie: those of the journal and of files in a place of the node's own, those of Kafka's partitions in
+/// one that it may share with other nodes.
 #[derive(Debug)]
 pub struct CheckpointStore {
     own: Files,
     shared: Files,
-    /// Both are one folder.
-    is_one_folder: bool,
-    /// The id of this node, in claims.
-    pub(super) node: String,
+    /// Both are one place.
+    is_one_place: bool,
+    /// This node, in claims.
+    pub(super) node: Claim,
     held: HashMap<PartitionId, Held>,
 }
 
@@ -39,6 +39,8 @@ struct Held {
     /// The claim of the epoch is in the folder.
     is_claimed: bool,
     newest: Option<Manifest>,
+    /// The manifests that are kept, newest first, once the folder was cleared of all others.
+    kept: Option<VecDeque<Manifest>>,
     /// A state could not be written: the next one must be whole.
     is_broken: bool,
     /// The number of the last try, so that what a failed one left behind is in no later one's way.
@@ -51,6 +53,7 @@ impl Held {
             epoch,
             is_claimed: false,
             newest,
+            kept: None,
             is_broken: false,
             tried: 0,
         }
@@ -74,23 +77,27 @@ pub(crate) enum Claimed {
 }
 
 impl CheckpointStore {
-    /// Opens the folders, made when absent. `node` is this node's id among those that share `shared`.
+    /// A store over two places, which may be one. `node` is this node's id among those that share `shared`.
     ///
     /// # Errors
-    /// When a folder cannot be made.
-    pub fn open(own: &Path, shared: &Path, node: &str) -> Result<Self, CheckpointError> {
-        let (own, shared) = (Files::open(own)?, Files::open(shared)?);
+    /// When the system gives no random number.
+    pub fn new(own: Files, shared: Files, node: &str) -> Result<Self, CheckpointError> {
+        let node = Claim::of(node).map_err(|error| CheckpointError::Io {
+            action: "no random number for claims in",
+            place: shared.place(""),
+            error,
+        })?;
         Ok(Self {
-            is_one_folder: own.is_same_place(&shared),
+            is_one_place: own.is_same_place(&shared),
             own,
             shared,
-            node: node.to_owned(),
+            node,
             held: HashMap::new(),
         })
     }
 
     pub(super) fn all_files(&self) -> Vec<Files> {
-        let shared = (!self.is_one_folder).then(|| self.shared.clone());
+        let shared = (!self.is_one_place).then(|| self.shared.clone());
         std::iter::once(self.own.clone()).chain(shared).collect()
     }
 
@@ -113,7 +120,7 @@ impl CheckpointStore {
         for files in self.all_files() {
             for folder in files.folders()?.into_iter().filter(|name| name.contains('@')) {
                 let names = files.names(&folder)?;
-                if owner(&files, &folder, &names)?.is_none_or(|owner| owner == self.node) {
+                if owner(&files, &folder, &names)?.is_none_or(|owner| owner == self.node.owner) {
                     folders.push((files.clone(), folder, names));
                 }
             }
@@ -221,12 +228,16 @@ impl CheckpointStore {
         };
         let written = held.write(&files, &self.node, state);
         held.is_broken = written.is_err();
+        if written.is_err() {
+            // It may have left something behind.
+            held.kept = None;
+        }
         written
     }
 }
 
 impl Held {
-    fn write(&mut self, files: &Files, node: &str, state: &PartitionState) -> Result<(), CheckpointError> {
+    fn write(&mut self, files: &Files, node: &Claim, state: &PartitionState) -> Result<(), CheckpointError> {
         let id = state.id();
         let folder = folder_name(id);
         let newest = newest_epoch(&files.names(&folder)?);
@@ -280,9 +291,28 @@ impl Held {
             files.remove(&folder, &name);
         }
         written?;
-        self.newest = Some(manifest);
-        remove_old(files, &folder, self.epoch);
+        self.newest = Some(manifest.clone());
+        self.remove_old(files, &folder, manifest);
         Ok(())
+    }
+
+    /// Removes what only manifests name that are too old now. The first time after a claim, and after a try that failed,
+    /// the folder is looked through for all that is in nobody's use.
+    fn remove_old(&mut self, files: &Files, folder: &str, newest: Manifest) {
+        let Some(kept) = &mut self.kept else {
+            self.kept = clear(files, folder, self.epoch);
+            return;
+        };
+        kept.push_front(newest);
+        while kept.len() > 1 + OLD_MANIFESTS
+            && let Some(old) = kept.pop_back()
+        {
+            files.remove(folder, &old.file_name());
+            let is_named = |file: &ManifestFile| kept.iter().any(|manifest| manifest.names(&file.name));
+            for file in old.files.iter().filter(|file| !is_named(file)) {
+                files.remove(folder, &file.name);
+            }
+        }
     }
 }
 
@@ -299,12 +329,9 @@ pub(super) fn create_claim(
     files: &Files,
     folder: &str,
     epoch: u64,
-    node: &str,
+    claim: &Claim,
 ) -> Result<bool, CheckpointError> {
-    let claim = Claim {
-        owner: node.to_owned(),
-    };
-    let json = serde_json::to_vec(&claim).map_err(|error| CheckpointError::Io {
+    let json = serde_json::to_vec(claim).map_err(|error| CheckpointError::Io {
         action: "encoding the claim of",
         place: files.place(folder),
         error: error.into(),
@@ -401,24 +428,22 @@ fn grew_past_its_base(files: &[ManifestFile]) -> bool {
     files.iter().skip(1).map(|file| file.bytes).sum::<u64>() > 2 * base.max(1 << 20)
 }
 
-/// Removes all manifests but the newest few, the files that none of those names, and claims but the newest. What bears a
-/// higher epoch is another node's, which may be about to name it. What cannot be removed now is found again the next time.
-fn remove_old(files: &Files, folder: &str, epoch: u64) {
-    let Ok(names) = files.names(folder) else { return };
-    let Ok(mut manifests) = read_manifests(files, folder, &names) else {
-        return;
-    };
+/// Removes all manifests but the newest few, which it returns, the files that none of those names, and claims but the
+/// newest. What bears a higher epoch is another node's, which may be about to name it. What cannot be removed now is found
+/// again the next time; `None`: nothing could be looked through.
+fn clear(files: &Files, folder: &str, epoch: u64) -> Option<VecDeque<Manifest>> {
+    let names = files.names(folder).ok()?;
+    let mut manifests = read_manifests(files, folder, &names).ok()?;
     manifests.truncate(1 + OLD_MANIFESTS);
     let claim = names.iter().rfind(|name| name.ends_with(CLAIM));
     let is_kept = |name: &String| {
-        Some(name) == claim
-            || manifests.iter().any(|manifest| {
-                *name == manifest.file_name() || manifest.files.iter().any(|file| file.name == *name)
-            })
+        let is_named = |manifest: &Manifest| *name == manifest.file_name() || manifest.names(name);
+        Some(name) == claim || manifests.iter().any(is_named)
     };
     for name in &names {
         if epoch_of(name).is_some_and(|other| other <= epoch) && !is_kept(name) {
             files.remove(folder, name);
         }
     }
+    Some(manifests.into())
 }

@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use h3o::Resolution;
 
 use super::manifest::MANIFEST;
-use super::{CheckpointError, CheckpointStore, Claimed, PartitionState};
+use super::{CheckpointError, CheckpointStore, Claimed, Files, PartitionState};
 use crate::decode::cloudevent::decode_structured;
 use crate::edge::{Edge, FeedRules, PlaceCache};
 use crate::event::SourceKey;
@@ -87,7 +87,8 @@ impl Run {
             serde_json::from_value(serde_json::json!({"id": "water", "kind": "observation", "unit": "m"}))
                 .unwrap();
         let layers = LayerTable::new(&[water], 8).unwrap();
-        let mut store = CheckpointStore::open(folder, folder, node)?;
+        let files = Files::open_folder(folder)?;
+        let mut store = CheckpointStore::new(files.clone(), files, node)?;
         let restored = store.restore_own(settings, &layers)?;
         let mut partition = Partition::new(id(), LIVE_DOMAIN.into(), settings, 0);
         for restored in restored {
@@ -408,9 +409,7 @@ fn a_file_in_place_of_the_folder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let taken = folder.path().join("checkpoints");
     fs::write(&taken, "not a folder").unwrap();
-    let error = CheckpointStore::open(&taken, &taken, "node")
-        .unwrap_err()
-        .to_string();
+    let error = Files::open_folder(&taken).unwrap_err().to_string();
     assert!(error.contains(&taken.display().to_string()), "{error}");
     assert_eq!(fs::read(&taken).unwrap(), b"not a folder");
 }

@@ -256,7 +256,7 @@ pub struct Pipeline {
     /// Keeps the grid.
     pub checkpoints: CheckpointStore,
     /// Makes each worker's alert rules.
-    pub observer: Box<dyn Fn() -> Box<dyn EventObserver>>,
+    pub observer: Box<dyn Fn() -> Box<dyn EventObserver> + Send>,
     /// Told of durable offsets.
     pub on_checkpoint: CheckpointListener,
     /// Intervals.
