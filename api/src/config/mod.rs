@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Checked, CheckedFeed};
 pub use sections::{
-    ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, RetentionSection, RetentionSteps, ServerSection,
-    SqlSection, StorageSection, WebhooksSection,
+    ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, RetentionSection, RetentionSteps,
+    ServerSection, SqlSection, StorageSection, WebhooksSection,
 };
 pub use values::{ByteSize, Span};
 

@@ -192,7 +192,10 @@ impl Bucket {
     }
 
     fn failed(&self, action: &'static str, path: &Path, problem: StoreProblem) -> CheckpointError {
-        let below = path.as_ref().strip_prefix(self.0.prefix.as_ref()).unwrap_or_default();
+        let below = path
+            .as_ref()
+            .strip_prefix(self.0.prefix.as_ref())
+            .unwrap_or_default();
         CheckpointError::Io {
             action,
             place: format!("{}/{}", self.0.address, below.trim_start_matches('/')),
@@ -284,5 +287,7 @@ fn build(url: &BucketUrl, settings: &BucketSettings) -> Result<AmazonS3, io::Err
         })?;
         builder = builder.with_secret_access_key(secret.trim());
     }
-    builder.build().map_err(|error| io::Error::other(cause_of(&error)))
+    builder
+        .build()
+        .map_err(|error| io::Error::other(cause_of(&error)))
 }

@@ -149,9 +149,16 @@ mod tests {
             assert!(error.contains("s3://bucket/prefix"), "{error}");
         }
         assert!(Location::parse("file://host/folder").is_err());
-        for text in ["s3://key:verysecret@bucket/a", "s3://bucket/a?key=verysecret", "s3://bucket/a#verysecret"] {
+        for text in [
+            "s3://key:verysecret@bucket/a",
+            "s3://bucket/a?key=verysecret",
+            "s3://bucket/a#verysecret",
+        ] {
             let error = Location::parse(text).unwrap_err().to_string();
-            assert!(error.contains("AWS_SECRET_ACCESS_KEY") && !error.contains("verysecret"), "{error}");
+            assert!(
+                error.contains("AWS_SECRET_ACCESS_KEY") && !error.contains("verysecret"),
+                "{error}"
+            );
         }
     }
 }

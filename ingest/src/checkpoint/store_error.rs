@@ -52,7 +52,8 @@ const UNKNOWN_CREDENTIALS: &str = "the store does not know these credentials; lo
      and AWS_SESSION_TOKEN, or at the keys of [storage.object_store]";
 const NO_CREDENTIALS: &str = "there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or access_key_id and \
      secret_access_key_file in [storage.object_store]";
-const WRONG_CLOCK: &str = "the clocks of this machine and of the store differ by too much; set this machine's clock (NTP)";
+const WRONG_CLOCK: &str =
+    "the clocks of this machine and of the store differ by too much; set this machine's clock (NTP)";
 const NOT_ALLOWED: &str = "these credentials may not do this; allow s3:ListBucket on the bucket, and s3:GetObject, s3:PutObject \
      and s3:DeleteObject below the prefix";
 const ELSEWHERE: &str = "the bucket is of another region or endpoint; set AWS_REGION and AWS_ENDPOINT, or region and endpoint in \
@@ -136,7 +137,7 @@ pub(super) fn problem_of(error: &StoreError) -> StoreProblem {
     if said.contains(METADATA_SERVICE) {
         return refused(NO_CREDENTIALS);
     }
-    if said.contains("URL scheme is not allowed") {
+    if cause_of(error).contains("URL scheme is not allowed") {
         return refused(NO_TLS);
     }
     if said.contains("without LOCATION") {
@@ -156,12 +157,18 @@ pub(super) fn problem_of(error: &StoreError) -> StoreProblem {
             Some(status) if status.starts_with("501") => return refused(NO_CONDITIONAL_PUT),
             Some(status) => {
                 let message = between(&said, "<Message>", "</Message>").unwrap_or_default();
-                let answer = format!("the store answers {status} {} {message}", code.unwrap_or_default());
+                let answer = format!(
+                    "the store answers {status} {} {message}",
+                    code.unwrap_or_default()
+                );
                 (What::Unclear, answer.trim_end().to_owned())
             }
             None => (
                 What::Silence,
-                format!("the store does not answer ({}); it is tried again", cause_of(error)),
+                format!(
+                    "the store does not answer ({}); it is tried again",
+                    cause_of(error)
+                ),
             ),
         },
     };
