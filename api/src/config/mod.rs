@@ -237,6 +237,47 @@ mod tests {
     }
 
     #[test]
+    fn checkpoints_lie_in_a_folder_or_a_bucket_and_what_is_neither_is_refused() {
+        let check = |storage: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("riskgrid.toml");
+            std::fs::write(&file, format!("[storage]\n{storage}\n")).unwrap();
+            let checked = Config::load(Some(&file), &[]).unwrap().check();
+            checked
+                .map(|checked| checked.config.storage)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            check("data_dir = \"here\"").unwrap().checkpoint_place(),
+            "here/checkpoints"
+        );
+        let bucket = check(
+            "checkpoints = \"s3://bucket/a\"\n[storage.object_store]\nregion = \"eu-west-1\"\nretry_for = \"5s\"",
+        )
+        .unwrap();
+        assert_eq!(bucket.checkpoint_place(), "s3://bucket/a");
+        let settings = bucket.object_store.settings();
+        assert_eq!(
+            (settings.region.as_deref(), settings.endpoint),
+            (Some("eu-west-1"), None)
+        );
+        for (storage, says) in [
+            (
+                "checkpoints = \"gs://bucket/a\"",
+                "`storage.checkpoints`: `gs://` is no place",
+            ),
+            (
+                "[storage.object_store]\naccess_key_id = \"a\"",
+                "secret_access_key_file",
+            ),
+            ("[storage.object_store]\nretry_for = \"1h\"", "retry_for"),
+        ] {
+            let error = check(storage).unwrap_err();
+            assert!(error.contains(says), "{storage}: {error}");
+        }
+    }
+
+    #[test]
     fn flags_win_over_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("riskgrid.toml");

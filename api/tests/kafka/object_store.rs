@@ -72,6 +72,7 @@ async fn while_the_store_is_away_ingest_goes_on_and_what_cannot_be_loaded_is_not
         other.metric("riskgrid_checkpoint_failures_total").await > 0.0
     })
     .await;
+    assert!(proxy.is_cut());
     one.kill();
     other.wait_not_ready("is not read yet").await;
     let (have, total) = other.partitions().await;

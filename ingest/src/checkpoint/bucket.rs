@@ -26,8 +26,11 @@ use super::store_error::{StoreProblem, cause_of, problem_of};
 const THREADS: usize = 2;
 /// Longest pause between two tries of a request.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// After a call that was not answered at all, others fail at once for so long: with many partitions each would wait.
-const REST: Duration = Duration::from_secs(1);
+/// After a call that was not answered at all others fail at once for as long as it took, within these bounds: with many
+/// partitions each would wait.
+const REST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(30)];
+/// Never reached: the time alone counts.
+const MOST_TRIES: usize = 1000;
 /// How often an object is made that is said to be there and cannot be read: it is being removed, or made by another.
 const TRIES: usize = 4;
 /// An object by which the store shows that it tells the first of two writers. It stays.
@@ -87,9 +90,8 @@ impl Bucket {
             store,
             prefix: url.prefix.clone(),
             address: address.clone(),
-            // The last try of a request may begin when its time for tries is nearly over; an answer may take several
-            // requests.
-            longest: 2 * (settings.timeout + settings.retry_for + LONGEST_PAUSE),
+            // The last try may begin when the time for tries is nearly over.
+            longest: settings.timeout + settings.retry_for + LONGEST_PAUSE,
             resting: Mutex::new(None),
             runtime: Some(runtime),
         }));
@@ -213,6 +215,7 @@ impl Bucket {
         {
             return Err(problem.clone());
         }
+        let began = Instant::now();
         let (done, answer) = sync_channel(1);
         let task = self.0.runtime.as_ref().map(|runtime| {
             runtime.spawn(async move {
@@ -231,7 +234,10 @@ impl Bucket {
             if let Some(task) = task {
                 task.abort();
             }
-            *self.resting() = Some((Instant::now() + REST, problem.clone()));
+            let now = Instant::now();
+            let [least, most] = REST;
+            let rest = now.duration_since(began).clamp(least, most);
+            *self.resting() = Some((now + rest, problem.clone()));
         }
         result
     }
@@ -261,8 +267,7 @@ fn build(url: &BucketUrl, settings: &BucketSettings) -> Result<AmazonS3, io::Err
                 max_backoff: LONGEST_PAUSE,
                 ..BackoffConfig::default()
             },
-            // The time alone counts.
-            max_retries: usize::MAX,
+            max_retries: MOST_TRIES,
             retry_timeout: settings.retry_for,
         });
     if let Some(region) = &settings.region {

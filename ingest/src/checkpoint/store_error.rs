@@ -72,7 +72,7 @@ impl StoreProblem {
     pub(super) fn no_answer() -> Self {
         Self {
             what: What::Silence,
-            text: "the store does not answer in time; it is tried again".to_owned(),
+            text: "the store does not answer in time: is it up?".to_owned(),
         }
     }
 
