@@ -157,6 +157,15 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
             saved,
         )?;
     }
+    let failed = counter(
+        &registry,
+        "riskgrid_checkpoint_failures_total",
+        "checkpoints that could not be written and were tried again; the log says why",
+        &[],
+    )?;
+    failed
+        .with_label_values::<&str>(&[])
+        .inc_by(app.pipeline.failed_checkpoints());
     gauge(
         &registry,
         "riskgrid_layers",

@@ -109,14 +109,19 @@ impl Server {
         .await?;
         let policy = NotifyPolicy::new(replayed_domains(&checked));
 
-        let checkpoint_folder = config.storage.checkpoint_folder();
         let node = instance_id(data_dir).map_err(|error| {
             format!(
                 "the node's id in storage.data_dir {}: {error}",
                 data_dir.display()
             )
         })?;
-        let layer_store = LayerStore::open(&checkpoint_folder)?;
+        let (storage, id) = (config.storage.clone(), node.clone());
+        let (checkpoints, layer_store) = waiting(move || {
+            let (own, shared) = storage.open_checkpoints()?;
+            let layer_store = LayerStore::open(shared.clone())?;
+            Ok((CheckpointStore::new(own, shared, &id)?, layer_store))
+        })
+        .await?;
         let source_key = layer_store.source_key();
         let layers = LayerCatalogue::new(checked.layers.clone(), layer_store);
         let edge = Edge {
@@ -145,7 +150,7 @@ impl Server {
                 ))
             }
         };
-        let restored = Pipeline {
+        let pipeline = Pipeline {
             grid: checked.grid,
             publisher: GridPublisher::new(
                 checked.grid.calendar,
@@ -159,7 +164,7 @@ impl Server {
             dead_letters: dead_letters.clone(),
             dead_letter_topic: dead_letter_topic.clone(),
             topics: topics_of(&checked),
-            checkpoints: CheckpointStore::open(&data_dir.join("checkpoints"), &checkpoint_folder, &node)?,
+            checkpoints,
             observer: Box::new(observer),
             on_checkpoint: listener(
                 Arc::clone(&checkpointed),
@@ -174,8 +179,8 @@ impl Server {
                 workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             },
             clock: wall_clock,
-        }
-        .restore()?;
+        };
+        let restored = waiting(move || Ok(pipeline.restore()?)).await?;
         let journal = open_journal(config)?;
         let journal_offset = restored.offsets().get(&PartitionId::of_journal()).copied();
         if let (Some(journal), Some(offset)) = (&journal, journal_offset) {
@@ -364,6 +369,13 @@ impl Server {
         drop(stopped);
         result
     }
+}
+
+/// Does what waits for a disk or an object store beside the threads that serve requests.
+async fn waiting<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
+    tokio::task::spawn_blocking(work).await?
 }
 
 type Committer = Box<dyn Fn(&[(PartitionId, i64)]) + Send + Sync>;

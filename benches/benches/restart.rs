@@ -108,7 +108,8 @@ fn checkpoint_files(checkpoints: &Path) -> Outcome<Vec<PathBuf>> {
             .max()
             .ok_or("a partition without a manifest")?;
         let manifest: Value = serde_json::from_slice(&fs::read(newest)?)?;
-        for file in manifest["files"].as_array().into_iter().flatten() {
+        let steps = manifest["steps"].as_array().into_iter().flatten();
+        for file in steps.flat_map(|step| step["files"].as_array().into_iter().flatten()) {
             files.push(folder.join(file["name"].as_str().ok_or("a file without a name")?));
         }
     }

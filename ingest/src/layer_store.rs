@@ -1,7 +1,6 @@
 //! What unconfigured layers took from their first event, and the key that hashes reporters: written before anything
 //! that depends on them is counted, and the same for all nodes that share checkpoints.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -68,12 +67,11 @@ pub struct LayerStore {
 }
 
 impl LayerStore {
-    /// Reads the files below the folder of checkpoints, or makes them with a fresh key.
+    /// Reads the files beside the checkpoints, or makes them with a fresh key.
     ///
     /// # Errors
     /// When they cannot be read or made, or are of another format.
-    pub fn open(checkpoints: &Path) -> Result<Self, LayerStoreError> {
-        let files = Files::open(checkpoints)?;
+    pub fn open(files: Files) -> Result<Self, LayerStoreError> {
         let source_key = read_or_make_key(&files)?;
         let mut store = Self {
             files,
@@ -281,6 +279,8 @@ impl LayerCatalogue {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::layer::LayerSettings;
 
@@ -292,8 +292,12 @@ mod tests {
         (**table.get(table.find(id).unwrap()).unwrap()).clone()
     }
 
+    fn open(folder: &Path) -> Result<LayerStore, LayerStoreError> {
+        LayerStore::open(Files::open_folder(folder)?)
+    }
+
     fn catalogue(folder: &Path) -> (LayerCatalogue, SourceKey) {
-        let store = LayerStore::open(folder).unwrap();
+        let store = open(folder).unwrap();
         let key = store.source_key();
         (LayerCatalogue::new(LayerTable::new(&[], 3).unwrap(), store), key)
     }
@@ -340,7 +344,7 @@ mod tests {
         for (id, unit) in [("water", "m"), ("rain", "mm"), ("air", "ug/m3")] {
             one.learn(&layer(id, unit)).unwrap();
         }
-        let mut store = LayerStore::open(folder.path()).unwrap();
+        let mut store = open(folder.path()).unwrap();
         store.forget("rain").unwrap();
         // Once more, or one that nobody knows, changes nothing.
         store.forget("rain").unwrap();
@@ -364,7 +368,7 @@ mod tests {
             ("{\"form", "restore it from a backup"),
         ] {
             std::fs::write(&path, bytes).unwrap();
-            let error = LayerStore::open(folder.path()).unwrap_err().to_string();
+            let error = open(folder.path()).unwrap_err().to_string();
             assert!(
                 error.contains(says) && error.contains("layer-00000001.json"),
                 "{error}"

@@ -107,7 +107,7 @@ impl Purge {
     /// # Errors
     /// It cannot be read.
     pub fn unfinished(data_dir: &Path) -> Result<Option<Self>, PurgeError> {
-        let files = Files::open(data_dir)?;
+        let files = Files::open_folder(data_dir)?;
         if !files.names(FOLDER)?.iter().any(|name| name == FILE) {
             return Ok(None);
         }
@@ -125,7 +125,7 @@ impl Purge {
     /// # Errors
     /// Then nothing is begun.
     pub fn begin(&self, data_dir: &Path) -> Result<(), PurgeError> {
-        let files = Files::open(data_dir)?;
+        let files = Files::open_folder(data_dir)?;
         let json = serde_json::to_vec_pretty(self).map_err(|error| PurgeError::Unreadable {
             place: files.place_of(FOLDER, FILE),
             problem: error.to_string(),
@@ -150,7 +150,7 @@ impl Purge {
             layers.forget(layer)?;
         }
         let letters = dead_letters.purge(&self.topic)?;
-        Files::open(data_dir)?.remove(FOLDER, FILE);
+        Files::open_folder(data_dir)?.remove(FOLDER, FILE);
         Ok(Purged { partitions, letters })
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use chrono_tz::Tz;
 use h3o::Resolution;
-use riskgrid_ingest::checkpoint::CheckpointStore;
+use riskgrid_ingest::checkpoint::{CheckpointStore, Files};
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::edge::Edge;
 use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridPublisher, GridSettings, PartitionId, Retention};
@@ -69,7 +69,8 @@ fn pipeline(folder: &Path, observer: Gate) -> Pipeline {
         events: EventLogLimits { age: DAY, bytes: 0 },
         max_reports: 1_000_000,
     };
-    let layer_store = LayerStore::open(folder).unwrap();
+    let files = Files::open_folder(folder).unwrap();
+    let layer_store = LayerStore::open(files.clone()).unwrap();
     let edge = Edge {
         resolution: Resolution::Nine,
         future_skew: 5 * MINUTE,
@@ -86,7 +87,7 @@ fn pipeline(folder: &Path, observer: Gate) -> Pipeline {
         dead_letter_topic: None,
         topics: HashMap::new(),
         layers,
-        checkpoints: CheckpointStore::open(folder, folder, "node").unwrap(),
+        checkpoints: CheckpointStore::new(files.clone(), files, "node").unwrap(),
         // There is one worker, which asks once.
         observer: Box::new(move || Box::new(observer.lock().unwrap().take().unwrap())),
         on_checkpoint: Box::new(|_| {}),

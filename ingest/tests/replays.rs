@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use chrono_tz::Tz;
 use h3o::Resolution;
-use riskgrid_ingest::checkpoint::CheckpointStore;
+use riskgrid_ingest::checkpoint::{CheckpointStore, Files};
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::edge::{Bounds, Edge};
 use riskgrid_ingest::grid::{
@@ -74,8 +74,8 @@ impl Run {
             events: EventLogLimits { age: DAY, bytes: 0 },
             max_reports: 1_000_000,
         };
-        let checkpoints = folder.join("checkpoints");
-        let layer_store = LayerStore::open(&checkpoints).unwrap();
+        let files = Files::open_folder(&folder.join("checkpoints")).unwrap();
+        let layer_store = LayerStore::open(files.clone()).unwrap();
         let edge = Edge {
             resolution: Resolution::Nine,
             future_skew: 5 * MINUTE,
@@ -92,7 +92,7 @@ impl Run {
             dead_letter_topic: None,
             topics: HashMap::from([(PartitionId::of_journal().topic, None)]),
             layers,
-            checkpoints: CheckpointStore::open(&checkpoints, &checkpoints, "node").unwrap(),
+            checkpoints: CheckpointStore::new(files.clone(), files, "node").unwrap(),
             observer: Box::new(|| Box::new(NoRules)),
             on_checkpoint: Box::new(|_| {}),
             settings: PipelineSettings {

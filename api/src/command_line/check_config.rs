@@ -26,6 +26,7 @@ pub(super) fn run(arguments: &CheckConfigArguments) -> VerbResult {
     };
     println!("listens on  {}", config.server.listen);
     println!("state in    {}", config.storage.data_dir.display());
+    println!("checkpoints {}", config.storage.checkpoint_place());
     println!("log         {log}");
     println!(
         "grid        H3 resolution {}, buckets of {}",

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use riskgrid_ingest::checkpoint::CheckpointStore;
+use riskgrid_ingest::checkpoint::{CheckpointStore, Files};
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::decode::feed::FeedOrigin;
 use riskgrid_ingest::layer_store::LayerStore;
@@ -64,15 +64,17 @@ pub(super) async fn run(verb: FeedsVerb) -> VerbResult {
     }
 }
 
-fn open_checkpoints(checked: &Checked) -> Result<CheckpointStore, Box<dyn std::error::Error + Send + Sync>> {
+fn open_checkpoints(
+    checked: &Checked,
+) -> Result<(CheckpointStore, Files), Box<dyn std::error::Error + Send + Sync>> {
     let storage = &checked.config.storage;
     let node = instance_id(&storage.data_dir)?;
-    let own = storage.data_dir.join("checkpoints");
-    Ok(CheckpointStore::open(&own, &storage.checkpoint_folder(), &node)?)
+    let (own, shared) = storage.open_checkpoints()?;
+    Ok((CheckpointStore::new(own, shared.clone(), &node)?, shared))
 }
 
 fn has_state(checked: &Checked) -> bool {
-    checked.config.storage.data_dir.join("checkpoints").is_dir()
+    checked.config.storage.own_checkpoints().is_dir()
 }
 
 fn list(checked: &Checked) -> VerbResult {
@@ -87,7 +89,7 @@ fn list(checked: &Checked) -> VerbResult {
             FeedOrigin::File { path, .. } => format!("file {}", path.display()),
         };
         let start = format!("{}\t{from}\t{}", feed.settings.name, feed.feed.rules.domain);
-        let standing = checkpoints.as_ref().map(|all| all.standing(&feed.topic()));
+        let standing = checkpoints.as_ref().map(|(all, _)| all.standing(&feed.topic()));
         let standing = standing.transpose()?.unwrap_or_default();
         for partition in &standing {
             writeln!(
@@ -147,8 +149,8 @@ async fn purge_locked(
     is_agreed: bool,
 ) -> Result<Option<Purged>, Box<dyn std::error::Error + Send + Sync>> {
     let name = &feed.settings.name;
-    let checkpoints = open_checkpoints(checked)?;
-    let mut layers = LayerStore::open(&checked.config.storage.checkpoint_folder())?;
+    let (checkpoints, shared) = open_checkpoints(checked)?;
+    let mut layers = LayerStore::open(shared)?;
     let dead_letters = DeadLetterStore::open(&data_dir.join("dead-letters"))?;
     let plan = match Purge::unfinished(data_dir)? {
         Some(begun) if begun.feed == *name => begun,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 use h3o::Resolution;
@@ -12,6 +13,10 @@ use riskgrid_ingest::places::{self, Places};
 use riskgrid_ingest::{DAY, HOUR, LayerTable};
 
 use super::{Config, ConfigError, Loaded};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Longer would outlast the time within which Kafka's group must hear of a member that reads.
+const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
 /// A feed that compiles.
 #[derive(Debug)]
@@ -105,12 +110,22 @@ impl Loaded {
                 bounds.0
             ));
         }
-        if config.storage.checkpoints.to_string_lossy().contains("://") {
+        if let Err(error) = config.storage.checkpoint_location() {
+            return wrong(format!("`storage.checkpoints`: {error}"));
+        }
+        let store = &config.storage.object_store;
+        if store.timeout.0 < SECOND || store.retry_for.0 > LONGEST_RETRY {
             return wrong(format!(
-                "`storage.checkpoints` is `{}`, it must be a folder: object stores cannot be used yet. Nodes that share \
-                 checkpoints need a folder that all of them see",
-                config.storage.checkpoints.display()
+                "`storage.object_store` has timeout {} and retry_for {}: timeout must be at least 1s, retry_for at most 5m",
+                store.timeout, store.retry_for
             ));
+        }
+        if store.access_key_id.is_empty() != store.secret_access_key_file.as_os_str().is_empty() {
+            return wrong(
+                "`storage.object_store`: access_key_id and secret_access_key_file go together; set both, or neither and use \
+                 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    .to_owned(),
+            );
         }
         if config.sql.max_concurrent == 0 {
             return wrong("`sql.max_concurrent` is 0, it must be at least 1".to_owned());

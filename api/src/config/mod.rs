@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Checked, CheckedFeed};
 pub use sections::{
-    ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection, SqlSection,
-    StorageSection, WebhooksSection,
+    ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, RetentionSection, RetentionSteps,
+    ServerSection, SqlSection, StorageSection, WebhooksSection,
 };
 pub use values::{ByteSize, Span};
 
@@ -178,13 +178,20 @@ mod tests {
             serde_json::to_value(&shipped).unwrap(),
             serde_json::to_value(&defaults).unwrap()
         );
-        for section in [
+        let defaults = serde_json::to_value(&defaults).unwrap();
+        let object_store = &defaults["storage"]["object_store"];
+        for (section, value) in [
             "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "console",
-        ] {
-            let value = serde_json::to_value(&defaults).unwrap()[section].clone();
+        ]
+        .map(|section| (section, &defaults[section]))
+        .into_iter()
+        .chain([("storage.object_store", object_store)])
+        {
             for key in value.as_object().unwrap().keys() {
                 assert!(
-                    text.contains(&format!("# {key} =")) || text.contains(&format!("# = {key} =")),
+                    text.contains(&format!("# {key} ="))
+                        || text.contains(&format!("# = {key} ="))
+                        || text.contains(&format!("[{section}.{key}]")),
                     "{section}.{key}"
                 );
             }
@@ -234,6 +241,47 @@ mod tests {
             .retention
             .steps();
         assert_eq!((steps.minutes.hours(), steps.hours.hours()), (72, 90 * 24));
+    }
+
+    #[test]
+    fn checkpoints_lie_in_a_folder_or_a_bucket_and_what_is_neither_is_refused() {
+        let check = |storage: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("riskgrid.toml");
+            std::fs::write(&file, format!("[storage]\n{storage}\n")).unwrap();
+            let checked = Config::load(Some(&file), &[]).unwrap().check();
+            checked
+                .map(|checked| checked.config.storage)
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            check("data_dir = \"here\"").unwrap().checkpoint_place(),
+            "here/checkpoints"
+        );
+        let bucket = check(
+            "checkpoints = \"s3://bucket/a\"\n[storage.object_store]\nregion = \"eu-west-1\"\nretry_for = \"5s\"",
+        )
+        .unwrap();
+        assert_eq!(bucket.checkpoint_place(), "s3://bucket/a");
+        let settings = bucket.object_store.settings();
+        assert_eq!(
+            (settings.region.as_deref(), settings.endpoint),
+            (Some("eu-west-1"), None)
+        );
+        for (storage, says) in [
+            (
+                "checkpoints = \"gs://bucket/a\"",
+                "`storage.checkpoints`: `gs://` is no place",
+            ),
+            (
+                "[storage.object_store]\naccess_key_id = \"a\"",
+                "secret_access_key_file",
+            ),
+            ("[storage.object_store]\nretry_for = \"1h\"", "retry_for"),
+        ] {
+            let error = check(storage).unwrap_err();
+            assert!(error.contains(says), "{storage}: {error}");
+        }
     }
 
     #[test]

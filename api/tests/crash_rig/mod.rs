@@ -151,12 +151,19 @@ async fn a_checkpoint_is_written(folder: &Path) -> bool {
     while began.elapsed() < WATCH_FOR_CHECKPOINT {
         let now = files(folder);
         let mut new = now.iter().filter(|path| is_state(path) && !before.contains(path));
-        if new.any(|state| !now.contains(&state.with_extension("manifest.json"))) {
+        if new.any(|state| !now.contains(&manifest_of(state))) {
             return true;
         }
         tokio::task::yield_now().await;
     }
     false
+}
+
+/// The manifest that names a state file of the same checkpoint: `epoch-number-file.state`.
+fn manifest_of(state: &Path) -> PathBuf {
+    let stem = state.file_stem().unwrap_or_default().to_string_lossy();
+    let checkpoint = stem.rsplit_once('-').map_or(&*stem, |(checkpoint, _)| checkpoint);
+    state.with_file_name(format!("{checkpoint}.manifest.json"))
 }
 
 /// The files in the folders of a folder.

@@ -111,11 +111,11 @@ async fn a_newer_format_is_refused_and_nothing_is_touched() {
     let mut server = killed_server().await;
     let manifest = files(&server, MANIFEST).pop().unwrap();
     let whole = fs::read_to_string(&manifest).unwrap();
-    fs::write(&manifest, whole.replace("\"format\": 2", "\"format\": 3")).unwrap();
+    fs::write(&manifest, whole.replace("\"format\": 3", "\"format\": 4")).unwrap();
     let before = bytes_of(&folder(&server));
     let said = server.is_refused();
     assert!(
-        said.contains("format 3") && said.contains("start the version that wrote it"),
+        said.contains("format 4") && said.contains("start the version that wrote it"),
         "{said}"
     );
     assert!(bytes_of(&folder(&server)) == before, "touched: {said}");

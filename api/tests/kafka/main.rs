@@ -12,8 +12,13 @@ mod garbage;
 mod generate;
 mod letters;
 mod load;
+mod object_store;
 mod offsets;
+#[path = "../../../fixtures/object_store/proxy.rs"]
+mod proxy;
 mod server;
 mod skip;
+#[path = "../../../fixtures/object_store/test_store.rs"]
+mod test_store;
 mod topic;
 mod two_nodes;

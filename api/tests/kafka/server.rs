@@ -205,6 +205,15 @@ impl Node {
         }
     }
 
+    /// The value of a metric without labels.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let page = String::from_utf8(self.get("/metrics").await.1).expect("text");
+        let value = page
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {page}"))
+    }
+
     /// How many partitions it shows, and how many there are.
     pub(crate) async fn partitions(&self) -> (usize, usize) {
         let answer = self.client.get(self.url("/v1/layers")).send().await;

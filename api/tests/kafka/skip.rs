@@ -1,6 +1,8 @@
 //! What a test needs from outside; without it the test says that it is skipped.
 
-use std::io::Write;
+#[path = "../../../fixtures/skipped.rs"]
+mod skipped;
+
 use std::path::{Path, PathBuf};
 
 /// The broker's script.
@@ -34,20 +36,7 @@ fn found(variable: &str, default: Option<&Path>) -> Option<PathBuf> {
     };
     let path = path.filter(|path| path.exists());
     if path.is_none() {
-        say(&format!("{variable} names nothing that is there"));
+        skipped::say(&format!("{variable} names nothing that is there"));
     }
     path
-}
-
-fn say(reason: &str) {
-    let line = format!("SKIPPED: {reason}");
-    eprintln!("{line}");
-    if let Some(path) = std::env::var_os("RISKGRID_SKIPS").filter(|path| !path.is_empty()) {
-        let mut file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .expect("RISKGRID_SKIPS can be written");
-        writeln!(file, "{line}").expect("RISKGRID_SKIPS can be written");
-    }
 }

@@ -2,7 +2,6 @@
 //! its session and wakes. Whoever has a partition goes on where the other stood; together they count everything once.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use riskgrid_fixtures::load::Truth;
@@ -15,14 +14,19 @@ use crate::topic::{PARTITIONS, Topic, unique};
 const LINES: u64 = 24_000;
 const DEADLINE: Duration = Duration::from_mins(2);
 
-fn config(brokers: &str, topic: &str, checkpoints: &Path) -> String {
+/// Checkpoints in a folder that both see.
+fn in_folder(folder: &tempfile::TempDir) -> String {
+    let checkpoints = toml_path(folder.path());
+    format!("[storage]\ncheckpoints = {checkpoints}\ncheckpoint_every = \"300ms\"\n")
+}
+
+pub(crate) fn config(brokers: &str, topic: &str, storage: &str) -> String {
     let kafka = kafka_section(brokers, topic, &unique("dead-letters"));
-    let checkpoints = toml_path(checkpoints);
-    format!("{kafka}\n[storage]\ncheckpoints = {checkpoints}\ncheckpoint_every = \"300ms\"\n")
+    format!("{kafka}\n{storage}")
 }
 
 /// Looks until it is so.
-async fn wait(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+pub(crate) async fn wait(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !is_so().await {
         assert!(began.elapsed() < DEADLINE, "not so: {what}");
@@ -31,18 +35,18 @@ async fn wait(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
 }
 
 /// The node shows all partitions.
-async fn has_all(node: &Node) -> bool {
+pub(crate) async fn has_all(node: &Node) -> bool {
     let (have, total) = node.partitions().await;
     total > PARTITIONS.unsigned_abs() as usize && have == total
 }
 
 /// Both have some, and together all.
-async fn share(one: &Node, other: &Node) -> bool {
+pub(crate) async fn share(one: &Node, other: &Node) -> bool {
     let ((some, total), (rest, other_total)) = (one.partitions().await, other.partitions().await);
     some > 0 && rest > 0 && total == other_total && some + rest == total
 }
 
-async fn read(nodes: &[&Node]) -> Events {
+pub(crate) async fn read(nodes: &[&Node]) -> Events {
     let mut all = Events::default();
     for node in nodes {
         let events = node.events().await;
@@ -54,7 +58,7 @@ async fn read(nodes: &[&Node]) -> Events {
 }
 
 /// The sums over `cells` of all nodes by layer, and the refused records by key.
-async fn is_the_truth(nodes: &[&Node], truth: &Truth) {
+pub(crate) async fn is_the_truth(nodes: &[&Node], truth: &Truth) {
     let expected = Events {
         accepted: truth.accepted(),
         duplicate: truth.duplicates,
@@ -90,9 +94,14 @@ async fn is_the_truth(nodes: &[&Node], truth: &Truth) {
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_join_leave_and_die_and_everything_is_counted_once() {
     let Some(brokers) = brokers() else { return };
-    let topic = Topic::create(&brokers, &unique("observations")).await;
     let shared = tempfile::tempdir().unwrap();
-    let config = config(&brokers, &topic.name, shared.path());
+    they_join_leave_and_die(&brokers, &in_folder(&shared)).await;
+}
+
+/// The same for any place of checkpoints, which `[storage]` names.
+pub(crate) async fn they_join_leave_and_die(brokers: &str, storage: &str) {
+    let topic = Topic::create(brokers, &unique("observations")).await;
+    let config = config(brokers, &topic.name, storage);
     let (mut one, mut other) = (Node::new(&config), Node::new(&config));
     let (records, truth) = troubled(LINES, 40.0);
     let mut parts = records.chunks(records.len().div_ceil(4)).map(<[_]>::to_vec);
@@ -132,7 +141,7 @@ async fn a_node_that_slept_longer_than_its_session_neither_overwrites_nor_counts
     let Some(brokers) = brokers() else { return };
     let topic = Topic::create(&brokers, &unique("observations")).await;
     let shared = tempfile::tempdir().unwrap();
-    let config = config(&brokers, &topic.name, shared.path());
+    let config = config(&brokers, &topic.name, &in_folder(&shared));
     let (mut one, mut sleeper) = (Node::new(&config), Node::new(&config));
     let (records, truth) = troubled(LINES, 40.0);
     let mut parts = records.chunks(records.len().div_ceil(4)).map(<[_]>::to_vec);

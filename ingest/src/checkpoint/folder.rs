@@ -1,4 +1,4 @@
-//! A folder of files that are made once and whole: on a local disk, or on one that several nodes share.
+//! Files on a disk, of this machine or one that several nodes share.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -9,9 +9,9 @@ use super::CheckpointError;
 /// How the names of files end that are being written.
 const UNFINISHED: &str = ".new";
 
-/// A place below which partitions have folders, and folders have files.
+/// A folder of folders of files.
 #[derive(Clone, Debug)]
-pub(crate) struct Files {
+pub(super) struct Folder {
     root: PathBuf,
     /// Tells this process's unfinished files from those of other nodes.
     writer: u32,
@@ -22,9 +22,9 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Chec
     move |error| CheckpointError::Io { action, place, error }
 }
 
-impl Files {
+impl Folder {
     /// Opens the folder, made when absent.
-    pub(crate) fn open(root: &Path) -> Result<Self, CheckpointError> {
+    pub(super) fn open(root: &Path) -> Result<Self, CheckpointError> {
         fs::create_dir_all(root).map_err(io_error("making folder", root))?;
         let mut writer = [0; 4];
         getrandom::fill(&mut writer).map_err(|error| CheckpointError::Io {
@@ -39,30 +39,25 @@ impl Files {
     }
 
     /// Whether both are one folder, under whatever names.
-    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
-        let canonical = |files: &Self| files.root.canonicalize().ok();
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+        let canonical = |folder: &Self| folder.root.canonicalize().ok();
         self.root == other.root || canonical(self).is_some_and(|root| Some(root) == canonical(other))
     }
 
     /// A folder as people find it.
-    pub(crate) fn place(&self, folder: &str) -> String {
+    pub(super) fn place(&self, folder: &str) -> String {
         self.root.join(folder).display().to_string()
     }
 
-    /// A file as people find it.
-    pub(crate) fn place_of(&self, folder: &str, name: &str) -> String {
-        self.root.join(folder).join(name).display().to_string()
-    }
-
     /// The folders, in order of their names.
-    pub(crate) fn folders(&self) -> Result<Vec<String>, CheckpointError> {
+    pub(super) fn folders(&self) -> Result<Vec<String>, CheckpointError> {
         let mut folders = list(&self.root)?;
         folders.retain(|name| self.root.join(name).is_dir());
         Ok(folders)
     }
 
     /// The files of a folder, in order of their names; none when it does not exist.
-    pub(crate) fn names(&self, folder: &str) -> Result<Vec<String>, CheckpointError> {
+    pub(super) fn names(&self, folder: &str) -> Result<Vec<String>, CheckpointError> {
         let folder = self.root.join(folder);
         match list(&folder) {
             Err(CheckpointError::Io { error, .. }) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
@@ -71,14 +66,13 @@ impl Files {
     }
 
     /// The bytes of a file.
-    pub(crate) fn read(&self, folder: &str, name: &str) -> Result<Vec<u8>, CheckpointError> {
+    pub(super) fn read(&self, folder: &str, name: &str) -> Result<Vec<u8>, CheckpointError> {
         let path = self.root.join(folder).join(name);
         fs::read(&path).map_err(io_error("reading", &path))
     }
 
-    /// Makes a file that is whole and durable under its name, or not there at all. `false`: the name is taken, by
-    /// another writer perhaps, whose file stays as it is.
-    pub(crate) fn create(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<bool, CheckpointError> {
+    /// Makes a file that is whole and durable under its name, or not there at all. `false`: the name is taken.
+    pub(super) fn create(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<bool, CheckpointError> {
         let folder = self.root.join(folder);
         if !folder.is_dir() {
             fs::create_dir_all(&folder).map_err(io_error("making folder", &folder))?;
@@ -105,7 +99,7 @@ impl Files {
     }
 
     /// Removes a file; one that cannot be removed now is found again the next time.
-    pub(crate) fn remove(&self, folder: &str, name: &str) {
+    pub(super) fn remove(&self, folder: &str, name: &str) {
         let _ = fs::remove_file(self.root.join(folder).join(name));
     }
 }

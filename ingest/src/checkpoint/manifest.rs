@@ -1,11 +1,11 @@
 //! Manifests and claims: which files make a checkpoint, and whose partition it is.
 
 use std::fmt::Write as _;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::Files;
-use super::state::PartitionState;
+use super::files::Files;
 use super::{CheckpointError, FORMAT};
 use crate::grid::PartitionId;
 
@@ -23,7 +23,22 @@ pub(super) struct ManifestFile {
     pub(super) hash: String,
 }
 
-/// The files that make one checkpoint of a partition, oldest first.
+/// What changed until a generation, since that of the step before.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Step {
+    pub(super) generation: u64,
+    /// In the order in which they were written.
+    pub(super) files: Vec<ManifestFile>,
+}
+
+impl Step {
+    /// Bytes of its files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+/// The steps that make one checkpoint of a partition, oldest first.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Manifest {
     pub(super) format: u32,
@@ -32,12 +47,27 @@ pub(super) struct Manifest {
     pub(super) topic: String,
     pub(super) partition: i32,
     pub(super) next_offset: i64,
-    pub(super) files: Vec<ManifestFile>,
+    pub(super) steps: Vec<Step>,
 }
 
 impl Manifest {
     pub(super) fn file_name(&self) -> String {
         format!("{:08}-{:012}{MANIFEST}", self.epoch, self.number)
+    }
+
+    /// The name of a file of its newest step.
+    pub(super) fn state_name(&self, file: usize) -> String {
+        format!("{:08}-{:012}-{file:06}.state", self.epoch, self.number)
+    }
+
+    /// Its files, oldest first.
+    pub(super) fn files(&self) -> impl Iterator<Item = &ManifestFile> {
+        self.steps.iter().flat_map(|step| &step.files)
+    }
+
+    /// Whether a file is one of its own.
+    pub(super) fn names(&self, name: &str) -> bool {
+        self.files().any(|file| file.name == name)
     }
 }
 
@@ -46,9 +76,23 @@ impl Manifest {
 pub(super) struct Claim {
     /// The node's own id.
     pub(super) owner: String,
+    /// A number of the process, so that no two processes write the same bytes, not even two that were made by copying one
+    /// node: whose claim is there is told by them.
+    #[serde(default)]
+    writer: u64,
 }
 
 impl Claim {
+    /// The claims of this process.
+    pub(super) fn of(owner: &str) -> io::Result<Self> {
+        let mut writer = [0; 8];
+        getrandom::fill(&mut writer).map_err(io::Error::other)?;
+        Ok(Self {
+            owner: owner.to_owned(),
+            writer: u64::from_ne_bytes(writer),
+        })
+    }
+
     pub(super) fn file_name(epoch: u64) -> String {
         format!("{epoch:08}{CLAIM}")
     }
@@ -78,6 +122,16 @@ pub(super) fn epoch_of(name: &str) -> Option<u64> {
     name.split_once('-')?.0.parse().ok()
 }
 
+/// The highest epoch among files' names; 0 where there is none.
+pub(super) fn newest_epoch(names: &[String]) -> u64 {
+    names.iter().filter_map(|name| epoch_of(name)).max().unwrap_or(0)
+}
+
+/// The newest manifest among files' names.
+pub(super) fn newest_manifest(names: &[String]) -> Option<&String> {
+    names.iter().rfind(|name| name.ends_with(MANIFEST))
+}
+
 pub(super) fn hash_of(bytes: &[u8]) -> String {
     format!("{:032x}", twox_hash::XxHash3_128::oneshot(bytes))
 }
@@ -94,7 +148,7 @@ pub(super) fn read_manifests(
         let bytes = match files.read(folder, name) {
             Ok(bytes) => bytes,
             // Removed meanwhile by the node that has the partition now.
-            Err(CheckpointError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(CheckpointError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
                 continue;
             }
             Err(error) => return Err(error),
@@ -123,32 +177,4 @@ pub(super) fn read_manifests(
     }
     manifests.sort_by_key(|manifest| std::cmp::Reverse((manifest.epoch, manifest.number)));
     Ok(manifests)
-}
-
-/// The files of a manifest; `None` when one is missing, torn or damaged.
-pub(super) fn read_chain(files: &Files, folder: &str, manifest: &Manifest) -> Option<Vec<PartitionState>> {
-    let mut chain = Vec::with_capacity(manifest.files.len());
-    for file in &manifest.files {
-        let problem = match files.read(folder, &file.name) {
-            Err(error) => error.to_string(),
-            Ok(bytes) if bytes.len() as u64 != file.bytes || hash_of(&bytes) != file.hash => {
-                "its size or hash is not that of the manifest".to_owned()
-            }
-            Ok(bytes) => match postcard::from_bytes::<PartitionState>(&bytes) {
-                Ok(state) => {
-                    chain.push(state);
-                    continue;
-                }
-                Err(error) => error.to_string(),
-            },
-        };
-        let path = files.place_of(folder, &file.name);
-        tracing::warn!(
-            path,
-            problem,
-            "a checkpoint file is not whole; an older checkpoint is used"
-        );
-        return None;
-    }
-    Some(chain)
 }

@@ -1,18 +1,27 @@
 //! Checkpoints: everything that a partition's events made, with the offset up to which they are in it, written together.
 //!
-//! A checkpoint is a chain of files: one that holds everything, then files that hold what changed since. A numbered
-//! manifest names the chain with the size and hash of each file; it is created whole, once, and never overwritten. A reader
-//! takes the highest epoch, then the highest number, whose files are all whole. The checkpoint's offset rules, not Kafka's.
+//! A checkpoint is a chain of steps: one that holds everything, then some that hold what changed since. Each step is one
+//! file or several. A numbered manifest names the chain with the size and hash of each file; it is created whole, once, and
+//! never overwritten. A reader takes the highest epoch, then the highest number, whose files are all whole. The
+//! checkpoint's offset rules, not Kafka's.
 //!
-//! Nodes may share the folder. Who takes a partition over claims the next epoch by a file that only one can make; who
+//! Nodes may share them, in a folder or a bucket. Who takes a partition over claims the next epoch by a file that only one can make; who
 //! had it before finds that claim when it writes, and lets go. What it writes meanwhile bears its own, lower epoch, and
 //! is in nobody's way.
 
+mod bucket;
+mod files;
 mod folder;
+mod held;
+mod item;
+mod location;
 mod manifest;
 mod purge;
+mod reading;
+mod restore;
 mod state;
 mod store;
+mod store_error;
 #[cfg(test)]
 mod tests;
 
@@ -21,27 +30,24 @@ use std::io;
 use crate::grid::GridSettings;
 use crate::layer::LayerTable;
 
-pub(crate) use folder::Files;
+pub use files::Files;
+pub use location::{BucketSettings, BucketUrl, InvalidLocation, Location};
 pub(crate) use manifest::{folder_name, topic_name};
 pub use purge::Standing;
+pub(crate) use restore::Restored;
+pub use restore::StateError;
 pub(crate) use state::PartitionState;
-pub use state::StateError;
 pub use store::CheckpointStore;
-pub(crate) use store::{Claimed, Restored};
+pub(crate) use store::Claimed;
 
 /// Reads the bytes of one checkpoint file as far as the start does that finds it; whether they make a partition. Damaged
 /// bytes are told by their hash before; this is for fuzzing what would come after.
 pub fn makes_a_partition(bytes: &[u8], settings: GridSettings, layers: &LayerTable) -> bool {
-    postcard::from_bytes::<PartitionState>(bytes).is_ok_and(|state| {
-        matches!(
-            PartitionState::restore(vec![state], settings, layers),
-            Ok(Some(_))
-        )
-    })
+    item::Part::read(bytes).is_ok_and(|part| restore::restore(vec![vec![part]], settings, layers).is_ok())
 }
 
 /// The version of the files' format. A file of another is refused, never overwritten.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Why checkpoints cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +93,9 @@ pub enum CheckpointError {
     /// The state could not be put into bytes.
     #[error("the checkpoint could not be encoded: {0}")]
     Encode(#[from] postcard::Error),
+    /// Raw events could not be put into bytes.
+    #[error("raw events could not be put into the checkpoint: {0}")]
+    EncodeEvents(#[from] arrow::error::ArrowError),
     /// A name that only this node should use is taken.
     #[error("{place} is there already; it is in the way of a checkpoint")]
     Taken {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::folder::Files;
-use super::manifest::{Manifest, read_chain, read_manifests, topic_name};
-use super::state::PartitionState;
-use super::store::{create_claim, newest_epoch, owner};
+use super::files::Files;
+use super::item::Part;
+use super::manifest::{MANIFEST, newest_epoch, read_manifests, topic_name};
+use super::reading::read_chain;
+use super::store::{create_claim, owner};
 use super::{CheckpointError, CheckpointStore};
 use crate::grid::PartitionId;
 
@@ -27,12 +28,11 @@ struct Place {
 
 impl Place {
     /// The newest checkpoint whose files are all whole.
-    fn newest(&self) -> Result<Option<(Manifest, Vec<PartitionState>)>, CheckpointError> {
+    fn newest(&self) -> Result<Option<Vec<Vec<Part>>>, CheckpointError> {
         let manifests = read_manifests(&self.files, &self.folder, &self.names)?;
-        Ok(manifests.into_iter().find_map(|manifest| {
-            let chain = read_chain(&self.files, &self.folder, &manifest)?;
-            Some((manifest, chain))
-        }))
+        Ok(manifests
+            .into_iter()
+            .find_map(|manifest| read_chain(&self.files, &self.folder, &manifest)))
     }
 
     fn is_of_topic(&self, topic: &str) -> bool {
@@ -90,7 +90,7 @@ impl CheckpointStore {
             let owner = owner(&place.files, &place.folder, &place.names)?;
             others.extend(
                 owner
-                    .filter(|owner| *owner != self.node)
+                    .filter(|owner| *owner != self.node.owner)
                     .map(|owner| (place.folder, owner)),
             );
         }
@@ -109,19 +109,13 @@ impl CheckpointStore {
         for place in self.places()? {
             let is_own = place.is_of_topic(topic);
             match place.newest() {
-                Ok(Some((_, chain))) => {
+                Ok(Some(chain)) => {
                     let named = if is_own { &mut own } else { &mut others };
-                    for state in &chain {
-                        named.extend(state.layers_named().map(ToOwned::to_owned));
+                    for part in chain.iter().flatten() {
+                        named.extend(part.layers_named().map(ToOwned::to_owned));
                     }
                 }
-                Ok(None)
-                    if !is_own
-                        && place
-                            .names
-                            .iter()
-                            .any(|name| name.ends_with(super::manifest::MANIFEST)) =>
-                {
+                Ok(None) if !is_own && place.names.iter().any(|name| name.ends_with(MANIFEST)) => {
                     return Err(CheckpointError::NoneWhole {
                         folder: place.files.place(&place.folder),
                     });

@@ -1,240 +1,197 @@
-//! What a checkpoint file holds of a partition, and how a partition is made again from a chain of them.
+//! What is taken of a partition for a checkpoint: shared with the grid and not copied, and put into bytes piece by piece
+//! by who writes it.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
-use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
+use serde_bytes::Bytes;
 
-use crate::event::EventHash;
+use super::CheckpointError;
+use super::item::{Head, Item, bytes_of};
 use crate::grid::{
-    EntityKey, EntityTable, EventBatch, EventCounts, GivenUp, GridSettings, LayerTotals, Partition,
-    PartitionId, Report, ResponseUnit, Sensor, Span, StoredSlice, TimedSlice,
+    EntityTable, EventBatch, Partition, PartitionId, Report, ResponseUnit, Sensor, Slice, StoredSlice,
+    TimedSlice,
 };
-use crate::layer::LayerTable;
+use crate::layer::{Layer, LayerTable};
 use crate::time::EventTime;
 
-/// One file of a chain. Slices, hashes and full batches of raw events are those since the file before it;
-/// everything else is the whole present state.
-#[derive(Serialize, Deserialize)]
+/// A file is full when it has so many bytes; one item more may be in it.
+const FILE_BYTES: usize = 16 << 20;
+
+/// What changed of a partition since a generation, 0 for everything.
 pub(crate) struct PartitionState {
-    id: PartitionId,
-    domain: Arc<str>,
-    next_offset: i64,
-    /// The next number of each queue of replays, by the id of the store that holds it.
-    next_replays: BTreeMap<u64, u64>,
-    newest: Option<EventTime>,
-    sealed_to: EventTime,
-    counts: EventCounts,
-    dedup_floor: Option<EventTime>,
-    hashes: Vec<(EventTime, EventHash)>,
+    head: Head,
+    since: u64,
+    sensors: EntityTable<Sensor>,
+    reports: EntityTable<Report>,
+    units: EntityTable<ResponseUnit>,
+    hashes: Vec<(EventTime, Arc<Vec<u128>>)>,
+    events: Vec<Arc<EventBatch>>,
+    open_events: Option<Arc<EventBatch>>,
     layers: Vec<LayerState>,
-    sensors: Vec<(EntityKey, Sensor)>,
-    reports: Vec<(EntityKey, Report)>,
-    units: Vec<(EntityKey, ResponseUnit)>,
-    /// Arrow IPC streams.
-    events: Vec<ByteBuf>,
-    /// The batch that was being filled; the next file holds it again, longer or full.
-    events_open: Option<ByteBuf>,
-    /// What alert rules know of this partition; opaque here.
-    rules: Vec<u8>,
-    given_up: GivenUp,
-    /// Whether it holds everything, rather than what changed since the file before it.
-    #[serde(skip)]
-    is_whole: bool,
 }
 
-#[derive(Serialize, Deserialize)]
 struct LayerState {
-    layer: String,
-    totals: LayerTotals,
-    sealed: Vec<(u8, Span, u32, StoredSlice)>,
-    open: Vec<(EventTime, StoredSlice)>,
-}
-
-/// Why a file that is whole still cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StateError {
-    /// Learnt layers come from files of their own, which must be there.
-    #[error(
-        "layer `{0}` is in the checkpoint but not in the folder `catalogue`; restore that folder, or remove the checkpoint and read the log again"
-    )]
-    UnknownLayer(String),
-    /// A slice's rows are out of order.
-    #[error("a slice of layer `{0}` is damaged")]
-    DamagedSlice(String),
-    /// A batch of raw events is damaged.
-    #[error("a batch of raw events is damaged: {0}")]
-    DamagedEvents(#[from] arrow::error::ArrowError),
+    layer: Arc<Layer>,
+    sealed: Vec<(usize, Arc<TimedSlice>)>,
+    open: Vec<(EventTime, Slice)>,
 }
 
 impl PartitionState {
-    /// Takes what changed in `partition` since the last time this was called, or everything. It must reach a file, or the
-    /// next state must be whole.
-    pub(crate) fn take(partition: &mut Partition, layers: &LayerTable, all: bool, rules: Vec<u8>) -> Self {
+    /// Takes what changed in `partition` since a generation. What changes from now on is of the next one.
+    pub(crate) fn take(partition: &mut Partition, layers: &LayerTable, since: u64, rules: Vec<u8>) -> Self {
         partition.settle();
-        let (full, open) = partition.events.batches_to_save(all);
-        let mut layer_states = Vec::new();
-        for (index, (slices, totals)) in &partition.layers {
-            let Some(layer) = layers.get(*index) else { continue };
-            let sealed = slices.slices_to_save(all).into_iter();
-            layer_states.push(LayerState {
-                layer: layer.id.clone(),
-                totals: *totals,
-                sealed: sealed
-                    .map(|(step, s)| (step as u8, s.span, s.revision, (&s.slice).into()))
-                    .collect(),
-                open: slices
-                    .open_to_save()
-                    .map(|(start, slice)| (start, (&slice).into()))
-                    .collect(),
-            });
-        }
+        let (events, open_events) = partition.events.changed_since(since);
+        let known = partition.layers.iter();
+        let layer_states: Vec<_> = known
+            .filter_map(|(index, (slices, totals))| {
+                let layer = layers.get(*index)?;
+                let sealed = slices.changed_since(since);
+                let state = LayerState {
+                    layer: Arc::clone(layer),
+                    sealed: sealed.map(|(step, slice)| (step, Arc::clone(slice))).collect(),
+                    open: slices.open_to_save().collect(),
+                };
+                Some((state, *totals))
+            })
+            .collect();
         let state = Self {
-            id: partition.id.clone(),
-            domain: Arc::clone(&partition.domain),
-            next_offset: partition.next_offset,
-            next_replays: partition.next_replays.clone(),
-            newest: partition.newest,
-            sealed_to: partition.sealed_to,
-            counts: partition.counts.clone(),
-            dedup_floor: partition.dedup.floor(),
-            hashes: partition.dedup.to_save(all),
-            layers: layer_states,
-            sensors: all_entities(&partition.sensors),
-            reports: all_entities(&partition.reports),
-            units: all_entities(&partition.units),
-            events: full.iter().filter_map(|batch| to_ipc(batch)).collect(),
-            events_open: open.as_deref().and_then(to_ipc),
-            rules,
-            given_up: partition.given_up,
-            is_whole: all,
+            head: Head {
+                id: partition.id.clone(),
+                domain: Arc::clone(&partition.domain),
+                generation: partition.generation,
+                next_offset: partition.next_offset,
+                next_replays: partition.next_replays.clone(),
+                newest: partition.newest,
+                sealed_to: partition.sealed_to,
+                counts: partition.counts.clone(),
+                dedup_floor: partition.dedup.floor(),
+                layers: layer_states
+                    .iter()
+                    .map(|(state, totals)| (state.layer.id.clone(), *totals))
+                    .collect(),
+                reports_dropped: partition.reports.dropped_since(since),
+                given_up: partition.given_up,
+                rules,
+            },
+            since,
+            sensors: partition.sensors.clone(),
+            reports: partition.reports.clone(),
+            units: partition.units.clone(),
+            hashes: partition.dedup.changed_since(since),
+            events,
+            open_events,
+            layers: layer_states.into_iter().map(|(state, _)| state).collect(),
         };
-        partition.mark_saved();
+        partition.begin_generation(partition.generation + 1);
         state
     }
 
     /// Whose state it is.
     pub(crate) const fn id(&self) -> &PartitionId {
-        &self.id
+        &self.head.id
     }
 
     /// The first offset that is not in it.
     pub(crate) const fn next_offset(&self) -> i64 {
-        self.next_offset
+        self.head.next_offset
     }
 
-    /// The layers that it names.
-    pub(super) fn layers_named(&self) -> impl Iterator<Item = &str> {
-        let slices = self.layers.iter().map(|state| state.layer.as_str());
-        let sensors = self.sensors.iter().map(|(key, _)| &*key.scope);
-        let reports = self.reports.iter();
-        let reports = reports.filter_map(|(_, report)| Some(report.layer.as_ref()?.value.as_str()));
-        slices.chain(sensors).chain(reports)
+    /// The generation of the newest change in it.
+    pub(super) const fn generation(&self) -> u64 {
+        self.head.generation
     }
 
-    /// Whether it holds everything, rather than what changed since the file before it.
-    pub(crate) const fn is_whole(&self) -> bool {
-        self.is_whole
+    /// The generation after which it holds all changes; 0: it holds everything.
+    pub(super) const fn since(&self) -> u64 {
+        self.since
     }
 
-    /// The partition that a chain of files makes, oldest first, and what rules knew.
-    pub(crate) fn restore(
-        chain: Vec<Self>,
-        settings: GridSettings,
-        layers: &LayerTable,
-    ) -> Result<Option<(Partition, Vec<u8>)>, StateError> {
-        let Some(last) = chain.last() else { return Ok(None) };
-        let mut partition = Partition::new(
-            last.id.clone(),
-            Arc::clone(&last.domain),
-            settings,
-            last.next_offset,
-        );
-        let mut rules = Vec::new();
-        let files = chain.len();
-        for (number, file) in chain.into_iter().enumerate() {
-            let is_last = number + 1 == files;
-            partition.newest = file.newest;
-            partition.sealed_to = file.sealed_to;
-            partition.given_up = file.given_up;
-            for (time, hash) in file.hashes {
-                partition.dedup.restore(time, hash);
+    /// Puts it into the bytes of files, and hands each file to `write`. What the grid copies when it changes is let go of
+    /// first.
+    pub(super) fn into_files(
+        self,
+        write: impl FnMut(&[u8]) -> Result<(), CheckpointError>,
+    ) -> Result<(), CheckpointError> {
+        let mut files = FileWriter {
+            bytes: Vec::new(),
+            write,
+        };
+        files.add(&Item::Head(Cow::Owned(self.head)))?;
+        for (key, sensor) in self.sensors.changed_since(self.since) {
+            files.add(&Item::Sensor(Cow::Borrowed(key), Cow::Borrowed(sensor)))?;
+        }
+        drop(self.sensors);
+        for (key, report) in self.reports.changed_since(self.since) {
+            files.add(&Item::Report(Cow::Borrowed(key), Cow::Borrowed(report)))?;
+        }
+        drop(self.reports);
+        for (key, unit) in self.units.changed_since(self.since) {
+            files.add(&Item::Unit(Cow::Borrowed(key), Cow::Borrowed(unit)))?;
+        }
+        drop(self.units);
+        let mut bytes = Vec::new();
+        for (start, hashes) in self.hashes {
+            bytes_of(&hashes, &mut bytes);
+            let hashes = Bytes::new(&bytes);
+            files.add(&Item::Hashes { start, hashes })?;
+        }
+        for batch in self.events {
+            put_ipc(&batch, &mut bytes)?;
+            files.add(&Item::Events(Bytes::new(&bytes)))?;
+        }
+        if let Some(batch) = self.open_events {
+            put_ipc(&batch, &mut bytes)?;
+            files.add(&Item::OpenEvents(Bytes::new(&bytes)))?;
+        }
+        for state in self.layers {
+            let layer = state.layer.id.as_str();
+            for (step, timed) in state.sealed {
+                files.add(&Item::Slice {
+                    layer,
+                    step: step as u8,
+                    span: timed.span,
+                    revision: timed.revision,
+                    slice: StoredSlice::of(&timed.slice, &mut bytes),
+                })?;
             }
-            for layer in file.layers {
-                restore_layer(&mut partition, layers, layer)?;
-            }
-            let open = file.events_open.filter(|_| is_last);
-            for bytes in file.events.into_iter().chain(open) {
-                for batch in StreamReader::try_new(&**bytes, None)? {
-                    partition.events.restore(batch?);
-                }
-            }
-            if is_last {
-                partition.next_replays = file.next_replays;
-                partition.counts = file.counts;
-                partition.dedup.set_floor(file.dedup_floor);
-                partition.sensors = EntityTable::from_pairs(file.sensors);
-                partition.reports = EntityTable::from_pairs(file.reports);
-                partition.units = EntityTable::from_pairs(file.units);
-                rules = file.rules;
+            for (start, slice) in state.open {
+                let slice = StoredSlice::of(&slice, &mut bytes);
+                files.add(&Item::OpenBucket { layer, start, slice })?;
             }
         }
-        partition.restored();
-        Ok(Some((partition, rules)))
+        files.finish()
     }
 }
 
-fn restore_layer(
-    partition: &mut Partition,
-    layers: &LayerTable,
-    state: LayerState,
-) -> Result<(), StateError> {
-    let unknown = || StateError::UnknownLayer(state.layer.clone());
-    let index = layers.find(&state.layer).ok_or_else(unknown)?;
-    let kind = layers.get(index).map(|layer| layer.kind).ok_or_else(unknown)?;
-    let damaged = || StateError::DamagedSlice(state.layer.clone());
-    let slice_of = |stored: StoredSlice| {
-        let slice = stored.into_slice().filter(|slice| slice.kind() == kind);
-        slice.ok_or_else(damaged)
-    };
-    let slices = partition.layer_slices(index, kind, state.totals);
-    for (step, span, revision, stored) in state.sealed {
-        let slice = slice_of(stored)?;
-        slices.restore(
-            usize::from(step),
-            TimedSlice {
-                span,
-                revision,
-                slice,
-            },
-        );
+struct FileWriter<W> {
+    bytes: Vec<u8>,
+    write: W,
+}
+
+impl<W: FnMut(&[u8]) -> Result<(), CheckpointError>> FileWriter<W> {
+    fn add(&mut self, item: &Item<'_>) -> Result<(), CheckpointError> {
+        self.bytes = postcard::to_extend(item, std::mem::take(&mut self.bytes))?;
+        if self.bytes.len() >= FILE_BYTES {
+            (self.write)(&self.bytes)?;
+            self.bytes.clear();
+        }
+        Ok(())
     }
-    slices.clear_open();
-    for (start, stored) in state.open {
-        slices.restore_open(start, &slice_of(stored)?);
+
+    fn finish(mut self) -> Result<(), CheckpointError> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        (self.write)(&self.bytes)
     }
+}
+
+fn put_ipc(batch: &EventBatch, bytes: &mut Vec<u8>) -> Result<(), CheckpointError> {
+    bytes.clear();
+    let mut writer = StreamWriter::try_new(bytes, &batch.batch.schema())?;
+    writer.write(&batch.batch)?;
+    writer.finish()?;
     Ok(())
-}
-
-fn all_entities<V: Clone>(table: &EntityTable<V>) -> Vec<(EntityKey, V)> {
-    table
-        .iter()
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
-}
-
-fn to_ipc(batch: &EventBatch) -> Option<ByteBuf> {
-    let mut bytes = Vec::new();
-    let written = StreamWriter::try_new(&mut bytes, &batch.batch.schema()).and_then(|mut writer| {
-        writer.write(&batch.batch)?;
-        writer.finish()
-    });
-    // Writing to memory fails only for types that IPC does not know, and the schema has none.
-    written
-        .inspect_err(|error| tracing::error!(%error, "raw events could not be put into the checkpoint"))
-        .ok()?;
-    Some(ByteBuf::from(bytes))
 }

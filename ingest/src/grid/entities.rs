@@ -53,13 +53,47 @@ impl From<&KeyRef<'_>> for EntityKey {
     }
 }
 
-type Shard<V> = HashTable<(EntityKey, V)>;
+#[derive(Clone, Debug)]
+struct Entry<V> {
+    key: EntityKey,
+    value: V,
+    /// The generation of its last change.
+    changed: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Shard<V> {
+    entries: HashTable<Entry<V>>,
+    /// The newest generation of any of them.
+    changed: u64,
+}
+
+impl<V> Default for Shard<V> {
+    fn default() -> Self {
+        Self {
+            entries: HashTable::new(),
+            changed: 0,
+        }
+    }
+}
+
+/// Entities that were dropped for their age: those of before, when it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Dropped {
+    generation: u64,
+    before: EventTime,
+}
 
 /// A map whose copies share their parts: a snapshot is `SHARDS` reference counts.
+///
+/// Changes bear a generation, so that a checkpoint needs to hold only those since the one before.
 #[derive(Clone, Debug)]
 pub struct EntityTable<V> {
     shards: Vec<Arc<Shard<V>>>,
     hasher: DefaultHashBuilder,
+    generation: u64,
+    /// Oldest first. Of two the later one is of an earlier time, else the first says nothing.
+    dropped: Vec<Dropped>,
 }
 
 impl<V> Default for EntityTable<V> {
@@ -67,6 +101,8 @@ impl<V> Default for EntityTable<V> {
         Self {
             shards: (0..SHARDS).map(|_| Arc::default()).collect(),
             hasher: DefaultHashBuilder::default(),
+            generation: 1,
+            dropped: Vec::new(),
         }
     }
 }
@@ -77,27 +113,35 @@ const fn shard_of(hash: u64) -> usize {
 }
 
 impl<V: Clone + Default> EntityTable<V> {
-    /// The entity of this key, made first when it is new.
+    /// The entity of this key, made first when it is new; it is taken for changed.
     pub(crate) fn entry(&mut self, key: KeyRef<'_>) -> &mut V {
-        let Self { shards, hasher } = self;
-        let hash = hasher.hash_one(key);
-        let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
-        let entry = shard.entry(
-            hash,
-            |(known, _)| key.equivalent(known),
-            |(known, _)| hasher.hash_one(KeyRef::from(known)),
-        );
-        let made = entry.or_insert_with(|| (EntityKey::from(&key), V::default()));
-        &mut made.into_mut().1
+        let generation = self.generation;
+        &mut self.changed_entry(key, generation).value
     }
 
-    /// A table of these entities.
-    pub(crate) fn from_pairs(pairs: Vec<(EntityKey, V)>) -> Self {
-        let mut table = Self::default();
-        for (key, value) in pairs {
-            *table.entry(KeyRef::from(&key)) = value;
-        }
-        table
+    /// Puts in an entity from a checkpoint of a generation, in place of an older state of it.
+    pub(crate) fn restore(&mut self, key: &EntityKey, value: V, generation: u64) {
+        self.changed_entry(KeyRef::from(key), generation).value = value;
+    }
+
+    fn changed_entry(&mut self, key: KeyRef<'_>, generation: u64) -> &mut Entry<V> {
+        let Self { shards, hasher, .. } = self;
+        let hash = hasher.hash_one(key);
+        let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
+        shard.changed = generation;
+        let entry = shard.entries.entry(
+            hash,
+            |known| key.equivalent(&known.key),
+            |known| hasher.hash_one(KeyRef::from(&known.key)),
+        );
+        let made = entry.or_insert_with(|| Entry {
+            key: EntityKey::from(&key),
+            value: V::default(),
+            changed: generation,
+        });
+        let made = made.into_mut();
+        made.changed = generation;
+        made
     }
 }
 
@@ -111,40 +155,85 @@ impl<V: Clone> EntityTable<V> {
         };
         let mut times: Vec<_> = self.iter().map(|(_, value)| time(value)).collect();
         let (_, from, _) = times.select_nth_unstable(oldest);
-        let from = *from;
+        // Nothing is older than what has no time.
+        let Some(from) = *from else { return 0 };
+        self.drop_before(from, self.generation, time);
+        before - self.len()
+    }
+
+    /// Drops the entities from before a time, in a generation.
+    pub(crate) fn drop_before(
+        &mut self,
+        before: EventTime,
+        generation: u64,
+        time: impl Fn(&V) -> Option<EventTime>,
+    ) {
         for shard in &mut self.shards {
-            if shard.iter().any(|(_, value)| time(value) < from) {
-                Arc::make_mut(shard).retain(|(_, value)| time(value) >= from);
+            if shard
+                .entries
+                .iter()
+                .any(|entry| time(&entry.value) < Some(before))
+            {
+                Arc::make_mut(shard)
+                    .entries
+                    .retain(|entry| time(&entry.value) >= Some(before));
             }
         }
-        before - self.len()
+        while self.dropped.last().is_some_and(|last| last.before <= before) {
+            self.dropped.pop();
+        }
+        self.dropped.push(Dropped { generation, before });
     }
 }
 
 impl<V> EntityTable<V> {
+    /// Changes from now on bear this generation.
+    pub(crate) fn begin_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    /// The entities that changed after a generation.
+    pub(crate) fn changed_since(&self, generation: u64) -> impl Iterator<Item = (&EntityKey, &V)> {
+        let shards = self.shards.iter().filter(move |shard| shard.changed > generation);
+        let entries = shards.flat_map(|shard| shard.entries.iter());
+        entries
+            .filter(move |entry| entry.changed > generation)
+            .map(|entry| (&entry.key, &entry.value))
+    }
+
+    /// Entities from before this time that had not changed since that generation were dropped after it.
+    pub(crate) fn dropped_since(&self, generation: u64) -> Option<EventTime> {
+        let dropped = self
+            .dropped
+            .iter()
+            .find(|dropped| dropped.generation > generation);
+        dropped.map(|dropped| dropped.before)
+    }
+
     /// The entity of `scope` and `name`.
     pub fn get(&self, scope: &str, name: &str) -> Option<&V> {
         let key = KeyRef { scope, name };
         let hash = self.hasher.hash_one(key);
         self.shards[shard_of(hash)]
-            .find(hash, |(known, _)| key.equivalent(known))
-            .map(|(_, value)| value)
+            .entries
+            .find(hash, |known| key.equivalent(&known.key))
+            .map(|known| &known.value)
     }
 
     /// All entities, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&EntityKey, &V)> {
-        let all = self.shards.iter().flat_map(|shard| shard.iter());
-        all.map(|(key, value)| (key, value))
+        let all = self.shards.iter().flat_map(|shard| shard.entries.iter());
+        all.map(|entry| (&entry.key, &entry.value))
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.len()).sum()
+        self.shards.iter().map(|shard| shard.entries.len()).sum()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.shards.iter().all(|shard| shard.is_empty())
+        self.shards.iter().all(|shard| shard.entries.is_empty())
     }
 }
 

@@ -198,14 +198,15 @@ impl Builders {
 /// The newest events of one partition.
 pub(crate) struct EventLog {
     limits: EventLogLimits,
-    full: VecDeque<Arc<EventBatch>>,
+    /// With the generation in which each was full.
+    full: VecDeque<(u64, Arc<EventBatch>)>,
     bytes: usize,
     building: Builders,
     /// The batch being filled, as of the last publication.
     published: Option<Arc<EventBatch>>,
     published_rows: usize,
-    /// How many of the newest full batches are in no checkpoint yet.
-    unsaved: usize,
+    /// Batches that are full from now on bear this generation.
+    generation: u64,
 }
 
 impl EventLog {
@@ -217,7 +218,7 @@ impl EventLog {
             building: Builders::new(),
             published: None,
             published_rows: 0,
-            unsaved: 0,
+            generation: 1,
         }
     }
 
@@ -228,8 +229,7 @@ impl EventLog {
         self.building.push(event, layer);
         if self.building.rows >= BATCH_ROWS {
             if let Some(batch) = self.building.batch() {
-                self.add_full(batch);
-                self.unsaved += 1;
+                self.add_full(batch, self.generation);
             }
             self.building = Builders::new();
             self.published = None;
@@ -237,22 +237,21 @@ impl EventLog {
         }
     }
 
-    fn add_full(&mut self, batch: Arc<EventBatch>) {
+    fn add_full(&mut self, batch: Arc<EventBatch>, generation: u64) {
         self.bytes += batch.bytes;
-        self.full.push_back(batch);
+        self.full.push_back((generation, batch));
     }
 
     /// Drops the oldest batches that are past the limits.
     pub(crate) fn expire(&mut self, newest: EventTime) {
         let oldest = newest.plus(-self.limits.age);
-        while let Some(first) = self.full.front() {
+        while let Some((_, first)) = self.full.front() {
             if self.bytes <= self.limits.bytes && first.last >= oldest {
                 break;
             }
             self.bytes -= first.bytes;
             self.full.pop_front();
         }
-        self.unsaved = self.unsaved.min(self.full.len());
     }
 
     /// All batches, the one being filled included, for a snapshot.
@@ -261,26 +260,32 @@ impl EventLog {
             self.published = self.building.batch();
             self.published_rows = self.building.rows;
         }
-        self.full.iter().chain(&self.published).map(Arc::clone).collect()
+        let full = self.full.iter().map(|(_, batch)| batch);
+        full.chain(&self.published).map(Arc::clone).collect()
     }
 
-    /// Full batches for a checkpoint, and the one being filled apart: it is written anew each time.
-    pub(crate) fn batches_to_save(&mut self, all: bool) -> (Vec<Arc<EventBatch>>, Option<Arc<EventBatch>>) {
+    /// Batches that are full from now on bear this generation.
+    pub(crate) fn begin_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    /// The batches that were full after a generation, and the one being filled apart: it is saved anew each time.
+    pub(crate) fn changed_since(
+        &mut self,
+        generation: u64,
+    ) -> (Vec<Arc<EventBatch>>, Option<Arc<EventBatch>>) {
         self.publish();
-        let skip = if all { 0 } else { self.full.len() - self.unsaved };
+        let changed = self.full.iter().filter(|(full, _)| *full > generation);
         (
-            self.full.iter().skip(skip).map(Arc::clone).collect(),
+            changed.map(|(_, batch)| Arc::clone(batch)).collect(),
             self.published.clone(),
         )
     }
 
-    pub(crate) fn mark_saved(&mut self) {
-        self.unsaved = 0;
-    }
-
-    pub(crate) fn restore(&mut self, batch: RecordBatch) {
+    /// Puts back a batch from a checkpoint of a generation.
+    pub(crate) fn restore(&mut self, batch: RecordBatch, generation: u64) {
         if let Some(batch) = EventBatch::of(batch) {
-            self.add_full(Arc::new(batch));
+            self.add_full(Arc::new(batch), generation);
         }
     }
 }

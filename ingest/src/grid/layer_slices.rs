@@ -1,6 +1,6 @@
 //! The slices of one layer in one partition: open buckets, sealed buckets, and the hours and days rolled up from them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -63,12 +63,14 @@ pub(crate) struct LayerSlices {
     published_open: SliceMap,
     /// Bytes of the sealed slices.
     bytes: usize,
-    /// Sealed slices changed since the last checkpoint.
-    unsaved: BTreeSet<(usize, EventTime)>,
+    /// Changes from now on bear this generation.
+    generation: u64,
+    /// The generation in which each sealed slice was made or last changed.
+    changed: BTreeMap<(usize, EventTime), u64>,
 }
 
 impl LayerSlices {
-    pub(crate) fn new(kind: LayerKind) -> Self {
+    pub(crate) fn new(kind: LayerKind, generation: u64) -> Self {
         Self {
             kind,
             open: BTreeMap::new(),
@@ -76,7 +78,8 @@ impl LayerSlices {
             patches: BTreeMap::new(),
             published_open: SliceMap::default(),
             bytes: 0,
-            unsaved: BTreeSet::new(),
+            generation,
+            changed: BTreeMap::new(),
         }
     }
 
@@ -188,11 +191,11 @@ impl LayerSlices {
     }
 
     fn insert(&mut self, step: usize, slice: TimedSlice) {
-        self.unsaved.insert((step, slice.span.start));
-        self.put(step, slice);
+        self.put(step, slice, self.generation);
     }
 
-    fn put(&mut self, step: usize, slice: TimedSlice) {
+    fn put(&mut self, step: usize, slice: TimedSlice, generation: u64) {
+        self.changed.insert((step, slice.span.start), generation);
         self.bytes += slice.slice.bytes();
         let slices = Arc::make_mut(&mut self.steps[step]);
         if let Some(before) = slices.insert(slice.span.start, Arc::new(slice)) {
@@ -230,17 +233,17 @@ impl LayerSlices {
         }
     }
 
-    /// What a checkpoint must hold: all slices, or those changed since the last one; and every open bucket.
-    pub(crate) fn slices_to_save(&self, all: bool) -> Vec<(usize, Arc<TimedSlice>)> {
-        let mut saved = Vec::new();
-        for (step, slices) in self.steps.iter().enumerate() {
-            for (start, slice) in slices.iter() {
-                if all || self.unsaved.contains(&(step, *start)) {
-                    saved.push((step, Arc::clone(slice)));
-                }
-            }
-        }
-        saved
+    /// Changes from now on bear this generation.
+    pub(crate) fn begin_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    /// The sealed slices that were made or changed after a generation, each with its step.
+    pub(crate) fn changed_since(&self, generation: u64) -> impl Iterator<Item = (usize, &Arc<TimedSlice>)> {
+        self.changed
+            .iter()
+            .filter(move |(_, changed)| **changed > generation)
+            .filter_map(|((step, start), _)| Some((*step, self.steps.get(*step)?.get(start)?)))
     }
 
     pub(crate) fn open_to_save(&self) -> impl Iterator<Item = (EventTime, Slice)> + '_ {
@@ -249,15 +252,10 @@ impl LayerSlices {
             .map(|(start, open)| (*start, Slice::from_map(self.kind, &open.cells)))
     }
 
-    /// Called when all were taken for a checkpoint.
-    pub(crate) fn mark_saved(&mut self) {
-        self.unsaved.clear();
-    }
-
-    /// Puts back a slice from a checkpoint; a later file's slice replaces an earlier one's.
-    pub(crate) fn restore(&mut self, step: usize, slice: TimedSlice) {
+    /// Puts back a slice from a checkpoint of a generation, in place of an older state of it.
+    pub(crate) fn restore(&mut self, step: usize, slice: TimedSlice, generation: u64) {
         if step < self.steps.len() {
-            self.put(step, slice);
+            self.put(step, slice, generation);
         }
     }
 
@@ -267,10 +265,6 @@ impl LayerSlices {
             is_dirty: true,
         };
         self.open.insert(start, open);
-    }
-
-    pub(crate) fn clear_open(&mut self) {
-        self.open.clear();
     }
 
     /// Drops what is from before the cutoffs, and says how many slices of each step those were.
@@ -287,7 +281,9 @@ impl LayerSlices {
                 *dropped += 1;
             }
         }
-        self.unsaved.retain(|(step, start)| *start >= cutoffs.0[*step]);
+        if dropped != [0; 3] {
+            self.changed.retain(|(step, start), _| *start >= cutoffs.0[*step]);
+        }
         dropped
     }
 }

@@ -182,6 +182,8 @@ pub struct Partition {
     pub(crate) given_up: GivenUp,
     /// Grows with every change: names the state of this partition.
     pub(crate) sequence: u64,
+    /// Grows with every state that is taken for a checkpoint. Each change bears the one in which it was made.
+    pub(crate) generation: u64,
 }
 
 impl Partition {
@@ -205,6 +207,7 @@ impl Partition {
             counts: EventCounts::default(),
             given_up: GivenUp::default(),
             sequence: 0,
+            generation: 1,
         }
     }
 
@@ -279,7 +282,7 @@ impl Partition {
             let cutoffs = (bucket.end <= self.sealed_to).then(|| self.cutoffs());
             let (slices, totals) = self.layers.entry(index).or_insert_with(|| {
                 (
-                    LayerSlices::new(layer.kind),
+                    LayerSlices::new(layer.kind, self.generation),
                     LayerTotals {
                         count: 0,
                         first_time: event.time,
@@ -432,6 +435,7 @@ impl Partition {
             tracing::warn!(partition = %self.id, %floor, "hashes for de-duplication are over budget: older events are now too late");
         }
         if let Some(newest) = self.newest {
+            self.dedup.settle(newest);
             self.events.expire(newest);
         }
         let most = self.settings.max_reports;
@@ -483,23 +487,34 @@ impl Partition {
         }
     }
 
-    /// The slices of a layer, for a checkpoint to fill.
-    pub(crate) fn layer_slices(
-        &mut self,
-        index: LayerIndex,
-        kind: LayerKind,
-        totals: LayerTotals,
-    ) -> &mut LayerSlices {
-        let (slices, known) = self
-            .layers
-            .entry(index)
-            .or_insert_with(|| (LayerSlices::new(kind), totals));
-        *known = totals;
+    /// The slices of a layer, for a checkpoint to fill; its totals are set apart.
+    pub(crate) fn slices_of(&mut self, index: LayerIndex, kind: LayerKind) -> &mut LayerSlices {
+        let none = EventTime::from_micros(0);
+        let (slices, _) = self.layers.entry(index).or_insert_with(|| {
+            (
+                LayerSlices::new(kind, self.generation),
+                LayerTotals {
+                    count: 0,
+                    first_time: none,
+                    last_time: none,
+                },
+            )
+        });
         slices
     }
 
-    /// After all files of a checkpoint: drops what the older ones hold from before the limits.
-    pub(crate) fn restored(&mut self) {
+    /// Sets what a layer's events span.
+    pub(crate) fn set_totals(&mut self, index: LayerIndex, kind: LayerKind, totals: LayerTotals) {
+        let generation = self.generation;
+        self.layers
+            .entry(index)
+            .or_insert_with(|| (LayerSlices::new(kind, generation), totals))
+            .1 = totals;
+    }
+
+    /// After all files of a checkpoint, whose newest is of a generation: drops what the older ones hold from before the
+    /// limits.
+    pub(crate) fn restored(&mut self, generation: u64) {
         let cutoffs = self.cutoffs();
         for (slices, _) in self.layers.values_mut() {
             slices.expire(&cutoffs);
@@ -511,15 +526,19 @@ impl Partition {
             self.events.expire(newest);
         }
         self.sensor_places = 1;
-        self.mark_saved();
+        self.begin_generation(generation + 1);
     }
 
-    /// Called when the state was taken for a checkpoint: the next one need not hold it again, unless this one fails.
-    pub(crate) fn mark_saved(&mut self) {
+    /// Changes from now on bear this generation.
+    pub(crate) fn begin_generation(&mut self, generation: u64) {
+        self.generation = generation;
         for (slices, _) in self.layers.values_mut() {
-            slices.mark_saved();
+            slices.begin_generation(generation);
         }
-        self.dedup.mark_saved();
-        self.events.mark_saved();
+        self.dedup.begin_generation(generation);
+        self.events.begin_generation(generation);
+        self.sensors.begin_generation(generation);
+        self.reports.begin_generation(generation);
+        self.units.begin_generation(generation);
     }
 }

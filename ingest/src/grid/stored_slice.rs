@@ -4,7 +4,7 @@
 use arrow::buffer::{Buffer, ScalarBuffer};
 use arrow::datatypes::ArrowNativeType;
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
+use serde_bytes::Bytes;
 
 use super::slice::{KindColumns, ObservationColumns, Slice};
 use crate::layer::LayerKind;
@@ -13,17 +13,20 @@ use crate::layer::LayerKind;
 const _: () = assert!(cfg!(target_endian = "little"));
 
 /// The bytes of a slice.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct StoredSlice {
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct StoredSlice<'a> {
     is_report: bool,
     rows: u32,
     /// The columns in the order of [`Slice`]'s fields.
-    columns: ByteBuf,
+    #[serde(borrow)]
+    columns: &'a Bytes,
 }
 
-impl From<&Slice> for StoredSlice {
-    fn from(slice: &Slice) -> Self {
-        let mut bytes = Vec::with_capacity(slice.bytes());
+impl<'a> StoredSlice<'a> {
+    /// Puts the columns into `bytes`, in place of what is there.
+    pub(crate) fn of(slice: &Slice, bytes: &'a mut Vec<u8>) -> Self {
+        bytes.clear();
+        bytes.reserve_exact(slice.bytes());
         let mut put = |column: &Buffer| bytes.extend_from_slice(column.as_slice());
         put(slice.cells.inner());
         put(slice.count.inner());
@@ -46,17 +49,15 @@ impl From<&Slice> for StoredSlice {
         Self {
             is_report: slice.kind() == LayerKind::Report,
             rows: u32::try_from(slice.len()).unwrap_or(u32::MAX),
-            columns: ByteBuf::from(bytes),
+            columns: Bytes::new(bytes),
         }
     }
-}
 
-impl StoredSlice {
     /// The slice again; `None` when it is damaged: too long or too short, or not sorted by cell.
-    pub(crate) fn into_slice(self) -> Option<Slice> {
+    pub(crate) fn to_slice(self) -> Option<Slice> {
         let mut columns = Columns {
             rows: self.rows as usize,
-            rest: &self.columns,
+            rest: self.columns,
         };
         let slice = Slice {
             cells: columns.take()?,
@@ -137,9 +138,9 @@ mod tests {
         for kind in [LayerKind::Report, LayerKind::Observation] {
             for rows in [rows(kind), Vec::new()] {
                 let slice = Slice::from_sorted(kind, &rows);
-                let bytes = postcard::to_stdvec(&StoredSlice::from(&slice)).unwrap();
-                let stored: StoredSlice = postcard::from_bytes(&bytes).unwrap();
-                let again = stored.into_slice().unwrap();
+                let bytes = postcard::to_stdvec(&StoredSlice::of(&slice, &mut Vec::new())).unwrap();
+                let stored: StoredSlice<'_> = postcard::from_bytes(&bytes).unwrap();
+                let again = stored.to_slice().unwrap();
                 assert_eq!(again.kind(), kind);
                 assert_eq!(again.rows().collect::<Vec<_>>(), rows);
             }
@@ -149,19 +150,21 @@ mod tests {
     #[test]
     fn what_is_damaged_is_no_slice() {
         let slice = Slice::from_sorted(LayerKind::Report, &rows(LayerKind::Report));
-        let spoil = |spoil: fn(&mut StoredSlice)| {
-            let mut stored = StoredSlice::from(&slice);
-            spoil(&mut stored);
-            stored.into_slice().is_none()
-        };
-        assert!(!spoil(|_| {}));
-        assert!(spoil(|stored| stored.rows += 1));
-        assert!(spoil(|stored| stored.rows = u32::MAX));
-        assert!(spoil(|stored| stored.is_report = false));
-        assert!(spoil(|stored| {
-            stored.columns.pop();
-        }));
+        let mut bytes = Vec::new();
+        let stored = StoredSlice::of(&slice, &mut bytes);
+        assert!(stored.to_slice().is_some());
+        let rows = stored.rows;
+        for rows in [rows - 1, rows + 1, u32::MAX] {
+            assert!(StoredSlice { rows, ..stored }.to_slice().is_none(), "{rows}");
+        }
+        let is_report = false;
+        assert!(StoredSlice { is_report, ..stored }.to_slice().is_none());
+        let columns = Bytes::new(&stored.columns[1..]);
+        assert!(StoredSlice { columns, ..stored }.to_slice().is_none());
         // The first cell is after the second.
-        assert!(spoil(|stored| stored.columns[1] = 255));
+        let mut spoilt = stored.columns.to_vec();
+        spoilt[1] = 255;
+        let columns = Bytes::new(&spoilt);
+        assert!(StoredSlice { columns, ..stored }.to_slice().is_none());
     }
 }

@@ -1,7 +1,6 @@
 //! Writes checkpoints of what the workers hand over, at an interval while records come, and when asked; takes
 //! partitions over from their checkpoints, and gives them up.
 
-use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError};
@@ -85,18 +84,20 @@ impl Checkpointing {
         let result = self.save();
         match &result {
             Ok(durable) => (self.on_checkpoint)(durable),
-            Err(_) => self.shared.is_unsaved.store(true, Ordering::Release),
+            Err(_) => {
+                self.shared.is_unsaved.store(true, Ordering::Release);
+                self.shared.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
+            }
         }
         result.map(drop)
     }
 
     /// What is durable then: everything, or it is an error.
     fn save(&mut self) -> Result<Vec<(PartitionId, i64)>, String> {
-        let changes_only: Arc<HashSet<PartitionId>> =
-            Arc::new(self.checkpoints.continued().cloned().collect());
+        let since = Arc::new(self.checkpoints.continued());
         let (answer, answers) = sync_channel(self.workers.len());
         for worker in &self.workers {
-            let task = Task::Save(Arc::clone(&changes_only), answer.clone());
+            let task = Task::Save(Arc::clone(&since), answer.clone());
             if worker.send(task).is_err() {
                 self.shared.worker_has_ended();
                 return Err(PipelineEnded.to_string());
@@ -112,11 +113,12 @@ impl Checkpointing {
             match states {
                 Ok(states) => {
                     for state in states {
-                        match self.checkpoints.write(&state) {
-                            Ok(()) => durable.push((state.id().clone(), state.next_offset())),
+                        let (id, next_offset) = (state.id().clone(), state.next_offset());
+                        match self.checkpoints.write(state) {
+                            Ok(()) => durable.push((id, next_offset)),
                             Err(error @ CheckpointError::Fenced { .. }) => {
-                                tracing::warn!(partition = %state.id(), %error, "a partition is let go of");
-                                lost.push(state.id().clone());
+                                tracing::warn!(partition = %id, %error, "a partition is let go of");
+                                lost.push(id);
                             }
                             Err(error) => failure = Some(error.to_string()),
                         }

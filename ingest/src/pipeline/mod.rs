@@ -12,7 +12,7 @@ mod worker;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -73,6 +73,11 @@ impl PipelineHandle {
     /// Whether a thread of it has ended without being asked to: a defect, after which the process should be started again.
     pub fn has_failed(&self) -> bool {
         self.shared.has_failed.load(Ordering::Relaxed)
+    }
+
+    /// How many checkpoints could not be written; each was tried again.
+    pub fn failed_checkpoints(&self) -> u64 {
+        self.shared.failed_checkpoints.load(Ordering::Relaxed)
     }
 
     /// Writes a checkpoint now.
@@ -225,6 +230,7 @@ struct Shared {
     is_unsaved: AtomicBool,
     /// A worker has ended without being asked to.
     has_failed: AtomicBool,
+    failed_checkpoints: AtomicU64,
     /// Partitions that turned out to be another node's; there are never more than the node had.
     lost: Mutex<Vec<PartitionId>>,
 }
@@ -258,7 +264,7 @@ pub struct Pipeline {
     /// Keeps the grid.
     pub checkpoints: CheckpointStore,
     /// Makes each worker's alert rules.
-    pub observer: Box<dyn Fn() -> Box<dyn EventObserver>>,
+    pub observer: Box<dyn Fn() -> Box<dyn EventObserver> + Send>,
     /// Told of durable offsets.
     pub on_checkpoint: CheckpointListener,
     /// Intervals.
@@ -300,6 +306,7 @@ impl Pipeline {
             is_unpublished: AtomicBool::new(false),
             is_unsaved: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
+            failed_checkpoints: AtomicU64::new(0),
             lost: Mutex::default(),
         });
         let mut workers: Vec<Worker> = (0..count)

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 
+use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
 use super::record::{EventBytes, Feed, PartitionBatch, Payload, Records};
@@ -26,10 +27,10 @@ pub(super) enum Task {
     Apply(PartitionBatch),
     /// Nothing but what comes after every task: see whether views are wanted.
     Look,
-    /// Make decisions durable, and give the state of its partitions: those named as what changed since the last
-    /// time, the others whole.
+    /// Make decisions durable, and give the state of its partitions: of those named what changed since a generation, of
+    /// the others everything.
     Save(
-        Arc<HashSet<PartitionId>>,
+        Arc<HashMap<PartitionId, u64>>,
         SyncSender<Result<Vec<PartitionState>, String>>,
     ),
     /// Have a partition from now on, as its checkpoint has it; without one it begins with its first record.
@@ -144,7 +145,7 @@ impl Worker {
                 }
                 Task::Look => {}
                 // Whoever asked and does not listen any more has ended.
-                Task::Save(changes_only, answer) => drop(answer.send(self.save(&changes_only))),
+                Task::Save(since, answer) => drop(answer.send(self.save(&since))),
                 Task::TakeOver(id, restored) => {
                     self.forget(&id);
                     self.given_up.remove(&id);
@@ -185,7 +186,7 @@ impl Worker {
     }
 
     /// Decisions first, dead letters next: what the state's offsets cover must not be lost when it is durable.
-    fn save(&mut self, changes_only: &HashSet<PartitionId>) -> Result<Vec<PartitionState>, String> {
+    fn save(&mut self, since: &HashMap<PartitionId, u64>) -> Result<Vec<PartitionState>, String> {
         self.observer
             .flush()
             .map_err(|error| format!("alert decisions could not be stored: {error}"))?;
@@ -201,7 +202,8 @@ impl Worker {
         let layers = self.shared.layers.table();
         let states = self.partitions.iter_mut().map(|(id, owned)| {
             let rules = self.observer.save(id);
-            PartitionState::take(&mut owned.partition, &layers, !changes_only.contains(id), rules)
+            let since = since.get(id).copied().unwrap_or(0);
+            PartitionState::take(&mut owned.partition, &layers, since, rules)
         });
         Ok(states.collect())
     }

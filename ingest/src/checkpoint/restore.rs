@@ -1,0 +1,159 @@
+//! A partition made again from the files of a chain.
+
+use std::sync::Arc;
+
+use super::item::{Head, Part};
+use crate::grid::{GridSettings, Partition};
+use crate::layer::{LayerIndex, LayerKind, LayerTable};
+
+/// A partition as it was at its newest whole checkpoint.
+pub(crate) struct Restored {
+    pub(crate) partition: Partition,
+    /// What alert rules knew.
+    pub(crate) rules: Vec<u8>,
+}
+
+/// Why files that are whole still cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Learnt layers come from files of their own, which must be there.
+    #[error(
+        "layer `{0}` is in the checkpoint but not in the folder `catalogue`; restore that folder, or remove the checkpoint and read the log again"
+    )]
+    UnknownLayer(String),
+    /// A layer counts what it did not count then.
+    #[error(
+        "layer `{0}` had another kind when the checkpoint was written; give it that kind again, or remove the checkpoint and read the log again"
+    )]
+    OtherKind(String),
+    /// A step of the chain does not say what it is.
+    #[error("a step of the chain has no head; remove the checkpoint and read the log again")]
+    NoHead,
+}
+
+/// The partition that the steps of a chain make, oldest first, each with the parts of its files.
+pub(super) fn restore(
+    chain: Vec<Vec<Part>>,
+    settings: GridSettings,
+    layers: &LayerTable,
+) -> Result<Restored, StateError> {
+    let mut grown: Option<Growing<'_>> = None;
+    let mut open = Part::default();
+    for mut step in chain {
+        let head = step.first_mut().and_then(|part| part.head.take());
+        let head = head.ok_or(StateError::NoHead)?;
+        let partition = match grown.take() {
+            Some(grown) => grown.partition,
+            None => Partition::new(
+                head.id.clone(),
+                Arc::clone(&head.domain),
+                settings,
+                head.next_offset,
+            ),
+        };
+        let mut growing = Growing {
+            partition,
+            layers,
+            head,
+        };
+        growing.drop_reports();
+        open = Part::default();
+        for mut part in step {
+            open.open_buckets.append(&mut part.open_buckets);
+            open.open_events.append(&mut part.open_events);
+            growing.take(part)?;
+        }
+        grown = Some(growing);
+    }
+    grown.ok_or(StateError::NoHead)?.finish(open)
+}
+
+/// A partition to which the steps are added.
+struct Growing<'a> {
+    partition: Partition,
+    layers: &'a LayerTable,
+    /// Of the present step.
+    head: Head,
+}
+
+impl Growing<'_> {
+    fn drop_reports(&mut self) {
+        if let Some(before) = self.head.reports_dropped {
+            let generation = self.head.generation;
+            self.partition
+                .reports
+                .drop_before(before, generation, |report| report.updated);
+        }
+    }
+
+    fn take(&mut self, part: Part) -> Result<(), StateError> {
+        let generation = self.head.generation;
+        for (key, sensor) in part.sensors {
+            self.partition.sensors.restore(&key, sensor, generation);
+        }
+        for (key, report) in part.reports {
+            self.partition.reports.restore(&key, report, generation);
+        }
+        for (key, unit) in part.units {
+            self.partition.units.restore(&key, unit, generation);
+        }
+        for (start, hashes) in part.hashes {
+            self.partition.dedup.restore(start, hashes, generation);
+        }
+        for batch in part.events {
+            self.partition.events.restore(batch, generation);
+        }
+        for (id, step, timed) in part.slices {
+            let (index, kind) = self.known(&id, timed.slice.kind())?;
+            let slices = self.partition.slices_of(index, kind);
+            slices.restore(usize::from(step), timed, generation);
+        }
+        Ok(())
+    }
+
+    fn known(&self, id: &str, kind: LayerKind) -> Result<(LayerIndex, LayerKind), StateError> {
+        let found = self
+            .layers
+            .find(id)
+            .and_then(|index| Some((index, self.layers.get(index)?.kind)));
+        match found {
+            None => Err(StateError::UnknownLayer(id.to_owned())),
+            Some((_, other)) if other != kind => Err(StateError::OtherKind(id.to_owned())),
+            Some(known) => Ok(known),
+        }
+    }
+
+    /// Adds what only the last step holds of the present.
+    fn finish(mut self, open: Part) -> Result<Restored, StateError> {
+        for (id, start, slice) in open.open_buckets {
+            let (index, kind) = self.known(&id, slice.kind())?;
+            self.partition.slices_of(index, kind).restore_open(start, &slice);
+        }
+        for batch in open.open_events {
+            // No batch that is being filled any more: the next step holds it as one that is full.
+            self.partition.events.restore(batch, self.head.generation + 1);
+        }
+        let Self {
+            mut partition,
+            layers,
+            head,
+        } = self;
+        for (id, totals) in head.layers {
+            let index = layers.find(&id).ok_or(StateError::UnknownLayer(id))?;
+            let kind = layers.get(index).map_or(LayerKind::Report, |layer| layer.kind);
+            partition.set_totals(index, kind, totals);
+        }
+        partition.next_offset = head.next_offset;
+        partition.next_replays = head.next_replays;
+        partition.newest = head.newest;
+        partition.sealed_to = head.sealed_to;
+        partition.counts = head.counts;
+        partition.given_up = head.given_up;
+        partition.dedup.set_floor(head.dedup_floor);
+        partition.restored(head.generation);
+        Ok(Restored {
+            partition,
+            rules: head.rules,
+        })
+    }
+}
