@@ -13,5 +13,6 @@ mod golden;
 #[path = "../shared/golden_files.rs"]
 mod golden_files;
 mod named_arguments;
+mod queries;
 mod refusals;
 mod tables;
