@@ -6,6 +6,7 @@
 //! is an error that names it.
 
 mod definition;
+mod geometries;
 mod h3_boundary;
 mod h3_cell;
 mod h3_centroid;
@@ -13,21 +14,25 @@ mod h3_children;
 mod h3_disk;
 mod h3_distance;
 mod h3_from_string;
+mod h3_is_valid_cell;
+mod h3_latlng_to_cell;
 mod h3_parent;
 mod h3_resolution;
 mod h3_string;
 mod row_values;
+mod st;
 mod well_known_text;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 use definition::{Definition, udf};
+pub(crate) use st::NEAREST;
 
-/// All functions, to register with a session.
+/// All scalar functions, to register with a session.
 pub fn all() -> Vec<Arc<ScalarUDF>> {
-    const ALL: [&Definition; 10] = [
+    const ALL: [&Definition; 12] = [
         &h3_boundary::DEFINITION,
         &h3_cell::DEFINITION,
         &h3_centroid::DEFINITION,
@@ -35,11 +40,18 @@ pub fn all() -> Vec<Arc<ScalarUDF>> {
         &h3_disk::DEFINITION,
         &h3_distance::DEFINITION,
         &h3_from_string::DEFINITION,
+        &h3_is_valid_cell::DEFINITION,
+        &h3_latlng_to_cell::DEFINITION,
         &h3_parent::DEFINITION,
         &h3_resolution::DEFINITION,
         &h3_string::DEFINITION,
     ];
-    ALL.into_iter().map(udf).collect()
+    ALL.into_iter().chain(st::definitions()).map(udf).collect()
+}
+
+/// All aggregate functions.
+pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    vec![Arc::new(AggregateUDF::new_from_impl(st::Extent::default()))]
 }
 
 /// The function that makes a cell of a text.

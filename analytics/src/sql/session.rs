@@ -53,6 +53,7 @@ impl Session {
                 SessionStateDefaults::default_aggregate_functions()
                     .into_iter()
                     .chain(cell_min_max())
+                    .chain(functions::aggregates())
                     .collect(),
             )
             .with_window_functions(SessionStateDefaults::default_window_functions())
