@@ -23,6 +23,7 @@ use super::cooperative::CooperativeJoins;
 use super::information_schema::{CATALOG, SCHEMA, catalog_of};
 use super::named_arguments::{NamedArguments, NamedTableFunction};
 use super::nested_projections::NestedProjections;
+use super::spatial_join::rules_with_spatial_joins;
 use super::window_memory::CountWindowInput;
 use crate::functions;
 
@@ -60,6 +61,7 @@ impl Session {
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&from_string))))
             .with_analyzer_rule(Arc::new(NestedProjections))
+            .with_physical_optimizer_rules(rules_with_spatial_joins())
             .with_physical_optimizer_rule(Arc::new(CountWindowInput))
             .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
             .build();

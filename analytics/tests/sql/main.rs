@@ -15,4 +15,5 @@ mod golden_files;
 mod named_arguments;
 mod queries;
 mod refusals;
+mod spatial_joins;
 mod tables;
