@@ -1,6 +1,7 @@
 //! `DataFusion` tables and functions over grid snapshots, hotspot statistics, the rules of alerts.
 
 pub mod functions;
+pub mod geometry;
 mod named_area;
 pub mod rules;
 pub mod sql;

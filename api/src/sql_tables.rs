@@ -20,7 +20,11 @@ pub fn of(
     let alerts: Arc<dyn datafusion::catalog::TableProvider> =
         Arc::new(AlertsTable::new(app.alerting.decisions.clone()));
     let tables = grid_tables(snapshot, Some(app.dead_letters.clone()));
-    for (name, table) in tables.into_iter().chain([("alerts".to_owned(), alerts)]) {
+    let beside = [
+        ("alerts".to_owned(), alerts),
+        ("queries".to_owned(), app.sql.queries_table()),
+    ];
+    for (name, table) in tables.into_iter().chain(beside) {
         // Names are our own and differ, so registering cannot fail.
         if let Err(error) = schema.register_table(name, table) {
             tracing::error!(%error, "a table could not be registered");

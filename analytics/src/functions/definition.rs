@@ -13,14 +13,19 @@ use datafusion::logical_expr::{
 use riskgrid_ingest::places::Places;
 
 use super::row_values::Arguments;
+use crate::geometry::mark_geometry;
 use crate::sql::{SqlError, cell_list_type, mark_cell};
 
 /// One function.
 #[derive(Debug)]
 pub(super) struct Definition {
     pub(super) name: &'static str,
+    /// The names that the same function has elsewhere, where arguments and answer agree.
+    pub(super) aliases: &'static [&'static str],
     pub(super) description: &'static str,
     pub(super) arguments: &'static [(&'static str, Kind)],
+    /// How many of the last arguments may be left out.
+    pub(super) optional: usize,
     pub(super) result: Kind,
     pub(super) call: fn(&Arguments<'_>) -> Result<ArrayRef, SqlError>,
 }
@@ -40,12 +45,16 @@ pub(super) enum Kind {
     Resolution,
     /// `Utf8`.
     Text,
-    /// `Boolean`; as a result only.
+    /// `Boolean`.
     Truth,
+    /// `Binary` marked as a geometry; as an argument also well-known text.
+    Geometry,
+    /// `Binary`; as a result only.
+    Bytes,
 }
 
 impl Kind {
-    fn data_type(self) -> DataType {
+    pub(super) fn data_type(self) -> DataType {
         match self {
             Self::Cell => DataType::UInt64,
             Self::Cells => cell_list_type(),
@@ -54,6 +63,7 @@ impl Kind {
             Self::Resolution => DataType::UInt8,
             Self::Text => DataType::Utf8,
             Self::Truth => DataType::Boolean,
+            Self::Geometry | Self::Bytes => DataType::Binary,
         }
     }
 
@@ -62,7 +72,8 @@ impl Kind {
         let text = is_text(given);
         match self {
             _ if given.is_null() => Some(self.data_type()),
-            Self::Cell | Self::Text if text => Some(DataType::Utf8),
+            Self::Cell | Self::Text | Self::Geometry if text => Some(DataType::Utf8),
+            Self::Geometry if given.is_binary() => Some(DataType::Binary),
             Self::Cell | Self::Whole | Self::Resolution if given.is_integer() => Some(self.data_type()),
             Self::Number if given.is_numeric() => Some(DataType::Float64),
             _ => None,
@@ -77,6 +88,8 @@ impl Kind {
             Self::Whole | Self::Resolution => "an integer",
             Self::Text => "a text",
             Self::Truth => "true or false",
+            Self::Geometry => "a geometry (WKB, or a text such as 'POINT(113.93 22.53)')",
+            Self::Bytes => "bytes",
         }
     }
 }
@@ -94,20 +107,36 @@ pub(super) fn udf(definition: &'static Definition, places: &Arc<Places>) -> Arc<
     Arc::new(ScalarUDF::new_from_impl(Function {
         definition,
         places: Arc::clone(places),
+        aliases: definition.aliases.iter().copied().map(str::to_owned).collect(),
         signature: Signature::user_defined(Volatility::Immutable),
         documentation: documentation(definition),
     }))
 }
 
+/// The call with the names of its arguments, those that may be left out in brackets: `st_point(x, y [, srid])`.
 fn syntax(definition: &Definition) -> String {
-    let names: Vec<&str> = definition.arguments.iter().map(|(name, _)| *name).collect();
-    format!("{}({})", definition.name, names.join(", "))
+    let required = definition.arguments.len() - definition.optional;
+    let mut names = String::new();
+    for (index, (name, _)) in definition.arguments.iter().enumerate() {
+        names.push_str(match index {
+            0 => "",
+            _ if index < required => ", ",
+            _ => " [, ",
+        });
+        names.push_str(name);
+    }
+    names.push_str(&"]".repeat(definition.optional));
+    format!("{}({names})", definition.name)
 }
 
 fn documentation(definition: &Definition) -> Documentation {
     let section = DocSection {
         include: true,
-        label: "H3 functions",
+        label: if definition.name.starts_with("h3_") {
+            "H3 functions"
+        } else {
+            "Geometry functions"
+        },
         description: None,
     };
     let mut builder = Documentation::builder(section, definition.description, syntax(definition));
@@ -121,6 +150,7 @@ fn documentation(definition: &Definition) -> Documentation {
 struct Function {
     definition: &'static Definition,
     places: Arc<Places>,
+    aliases: Vec<String>,
     signature: Signature,
     documentation: Documentation,
 }
@@ -144,6 +174,10 @@ impl ScalarUDFImpl for Function {
         self.definition.name
     }
 
+    fn aliases(&self) -> &[String] {
+        &self.aliases
+    }
+
     fn signature(&self) -> &Signature {
         &self.signature
     }
@@ -154,20 +188,25 @@ impl ScalarUDFImpl for Function {
 
     fn return_field_from_args(&self, _: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         let field = Field::new(self.name(), self.definition.result.data_type(), true);
-        Ok(Arc::new(if self.definition.result == Kind::Cell {
-            mark_cell(field)
-        } else {
-            field
+        Ok(Arc::new(match self.definition.result {
+            Kind::Cell => mark_cell(field),
+            Kind::Geometry => mark_geometry(field),
+            _ => field,
         }))
     }
 
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let expected = self.definition.arguments;
-        if given.len() != expected.len() {
+        let least = expected.len() - self.definition.optional;
+        if given.len() < least || given.len() > expected.len() {
+            let allowed = if least == expected.len() {
+                least.to_string()
+            } else {
+                format!("{least} to {}", expected.len())
+            };
             return Err(SqlError::BadRequest(format!(
-                "{} takes {} arguments, {} are given",
+                "{} takes {allowed} arguments, {} are given",
                 syntax(self.definition),
-                expected.len(),
                 given.len()
             ))
             .into());
@@ -190,7 +229,7 @@ impl ScalarUDFImpl for Function {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arguments = Arguments::new(self.definition.name, &args.args, args.number_rows, &self.places);
+        let arguments = Arguments::new(self.definition, &args.args, args.number_rows, &self.places);
         Ok(ColumnarValue::Array((self.definition.call)(&arguments)?))
     }
 }

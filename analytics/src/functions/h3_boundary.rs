@@ -12,8 +12,10 @@ use crate::sql::SqlError;
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "h3_boundary",
+    aliases: &["h3_cell_to_boundary_wkt"],
     description: "The outline of the cell as WKT: POLYGON((lon lat, …)), in degrees, to 9 decimals, counter-clockwise and closed. Across the antimeridian longitudes go on past 180 or -180, so that the polygon stays whole.",
     arguments: &[("cell", Kind::Cell)],
+    optional: 0,
     result: Kind::Text,
     call,
 };

@@ -11,14 +11,17 @@ use crate::sql::SqlError;
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "h3_cell",
+    aliases: &[],
     description: "The H3 cell of resolution res that holds the point; NULL if the point is not on the globe.",
     arguments: &[("lon", Kind::Number), ("lat", Kind::Number), ("res", Kind::Whole)],
+    optional: 0,
     result: Kind::Cell,
-    call,
+    call: |arguments| cells_at(arguments, 0, 1),
 };
 
-fn call(arguments: &Arguments<'_>) -> Result<ArrayRef, SqlError> {
-    let (lons, lats) = (arguments.numbers(0)?, arguments.numbers(1)?);
+/// The cells at the longitudes and latitudes of these arguments, at the resolution of the third.
+pub(super) fn cells_at(arguments: &Arguments<'_>, lon: usize, lat: usize) -> Result<ArrayRef, SqlError> {
+    let (lons, lats) = (arguments.numbers(lon)?, arguments.numbers(lat)?);
     let resolutions = arguments.resolutions(2)?;
     let mut cells = UInt64Builder::with_capacity(arguments.rows);
     for row in 0..arguments.rows {

@@ -12,8 +12,10 @@ use crate::sql::SqlError;
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "h3_centroid",
+    aliases: &[],
     description: "The centre of the cell as WKT: POINT(lon lat), in degrees, to 9 decimals.",
     arguments: &[("cell", Kind::Cell)],
+    optional: 0,
     result: Kind::Text,
     call,
 };

@@ -9,8 +9,10 @@ use crate::sql::SqlError;
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "h3_children",
+    aliases: &["h3_cell_to_children", "h3tochildren"],
     description: "The cells of resolution res below the cell, in ascending order, at most 1 000 000; NULL if res is coarser than the cell's.",
     arguments: &[("cell", Kind::Cell), ("res", Kind::Whole)],
+    optional: 0,
     result: Kind::Cells,
     call,
 };

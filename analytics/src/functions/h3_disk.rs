@@ -11,8 +11,10 @@ use crate::sql::{SqlError, cell_item};
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "h3_disk",
+    aliases: &["h3_grid_disk", "h3kring"],
     description: "The cells within k steps of the cell, the cell included, in ascending order, at most 1 000 000; NULL if k is negative.",
     arguments: &[("cell", Kind::Cell), ("k", Kind::Whole)],
+    optional: 0,
     result: Kind::Cells,
     call,
 };

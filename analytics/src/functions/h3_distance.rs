@@ -10,8 +10,10 @@ use crate::sql::SqlError;
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "h3_distance",
+    aliases: &["h3_grid_distance", "h3distance"],
     description: "Steps from cell a to cell b; NULL if they differ in resolution, or are so far apart or so near to a pentagon that H3 cannot tell.",
     arguments: &[("a", Kind::Cell), ("b", Kind::Cell)],
+    optional: 0,
     result: Kind::Whole,
     call,
 };

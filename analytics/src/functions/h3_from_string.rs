@@ -10,8 +10,10 @@ use crate::sql::SqlError;
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "h3_from_string",
+    aliases: &["h3_string_to_h3", "stringtoh3"],
     description: "The cell that an H3 text such as 89283082803ffff names; NULL if it names none.",
     arguments: &[("text", Kind::Cell)],
+    optional: 0,
     result: Kind::Cell,
     call,
 };

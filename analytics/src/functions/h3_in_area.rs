@@ -13,6 +13,7 @@ use crate::sql::SqlError;
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "h3_in_area",
+    aliases: &[],
     description: "Whether the area, by id or by a name that no other area has, holds the centre of the cell; NULL if there is no such area.",
     arguments: &[("cell", Kind::Cell), ("area", Kind::Text)],
     result: Kind::Truth,

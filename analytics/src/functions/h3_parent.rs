@@ -10,8 +10,10 @@ use crate::sql::SqlError;
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "h3_parent",
+    aliases: &["h3_cell_to_parent", "h3toparent"],
     description: "The cell of resolution res above the cell in the H3 hierarchy, the cell itself at its own resolution; NULL if res is finer than the cell's.",
     arguments: &[("cell", Kind::Cell), ("res", Kind::Whole)],
+    optional: 0,
     result: Kind::Cell,
     call,
 };

@@ -10,8 +10,10 @@ use crate::sql::SqlError;
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "h3_resolution",
+    aliases: &["h3_get_resolution", "h3getresolution"],
     description: "The resolution of the cell, 0 to 15.",
     arguments: &[("cell", Kind::Cell)],
+    optional: 0,
     result: Kind::Resolution,
     call,
 };

@@ -11,8 +11,10 @@ use crate::sql::SqlError;
 
 pub(super) static DEFINITION: Definition = Definition {
     name: "h3_string",
+    aliases: &["h3_h3_to_string", "h3tostring"],
     description: "The cell as an H3 text, such as 89283082803ffff.",
     arguments: &[("cell", Kind::Cell)],
+    optional: 0,
     result: Kind::Text,
     call,
 };

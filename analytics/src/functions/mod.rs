@@ -6,6 +6,7 @@
 //! is an error that names it.
 
 mod definition;
+mod geometries;
 mod h3_boundary;
 mod h3_cell;
 mod h3_centroid;
@@ -14,22 +15,26 @@ mod h3_disk;
 mod h3_distance;
 mod h3_from_string;
 mod h3_in_area;
+mod h3_is_valid_cell;
+mod h3_latlng_to_cell;
 mod h3_parent;
 mod h3_resolution;
 mod h3_string;
 mod row_values;
+mod st;
 mod well_known_text;
 
 use std::sync::Arc;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use riskgrid_ingest::places::Places;
 
 use definition::{Definition, udf};
+pub(crate) use st::NEAREST;
 
-/// All functions, to register with a session whose areas are those of `places`.
+/// All scalar functions, to register with a session whose areas are those of `places`.
 pub fn all(places: &Arc<Places>) -> Vec<Arc<ScalarUDF>> {
-    const ALL: [&Definition; 11] = [
+    const ALL: [&Definition; 13] = [
         &h3_boundary::DEFINITION,
         &h3_cell::DEFINITION,
         &h3_centroid::DEFINITION,
@@ -38,13 +43,21 @@ pub fn all(places: &Arc<Places>) -> Vec<Arc<ScalarUDF>> {
         &h3_distance::DEFINITION,
         &h3_from_string::DEFINITION,
         &h3_in_area::DEFINITION,
+        &h3_is_valid_cell::DEFINITION,
+        &h3_latlng_to_cell::DEFINITION,
         &h3_parent::DEFINITION,
         &h3_resolution::DEFINITION,
         &h3_string::DEFINITION,
     ];
     ALL.into_iter()
+        .chain(st::definitions())
         .map(|definition| udf(definition, places))
         .collect()
+}
+
+/// All aggregate functions.
+pub fn aggregates() -> Vec<Arc<AggregateUDF>> {
+    vec![Arc::new(AggregateUDF::new_from_impl(st::Extent::default()))]
 }
 
 /// The function that makes a cell of a text.

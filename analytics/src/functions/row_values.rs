@@ -8,6 +8,7 @@ use datafusion::logical_expr::ColumnarValue;
 use h3o::{CellIndex, Resolution};
 use riskgrid_ingest::places::Places;
 
+use super::definition::{Definition, Kind};
 use crate::sql::{SqlError, not_a_cell, parse_cell};
 
 /// The arguments of one call, for `rows` rows.
@@ -16,25 +17,43 @@ pub(super) struct Arguments<'a> {
     pub(super) rows: usize,
     /// The reference layers.
     pub(super) places: &'a Places,
+    /// What each argument that is given is.
+    pub(super) kinds: Vec<Kind>,
+    /// What the function gives.
+    pub(super) result: Kind,
     values: &'a [ColumnarValue],
 }
 
 impl<'a> Arguments<'a> {
     pub(super) fn new(
-        function: &'static str,
+        definition: &Definition,
         values: &'a [ColumnarValue],
         rows: usize,
         places: &'a Places,
     ) -> Self {
         Self {
-            function,
+            function: definition.name,
             rows,
             places,
+            kinds: definition
+                .arguments
+                .iter()
+                .zip(values)
+                .map(|((_, kind), _)| *kind)
+                .collect(),
+            result: definition.result,
             values,
         }
     }
 
-    fn value(&self, index: usize) -> Result<&'a ColumnarValue, SqlError> {
+    /// Whether every argument is a constant.
+    pub(super) fn all_constant(&self) -> bool {
+        self.values
+            .iter()
+            .all(|value| matches!(value, ColumnarValue::Scalar(_)))
+    }
+
+    pub(super) fn value(&self, index: usize) -> Result<&'a ColumnarValue, SqlError> {
         self.values.get(index).ok_or_else(|| SqlError::Internal {
             cause: format!("{} was called without argument {}", self.function, index + 1),
         })
@@ -42,11 +61,7 @@ impl<'a> Arguments<'a> {
 
     /// What to give for a row whose arguments are valid but have no answer: NULL, or an error if all are constants.
     pub(super) fn no_answer<T>(&self, why: impl FnOnce() -> String) -> Result<Option<T>, SqlError> {
-        if self
-            .values
-            .iter()
-            .all(|value| matches!(value, ColumnarValue::Scalar(_)))
-        {
+        if self.all_constant() {
             return Err(SqlError::BadRequest(format!("{}: {}", self.function, why())));
         }
         Ok(None)

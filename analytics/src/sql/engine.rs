@@ -13,7 +13,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::catalog::SchemaProvider;
+use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::context::SQLOptions;
@@ -30,8 +30,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::named_arguments::NamedTableFunction;
+use super::queries_table::{QueriesTable, QueryRecord};
 use super::query_memory::QueryMemory;
-use super::running::{Running, RunningQuery, Ticket};
+use super::running::{Running, Ticket};
 use super::session::Session;
 use super::stoppable::{Stop, stoppable};
 use super::{SqlError, SqlLimits, expansion, statement};
@@ -159,25 +160,33 @@ impl SqlEngine {
             milliseconds: timeout.as_millis() as u64,
         };
 
+        let peak = Arc::default();
         let memory: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(
-            QueryMemory::new(Arc::clone(&self.memory), self.limits.query_memory_bytes),
+            QueryMemory::new(
+                Arc::clone(&self.memory),
+                self.limits.query_memory_bytes,
+                Arc::clone(&peak),
+            ),
             CONSUMERS_NAMED,
         ));
         let query_id = self.id_for(&request)?;
         let ticket = self
             .running
-            .start(query_id, &request.sql, request.now, Arc::clone(&memory))?;
+            .start(query_id, &request.sql, request.now, Arc::clone(&memory), peak)?;
 
         let permit = tokio::select! {
             permit = Arc::clone(&self.permits).acquire_owned() => permit.map_err(|_| SqlError::Cancelled)?,
             reason = poll_fn(|context| ticket.poll_stopped(context)) => return Err(reason),
             () = tokio::time::sleep_until(deadline) => {
-                return Err(SqlError::ResourcesExhausted(format!(
+                let refusal = SqlError::ResourcesExhausted(format!(
                     "{} queries are running, as many as may; try again later",
                     self.limits.max_concurrent
-                )));
+                ));
+                ticket.ends(Err(refusal.clone()));
+                return Err(refusal);
             }
         };
+        ticket.starts();
 
         let (started, start) = oneshot::channel();
         let (batches, received) = mpsc::channel(BATCHES_WAITING);
@@ -223,10 +232,14 @@ impl SqlEngine {
             reason = reason => return Err(reason),
             schema = start => match schema {
                 Ok(schema) => rows.schema = schema,
-                Err(_) => return Err(match (&mut rows.task).await {
-                    Ok(Err(error)) => error,
-                    Ok(Ok(())) | Err(_) => rows.reason(),
-                }),
+                Err(_) => {
+                    let error = match (&mut rows.task).await {
+                        Ok(Err(error)) => error,
+                        Ok(Ok(())) | Err(_) => rows.reason(),
+                    };
+                    rows.ticket.ends(Err(error.clone()));
+                    return Err(error);
+                }
             },
         }
         Ok(SqlAnswer {
@@ -242,9 +255,14 @@ impl SqlEngine {
         self.running.cancel(query_id)
     }
 
-    /// The queries that run now, oldest first.
-    pub fn running(&self) -> Vec<RunningQuery> {
+    /// The queries that run now or wait for others to end, oldest first.
+    pub fn running(&self) -> Vec<QueryRecord> {
         self.running.list()
+    }
+
+    /// The table `queries`: those that run or wait, and the last 1 000 that have ended.
+    pub fn queries_table(&self) -> Arc<dyn TableProvider> {
+        Arc::new(QueriesTable::new(Arc::clone(&self.running)))
     }
 
     /// Tasks on the query threads: 0 when no query runs.
@@ -391,7 +409,7 @@ impl Rows {
             })
     }
 
-    fn end(&mut self) -> Poll<Option<Result<RecordBatch, DataFusionError>>> {
+    fn end(&mut self) -> Poll<Option<Result<RecordBatch, SqlError>>> {
         self.ended = true;
         self.task.abort();
         self.received.close();
@@ -410,18 +428,32 @@ impl Stream for Rows {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        let polled = this.poll_rows(context);
+        match &polled {
+            Poll::Ready(Some(Ok(batch))) => this.ticket.add_rows(batch.num_rows()),
+            Poll::Ready(Some(Err(error))) => this.ticket.ends(Err(error.clone())),
+            Poll::Ready(None) => this.ticket.ends(Ok(())),
+            Poll::Pending => {}
+        }
+        polled.map_err(SqlError::into_datafusion)
+    }
+}
+
+impl Rows {
+    fn poll_rows(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<RecordBatch, SqlError>>> {
+        let this = self;
         if this.ended {
             return Poll::Ready(None);
         }
         if let Poll::Ready(reason) = this.ticket.poll_stopped(context) {
             let _ = this.end();
-            return Poll::Ready(Some(Err(reason.into())));
+            return Poll::Ready(Some(Err(reason)));
         }
         match this.received.poll_recv(context) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Err(error))) => {
                 let _ = this.end();
-                Poll::Ready(Some(Err(error.into())))
+                Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(Some(Ok(batch))) => match this.left {
                 Some(left) if batch.num_rows() > left => {
@@ -448,11 +480,11 @@ impl Stream for Rows {
                     }
                     Poll::Ready(Ok(Err(error))) => {
                         this.ended = true;
-                        Poll::Ready(Some(Err(error.into())))
+                        Poll::Ready(Some(Err(error)))
                     }
                     Poll::Ready(Err(_)) => {
                         this.ended = true;
-                        Poll::Ready(Some(Err(this.reason().into())))
+                        Poll::Ready(Some(Err(this.reason())))
                     }
                 }
             }

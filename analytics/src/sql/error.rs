@@ -143,7 +143,16 @@ fn text_of(error: &DataFusionError) -> String {
         .split(DataFusionError::BACK_TRACE_SEP)
         .next()
         .unwrap_or_default();
-    text.trim_end().to_owned()
+    own_words(text).trim_end().to_owned()
+}
+
+/// What a function of ours says of its arguments, without the planner's words around it.
+fn own_words(text: &str) -> &str {
+    let Some((_, ours)) = text.split_once("user-defined coercion failed with: External error: ") else {
+        return text;
+    };
+    ours.split_once(". No function matches the given name")
+        .map_or(ours, |(ours, _)| ours)
 }
 
 /// ` (line 2, column 5)` where the planner kept the place, and its advice.
@@ -169,6 +178,14 @@ mod tests {
         let ours = SqlError::ResourcesExhausted("too much".to_owned());
         let wrapped = DataFusionError::Context("while running".to_owned(), Box::new(ours.clone().into()));
         assert_eq!(SqlError::from(wrapped), ours);
+    }
+
+    #[test]
+    fn what_a_function_says_of_its_arguments_comes_without_the_planners_words() {
+        let planned = "Execution error: Function 'f' user-defined coercion failed with: External error: f(a): a must \
+            be a number, not Utf8. No function matches the given name and argument types 'f(Utf8)'.";
+        assert_eq!(own_words(planned), "f(a): a must be a number, not Utf8");
+        assert_eq!(own_words("table 'x' not found"), "table 'x' not found");
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! | which statements run, parameters | [`statement`], [`parameters`] |
 //! | table functions with `name => value` | [`named_arguments`] |
 //! | columns of H3 cells | [`cell_column`], [`cell_comparison`], [`cell_min_max`], [`cell_unnest`] |
+//! | joins on geometries by an R-tree | [`spatial_join`] |
+//! | what runs, and what ran | [`running`], [`queries_table`] |
 //! | an end to every query | [`expansion`], [`cooperative`], [`stoppable`], [`query_memory`], [`window_memory`], [`bounded_functions`] |
 //! | a wrong answer of `DataFusion` kept out | [`nested_projections`] |
 //! | `information_schema` with comments | [`information_schema`] |
@@ -27,9 +29,11 @@ mod limits;
 mod named_arguments;
 mod nested_projections;
 mod parameters;
+mod queries_table;
 mod query_memory;
 mod running;
 mod session;
+mod spatial_join;
 mod statement;
 mod stoppable;
 mod text_concat;
@@ -42,4 +46,4 @@ pub use engine::{SqlAnswer, SqlEngine, SqlRequest};
 pub use error::SqlError;
 pub use limits::SqlLimits;
 pub use named_arguments::NamedTableFunction;
-pub use running::RunningQuery;
+pub use queries_table::{QueryRecord, QueryState};

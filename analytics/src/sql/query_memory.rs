@@ -16,14 +16,17 @@ pub(crate) struct QueryMemory {
     all: Arc<dyn MemoryPool>,
     cap: usize,
     used: AtomicUsize,
+    peak: Arc<AtomicUsize>,
 }
 
 impl QueryMemory {
-    pub(crate) fn new(all: Arc<dyn MemoryPool>, cap: usize) -> Self {
+    /// `peak` is kept at the most bytes that were held at once.
+    pub(crate) fn new(all: Arc<dyn MemoryPool>, cap: usize, peak: Arc<AtomicUsize>) -> Self {
         Self {
             all,
             cap,
             used: AtomicUsize::new(0),
+            peak,
         }
     }
 }
@@ -53,7 +56,8 @@ impl MemoryPool for QueryMemory {
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
-        self.used.fetch_add(additional, Ordering::Relaxed);
+        let before = self.used.fetch_add(additional, Ordering::Relaxed);
+        self.peak.fetch_max(before + additional, Ordering::Relaxed);
         self.all.grow(reservation, additional);
     }
 
@@ -63,7 +67,8 @@ impl MemoryPool for QueryMemory {
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        self.used
+        let before = self
+            .used
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
                 used.checked_add(additional).filter(|sum| *sum <= self.cap)
             })
@@ -76,7 +81,9 @@ impl MemoryPool for QueryMemory {
             })?;
         self.all.try_grow(reservation, additional).inspect_err(|_| {
             self.used.fetch_sub(additional, Ordering::Relaxed);
-        })
+        })?;
+        self.peak.fetch_max(before + additional, Ordering::Relaxed);
+        Ok(())
     }
 
     fn reserved(&self) -> usize {
@@ -97,8 +104,9 @@ mod tests {
     #[test]
     fn a_query_stays_under_its_cap_and_gives_everything_back() {
         let all: Arc<dyn MemoryPool> = Arc::new(GreedyMemoryPool::new(150));
-        let one: Arc<dyn MemoryPool> = Arc::new(QueryMemory::new(Arc::clone(&all), 100));
-        let other: Arc<dyn MemoryPool> = Arc::new(QueryMemory::new(Arc::clone(&all), 100));
+        let peak = Arc::new(AtomicUsize::new(0));
+        let one: Arc<dyn MemoryPool> = Arc::new(QueryMemory::new(Arc::clone(&all), 100, Arc::clone(&peak)));
+        let other: Arc<dyn MemoryPool> = Arc::new(QueryMemory::new(Arc::clone(&all), 100, Arc::default()));
         let first = MemoryConsumer::new("first").register(&one);
         let second = MemoryConsumer::new("second").register(&other);
         assert!(first.try_grow(90).is_ok());
@@ -107,6 +115,7 @@ mod tests {
         assert!(second.try_grow(60).is_ok());
         assert_eq!((one.reserved(), other.reserved(), all.reserved()), (90, 60, 150));
         drop((first, second));
+        assert_eq!(peak.load(Ordering::Relaxed), 90);
         assert_eq!((one.reserved(), other.reserved(), all.reserved()), (0, 0, 0));
     }
 }

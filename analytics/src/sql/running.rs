@@ -1,10 +1,9 @@
-//! The queries that run now: what they are, how they end.
+//! The queries that run now: what they are, how they end; and the last ones that did.
 
-use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use datafusion::execution::memory_pool::MemoryPool;
@@ -13,22 +12,13 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::SqlError;
+use super::queries_table::{QueryRecord, QueryState};
 use super::stoppable::Stop;
 
-/// One query that runs, for the table `queries`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunningQuery {
-    /// The id by which it can be cancelled.
-    pub query_id: String,
-    /// The statement as it was sent, cut at 1 000 characters.
-    pub sql: String,
-    /// The `now` of its request.
-    pub started: DateTime<Utc>,
-    /// How long it has run.
-    pub elapsed: Duration,
-    /// The bytes of memory that it holds.
-    pub memory_bytes: usize,
-}
+/// Queries that are remembered after their end.
+const REMEMBERED: usize = 1_000;
+/// Characters of a statement that are kept.
+const STATEMENT_CHARACTERS: usize = 1_000;
 
 /// A query from its start until its stream ends or is dropped.
 #[derive(Debug)]
@@ -38,6 +28,14 @@ pub(crate) struct Ticket {
     pub(crate) started: DateTime<Utc>,
     pub(crate) since: Instant,
     pub(crate) memory: Arc<dyn MemoryPool>,
+    /// The most bytes that it has held.
+    peak: Arc<AtomicUsize>,
+    /// Rows that have been read from it.
+    rows: AtomicU64,
+    /// Whether it has left the queue of those that wait for others to end.
+    runs: AtomicBool,
+    /// How it ended, if its rows were read to the end.
+    ended: OnceLock<Result<(), SqlError>>,
     /// Why it was stopped before its end; the first reason stays.
     stopped: OnceLock<SqlError>,
     task: OnceLock<AbortHandle>,
@@ -72,6 +70,62 @@ impl Ticket {
         self.stopped.get()
     }
 
+    /// Rows have been read.
+    pub(crate) fn add_rows(&self, rows: usize) {
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Its turn has come.
+    pub(crate) fn starts(&self) {
+        self.runs.store(true, Ordering::Relaxed);
+    }
+
+    /// Its rows have come to their end, or to an error.
+    pub(crate) fn ends(&self, how: Result<(), SqlError>) {
+        let _ = self.ended.set(how);
+    }
+
+    /// What the table `queries` says of it while it is there.
+    fn record(&self) -> QueryRecord {
+        let runs = self.runs.load(Ordering::Relaxed);
+        QueryRecord {
+            query_id: self.query_id.clone(),
+            sql: self.sql.clone(),
+            state: if runs {
+                QueryState::Running
+            } else {
+                QueryState::Waiting
+            },
+            started: self.started,
+            elapsed: self.since.elapsed(),
+            rows: self.rows.load(Ordering::Relaxed),
+            memory_bytes: self.memory.reserved(),
+            peak_memory_bytes: self.peak.load(Ordering::Relaxed),
+            error: None,
+        }
+    }
+
+    /// What it says afterwards.
+    fn last_record(&self) -> QueryRecord {
+        let how = self
+            .ended
+            .get()
+            .cloned()
+            .or_else(|| self.stopped.get().cloned().map(Err));
+        let (state, error) = match how {
+            Some(Ok(())) => (QueryState::Finished, None),
+            Some(Err(SqlError::Cancelled)) => (QueryState::Cancelled, None),
+            Some(Err(error)) => (QueryState::Failed, Some(error.to_string())),
+            None => (QueryState::Abandoned, None),
+        };
+        QueryRecord {
+            state,
+            error,
+            memory_bytes: 0,
+            ..self.record()
+        }
+    }
+
     /// Names the task that runs the query; one that was stopped meanwhile is stopped at once.
     pub(crate) fn runs_as(&self, task: AbortHandle) {
         if self.stopped.get().is_some() {
@@ -99,6 +153,8 @@ impl Drop for Ticket {
             {
                 tickets.remove(&self.query_id);
             }
+            drop(tickets);
+            list.remember(self.last_record());
         }
     }
 }
@@ -107,11 +163,21 @@ impl Drop for Ticket {
 #[derive(Debug, Default)]
 pub(crate) struct Running {
     tickets: Mutex<HashMap<String, Weak<Ticket>>>,
+    /// Those that have ended, oldest first.
+    ended: Mutex<VecDeque<QueryRecord>>,
 }
 
 impl Running {
     fn tickets(&self) -> MutexGuard<'_, HashMap<String, Weak<Ticket>>> {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, record: QueryRecord) {
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        if ended.len() >= REMEMBERED {
+            ended.pop_front();
+        }
+        ended.push_back(record);
     }
 
     /// # Errors
@@ -122,13 +188,18 @@ impl Running {
         sql: &str,
         started: DateTime<Utc>,
         memory: Arc<dyn MemoryPool>,
+        peak: Arc<AtomicUsize>,
     ) -> Result<Arc<Ticket>, SqlError> {
         let ticket = Arc::new(Ticket {
             query_id: query_id.clone(),
-            sql: sql.chars().take(1_000).collect(),
+            sql: sql.chars().take(STATEMENT_CHARACTERS).collect(),
             started,
             since: Instant::now(),
             memory,
+            peak,
+            rows: AtomicU64::new(0),
+            runs: AtomicBool::new(false),
+            ended: OnceLock::new(),
             stopped: OnceLock::new(),
             task: OnceLock::new(),
             stop: Stop::default(),
@@ -142,9 +213,11 @@ impl Running {
         {
             // The ticket that ends here takes the lock too.
             drop(tickets);
-            return Err(SqlError::BadRequest(format!(
+            let refusal = SqlError::BadRequest(format!(
                 "a query with the id {query_id} is running; use another id or none"
-            )));
+            ));
+            ticket.ends(Err(refusal.clone()));
+            return Err(refusal);
         }
         tickets.insert(query_id, Arc::downgrade(&ticket));
         Ok(ticket)
@@ -161,19 +234,17 @@ impl Running {
         }
     }
 
-    pub(crate) fn list(&self) -> Vec<RunningQuery> {
+    /// The queries that run or wait, oldest first.
+    pub(crate) fn list(&self) -> Vec<QueryRecord> {
         let tickets: Vec<Arc<Ticket>> = self.tickets().values().filter_map(Weak::upgrade).collect();
-        let mut queries: Vec<RunningQuery> = tickets
-            .iter()
-            .map(|ticket| RunningQuery {
-                query_id: ticket.query_id.clone(),
-                sql: ticket.sql.clone(),
-                started: ticket.started,
-                elapsed: ticket.since.elapsed(),
-                memory_bytes: ticket.memory.reserved(),
-            })
-            .collect();
+        let mut queries: Vec<QueryRecord> = tickets.iter().map(|ticket| ticket.record()).collect();
         queries.sort_by(|a, b| (a.started, &a.query_id).cmp(&(b.started, &b.query_id)));
         queries
+    }
+
+    /// The last queries that have ended, newest first.
+    pub(crate) fn ended(&self) -> Vec<QueryRecord> {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.iter().rev().cloned().collect()
     }
 }

@@ -24,6 +24,7 @@ use super::cooperative::CooperativeJoins;
 use super::information_schema::{CATALOG, SCHEMA, catalog_of};
 use super::named_arguments::{NamedArguments, NamedTableFunction};
 use super::nested_projections::NestedProjections;
+use super::spatial_join::rules_with_spatial_joins;
 use super::window_memory::CountWindowInput;
 use crate::functions;
 use crate::tables::cells::whole_window::WholeWindow;
@@ -55,6 +56,7 @@ impl Session {
                 SessionStateDefaults::default_aggregate_functions()
                     .into_iter()
                     .chain(cell_min_max())
+                    .chain(functions::aggregates())
                     .collect(),
             )
             .with_window_functions(SessionStateDefaults::default_window_functions())
@@ -62,6 +64,7 @@ impl Session {
             .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&from_string))))
             .with_analyzer_rule(Arc::new(NestedProjections))
             .with_optimizer_rule(Arc::new(WholeWindow))
+            .with_physical_optimizer_rules(rules_with_spatial_joins())
             .with_physical_optimizer_rule(Arc::new(CountWindowInput))
             .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
             .build();

@@ -126,7 +126,7 @@ impl ExecutionPlan for CountedInput {
 }
 
 /// Bytes of the rows of the batch, not of the buffers that it may be a slice of.
-fn bytes_of(batch: &RecordBatch) -> usize {
+pub(super) fn bytes_of(batch: &RecordBatch) -> usize {
     batch
         .columns()
         .iter()

@@ -1,7 +1,8 @@
 //! Runs golden files, `*.slt` in a folder, one file a function: statements and what they answer.
 //!
 //! A block is `query` or `error`, the statement, a line `----`, and the expected CSV, or words of the message. Blocks
-//! are parted by empty lines; lines that start with `#` are comments.
+//! are parted by empty lines; lines that start with `#` are comments. With `RISKGRID_BLESS` set, what is answered is
+//! written into the files instead, to be read before it is committed.
 
 use std::fs;
 use std::path::Path;
@@ -23,10 +24,17 @@ pub(crate) async fn run(
     for path in &paths {
         let text = fs::read_to_string(path).expect("a text file");
         let name = path.file_name().unwrap_or_default().display();
-        for block in text.split("\n\n") {
-            if let Err(why) = check(&ask, block).await {
+        let bless = std::env::var_os("RISKGRID_BLESS").is_some();
+        let mut blessed = Vec::new();
+        for block in text.trim_end().split("\n\n") {
+            if bless {
+                blessed.push(answered(&ask, block).await);
+            } else if let Err(why) = check(&ask, block).await {
                 wrong.push(format!("{name}: {why}"));
             }
+        }
+        if bless {
+            fs::write(path, blessed.join("\n\n") + "\n").expect("a file that can be written");
         }
     }
     (paths.len(), wrong)
@@ -55,4 +63,20 @@ async fn check(ask: &impl AsyncFn(&str) -> Result<String, SqlError>, block: &str
         (_, Ok(answer)) => Err(format!("{sql}\nexpected\n{expected}\nanswered\n{answer}")),
         (_, Err(error)) => Err(format!("{sql}\nexpected\n{expected}\nfailed with\n{error:?}")),
     }
+}
+
+/// The block with what is answered now; one that is not as it says (an error where a query is expected) stays.
+async fn answered(ask: &impl AsyncFn(&str) -> Result<String, SqlError>, block: &str) -> String {
+    let Some((question, _)) = block.split_once("\n----") else {
+        return block.to_owned();
+    };
+    let lines = question.lines().filter(|line| !line.starts_with('#'));
+    let kind = lines.clone().next().unwrap_or_default();
+    let sql: Vec<&str> = lines.skip(1).collect();
+    let answer = match (kind, ask(&sql.join("\n")).await) {
+        ("query", Ok(answer)) => answer.trim_end().to_owned(),
+        ("error", Err(SqlError::BadRequest(text) | SqlError::ResourcesExhausted(text))) => text,
+        _ => return block.to_owned(),
+    };
+    format!("{question}\n----\n{answer}")
 }

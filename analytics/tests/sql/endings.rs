@@ -11,7 +11,17 @@ use crate::tables::{engine, limits, request, start, within};
 const FREE_WITHIN: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
 
 /// Queries that would run for hours.
-const ENDLESS: [(&str, &str); 15] = [
+const ENDLESS: [(&str, &str); 17] = [
+    (
+        "spatial join",
+        "SELECT count(*) FROM range(5000) a JOIN range(100000000) b \
+         ON st_intersects(st_makeenvelope(0, 0, a.value + 1, 1), st_makeenvelope(0, 0, 1, b.value + 1))",
+    ),
+    (
+        "spatial join without a match",
+        "SELECT count(*) FROM range(5000) a JOIN range(100000000) b \
+         ON st_touches(st_makeenvelope(0, 0, a.value + 1, 1), st_makeenvelope(0, 0, 1, b.value + 1))",
+    ),
     (
         "cross join",
         "SELECT sum(a.value * b.value) FROM range(3000000) a CROSS JOIN range(3000000) b",

@@ -12,6 +12,10 @@ mod formats;
 mod golden;
 #[path = "../shared/golden_files.rs"]
 mod golden_files;
+mod hostile_geometries;
 mod named_arguments;
+mod queries;
+mod reference;
 mod refusals;
+mod spatial_joins;
 mod tables;

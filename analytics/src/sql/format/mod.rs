@@ -8,7 +8,8 @@
 //! | Arrow | an IPC stream |
 //!
 //! In JSON, NDJSON and CSV alike: integers past 2^53 and decimals of more than 15 digits are texts in JSON, so that
-//! no reader rounds them; cells are H3 texts, inside lists too; times are RFC 3339 with `Z`; NaN and infinity are null.
+//! no reader rounds them; cells are H3 texts and geometries well-known texts, inside lists too; times are RFC 3339
+//! with `Z`; NaN and infinity are null.
 
 mod arrow_stream;
 mod csv;

@@ -2,12 +2,16 @@
 
 use datafusion::arrow::datatypes::{DataType, Field};
 
+use crate::geometry::is_geometry;
 use crate::sql::is_cell;
 
 /// Lower case, without the details of how Arrow keeps it: `h3_cell`, `uint64`, `timestamp`, `list<text>`, ….
 pub(super) fn type_name(field: &Field) -> String {
     if is_cell(field) {
         return "h3_cell".to_owned();
+    }
+    if is_geometry(field) {
+        return "geometry".to_owned();
     }
     match field.data_type() {
         DataType::Null => "null".to_owned(),
@@ -39,6 +43,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::geometry::geometry_field;
     use crate::sql::{cell_field, cell_list_type};
 
     #[test]
@@ -46,6 +51,8 @@ mod tests {
         let named = |kind: DataType| type_name(&Field::new("x", kind, true));
         assert_eq!(type_name(&cell_field("cell", false)), "h3_cell");
         assert_eq!(named(cell_list_type()), "list<h3_cell>");
+        assert_eq!(type_name(&geometry_field("outline", true)), "geometry");
+        assert_eq!(named(DataType::Binary), "binary");
         assert_eq!(named(DataType::UInt64), "uint64");
         assert_eq!(named(DataType::Float64), "float64");
         assert_eq!(named(DataType::Decimal128(20, 0)), "decimal(20,0)");

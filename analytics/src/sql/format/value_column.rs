@@ -1,5 +1,6 @@
 //! One column of a batch, made ready to be written value by value.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use datafusion::arrow::datatypes::{
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use h3o::CellIndex;
 
+use crate::geometry::{is_geometry, push_text};
 use crate::sql::{SqlError, is_cell};
 
 /// The largest integer of which every smaller one is exact in a JavaScript number.
@@ -72,6 +74,7 @@ impl ValueColumn {
         Ok(match array.data_type() {
             DataType::Null => Self::Null,
             DataType::Boolean => Self::Boolean(array.as_boolean().clone()),
+            _ if is_geometry(field) => Self::Text(geometry_texts(array)?),
             DataType::UInt64 if is_cell(field) => Self::Cell(array.as_primitive::<UInt64Type>().clone()),
             kind if kind.is_unsigned_integer() => Self::Unsigned(
                 cast(array, &DataType::UInt64)?
@@ -319,6 +322,25 @@ fn as_text(array: &ArrayRef) -> Result<StringArray, SqlError> {
     let formatter = ArrayFormatter::try_new(array.as_ref(), &options)?;
     let texts = (0..array.len()).map(|row| array.is_valid(row).then(|| formatter.value(row).to_string()));
     Ok(texts.collect())
+}
+
+/// Geometries as well-known text; what is none in hexadecimal.
+fn geometry_texts(array: &ArrayRef) -> Result<StringArray, SqlError> {
+    let array = cast(array, &DataType::Binary)?;
+    let text = |bytes: &[u8]| {
+        let mut text = String::new();
+        if !push_text(bytes, &mut text) {
+            for byte in bytes {
+                let _ = write!(text, "{byte:02x}");
+            }
+        }
+        text
+    };
+    Ok(array
+        .as_binary::<i32>()
+        .iter()
+        .map(|bytes| bytes.map(text))
+        .collect())
 }
 
 /// Appends a JSON string.

@@ -1,0 +1,20 @@
+//! Geometries as columns and as values: reading, writing, and the exact tests between two of them.
+//!
+//! A column of geometries is `Binary`, each value well-known binary (WKB), its field marked with the Arrow extension
+//! `geoarrow.wkb`. There is one form only, because the others that functions give (structs, unions) cannot pass through
+//! joins and sorts. x is a longitude and y a latitude, in degrees; a plane is meant unless a name says *sphere*.
+
+mod column;
+mod locate;
+mod relation;
+mod sphere;
+mod text;
+mod values;
+mod wkb;
+
+pub use column::{geometry_field, is_geometry, mark_geometry};
+pub(crate) use relation::{Prepared, Relation};
+pub(crate) use sphere::{metres_between, on_unit_sphere, point_on_globe, squared_chord};
+pub(crate) use text::{push_text, wkb_of_text};
+pub(crate) use values::GeometryValues;
+pub(crate) use wkb::{InvalidGeometry, bounds_of, point_wkb, read, type_of, write};
