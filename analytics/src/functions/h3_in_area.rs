@@ -16,6 +16,7 @@ pub(super) static DEFINITION: Definition = Definition {
     aliases: &[],
     description: "Whether the area, by id or by a name that no other area has, holds the centre of the cell; NULL if there is no such area.",
     arguments: &[("cell", Kind::Cell), ("area", Kind::Text)],
+    optional: 0,
     result: Kind::Truth,
     call,
 };
