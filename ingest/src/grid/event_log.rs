@@ -283,10 +283,12 @@ impl EventLog {
         }) else {
             return;
         };
+        // Columns read from a file lie in one buffer, which each would count whole.
+        let used = |column: &ArrayRef| column.to_data().get_slice_memory_size();
         let bytes = batch
             .columns()
             .iter()
-            .map(arrow::array::Array::get_buffer_memory_size)
+            .map(|column| used(column).unwrap_or_else(|_| column.get_buffer_memory_size()))
             .sum();
         let (first, last) = (EventTime::from_micros(first), EventTime::from_micros(last));
         let batch = EventBatch {
