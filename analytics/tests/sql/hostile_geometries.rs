@@ -25,7 +25,7 @@ const TEXTS: [&str; 4] = ["NULL", "''", "'nonsense'", "'ws10'"];
 
 /// Name, and the values that each argument is tried with.
 fn functions() -> BTreeMap<String, Vec<&'static [&'static str]>> {
-    riskgrid_analytics::functions::all()
+    riskgrid_analytics::functions::all(&std::sync::Arc::default())
         .into_iter()
         .filter(|function| !function.name().starts_with("h3_"))
         .map(|function| {

@@ -75,10 +75,16 @@ impl EventBatch {
             last: EventTime::from_micros(max(times)?),
             cells: min(cells).zip(max(cells)),
             bounds: (|| Some([min(lon)?, min(lat)?, max(lon)?, max(lat)?]))(),
-            bytes: batch.columns().iter().map(Array::get_buffer_memory_size).sum(),
+            bytes: batch.columns().iter().map(bytes_of).sum(),
             batch,
         })
     }
+}
+
+/// Bytes of a column's own rows: columns read from a file lie in one buffer, which each would count whole.
+fn bytes_of(column: &ArrayRef) -> usize {
+    let used = column.to_data().get_slice_memory_size();
+    used.unwrap_or_else(|_| column.get_buffer_memory_size())
 }
 
 /// How much of the raw events is kept.
