@@ -9,9 +9,9 @@ use datafusion::catalog::{MemTable, MemorySchemaProvider, SchemaProvider};
 use futures::StreamExt as _;
 use proptest::prelude::*;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
-use riskgrid_analytics::sql::{SqlEngine, SqlError};
+use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlLimits};
 
-use crate::tables::{engine, no_functions, request, within};
+use crate::tables::{engine, limits, no_functions, request, within};
 
 /// Rows of one batch, few, so that there are many.
 const BATCH: usize = 7;
@@ -164,7 +164,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn the_index_gives_what_the_nested_loop_gives(
@@ -331,14 +331,18 @@ async fn the_nearest_cannot_be_asked_otherwise() {
 
 #[tokio::test]
 async fn an_index_that_does_not_fit_is_refused() {
-    let engine = engine();
+    let engine = SqlEngine::new(SqlLimits {
+        query_memory_bytes: 4 << 20,
+        ..limits()
+    })
+    .expect("an engine");
     let points: Vec<Point> = vec![(Some(1.0), Some(1.0)); 10];
     let ring: Vec<String> = (0..4_000)
         .map(|number| f64::from(number) / 4_000.0 * std::f64::consts::TAU)
         .map(|angle| format!("{} {}", angle.cos(), angle.sin()))
         .collect();
     let large = format!("POLYGON(({},{}))", ring.join(","), ring[0]);
-    let areas: Vec<Option<String>> = vec![Some(large); 200];
+    let areas: Vec<Option<String>> = vec![Some(large); 20];
     let tables = shapes(&points, &areas);
     let sql = "SELECT count(*) FROM points p JOIN areas a ON st_contains(a.geometry, st_point(p.lon, p.lat))";
     let error = ask(&engine, &tables, sql).await;
