@@ -294,7 +294,7 @@ impl Made {
             place,
             time: self
                 .start
-                .plus((number as i128 * i128::from(DAY) / i128::from(self.events)) as i64),
+                .plus((i128::from(number) * i128::from(DAY) / i128::from(self.events)) as i64),
             value: LAYERS[4..]
                 .contains(&layer)
                 .then(|| (random.unit() * 1000.0).round() / 10.0),

@@ -3,6 +3,7 @@
 //! As with other arguments, a constant that is none is an error, a value of a column that is none is NULL.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, BinaryBuilder, BooleanArray, Float64Array};
@@ -45,7 +46,12 @@ impl Arguments<'_> {
         match self.value(index)? {
             ColumnarValue::Scalar(ScalarValue::Utf8(Some(text))) => constant(&|| text.clone(), of_text(text)),
             ColumnarValue::Scalar(ScalarValue::Binary(Some(bytes))) => constant(
-                &|| bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+                &|| {
+                    bytes.iter().fold(String::new(), |mut text, byte| {
+                        let _ = write!(text, "{byte:02x}");
+                        text
+                    })
+                },
                 read(bytes).map(|geometry| (geometry, bytes.clone())),
             ),
             ColumnarValue::Scalar(_) => Ok(Geometries::Constant(None)),

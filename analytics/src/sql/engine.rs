@@ -230,16 +230,15 @@ impl SqlEngine {
         tokio::select! {
             biased;
             reason = reason => return Err(reason),
-            schema = start => match schema {
-                Ok(schema) => rows.schema = schema,
-                Err(_) => {
-                    let error = match (&mut rows.task).await {
-                        Ok(Err(error)) => error,
-                        Ok(Ok(())) | Err(_) => rows.reason(),
-                    };
-                    rows.ticket.ends(Err(error.clone()));
-                    return Err(error);
-                }
+            schema = start => if let Ok(schema) = schema {
+                rows.schema = schema;
+            } else {
+                let error = match (&mut rows.task).await {
+                    Ok(Err(error)) => error,
+                    Ok(Ok(())) | Err(_) => rows.reason(),
+                };
+                rows.ticket.ends(Err(error.clone()));
+                return Err(error);
             },
         }
         Ok(SqlAnswer {

@@ -132,9 +132,14 @@ async fn reference_layers_are_tables() {
         people,
         [[json!(113.93), json!(22.53), json!("89411ca1b67ffff"), json!(12.5)]]
     );
-    // In hexadecimal digits: the multi-polygon, its polygon, the ring's length, five positions.
-    let shapes = rows(&grid, "SELECT geometry FROM areas WHERE area = 'quay'").await;
-    assert_eq!(shapes[0][0].as_str().unwrap().len(), 2 * (9 + 9 + 4 + 5 * 16));
+    // Printed as well-known text.
+    let shapes = rows(
+        &grid,
+        "SELECT geometry, st_npoints(geometry) FROM areas WHERE area = 'quay'",
+    )
+    .await;
+    assert!(shapes[0][0].as_str().unwrap().starts_with("MULTIPOLYGON((("));
+    assert_eq!(shapes[0][1], json!(5));
     let bare = rows(&grid, "SELECT count(comment), count(*) FROM information_schema.columns WHERE table_name IN ('areas', 'facilities', 'population')").await;
     assert_eq!(bare[0][0], bare[0][1]);
 }

@@ -1,9 +1,8 @@
 //! What a test needs from outside; without it the test says that it is skipped.
 
-#[path = "../../../fixtures/skipped.rs"]
-mod skipped;
-
 use std::path::{Path, PathBuf};
+
+use crate::test_store::skipped;
 
 /// The broker's script.
 pub(crate) fn kafka_script() -> Option<PathBuf> {

@@ -82,12 +82,11 @@ impl Checkpointing {
     fn checkpoint(&mut self) -> Result<(), String> {
         self.shared.is_unsaved.store(false, Ordering::Release);
         let result = self.save();
-        match &result {
-            Ok(durable) => (self.on_checkpoint)(durable),
-            Err(_) => {
-                self.shared.is_unsaved.store(true, Ordering::Release);
-                self.shared.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
-            }
+        if let Ok(durable) = &result {
+            (self.on_checkpoint)(durable);
+        } else {
+            self.shared.is_unsaved.store(true, Ordering::Release);
+            self.shared.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
         }
         result.map(drop)
     }

@@ -191,7 +191,10 @@ mod tests {
     #[test]
     fn a_ring_that_goes_through_an_edge_at_a_corner_crosses() {
         let ring = closed(&[[0.0, 0.0], [2.0, 2.0], [2.0, 0.0], [1.0, 1.0], [0.0, 2.0]]);
-        assert_eq!(find(&[ring]).unwrap().at, [1.0, 1.0]);
+        assert_eq!(
+            find(&[ring]).unwrap().at.map(f64::to_bits),
+            [1.0_f64.to_bits(); 2]
+        );
     }
 
     #[test]

@@ -180,16 +180,17 @@ fn compared(
         _ => return None,
     };
     if column(expr).is_some() {
-        let ranges = match operator {
-            Operator::Eq => vec![value..value.saturating_add(1)],
-            Operator::Lt => vec![0..value],
-            Operator::LtEq => vec![0..value.saturating_add(1)],
-            Operator::Gt => vec![value.saturating_add(1)..u64::MAX],
-            Operator::GtEq => vec![value..u64::MAX],
-            Operator::NotEq => vec![0..value, value.saturating_add(1)..u64::MAX],
+        let above = value.saturating_add(1);
+        let (first, second) = match operator {
+            Operator::Eq => (value..above, None),
+            Operator::Lt => (0..value, None),
+            Operator::LtEq => (0..above, None),
+            Operator::Gt => (above..u64::MAX, None),
+            Operator::GtEq => (value..u64::MAX, None),
+            Operator::NotEq => (0..value, Some(above..u64::MAX)),
             _ => return None,
         };
-        return Some(union(ranges));
+        return Some(union(std::iter::once(first).chain(second).collect()));
     }
     // The children of one parent are one range.
     let parents = parent_resolution(expr)?;

@@ -294,24 +294,25 @@ fn pruned(
         .map(|part| part.slice.len())
         .sum();
     let kept: usize = pieces.iter().map(|piece| piece.rows(&filter.cells)).sum();
-    let mut text = format!(
+    let read = format!(
         "layers={} of {all_layers}, slices={slices}, rows={kept} of {all_rows}",
         layers.len()
     );
-    if let Rows::Window(resolution) = rows {
-        let window = pieces.iter().map(|piece| piece.span).reduce(|a, b| Span {
-            start: a.start.min(b.start),
-            end: a.end.max(b.end),
-        });
-        if let Some(window) = window {
-            text.push_str(&format!(", window={}/{}", window.start, window.end));
-        }
-        text.push_str(&format!(
-            ", summed by cell of resolution {}",
-            u8::from(resolution)
-        ));
-    }
-    text
+    let Rows::Window(resolution) = rows else {
+        return read;
+    };
+    let window = pieces.iter().map(|piece| piece.span).reduce(|a, b| Span {
+        start: a.start.min(b.start),
+        end: a.end.max(b.end),
+    });
+    let window = window.map_or_else(
+        || "none".to_owned(),
+        |window| format!("{}/{}", window.start, window.end),
+    );
+    format!(
+        "{read}, window={window}, summed by cell of resolution {}",
+        u8::from(resolution)
+    )
 }
 
 fn statistics(schema: &SchemaRef, rows: Rows, pieces: &[Piece], filter: &CellsFilter) -> Statistics {

@@ -64,20 +64,16 @@ fn with_window<'a>(input: &'a LogicalPlan, mut exprs: Vec<&'a Expr>) -> Result<O
                 .transpose()?
                 .map(LogicalPlan::Filter)
         }
-        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => summed(scan, exprs)?,
+        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => summed(scan, exprs),
         _ => None,
     })
 }
 
-fn summed(scan: &TableScan, exprs: Vec<&Expr>) -> Result<Option<LogicalPlan>> {
-    let Ok(provider) = source_as_provider(&scan.source) else {
-        return Ok(None);
-    };
-    let Some(cells) = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<CellsTable>() else {
-        return Ok(None);
-    };
+fn summed(scan: &TableScan, exprs: Vec<&Expr>) -> Option<LogicalPlan> {
+    let provider = source_as_provider(&scan.source).ok()?;
+    let cells = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<CellsTable>()?;
     if cells.rows != Rows::Buckets {
-        return Ok(None);
+        return None;
     }
     let base = cells.snapshot.resolution;
     let resolution = match finest_parent(exprs) {
@@ -89,10 +85,10 @@ fn summed(scan: &TableScan, exprs: Vec<&Expr>) -> Result<Option<LogicalPlan>> {
         rows: Rows::Window(resolution),
         ..cells.clone()
     }));
-    Ok(Some(LogicalPlan::TableScan(TableScan {
+    Some(LogicalPlan::TableScan(TableScan {
         source,
         ..scan.clone()
-    })))
+    }))
 }
 
 /// Whether an expression depends on layer and cell alone.

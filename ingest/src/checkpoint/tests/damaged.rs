@@ -35,19 +35,19 @@ fn is_refused(place: &Place, says: &[&str]) {
 fn a_damaged_newest_checkpoint_gives_way_to_the_one_before_and_the_totals_are_equal() {
     let damages: [Damage; 8] = [
         ("state cut in half", |place| {
-            cut_in_half(place, &place.newest(".state"))
+            cut_in_half(place, &place.newest(".state"));
         }),
         ("state missing", |place| place.remove(&place.newest(".state"))),
         ("state empty", |place| place.write(&place.newest(".state"), &[])),
         ("a bit of the state", |place| {
-            flip(place, &place.newest(".state"), 300)
+            flip(place, &place.newest(".state"), 300);
         }),
         ("manifest cut in half", |place| {
-            cut_in_half(place, &place.newest(MANIFEST))
+            cut_in_half(place, &place.newest(MANIFEST));
         }),
         ("manifest missing", |place| place.remove(&place.newest(MANIFEST))),
         ("manifest empty", |place| {
-            place.write(&place.newest(MANIFEST), &[])
+            place.write(&place.newest(MANIFEST), &[]);
         }),
         ("manifest of another number", |place| {
             let name = place.newest(MANIFEST);
