@@ -366,7 +366,10 @@ impl Server {
             task.abort();
         }
         self.app.alerting.stop().await;
-        drop(stopped);
+        if let Ok(Some(kafka)) = stopped {
+            // It ends in any case, so that the runtime can.
+            tokio::task::spawn_blocking(|| kafka.close()).await.ok();
+        }
         result
     }
 }

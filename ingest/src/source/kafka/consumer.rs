@@ -30,6 +30,8 @@ const SESSION: Duration = Duration::from_secs(6);
 /// A partition that another node claimed although the group still gives it to this one is claimed back after so long:
 /// either of the two has heard from the group by then.
 const CLAIM_BACK: Duration = Duration::from_secs(10);
+/// How long closing the group member may take.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// What the shell can ask of the source.
 #[derive(Debug, Default)]
@@ -288,6 +290,24 @@ impl KafkaSource {
             && thread.join().is_err()
         {
             tracing::error!("the kafka thread panicked");
+        }
+    }
+
+    /// Closes the group member, when all that was read is saved and committed. A rebalance that comes meanwhile can leave
+    /// librdkafka waiting for an answer of its own for ever (its issue 4884): it is left behind then, and nothing is lost.
+    pub fn close(self) {
+        let (closed, closing) = std::sync::mpsc::sync_channel(1);
+        let started = std::thread::Builder::new()
+            .name("kafka-close".to_owned())
+            .spawn(move || {
+                drop(self);
+                // Nobody waits for it any more after `CLOSING`.
+                closed.send(()).ok();
+            });
+        if started.is_err() || closing.recv_timeout(CLOSING).is_err() {
+            tracing::warn!(
+                "the Kafka group member did not close in time and is left behind; everything was saved before"
+            );
         }
     }
 }
