@@ -90,7 +90,7 @@ impl CentredField {
 }
 
 /// The nearest f64. Through 64 bits where they suffice: same digits, without the slow conversion of 128.
-pub(super) fn rounded(exact: i128) -> f64 {
+pub(crate) fn rounded(exact: i128) -> f64 {
     i64::try_from(exact).map_or(exact as f64, |exact| exact as f64)
 }
 

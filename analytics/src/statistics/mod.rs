@@ -43,6 +43,7 @@ pub use error::StatisticsError;
 pub use exact::{AUTO_COST, AUTO_DRAWS, ExactLaw, auto_takes_exact, exact_cost};
 pub use fdr::{FalseDiscovery, q_values};
 pub use getis_ord::GetisOrd;
+pub(crate) use global_sums::rounded;
 pub use global_sums::{CentredField, GlobalSums};
 pub use hotspots::{HotspotTable, SMALL_STUDY_AREA, hotspots};
 pub use local_moran::{LocalMoranTable, local_moran};

@@ -1,6 +1,7 @@
 //! Which cells a statistic speaks about: the arguments that all of them share, and these resolved against a snapshot.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use h3o::Resolution;
@@ -205,7 +206,7 @@ impl CellsQuestion {
     }
 
     /// The cells with an event in the window, ascending, and the metric of each in whole units.
-    pub(super) fn observed(&self, snapshot: &GridSnapshot) -> (Vec<u64>, Vec<i128>) {
+    pub(super) fn observed(&self, snapshot: &GridSnapshot, threads: NonZeroUsize) -> (Vec<u64>, Vec<i128>) {
         let (Some(window), Some(totals)) = (self.window, snapshot.totals(self.layer)) else {
             return (Vec::new(), Vec::new());
         };
@@ -217,8 +218,11 @@ impl CellsQuestion {
             start: window.start.max(earliest),
             end: window.end,
         };
-        let sums = snapshot.sum(self.layer, span, self.resolution);
-        (sums.cells().to_vec(), whole_units(self.metric, &sums))
+        let parts = snapshot.sum_in_parts(self.layer, span, self.resolution, threads, |sums| {
+            (sums.cells().to_vec(), whole_units(self.metric, sums))
+        });
+        let (cells, values): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        (cells.concat(), values.concat())
     }
 }
 

@@ -8,7 +8,7 @@ use datafusion::arrow::datatypes::{DataType, Field};
 use super::arguments::Arguments;
 use super::statistic::{Observed, refused};
 use crate::sql::{SqlError, cell_field, commented};
-use crate::statistics::{FalseDiscovery, LocalOptions, Method};
+use crate::statistics::{FalseDiscovery, LocalOptions, Method, rounded};
 
 /// Reads `method`, `permutations`, `seed` and `fdr`.
 ///
@@ -91,7 +91,7 @@ pub(super) fn last_fields() -> Vec<Field> {
 /// The values of [`first_fields`].
 pub(super) fn first_columns(cells: Vec<u64>, values: &[i128], observed: &Observed<'_>) -> Vec<ArrayRef> {
     let scale = observed.question.scale;
-    let in_unit = values.iter().map(|&units| scale.value(units as f64));
+    let in_unit = values.iter().map(|&units| scale.value(rounded(units)));
     vec![
         Arc::new(UInt64Array::from(cells)),
         Arc::new(Float64Array::from_iter_values(in_unit)),

@@ -131,7 +131,7 @@ impl ExecutionPlan for StatisticScan {
         let stop = Arc::new(AtomicBool::new(false));
         let held = StopWhenDropped(Arc::clone(&stop));
         builder.spawn_blocking(move || {
-            let (cells, values) = question.observed(&snapshot);
+            let (cells, values) = question.observed(&snapshot, threads);
             if cells.is_empty() && !question.has_cells_without_events() {
                 return Ok(());
             }

@@ -20,8 +20,9 @@ use super::filters::{Narrowing, is_plain, time_span};
 use super::scan::{Known, Pieces, RowBatches, SnapshotScan, statistics_of};
 use crate::sql::{commented, mark_cell};
 
-/// Columns by which batches can be left out. Other filters are DataFusion's.
-const PRUNED_BY: [&str; 5] = ["time", "layer", "cell", "lon", "lat"];
+/// Columns of which filters are applied here; by the first five whole batches are left out too. Other filters are
+/// DataFusion's.
+const FILTERED_BY: [&str; 6] = ["time", "layer", "cell", "lon", "lat", "areas"];
 
 fn comment_of(column: &str) -> &'static str {
     match column {
@@ -80,7 +81,7 @@ fn takes(filter: &Expr) -> bool {
         && !columns.is_empty()
         && columns
             .iter()
-            .all(|column| PRUNED_BY.contains(&column.name.as_str()))
+            .all(|column| FILTERED_BY.contains(&column.name.as_str()))
 }
 
 #[async_trait]

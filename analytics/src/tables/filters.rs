@@ -151,7 +151,7 @@ impl Narrowing {
                     column(&list.expr),
                     list.list
                         .iter()
-                        .map(|value| literal(value).and_then(text))
+                        .map(|value| literal(value).and_then(text).map(str::to_owned))
                         .collect::<Option<BTreeSet<_>>>(),
                 ) {
                     self.keep_layers(values);
@@ -179,7 +179,7 @@ impl Narrowing {
         match name {
             "layer" => {
                 if let (Operator::Eq, Some(text)) = (op, text(value)) {
-                    self.keep_layers(BTreeSet::from([text]));
+                    self.keep_layers(BTreeSet::from([text.to_owned()]));
                 }
             }
             "bucket" | "time" => {
@@ -315,11 +315,11 @@ pub(super) fn literal(expr: &Expr) -> Option<&ScalarValue> {
     }
 }
 
-fn text(value: &ScalarValue) -> Option<String> {
+pub(super) fn text(value: &ScalarValue) -> Option<&str> {
     match value {
         ScalarValue::Utf8(Some(text))
         | ScalarValue::LargeUtf8(Some(text))
-        | ScalarValue::Utf8View(Some(text)) => Some(text.clone()),
+        | ScalarValue::Utf8View(Some(text)) => Some(text),
         ScalarValue::Dictionary(_, inner) => text(inner),
         _ => None,
     }

@@ -95,22 +95,26 @@ impl SnapshotScan {
     }
 }
 
-/// Cuts the pieces into at most `partitions` runs, none of which is small.
+/// Cuts the pieces into at most `partitions` runs of about equal size, none of which is small.
 fn split(pieces: &dyn Pieces, partitions: usize) -> Vec<Range<usize>> {
     let number = pieces.number();
-    let all: usize = (0..number).map(|piece| pieces.rows(piece)).sum();
-    let share = all.div_ceil(partitions.max(1)).max(BATCH_ROWS);
-    let mut runs = Vec::new();
-    let (mut start, mut rows) = (0, 0);
-    for piece in 0..number {
-        rows += pieces.rows(piece);
-        if rows >= share {
-            runs.push(start..piece + 1);
-            (start, rows) = (piece + 1, 0);
+    let rows: Vec<usize> = (0..number).map(|piece| pieces.rows(piece)).collect();
+    let all: usize = rows.iter().sum();
+    let most = partitions.min(all / BATCH_ROWS).max(1);
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    let (mut before, mut run) = (0, 0);
+    for (piece, rows) in rows.into_iter().enumerate() {
+        // A piece is in the run in which its middle lies.
+        let own = (before + rows / 2) * most / all.max(1);
+        before += rows;
+        match runs.last_mut() {
+            Some(last) if own == run => last.end = piece + 1,
+            _ => runs.push(piece..piece + 1),
         }
+        run = own;
     }
-    if start < number || runs.is_empty() {
-        runs.push(start..number);
+    if runs.is_empty() {
+        runs.push(0..number);
     }
     runs
 }

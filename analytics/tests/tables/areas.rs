@@ -248,6 +248,51 @@ async fn cells_of_an_area_are_picked_by_their_centre() {
     )
     .await;
     assert_eq!(counted.trim_end(), format!("inside\n{}", in_events[0][0]));
+    // Both scans apply it; asked of each row it keeps the same.
+    for (pushed, by_row, of) in [
+        (
+            "h3_in_area(cell, 'quay')",
+            "h3_in_area(cell, 'quay') IS TRUE",
+            "cells",
+        ),
+        (
+            "h3_in_area(cell, 'harbour') AND h3_in_area(cell, 'The Quay')",
+            "h3_in_area(cell, 'quay') IS TRUE",
+            "cells",
+        ),
+        (
+            "h3_in_area(cell, 'quay') OR h3_in_area(cell, 'Harbour')",
+            "h3_in_area(cell, 'harbour') IS TRUE",
+            "cells",
+        ),
+        (
+            "array_has(areas, 'quay')",
+            "CASE WHEN array_has(areas, 'quay') THEN random() < 2 END",
+            "events",
+        ),
+    ] {
+        let plan = format!("EXPLAIN SELECT cell FROM {of} WHERE {pushed}");
+        let plan = csv(&engine, &grid, &plan).await.unwrap();
+        assert!(!plan.contains("FilterExec"), "{plan}");
+        let counted = |filter: &str| {
+            format!("SELECT cell, count(*) AS n FROM {of} WHERE {filter} GROUP BY cell ORDER BY cell")
+        };
+        let counts = csv(&engine, &grid, &counted(pushed)).await.unwrap();
+        assert!(counts.lines().count() > 1, "{counts}");
+        assert_eq!(
+            counts,
+            csv(&engine, &grid, &counted(by_row)).await.unwrap(),
+            "{pushed}"
+        );
+    }
+    let plan = csv(
+        &engine,
+        &grid,
+        "EXPLAIN SELECT cell FROM cells WHERE h3_in_area(cell, 'quay') IS TRUE",
+    )
+    .await
+    .unwrap();
+    assert!(plan.contains("FilterExec"), "{plan}");
     // The centre decides at any resolution, and areas of rows need not exist.
     let by_row = "SELECT name, h3_in_area('88411ca1b7fffff', name) AS inside FROM (VALUES ('harbour'), ('nowhere')) AS t(name)";
     let by_row = csv(&engine, &grid, by_row).await.unwrap();

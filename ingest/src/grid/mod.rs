@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod calendar;
+mod cell_places;
 mod dedup;
 mod entities;
 mod event_log;
@@ -23,7 +24,7 @@ pub use partition::{
     Applied, EventCounts, GivenUp, GridSettings, LayerTotals, Partition, PartitionId, Retention,
 };
 pub use publisher::{GridPublisher, GridReader, Heard};
-pub use selection::SpanSlices;
+pub use selection::{SpanSlices, shares_of_cells};
 pub use slice::{ALL_CELLS, CellMap, KindColumns, ObservationColumns, Slice, children_range, parent_of};
 pub use snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
 pub(crate) use stored_slice::StoredSlice;

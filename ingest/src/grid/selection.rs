@@ -1,18 +1,22 @@
 //! Which slices answer for a span of time: those of the finest step kept, or the coarsest that fit.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
 
-use h3o::Resolution;
+use h3o::{CellIndex, Resolution};
 
 use super::calendar::{Calendar, Span, Step};
 use super::layer_slices::{Cutoffs, LayerView, TimedSlice};
-use super::slice::{ALL_CELLS, Slice};
+use super::slice::{ALL_CELLS, Slice, children_range};
 use super::snapshot::{GridSnapshot, PartitionView};
 use super::window_sum::WindowSum;
 use crate::layer::{LayerIndex, LayerKind};
 use crate::time::EventTime;
+
+/// Rows that are worth a thread of their own when they are summed.
+const ROWS_OF_A_THREAD: usize = 32_768;
 
 /// The slices, of all partitions, that together hold one layer's events of one span.
 #[derive(Clone, Debug)]
@@ -152,19 +156,84 @@ impl GridSnapshot {
     /// The sum of `layer` over a span (snapped, see [`snap`](Self::snap)), by cell of `resolution` (at most the
     /// grid's). Costs what the coarsest slices cost that cover the span.
     pub fn sum(&self, layer: LayerIndex, span: Span, resolution: Resolution) -> WindowSum {
+        let slices = self.covering(layer, span);
+        self.sum_of(layer, &slices, ALL_CELLS, resolution)
+    }
+
+    /// [`sum`](Self::sum) in parts, by cells: what `take` makes of each, in order. Large ones are made on up to `threads`
+    /// threads.
+    pub fn sum_in_parts<T: Send>(
+        &self,
+        layer: LayerIndex,
+        span: Span,
+        resolution: Resolution,
+        threads: NonZeroUsize,
+        take: impl Fn(&WindowSum) -> T + Sync,
+    ) -> Vec<T> {
+        let slices = self.covering(layer, span);
+        let part = |cells: Range<u64>| take(&self.sum_of(layer, &slices, cells, resolution));
+        let mut shares = shares_of_cells(&slices, threads, resolution);
+        let Some(last) = shares.pop() else {
+            return Vec::new();
+        };
+        std::thread::scope(|scope| {
+            let part = &part;
+            let others: Vec<_> = shares
+                .into_iter()
+                .map(|cells| scope.spawn(move || part(cells)))
+                .collect();
+            let last = part(last);
+            let others = others.into_iter().map(|part| match part.join() {
+                Ok(part) => part,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            others.chain([last]).collect()
+        })
+    }
+
+    fn sum_of(
+        &self,
+        layer: LayerIndex,
+        slices: &[Arc<TimedSlice>],
+        cells: Range<u64>,
+        resolution: Resolution,
+    ) -> WindowSum {
         let kind = self
             .layers
             .get(layer)
             .map_or(LayerKind::Report, |layer| layer.kind);
-        let slices = self.covering(layer, span);
         let coarser = (resolution < self.resolution).then_some(resolution);
-        WindowSum::of(
-            kind,
-            slices.iter().map(|slice| &slice.slice),
-            &[ALL_CELLS],
-            coarser,
-        )
+        WindowSum::of(kind, slices.iter().map(|slice| &slice.slice), &[cells], coarser)
     }
+}
+
+/// Ranges of cells, ascending, that together hold all: at most `most`, each of about as many rows of `slices`, and enough
+/// to be worth a thread. The children of one cell of `resolution` are in the same range.
+pub fn shares_of_cells(
+    slices: &[Arc<TimedSlice>],
+    most: NonZeroUsize,
+    resolution: Resolution,
+) -> Vec<Range<u64>> {
+    let rows: usize = slices.iter().map(|part| part.slice.len()).sum();
+    let shares = (rows / ROWS_OF_A_THREAD).clamp(1, most.get());
+    // The largest slice tells where there are how many cells.
+    let largest = slices.iter().max_by_key(|part| part.slice.len());
+    let mut start = ALL_CELLS.start;
+    let mut ranges = Vec::with_capacity(shares);
+    for share in 1..shares {
+        let cut = largest.and_then(|largest| {
+            let cell = largest.slice.cell(share * largest.slice.len() / shares)?;
+            let cell = CellIndex::try_from(cell).ok()?;
+            let parent = cell.parent(resolution.min(cell.resolution()))?;
+            Some(children_range(parent, cell.resolution()).start)
+        });
+        if let Some(cut) = cut.filter(|cut| *cut > start) {
+            ranges.push(start..cut);
+            start = cut;
+        }
+    }
+    ranges.push(start..ALL_CELLS.end);
+    ranges
 }
 
 /// The finest step that every partition still keeps at `time`.
@@ -239,4 +308,67 @@ fn cover<'a>(
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grid::aggregate::CellAggregate;
+
+    /// Slices of so many cells that they are worth three threads.
+    fn slices() -> Vec<Arc<TimedSlice>> {
+        let centre = CellIndex::try_from(0x0894_11ca_1b67_ffff).unwrap();
+        let mut cells: Vec<u64> = centre
+            .grid_disk::<Vec<_>>(170)
+            .into_iter()
+            .map(u64::from)
+            .collect();
+        cells.sort_unstable();
+        let of_every = |step: usize| {
+            let rows = cells.iter().step_by(step).map(|cell| {
+                let aggregate = CellAggregate {
+                    count: cell % 5 + 1,
+                    ..CellAggregate::default()
+                };
+                (*cell, aggregate)
+            });
+            let span = Span {
+                start: EventTime::from_micros(0),
+                end: EventTime::from_micros(60_000_000),
+            };
+            Arc::new(TimedSlice {
+                span,
+                revision: 0,
+                slice: Slice::from_sorted(LayerKind::Report, &rows.collect::<Vec<_>>()),
+            })
+        };
+        vec![of_every(3), of_every(1)]
+    }
+
+    #[test]
+    fn shares_of_cells_hold_each_cell_once_and_keep_families_together() {
+        let slices = slices();
+        let sum = |cells: Range<u64>, coarser: Option<Resolution>| {
+            let slices = slices.iter().map(|slice| &slice.slice);
+            let sum = WindowSum::of(LayerKind::Report, slices, &[cells], coarser);
+            (sum.cells().to_vec(), sum.count().to_vec())
+        };
+        for (resolution, coarser) in [
+            (Resolution::Nine, None),
+            (Resolution::Seven, Some(Resolution::Seven)),
+            (Resolution::Zero, Some(Resolution::Zero)),
+        ] {
+            for (threads, expected) in [(1, 1), (2, 2), (7, 3)] {
+                let shares = shares_of_cells(&slices, NonZeroUsize::new(threads).unwrap(), resolution);
+                if resolution == Resolution::Zero {
+                    assert!(shares.len() <= expected);
+                } else {
+                    assert_eq!(shares.len(), expected);
+                }
+                let (cells, counts): (Vec<_>, Vec<_>) =
+                    shares.into_iter().map(|share| sum(share, coarser)).unzip();
+                assert_eq!((cells.concat(), counts.concat()), sum(ALL_CELLS, coarser));
+            }
+        }
+    }
 }

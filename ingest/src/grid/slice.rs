@@ -112,6 +112,11 @@ impl Slice {
         self.cells.is_empty()
     }
 
+    /// The cell of a row.
+    pub fn cell(&self, row: usize) -> Option<u64> {
+        self.cells.get(row).copied()
+    }
+
     /// Bytes of the columns.
     pub fn bytes(&self) -> usize {
         self.len()

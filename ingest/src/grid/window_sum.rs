@@ -1,4 +1,5 @@
-//! Sums slices by cell without hashing: their cells are merged once, in order; a column is added up when it is asked for.
+//! Sums slices by cell without hashing: the place of each row's cell is found once; a column is added up when it is asked
+//! for.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,6 +9,7 @@ use arrow::datatypes::ArrowNativeType;
 use h3o::Resolution;
 
 use super::aggregate::{CellAggregate, Metric};
+use super::cell_places::CellPlaces;
 use super::slice::{KindColumns, ObservationColumns, Slice, parent_of};
 use crate::layer::{LayerKind, ValueScale};
 
@@ -17,9 +19,13 @@ pub struct WindowSum {
     kind: LayerKind,
     cells: ScalarBuffer<u64>,
     parts: Vec<Part>,
+    /// The places that the rows of parts have, or would have.
+    places: usize,
+    /// The place of each cell, ascending; empty where the cells have all places.
+    taken: Vec<u32>,
 }
 
-/// The rows of one slice, and the place of each in the sum: below the number of its cells, by construction.
+/// The rows of one slice, and the place of each: below the number of places, by construction.
 #[derive(Clone, Debug)]
 struct Part {
     slice: Slice,
@@ -36,13 +42,6 @@ impl Part {
             Some(resolution) => cells.iter().map(|cell| parent_of(*cell, resolution)).collect(),
         }
     }
-
-    /// Finds the places of the rows in `all`; the cells that are not in it are added to `missing`.
-    fn locate(&mut self, all: &[u64], resolution: Option<Resolution>, missing: &mut Vec<u64>) {
-        let mut places = std::mem::take(&mut self.places);
-        locate(all, &self.keys(resolution), &mut places, missing);
-        self.places = places;
-    }
 }
 
 impl WindowSum {
@@ -57,40 +56,53 @@ impl WindowSum {
         let mut parts: Vec<Part> = slices
             .into_iter()
             .flat_map(|slice| {
-                cells.iter().map(|range| Part {
-                    rows: slice.rows_in(range.clone()),
-                    slice: slice.clone(),
-                    places: Vec::new(),
+                cells.iter().filter_map(|range| {
+                    let rows = slice.rows_in(range.clone());
+                    (!rows.is_empty()).then(|| Part {
+                        rows,
+                        slice: slice.clone(),
+                        places: Vec::new(),
+                    })
                 })
             })
-            .filter(|part| !part.rows.is_empty())
             .collect();
         if let ([only], None) = (parts.as_slice(), resolution) {
             let cells = only.slice.cells.slice(only.rows.start, only.rows.len());
-            return Self { kind, cells, parts };
+            return Self {
+                kind,
+                cells,
+                parts,
+                places: 0,
+                taken: Vec::new(),
+            };
         }
-        // The largest first: it has most of the cells, and what the others add is little.
-        parts.sort_unstable_by_key(|part| std::cmp::Reverse(part.rows.len()));
-        let mut all: Vec<u64> = Vec::new();
-        let mut missing: Vec<u64> = Vec::new();
-        // Places found before a cell came in between are found again.
-        let mut outdated = 0;
-        for (number, part) in parts.iter_mut().enumerate() {
-            part.locate(&all, resolution, &mut missing);
-            if missing.len() > all.len() / 8 {
-                all = merge(all, &mut missing);
-                outdated = number + 1;
-            }
+        let keys: Vec<Cow<'_, [u64]>> = parts.iter().map(|part| part.keys(resolution)).collect();
+        let all = CellPlaces::of(keys.iter().map(|keys| &**keys));
+        let mut is_taken = vec![false; all.number()];
+        let places: Vec<Vec<u32>> = keys
+            .iter()
+            .map(|keys| all.places_of(keys, &mut is_taken))
+            .collect();
+        drop(keys);
+        for (part, places) in parts.iter_mut().zip(places) {
+            part.places = places;
         }
-        if !missing.is_empty() {
-            all = merge(all, &mut missing);
-            outdated = parts.len();
+        let taken: Vec<u32> = (0..)
+            .zip(&is_taken)
+            .filter_map(|(place, is_taken)| is_taken.then_some(place))
+            .collect();
+        let cells = taken.iter().map(|place| all.cell(*place)).collect();
+        Self {
+            kind,
+            cells,
+            parts,
+            places: all.number(),
+            taken: if taken.len() == all.number() {
+                Vec::new()
+            } else {
+                taken
+            },
         }
-        for part in &mut parts[..outdated] {
-            part.locate(&all, resolution, &mut missing);
-        }
-        let cells = all.into();
-        Self { kind, cells, parts }
     }
 
     /// The cells, ascending.
@@ -187,7 +199,7 @@ impl WindowSum {
                 values.last_hash.slice(start, length),
             );
         }
-        let mut newest = vec![(i64::MIN, 0_u128, 0_i64); self.len()];
+        let mut newest = vec![(i64::MIN, 0_u128, 0_i64); self.places];
         for part in &self.parts {
             let KindColumns::Observation(values) = &part.slice.columns else {
                 continue;
@@ -200,6 +212,7 @@ impl WindowSum {
                 }
             }
         }
+        let newest = self.of_cells(newest);
         (
             newest.iter().map(|(_, _, last)| *last).collect(),
             newest.iter().map(|(time, _, _)| *time).collect(),
@@ -297,7 +310,7 @@ impl WindowSum {
         {
             return values.slice(only.rows.start, only.rows.len());
         }
-        let mut sums = vec![neutral; self.len()];
+        let mut sums = vec![neutral; self.places];
         for part in &self.parts {
             if let Some(values) = column(&part.slice) {
                 for (place, value) in part.places.iter().zip(&values[part.rows.clone()]) {
@@ -305,84 +318,19 @@ impl WindowSum {
                 }
             }
         }
-        sums.into()
+        self.of_cells(sums).into()
     }
-}
 
-/// Finds the place in `all` of each of `keys`, both ascending; those that are not in it are added to `missing`.
-fn locate(all: &[u64], keys: &[u64], places: &mut Vec<u32>, missing: &mut Vec<u64>) {
-    places.clear();
-    places.resize(keys.len(), 0);
-    if keys.len() * SPARSE < all.len() {
-        let mut place = 0;
-        for (key, found) in keys.iter().zip(places) {
-            place = seek(all, place, *key);
-            *found = place as u32;
-            if all.get(place) != Some(key) {
-                missing.push(*key);
-            }
+    /// What the places of cells hold, in the order of cells.
+    fn of_cells<T: Copy>(&self, of_places: Vec<T>) -> Vec<T> {
+        if self.taken.is_empty() {
+            return of_places;
         }
-        return;
+        self.taken
+            .iter()
+            .map(|place| of_places[*place as usize])
+            .collect()
     }
-    // One step in one of the two, or of the key alone where it is found: which one it is does not make the processor guess.
-    let (mut place, mut row) = (0, 0);
-    while let (Some(cell), Some(key)) = (all.get(place), keys.get(row)) {
-        if let Some(found) = places.get_mut(row) {
-            *found = place as u32;
-        }
-        if key < cell {
-            missing.push(*key);
-        }
-        place += usize::from(cell < key);
-        row += usize::from(key <= cell);
-    }
-    missing.extend_from_slice(keys.get(row..).unwrap_or_default());
-}
-
-/// Fewer keys than one in so many cells are looked for, more are walked past.
-const SPARSE: usize = 16;
-
-/// The first place from `from` on whose cell is not below `key`. Looks near first: the next one is what is wanted most.
-fn seek(cells: &[u64], from: usize, key: u64) -> usize {
-    let mut step = 1;
-    let mut low = from;
-    let mut high = from;
-    while cells.get(high).is_some_and(|cell| *cell < key) {
-        low = high + 1;
-        high += step;
-        step *= 2;
-    }
-    let high = high.min(cells.len());
-    low + cells
-        .get(low..high)
-        .map_or(0, |between| between.partition_point(|cell| *cell < key))
-}
-
-/// `cells`, ascending without repeats, with `more` taken in, which is left empty.
-fn merge(cells: Vec<u64>, more: &mut Vec<u64>) -> Vec<u64> {
-    #[expect(
-        clippy::stable_sort_primitive,
-        reason = "made of ascending runs, one a slice: the stable sort finds and merges them"
-    )]
-    more.sort();
-    more.dedup();
-    if cells.is_empty() || more.is_empty() {
-        return if more.is_empty() {
-            cells
-        } else {
-            std::mem::take(more)
-        };
-    }
-    let mut merged = Vec::with_capacity(cells.len() + more.len());
-    let mut added = more.drain(..).peekable();
-    for cell in cells {
-        while let Some(new) = added.next_if(|new| *new < cell) {
-            merged.push(new);
-        }
-        merged.push(cell);
-    }
-    merged.extend(added);
-    merged
 }
 
 #[cfg(test)]

@@ -13,9 +13,14 @@ use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 use h3o::{CellIndex, Resolution};
 use riskgrid_ingest::EventTime;
-use riskgrid_ingest::grid::{ALL_CELLS, children_range};
+use riskgrid_ingest::grid::{ALL_CELLS, GridSnapshot, children_range};
+use riskgrid_ingest::places::cells_of;
 
-use crate::tables::filters::{column, is_plain, literal, time_span};
+use crate::named_area::named_area;
+use crate::tables::filters::{column, is_plain, literal, text, time_span};
+
+/// Cells of an area that a filter on it may list; where there are more, rows are asked one by one.
+const MOST_OF_AN_AREA: usize = 1_000_000;
 
 /// A conjunction of filters, taken apart.
 #[derive(Clone, Debug)]
@@ -42,12 +47,12 @@ enum Part {
 
 impl CellsFilter {
     /// Whether a scan applies this filter exactly.
-    pub(super) fn takes(filter: &Expr, resolution: Resolution) -> bool {
-        part_of(filter, resolution).is_some()
+    pub(super) fn takes(filter: &Expr, snapshot: &GridSnapshot) -> bool {
+        part_of(filter, snapshot).is_some()
     }
 
     /// What all of `filters` together keep, of which each [is taken](Self::takes).
-    pub(super) fn of(filters: &[Expr], resolution: Resolution) -> Self {
+    pub(super) fn of(filters: &[Expr], snapshot: &GridSnapshot) -> Self {
         let mut all = Self {
             first: EventTime::from_micros(i64::MIN),
             last: EventTime::from_micros(i64::MAX),
@@ -56,7 +61,7 @@ impl CellsFilter {
             slices: Vec::new(),
         };
         for filter in filters {
-            match part_of(filter, resolution) {
+            match part_of(filter, snapshot) {
                 Some(Part::Times(first, last)) => {
                     all.first = all.first.max(first);
                     all.last = all.last.min(last);
@@ -91,7 +96,7 @@ pub(super) fn kept(state: &dyn Session, filters: &[Expr], batch: &RecordBatch) -
     Ok(kept)
 }
 
-fn part_of(filter: &Expr, resolution: Resolution) -> Option<Part> {
+fn part_of(filter: &Expr, snapshot: &GridSnapshot) -> Option<Part> {
     if !is_plain(filter) {
         return None;
     }
@@ -103,7 +108,7 @@ fn part_of(filter: &Expr, resolution: Resolution) -> Option<Part> {
     names.sort_unstable();
     match names.as_slice() {
         ["layer"] => Some(Part::Layers),
-        ["cell"] => cell_ranges(filter, resolution).map(Part::Cells),
+        ["cell"] => cell_ranges(filter, snapshot).map(Part::Cells),
         ["bucket"] => Some(match time_span(filter) {
             Some((first, last)) => Part::Times(first, last),
             None => Part::Slices,
@@ -119,24 +124,25 @@ fn part_of(filter: &Expr, resolution: Resolution) -> Option<Part> {
     }
 }
 
-/// The cells of `resolution` that a filter on the cell keeps; none where it is no set of ranges.
-fn cell_ranges(filter: &Expr, resolution: Resolution) -> Option<Vec<Range<u64>>> {
+/// The cells of the grid that a filter on the cell keeps; none where it is no set of ranges.
+fn cell_ranges(filter: &Expr, snapshot: &GridSnapshot) -> Option<Vec<Range<u64>>> {
+    let resolution = snapshot.resolution;
     match filter {
         Expr::BinaryExpr(BinaryExpr {
             left,
             op: Operator::And,
             right,
         }) => Some(intersection(
-            &cell_ranges(left, resolution)?,
-            &cell_ranges(right, resolution)?,
+            &cell_ranges(left, snapshot)?,
+            &cell_ranges(right, snapshot)?,
         )),
         Expr::BinaryExpr(BinaryExpr {
             left,
             op: Operator::Or,
             right,
         }) => {
-            let mut all = cell_ranges(left, resolution)?;
-            all.extend(cell_ranges(right, resolution)?);
+            let mut all = cell_ranges(left, snapshot)?;
+            all.extend(cell_ranges(right, snapshot)?);
             Some(union(all))
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (literal(left), literal(right)) {
@@ -164,8 +170,24 @@ fn cell_ranges(filter: &Expr, resolution: Resolution) -> Option<Vec<Range<u64>>>
             }
             Some(union(all))
         }
+        Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "h3_in_area" => {
+            match args.as_slice() {
+                [cell, area] if column(cell).is_some() => ranges_of_area(text(literal(area)?)?, snapshot),
+                _ => None,
+            }
+        }
         _ => None,
     }
+}
+
+/// The cells of an area, neighbours in the order of ids together; none where there is no such area, which the function
+/// says when it is asked.
+fn ranges_of_area(area: &str, snapshot: &GridSnapshot) -> Option<Vec<Range<u64>>> {
+    let area = named_area(&snapshot.places.areas, area).ok()?;
+    let cells = cells_of(&area.shape, snapshot.resolution, MOST_OF_AN_AREA).ok()?;
+    // Past the digits of the resolution all ids are alike: the next id is so much greater.
+    let step = 1_u64 << (3 * (15 - u8::from(snapshot.resolution)));
+    Some(union(cells.into_iter().map(|cell| cell..cell + step).collect()))
 }
 
 fn compared(
@@ -253,7 +275,8 @@ fn union(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     all
 }
 
-fn intersection(a: &[Range<u64>], b: &[Range<u64>]) -> Vec<Range<u64>> {
+/// What both keep, ascending and apart.
+pub(super) fn intersection(a: &[Range<u64>], b: &[Range<u64>]) -> Vec<Range<u64>> {
     let pairs = a.iter().flat_map(|a| {
         b.iter()
             .map(|b| a.start.max(b.start)..a.end.min(b.end))

@@ -7,6 +7,8 @@ mod pieces;
 pub(crate) mod whole_window;
 
 use std::fmt;
+use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
@@ -24,10 +26,10 @@ use datafusion::physical_expr::{
 };
 use datafusion::physical_plan::ExecutionPlan;
 use h3o::Resolution;
-use riskgrid_ingest::grid::{GridSnapshot, Span};
+use riskgrid_ingest::grid::{GridSnapshot, Span, shares_of_cells};
 use riskgrid_ingest::{EventTime, Layer, LayerIndex};
 
-use self::filter::{CellsFilter, kept};
+use self::filter::{CellsFilter, intersection, kept};
 use self::pieces::{CellPieces, Piece, ScannedLayer};
 use super::columns::{field, time_type};
 use super::scan::{Known, SnapshotScan, statistics_of};
@@ -147,6 +149,7 @@ impl CellsTable {
         filter: &CellsFilter,
     ) -> Result<Vec<Piece>> {
         let mut pieces = Vec::new();
+        let cells: Arc<[Range<u64>]> = filter.cells.as_slice().into();
         let times = filter.first..EventTime::from_micros(filter.last.micros().saturating_add(1));
         for (number, (index, _)) in layers.iter().enumerate() {
             let slices = self.snapshot.slices(*index, times.clone());
@@ -157,6 +160,7 @@ impl CellsTable {
                 layer: number,
                 span: slices.span,
                 parts: slices.parts,
+                cells: Arc::clone(&cells),
             }));
         }
         if filter.slices.is_empty() {
@@ -183,18 +187,29 @@ impl CellsTable {
         Ok(pieces)
     }
 
-    /// One piece a layer: the coarsest slices that cover what the filter keeps.
-    fn windows(&self, layers: &[(LayerIndex, &Layer)], filter: &CellsFilter) -> Vec<Piece> {
-        let whole = |(number, (index, _)): (usize, &(LayerIndex, &Layer))| {
-            let span = self.snapshot.covered(*index, filter.first, filter.last)?;
+    /// The coarsest slices of each layer that cover what the filter keeps: one piece, or as many as are worth a core each.
+    fn windows(
+        &self,
+        layers: &[(LayerIndex, &Layer)],
+        filter: &CellsFilter,
+        resolution: Resolution,
+        cores: NonZeroUsize,
+    ) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for (number, (index, _)) in layers.iter().enumerate() {
+            let Some(span) = self.snapshot.covered(*index, filter.first, filter.last) else {
+                continue;
+            };
             let parts = self.snapshot.covering(*index, span);
-            (!parts.is_empty()).then_some(Piece {
+            let ranges = shares_of_cells(&parts, cores, resolution).into_iter();
+            pieces.extend(ranges.filter(|_| !parts.is_empty()).map(|range| Piece {
                 layer: number,
                 span,
-                parts,
-            })
-        };
-        layers.iter().enumerate().filter_map(whole).collect()
+                parts: parts.clone(),
+                cells: intersection(&filter.cells, &[range]).into(),
+            }));
+        }
+        pieces
     }
 }
 
@@ -210,7 +225,7 @@ impl TableProvider for CellsTable {
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
         let support = |filter: &&Expr| {
-            if CellsFilter::takes(filter, self.snapshot.resolution) {
+            if CellsFilter::takes(filter, &self.snapshot) {
                 TableProviderFilterPushDown::Exact
             } else {
                 TableProviderFilterPushDown::Unsupported
@@ -226,12 +241,17 @@ impl TableProvider for CellsTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let filter = CellsFilter::of(filters, self.snapshot.resolution);
+        let filter = CellsFilter::of(filters, &self.snapshot);
         let layers = self.layers(state, &filter)?;
         let (rows, pieces) = match self.rows {
             // Buckets that a filter picks out here and there are no window.
             Rows::Window(resolution) if filter.slices.is_empty() => {
-                (Rows::Window(resolution), self.windows(&layers, &filter))
+                let cores =
+                    NonZeroUsize::new(state.config().target_partitions()).unwrap_or(NonZeroUsize::MIN);
+                (
+                    Rows::Window(resolution),
+                    self.windows(&layers, &filter, resolution, cores),
+                )
             }
             _ => (Rows::Buckets, self.buckets(state, &layers, &filter)?),
         };
@@ -249,14 +269,8 @@ impl TableProvider for CellsTable {
             .collect();
         let known = Known {
             table: "cells",
-            pruned: pruned(
-                rows,
-                &pieces,
-                &layers,
-                &filter,
-                self.snapshot.layers.iter().count(),
-            ),
-            statistics: statistics(&schema, rows, &pieces, &filter),
+            pruned: pruned(rows, &pieces, &layers, self.snapshot.layers.iter().count()),
+            statistics: statistics(&schema, rows, &pieces, filter.keeps_all_cells()),
             properties: order(schema.clone(), rows, &pieces, layers.len())?,
         };
         let pieces = CellPieces {
@@ -265,7 +279,6 @@ impl TableProvider for CellsTable {
                 layers.iter().map(|(_, layer)| &layer.id),
             )),
             pieces,
-            cells: filter.cells,
             coarser,
             schema,
         };
@@ -280,20 +293,16 @@ impl TableProvider for CellsTable {
 }
 
 /// What EXPLAIN shows: what of the table is read.
-fn pruned(
-    rows: Rows,
-    pieces: &[Piece],
-    layers: &[(LayerIndex, &Layer)],
-    filter: &CellsFilter,
-    all_layers: usize,
-) -> String {
-    let slices: usize = pieces.iter().map(|piece| piece.parts.len()).sum();
-    let all_rows: usize = pieces
-        .iter()
+fn pruned(rows: Rows, pieces: &[Piece], layers: &[(LayerIndex, &Layer)], all_layers: usize) -> String {
+    let is_same = |a: &Piece, b: &Piece| (a.layer, a.span.start) == (b.layer, b.span.start);
+    // Pieces of one window have the same slices.
+    let distinct = pieces.chunk_by(is_same).filter_map(<[Piece]>::first);
+    let slices: usize = distinct.clone().map(|piece| piece.parts.len()).sum();
+    let all_rows: usize = distinct
         .flat_map(|piece| &piece.parts)
         .map(|part| part.slice.len())
         .sum();
-    let kept: usize = pieces.iter().map(|piece| piece.rows(&filter.cells)).sum();
+    let kept: usize = pieces.iter().map(Piece::rows).sum();
     let read = format!(
         "layers={} of {all_layers}, slices={slices}, rows={kept} of {all_rows}",
         layers.len()
@@ -315,8 +324,8 @@ fn pruned(
     )
 }
 
-fn statistics(schema: &SchemaRef, rows: Rows, pieces: &[Piece], filter: &CellsFilter) -> Statistics {
-    let number: usize = pieces.iter().map(|piece| piece.rows(&filter.cells)).sum();
+fn statistics(schema: &SchemaRef, rows: Rows, pieces: &[Piece], keeps_all_cells: bool) -> Statistics {
+    let number: usize = pieces.iter().map(Piece::rows).sum();
     // Rows of partitions that share a cell and a bucket become one.
     let is_exact = rows == Rows::Buckets && pieces.iter().all(|piece| piece.parts.len() == 1);
     let rows = if is_exact {
@@ -332,7 +341,7 @@ fn statistics(schema: &SchemaRef, rows: Rows, pieces: &[Piece], filter: &CellsFi
     let time = |micros| {
         let time = ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into()));
         // A slice may have no row in the cells that are kept.
-        if is_exact && filter.keeps_all_cells() {
+        if is_exact && keeps_all_cells {
             Precision::Exact(time)
         } else {
             Precision::Inexact(time)

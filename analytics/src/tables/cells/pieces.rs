@@ -36,15 +36,20 @@ pub(super) struct Piece {
     pub(super) span: Span,
     /// At least one.
     pub(super) parts: Vec<Arc<TimedSlice>>,
+    /// The cells of its rows: ranges, ascending and apart.
+    pub(super) cells: Arc<[Range<u64>]>,
 }
 
 impl Piece {
-    /// Rows of its parts in these ranges of cells.
-    pub(super) fn rows(&self, cells: &[Range<u64>]) -> usize {
+    /// Rows of its parts.
+    pub(super) fn rows(&self) -> usize {
         let parts = self.parts.iter();
         parts
             .map(|part| {
-                let rows = cells.iter().map(|range| part.slice.rows_in(range.clone()).len());
+                let rows = self
+                    .cells
+                    .iter()
+                    .map(|range| part.slice.rows_in(range.clone()).len());
                 rows.sum::<usize>()
             })
             .sum()
@@ -58,7 +63,6 @@ pub(super) struct CellPieces {
     /// Their ids, in the same order: the dictionary of every batch.
     pub(super) layer_ids: Arc<StringArray>,
     pub(super) pieces: Vec<Piece>,
-    pub(super) cells: Vec<Range<u64>>,
     /// Cells are shown as their parents of this resolution.
     pub(super) coarser: Option<Resolution>,
     /// The columns of the scan.
@@ -71,7 +75,7 @@ impl Pieces for CellPieces {
     }
 
     fn rows(&self, piece: usize) -> usize {
-        self.pieces.get(piece).map_or(0, |piece| piece.rows(&self.cells))
+        self.pieces.get(piece).map_or(0, Piece::rows)
     }
 
     fn bytes(&self, piece: usize) -> usize {
@@ -92,7 +96,7 @@ impl Pieces for CellPieces {
         };
         let slices = piece.parts.iter().map(|part| &part.slice);
         let rows = Rows {
-            sum: WindowSum::of(layer.kind, slices, &self.cells, self.coarser),
+            sum: WindowSum::of(layer.kind, slices, &piece.cells, self.coarser),
             piece,
             layer: *layer,
             layer_ids: &self.layer_ids,
