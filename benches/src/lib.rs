@@ -23,6 +23,10 @@ use riskgrid_ingest::{DAY, EventTime, LIVE_DOMAIN, LayerTable, MINUTE, SourceKey
 
 pub use times::{measure, print_latencies, print_rates, print_times, times_of};
 
+/// The server's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What a bench does, or why it could not.
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 

@@ -1,8 +1,8 @@
 //! The layer catalogue: what is counted on the grid, from configuration or learnt from the first event that names it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::event::EventKind;
