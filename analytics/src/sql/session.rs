@@ -28,6 +28,7 @@ use super::spatial_join::rules_with_spatial_joins;
 use super::window_memory::CountWindowInput;
 use crate::functions;
 use crate::tables::cells::whole_window::WholeWindow;
+use crate::tables::events::cell_counts::CellCounts;
 
 /// The state that all queries start from.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ impl Session {
             .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&from_string))))
             .with_analyzer_rule(Arc::new(NestedProjections))
             .with_optimizer_rule(Arc::new(WholeWindow))
+            .with_optimizer_rule(Arc::new(CellCounts))
             .with_physical_optimizer_rules(rules_with_spatial_joins())
             .with_physical_optimizer_rule(Arc::new(CountWindowInput))
             .with_physical_optimizer_rule(Arc::new(CooperativeJoins))

@@ -8,7 +8,7 @@ pub(crate) mod cells;
 pub(crate) mod columns;
 mod dead_letters;
 mod entities;
-mod events;
+pub(crate) mod events;
 mod facilities;
 mod filters;
 mod layers;

@@ -76,7 +76,8 @@ impl SnapshotScan {
         partitions: usize,
         fetch: Option<usize>,
     ) -> Self {
-        let partitions: Arc<[Range<usize>]> = split(&*pieces, partitions).into();
+        let rows: Vec<usize> = (0..pieces.number()).map(|piece| pieces.rows(piece)).collect();
+        let partitions: Arc<[Range<usize>]> = runs(&rows, partitions).into();
         let properties = PlanProperties::new(
             known.properties.clone(),
             Partitioning::UnknownPartitioning(partitions.len()),
@@ -95,15 +96,13 @@ impl SnapshotScan {
     }
 }
 
-/// Cuts the pieces into at most `partitions` runs of about equal size, none of which is small.
-fn split(pieces: &dyn Pieces, partitions: usize) -> Vec<Range<usize>> {
-    let number = pieces.number();
-    let rows: Vec<usize> = (0..number).map(|piece| pieces.rows(piece)).collect();
+/// Cuts pieces of so many rows each into at most `most` runs of about equal size, none of which is small.
+pub(crate) fn runs(rows: &[usize], most: usize) -> Vec<Range<usize>> {
     let all: usize = rows.iter().sum();
-    let most = partitions.min(all / BATCH_ROWS).max(1);
+    let most = most.min(all / BATCH_ROWS).max(1);
     let mut runs: Vec<Range<usize>> = Vec::new();
     let (mut before, mut run) = (0, 0);
-    for (piece, rows) in rows.into_iter().enumerate() {
+    for (piece, rows) in rows.iter().enumerate() {
         // A piece is in the run in which its middle lies.
         let own = (before + rows / 2) * most / all.max(1);
         before += rows;
@@ -114,7 +113,7 @@ fn split(pieces: &dyn Pieces, partitions: usize) -> Vec<Range<usize>> {
         run = own;
     }
     if runs.is_empty() {
-        runs.push(0..number);
+        runs.push(0..0);
     }
     runs
 }

@@ -6,44 +6,14 @@ use proptest::prelude::*;
 use riskgrid_ingest::{DAY, EventTime, MINUTE};
 use serde_json::json;
 
-use crate::made::{Made, START, grid, rows};
-
-const LAYERS: [&str; 3] = ["water", "noise", "flooding"];
-
-fn events() -> impl Strategy<Value = Vec<Made>> {
-    let one = (
-        0usize..3,
-        0..DAY,
-        0.0..0.02_f64,
-        0.0..0.02_f64,
-        0..2i32,
-        -50..50i32,
-    );
-    let one = one.prop_map(|(layer, micros, east, north, partition, value)| Made {
-        layer: LAYERS[layer],
-        micros,
-        lon: 113.93 + east,
-        lat: 22.53 + north,
-        value: f64::from(value) / 4.0,
-        partition,
-    });
-    prop::collection::vec(one, 1..60)
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap()
-        .block_on(future)
-}
+use crate::made::{LAYERS, Made, START, block_on, events, grid, rows};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn cells_conserve_the_events_and_filters_keep_what_matches(
-        events in events(), layer in 0usize..3, from in 0..DAY, length in 0..DAY / 2, of in any::<prop::sample::Index>(),
+        events in events(DAY), layer in 0usize..3, from in 0..DAY, length in 0..DAY / 2, of in any::<prop::sample::Index>(),
     ) {
         let snapshot = grid(&events);
         let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
@@ -112,7 +82,7 @@ proptest! {
 
     #[test]
     fn a_box_of_sensors_is_what_a_plain_look_finds(
-        events in events(), west in -0.005..0.02_f64, south in -0.005..0.02_f64, width in 0.0..0.02_f64, height in 0.0..0.02_f64,
+        events in events(DAY), west in -0.005..0.02_f64, south in -0.005..0.02_f64, width in 0.0..0.02_f64, height in 0.0..0.02_f64,
     ) {
         let snapshot = grid(&events);
         let (west, south) = (113.93 + west, 22.53 + south);
@@ -135,7 +105,7 @@ proptest! {
 
     #[test]
     fn filters_of_events_keep_what_a_plain_look_keeps(
-        events in events(), from in 0..DAY, length in 0..DAY / 2, west in -0.005..0.02_f64, of in any::<prop::sample::Index>(),
+        events in events(DAY), from in 0..DAY, length in 0..DAY / 2, west in -0.005..0.02_f64, of in any::<prop::sample::Index>(),
         limit in 0usize..70,
     ) {
         let snapshot = grid(&events);
@@ -167,7 +137,7 @@ proptest! {
     }
 
     #[test]
-    fn rows_come_in_the_order_that_the_scan_declares(events in events(), layer in 0usize..3) {
+    fn rows_come_in_the_order_that_the_scan_declares(events in events(DAY), layer in 0usize..3) {
         let snapshot = grid(&events);
         let layer = LAYERS[layer];
         for (filter, order) in [

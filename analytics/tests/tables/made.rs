@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use futures::StreamExt as _;
 use h3o::{CellIndex, LatLng, Resolution};
+use proptest::prelude::*;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
 use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlLimits, SqlRequest};
 use riskgrid_analytics::table_functions::table_functions;
@@ -33,6 +34,39 @@ pub(crate) struct Made {
     pub(crate) lat: f64,
     pub(crate) value: f64,
     pub(crate) partition: i32,
+}
+
+/// The layers that a grid here knows.
+pub(crate) const LAYERS: [&str; 3] = ["water", "noise", "flooding"];
+
+/// Some events of `length` microseconds in two partitions, in no order.
+pub(crate) fn events(length: i64) -> impl Strategy<Value = Vec<Made>> {
+    let one = (
+        0usize..3,
+        0..length,
+        0.0..0.02_f64,
+        0.0..0.02_f64,
+        0..2i32,
+        -50..50i32,
+    );
+    let one = one.prop_map(|(layer, micros, east, north, partition, value)| Made {
+        layer: LAYERS[layer],
+        micros,
+        lon: 113.93 + east,
+        lat: 22.53 + north,
+        value: f64::from(value) / 4.0,
+        partition,
+    });
+    prop::collection::vec(one, 1..80)
+}
+
+/// Waits on this thread.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 impl Made {

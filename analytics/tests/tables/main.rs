@@ -8,6 +8,7 @@
 )]
 
 mod areas;
+mod cell_counts;
 mod filters;
 mod golden;
 #[path = "../shared/golden_files.rs"]

@@ -3,29 +3,11 @@
 use proptest::prelude::*;
 use riskgrid_ingest::{DAY, EventTime};
 
-use crate::made::{Made, START, grid, rows};
+use crate::made::{Made, START, block_on, events, grid, rows};
 
-const LAYERS: [&str; 3] = ["water", "noise", "flooding"];
-
-/// Events of three days in two partitions, in the order of time or not.
-fn events() -> impl Strategy<Value = Vec<Made>> {
-    let one = (
-        0usize..3,
-        0..3 * DAY,
-        0.0..0.02_f64,
-        0.0..0.02_f64,
-        0..2i32,
-        -50..50i32,
-    );
-    let one = one.prop_map(|(layer, micros, east, north, partition, value)| Made {
-        layer: LAYERS[layer],
-        micros,
-        lon: 113.93 + east,
-        lat: 22.53 + north,
-        value: f64::from(value) / 4.0,
-        partition,
-    });
-    (prop::collection::vec(one, 1..80), any::<bool>()).prop_map(|(mut events, sorted)| {
+/// Events of three days, in the order of time or not.
+fn in_or_out_of_order() -> impl Strategy<Value = Vec<Made>> {
+    (events(3 * DAY), any::<bool>()).prop_map(|(mut events, sorted)| {
         if sorted {
             events.sort_by_key(|event| event.micros);
         }
@@ -33,20 +15,12 @@ fn events() -> impl Strategy<Value = Vec<Made>> {
     })
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap()
-        .block_on(future)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
 
     #[test]
     fn a_summed_window_is_what_its_buckets_come_to(
-        events in events(), from in -DAY / 2..3 * DAY, length in 0..3 * DAY, parent in 3u8..9, of in any::<prop::sample::Index>(),
+        events in in_or_out_of_order(), from in -DAY / 2..3 * DAY, length in 0..3 * DAY, parent in 3u8..9, of in any::<prop::sample::Index>(),
     ) {
         let snapshot = grid(&events);
         let time = |micros: i64| EventTime::from_micros(START + micros).to_string();

@@ -1,23 +1,29 @@
 //! `events`: the raw events of the window that is kept, as the batches that hold them: those are left out that by their
 //! times, cells and places have no row for a filter.
+//!
+//! A question that only counts them by cell is answered by the scan: see [`cell_counts`].
+
+mod cell_counter;
+pub(crate) mod cell_counts;
+mod pieces;
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{AsArray as _, RecordBatch};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, project_schema};
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::ExecutionPlan;
 use riskgrid_ingest::grid::{EVENT_SCHEMA, EventBatch, GridSnapshot};
 
+use self::cell_counts::CountPieces;
+use self::pieces::{EventFilter, EventPieces};
 use super::filters::{Narrowing, is_plain, time_span};
-use super::scan::{Known, Pieces, RowBatches, SnapshotScan, statistics_of};
+use super::scan::{Known, Pieces, SnapshotScan, statistics_of};
 use crate::sql::{commented, mark_cell};
 
 /// Columns of which filters are applied here; by the first five whole batches are left out too. Other filters are
@@ -61,17 +67,51 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 });
 
+/// The column after those of the table in which a scan says how many events a row stands for.
+const COUNTED: &str = "counted";
+
+/// The columns with [`COUNTED`].
+static COUNTED_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let counted = Arc::new(Field::new(COUNTED, DataType::Int64, false));
+    let fields = SCHEMA.fields().iter().map(Arc::clone).chain([counted]);
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+});
+
 /// The table over one snapshot.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct EventsTable {
     snapshot: Arc<GridSnapshot>,
+    rows: Rows,
+}
+
+/// What a scan gives a row for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rows {
+    /// Each event.
+    Events,
+    /// Each cell of some of them, with their number. There are no columns but `cell` and [`COUNTED`].
+    CellCounts,
 }
 
 impl EventsTable {
     pub(super) fn new(snapshot: &Arc<GridSnapshot>) -> Self {
         Self {
             snapshot: Arc::clone(snapshot),
+            rows: Rows::Events,
         }
+    }
+
+    /// The batches that may have rows for a filter, and how many there are in all.
+    fn batches(&self, narrowing: &Narrowing) -> (Vec<Arc<EventBatch>>, usize) {
+        let partitions = self.snapshot.partitions.iter();
+        let all = partitions.flat_map(|partition| &partition.events);
+        let number_of_all = all.clone().count();
+        let may_match = all.filter(|batch| {
+            batch.last >= narrowing.from
+                && batch.first <= narrowing.to
+                && narrowing.may_hold(batch.cells, batch.bounds)
+        });
+        (may_match.map(Arc::clone).collect(), number_of_all)
     }
 }
 
@@ -87,7 +127,10 @@ fn takes(filter: &Expr) -> bool {
 #[async_trait]
 impl TableProvider for EventsTable {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&SCHEMA)
+        Arc::clone(match self.rows {
+            Rows::Events => &SCHEMA,
+            Rows::CellCounts => &COUNTED_SCHEMA,
+        })
     }
 
     fn table_type(&self) -> TableType {
@@ -113,21 +156,8 @@ impl TableProvider for EventsTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let narrowing = Narrowing::of(filters);
-        let all = self
-            .snapshot
-            .partitions
-            .iter()
-            .flat_map(|partition| &partition.events);
-        let number_of_all = all.clone().count();
-        let batches: Vec<Arc<EventBatch>> = all
-            .filter(|batch| {
-                batch.last >= narrowing.from
-                    && batch.first <= narrowing.to
-                    && narrowing.may_hold(batch.cells, batch.bounds)
-            })
-            .map(Arc::clone)
-            .collect();
-        let schema = project_schema(&SCHEMA, projection)?;
+        let (batches, number_of_all) = self.batches(&narrowing);
+        let schema = project_schema(&self.schema(), projection)?;
         let of_filters = DFSchema::try_from(Arc::clone(&SCHEMA))?;
         let physical = |filters: Vec<Expr>| {
             conjunction(filters)
@@ -145,100 +175,50 @@ impl TableProvider for EventsTable {
                 (from.max(first), to.min(last))
             });
         let rows = batches.iter().map(|batch| batch.batch.num_rows()).sum();
-        let is_whole = others.is_empty()
+        let is_exact = self.rows == Rows::Events
+            && others.is_empty()
             && batches
                 .iter()
                 .all(|batch| inside.0 <= batch.first && batch.last <= inside.1);
+        let number = if is_exact {
+            Precision::Exact(rows)
+        } else {
+            Precision::Inexact(rows)
+        };
+        let counted = match self.rows {
+            Rows::Events => "",
+            Rows::CellCounts => ", counted by cell",
+        };
         let known = Known {
             table: "events",
-            pruned: format!("batches={} of {number_of_all}, rows={rows}", batches.len()),
-            statistics: statistics_of(
-                &schema,
-                if is_whole {
-                    Precision::Exact(rows)
-                } else {
-                    Precision::Inexact(rows)
-                },
+            pruned: format!(
+                "batches={} of {number_of_all}, rows={rows}{counted}",
+                batches.len()
             ),
+            statistics: statistics_of(&schema, number),
             properties: EquivalenceProperties::new(Arc::clone(&schema)),
         };
-        let pieces = EventPieces {
-            batches,
+        let filter = EventFilter {
             inside,
             of_times: physical(spans)?,
             of_others: physical(others)?,
-            projection: projection.cloned(),
-            schema,
         };
         let partitions = state.config().target_partitions();
-        Ok(Arc::new(SnapshotScan::new(
-            known,
-            Arc::new(pieces),
-            partitions,
-            limit,
-        )))
-    }
-}
-
-/// The batches of a scan, and what of their rows it keeps.
-#[derive(Debug)]
-struct EventPieces {
-    batches: Vec<Arc<EventBatch>>,
-    /// The times that `of_times` keeps: a batch inside them need not be looked at.
-    inside: (riskgrid_ingest::EventTime, riskgrid_ingest::EventTime),
-    of_times: Option<Arc<dyn PhysicalExpr>>,
-    of_others: Option<Arc<dyn PhysicalExpr>>,
-    projection: Option<Vec<usize>>,
-    schema: SchemaRef,
-}
-
-impl Pieces for EventPieces {
-    fn number(&self) -> usize {
-        self.batches.len()
-    }
-
-    fn rows(&self, piece: usize) -> usize {
-        self.batches.get(piece).map_or(0, |batch| batch.batch.num_rows())
-    }
-
-    fn read(&self, piece: usize) -> Result<RowBatches> {
-        let Some(events) = self.batches.get(piece) else {
-            return Ok(Box::new(std::iter::empty()));
+        let pieces: Arc<dyn Pieces> = match self.rows {
+            Rows::Events => Arc::new(EventPieces {
+                batches,
+                filter,
+                projection: projection.cloned(),
+                schema,
+            }),
+            Rows::CellCounts => Arc::new(CountPieces::new(
+                batches,
+                filter,
+                self.snapshot.resolution,
+                partitions,
+                schema,
+            )),
         };
-        let projected = match &self.projection {
-            Some(projection) => events.batch.project(projection)?,
-            None => events.batch.clone(),
-        };
-        let mut kept = projected.with_schema(Arc::clone(&self.schema))?;
-        let is_inside = self.inside.0 <= events.first && events.last <= self.inside.1;
-        let filters = [
-            self.of_times.as_ref().filter(|_| !is_inside),
-            self.of_others.as_ref(),
-        ];
-        let masks = filters.into_iter().flatten().map(|filter| {
-            filter
-                .evaluate(&events.batch)?
-                .into_array(events.batch.num_rows())
-        });
-        let mut mask: Option<arrow::array::BooleanArray> = None;
-        for of_filter in masks {
-            let of_filter = of_filter?.as_boolean().clone();
-            mask = Some(match mask {
-                Some(mask) => arrow::compute::and_kleene(&mask, &of_filter)?,
-                None => of_filter,
-            });
-        }
-        if let Some(mask) = mask {
-            kept = filter_record_batch(&kept, &mask)?;
-        }
-        Ok(Box::new(std::iter::once(Ok::<RecordBatch, _>(kept))))
-    }
-
-    fn bytes(&self, piece: usize) -> usize {
-        let filters = self.of_times.is_some() || self.of_others.is_some();
-        match self.batches.get(piece) {
-            Some(batch) if filters => batch.bytes,
-            _ => 0,
-        }
+        Ok(Arc::new(SnapshotScan::new(known, pieces, partitions, limit)))
     }
 }
