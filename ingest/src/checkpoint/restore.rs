@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::item::{Head, Part};
-use crate::grid::{GridSettings, Partition};
+use crate::grid::{EntityKey, EntityTable, GridSettings, Partition, Report};
 use crate::layer::{LayerIndex, LayerKind, LayerTable};
+use crate::time::EventTime;
 
 /// A partition as it was at its newest whole checkpoint.
 pub(crate) struct Restored {
@@ -33,10 +34,68 @@ pub enum StateError {
 
 /// The partition that the steps of a chain make, oldest first, each with the parts of its files.
 pub(super) fn restore(
-    chain: Vec<Vec<Part>>,
+    mut chain: Vec<Vec<Part>>,
     settings: GridSettings,
     layers: &LayerTable,
 ) -> Result<Restored, StateError> {
+    let reports: Vec<ReportsOfAStep> = chain
+        .iter_mut()
+        .filter_map(|step| ReportsOfAStep::take(step))
+        .collect();
+    std::thread::scope(|scope| {
+        // They are many, and nothing else needs them.
+        let reports = scope.spawn(|| all_reports(reports));
+        let (mut growing, open) = grow(chain, settings, layers)?;
+        growing.partition.reports = match reports.join() {
+            Ok(reports) => reports,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        growing.finish(open)
+    })
+}
+
+/// What a step says of reports.
+struct ReportsOfAStep {
+    generation: u64,
+    /// Those from before were dropped first.
+    dropped: Option<EventTime>,
+    changed: Vec<Vec<(EntityKey, Report)>>,
+}
+
+impl ReportsOfAStep {
+    fn take(step: &mut [Part]) -> Option<Self> {
+        let head = step.first()?.head.as_ref()?;
+        Some(Self {
+            generation: head.generation,
+            dropped: head.reports_dropped,
+            changed: step
+                .iter_mut()
+                .map(|part| std::mem::take(&mut part.reports))
+                .collect(),
+        })
+    }
+}
+
+fn all_reports(steps: Vec<ReportsOfAStep>) -> EntityTable<Report> {
+    let mut reports = EntityTable::default();
+    for step in steps {
+        if let Some(before) = step.dropped {
+            reports.drop_before(before, step.generation, |report: &Report| report.updated);
+        }
+        reports.reserve(step.changed.iter().map(Vec::len).sum());
+        for (key, report) in step.changed.into_iter().flatten() {
+            reports.restore(key, report, step.generation);
+        }
+    }
+    reports
+}
+
+/// The partition without its reports, and what the last step holds of the present.
+fn grow(
+    chain: Vec<Vec<Part>>,
+    settings: GridSettings,
+    layers: &LayerTable,
+) -> Result<(Growing<'_>, Part), StateError> {
     let mut grown: Option<Growing<'_>> = None;
     let mut open = Part::default();
     for mut step in chain {
@@ -56,7 +115,6 @@ pub(super) fn restore(
             layers,
             head,
         };
-        growing.drop_reports();
         open = Part::default();
         for mut part in step {
             open.open_buckets.append(&mut part.open_buckets);
@@ -65,7 +123,7 @@ pub(super) fn restore(
         }
         grown = Some(growing);
     }
-    grown.ok_or(StateError::NoHead)?.finish(open)
+    Ok((grown.ok_or(StateError::NoHead)?, open))
 }
 
 /// A partition to which the steps are added.
@@ -77,25 +135,13 @@ struct Growing<'a> {
 }
 
 impl Growing<'_> {
-    fn drop_reports(&mut self) {
-        if let Some(before) = self.head.reports_dropped {
-            let generation = self.head.generation;
-            self.partition
-                .reports
-                .drop_before(before, generation, |report| report.updated);
-        }
-    }
-
     fn take(&mut self, part: Part) -> Result<(), StateError> {
         let generation = self.head.generation;
         for (key, sensor) in part.sensors {
-            self.partition.sensors.restore(&key, sensor, generation);
-        }
-        for (key, report) in part.reports {
-            self.partition.reports.restore(&key, report, generation);
+            self.partition.sensors.restore(key, sensor, generation);
         }
         for (key, unit) in part.units {
-            self.partition.units.restore(&key, unit, generation);
+            self.partition.units.restore(key, unit, generation);
         }
         for (start, hashes) in part.hashes {
             self.partition.dedup.restore(start, hashes, generation);

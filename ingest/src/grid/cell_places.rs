@@ -19,14 +19,11 @@ pub(super) struct CellPlaces {
 
 impl CellPlaces {
     /// Places for the cells of all `lists`, each ascending; a cell may be in one more than once.
-    pub(super) fn of<'a>(lists: impl Iterator<Item = &'a [u64]> + Clone) -> Self {
-        let in_common = |list: &[u64]| list.iter().fold(u64::MAX, |all, cell| all & cell);
-        let in_common = lists
-            .clone()
-            .map(in_common)
-            .fold(u64::MAX, |all, list| all & list);
+    pub(super) fn of<L: AsRef<[u64]>>(lists: &[L]) -> Self {
+        let of_a_list = |list: &L| list.as_ref().iter().fold(u64::MAX, |all, cell| all & cell);
+        let in_common = lists.iter().map(of_a_list).fold(u64::MAX, |all, list| all & list);
         let shift = in_common.trailing_ones().min(u64::BITS - BITS_OF_PAGES[0] - 1);
-        let rows: usize = lists.clone().map(<[u64]>::len).sum();
+        let rows: usize = lists.iter().map(|list| list.as_ref().len()).sum();
         let mut places = Self {
             shift,
             bits: 0,
@@ -35,7 +32,7 @@ impl CellPlaces {
         // The largest pages that are not nearly empty.
         for bits in BITS_OF_PAGES {
             places.bits = bits;
-            places.pages = pages(lists.clone(), shift + bits);
+            places.pages = pages(lists, shift + bits);
             if places.number() <= rows * PLACES_OF_A_ROW {
                 break;
             }
@@ -80,11 +77,11 @@ impl CellPlaces {
 }
 
 /// What the cells of all lists begin with, without their last bits; ascending, each once.
-fn pages<'a>(lists: impl Iterator<Item = &'a [u64]>, last_bits: u32) -> Vec<u64> {
+fn pages<L: AsRef<[u64]>>(lists: &[L], last_bits: u32) -> Vec<u64> {
     let mut pages = Vec::new();
     for list in lists {
         let mut before = None;
-        for cell in list {
+        for cell in list.as_ref() {
             let page = Some(cell >> last_bits);
             if page != before {
                 pages.extend(page);
@@ -139,7 +136,7 @@ mod tests {
                 .map(|list| list.iter().map(|cell| if filled { cell | 0xFF } else { *cell }).collect())
                 .collect();
             let expected: Vec<u64> = lists.iter().flatten().collect::<BTreeSet<_>>().into_iter().copied().collect();
-            let places = CellPlaces::of(lists.iter().map(Vec::as_slice));
+            let places = CellPlaces::of(&lists);
             let mut taken = vec![false; places.number()];
             for list in &lists {
                 let found = places.places_of(list, &mut taken);

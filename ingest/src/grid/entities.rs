@@ -4,6 +4,7 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +55,7 @@ impl From<&KeyRef<'_>> for EntityKey {
 }
 
 #[derive(Clone, Debug)]
-struct Entry<V> {
+struct Known<V> {
     key: EntityKey,
     value: V,
     /// The generation of its last change.
@@ -63,7 +64,7 @@ struct Entry<V> {
 
 #[derive(Clone, Debug)]
 struct Shard<V> {
-    entries: HashTable<Entry<V>>,
+    entries: HashTable<Known<V>>,
     /// The newest generation of any of them.
     changed: u64,
 }
@@ -120,11 +121,45 @@ impl<V: Clone + Default> EntityTable<V> {
     }
 
     /// Puts in an entity from a checkpoint of a generation, in place of an older state of it.
-    pub(crate) fn restore(&mut self, key: &EntityKey, value: V, generation: u64) {
-        self.changed_entry(KeyRef::from(key), generation).value = value;
+    pub(crate) fn restore(&mut self, key: EntityKey, value: V, generation: u64) {
+        let Self { shards, hasher, .. } = self;
+        let hash = hasher.hash_one(KeyRef::from(&key));
+        let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
+        shard.changed = generation;
+        let entry = shard.entries.entry(
+            hash,
+            |known| KeyRef::from(&key).equivalent(&known.key),
+            |known| hasher.hash_one(KeyRef::from(&known.key)),
+        );
+        match entry {
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                (known.value, known.changed) = (value, generation);
+            }
+            Entry::Vacant(place) => {
+                place.insert(Known {
+                    key,
+                    value,
+                    changed: generation,
+                });
+            }
+        }
     }
 
-    fn changed_entry(&mut self, key: KeyRef<'_>, generation: u64) -> &mut Entry<V> {
+    /// Makes room for so many more, which spares moving and hashing what is there again and again.
+    pub(crate) fn reserve(&mut self, more: usize) {
+        let Self { shards, hasher, .. } = self;
+        // Shards differ by their luck.
+        let of_a_shard = more / SHARDS + more / SHARDS / 8;
+        for shard in shards {
+            Arc::make_mut(shard)
+                .entries
+                .reserve(of_a_shard, |known| hasher.hash_one(KeyRef::from(&known.key)));
+        }
+    }
+
+    /// The entity of a key, made first when it is new.
+    fn changed_entry(&mut self, key: KeyRef<'_>, generation: u64) -> &mut Known<V> {
         let Self { shards, hasher, .. } = self;
         let hash = hasher.hash_one(key);
         let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
@@ -134,7 +169,7 @@ impl<V: Clone + Default> EntityTable<V> {
             |known| key.equivalent(&known.key),
             |known| hasher.hash_one(KeyRef::from(&known.key)),
         );
-        let made = entry.or_insert_with(|| Entry {
+        let made = entry.or_insert_with(|| Known {
             key: EntityKey::from(&key),
             value: V::default(),
             changed: generation,

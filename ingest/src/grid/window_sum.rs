@@ -77,7 +77,7 @@ impl WindowSum {
             };
         }
         let keys: Vec<Cow<'_, [u64]>> = parts.iter().map(|part| part.keys(resolution)).collect();
-        let all = CellPlaces::of(keys.iter().map(|keys| &**keys));
+        let all = CellPlaces::of(&keys);
         let mut is_taken = vec![false; all.number()];
         let places: Vec<Vec<u32>> = keys
             .iter()
