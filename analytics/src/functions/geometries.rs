@@ -12,7 +12,7 @@ use datafusion::logical_expr::ColumnarValue;
 use geo::Geometry;
 
 use super::row_values::Arguments;
-use crate::geometry::{GeometryValues, InvalidGeometry, read, wkb_of_text, write};
+use crate::geometry::{GeometryValues, InvalidGeometry, push_text, read, wkb_of_text, write};
 use crate::sql::SqlError;
 
 /// Bytes of one geometry that a function makes.
@@ -34,12 +34,10 @@ impl Arguments<'_> {
         let constant = |shown: &dyn Fn() -> String, read: Result<(Geometry, Vec<u8>), InvalidGeometry>| {
             read.map(|read| Geometries::Constant(Some(read)))
                 .map_err(|reason| {
-                    let shown = shown();
-                    let cut: String = shown.chars().take(SHOWN).collect();
-                    let dots = if cut.len() < shown.len() { "…" } else { "" };
                     SqlError::BadRequest(format!(
-                        "{}: '{cut}{dots}' is no geometry: {reason}; one looks like 'POINT(113.93 22.53)'",
-                        self.function
+                        "{}: '{}' is no geometry: {reason}; one looks like 'POINT(113.93 22.53)'",
+                        self.function,
+                        cut(&shown())
                     ))
                 })
         };
@@ -57,6 +55,17 @@ impl Arguments<'_> {
             ColumnarValue::Scalar(_) => Ok(Geometries::Constant(None)),
             ColumnarValue::Array(array) => Ok(Geometries::Column(GeometryValues::new(array)?)),
         }
+    }
+
+    /// The refusal of a constant geometry, given as WKB, for the argument `name`.
+    pub(super) fn refused(&self, name: &str, geometry: &[u8], allowed: &str) -> SqlError {
+        let mut text = String::new();
+        push_text(geometry, &mut text);
+        SqlError::BadRequest(format!(
+            "{}: {name} is '{}', allowed is {allowed}",
+            self.function,
+            cut(&text)
+        ))
     }
 
     /// The answer for each row from its geometry; a reason why there is none is an error if all arguments are constants.
@@ -122,6 +131,15 @@ impl Arguments<'_> {
             self.function
         )))
     }
+}
+
+/// The beginning of a value, for an error.
+fn cut(shown: &str) -> String {
+    let mut cut: String = shown.chars().take(SHOWN).collect();
+    if cut.len() < shown.len() {
+        cut.push('…');
+    }
+    cut
 }
 
 fn of_text(text: &str) -> Result<(Geometry, Vec<u8>), InvalidGeometry> {

@@ -1,12 +1,18 @@
 //! `st_contains(a, b)` and the other topological relations. A constant is made ready once for a batch of rows.
 
 use datafusion::arrow::array::ArrayRef;
+use geo::algorithm::validation::{InvalidMultiPolygon, InvalidPolygon, Validation as _};
+use geo::{CoordsIter as _, Geometry};
 
 use super::super::definition::{Definition, Kind};
 use super::super::geometries::{Geometries, truth_column};
 use super::super::row_values::Arguments;
 use crate::geometry::{Prepared, Relation};
 use crate::sql::SqlError;
+
+/// Corners of a constant up to which it is looked at whether it crosses itself: every edge is compared with every other, for
+/// each batch of rows.
+const MOST_CORNERS: usize = 1000;
 
 macro_rules! predicate {
     ($relation:ident, $description:literal) => {
@@ -52,6 +58,17 @@ pub(super) static DEFINITIONS: [Definition; 10] = [
 
 fn call(arguments: &Arguments<'_>, relation: Relation) -> Result<ArrayRef, SqlError> {
     let (left, right) = (arguments.geometries(0)?, arguments.geometries(1)?);
+    for (name, side) in [("a", &left), ("b", &right)] {
+        if let Geometries::Constant(Some((geometry, bytes))) = side
+            && crosses_itself(geometry)
+        {
+            return Err(arguments.refused(
+                name,
+                bytes,
+                "a polygon that does not cross itself; st_isvalidreason says what is wrong with one",
+            ));
+        }
+    }
     let (constant, column, relation) = match (left, right) {
         (Geometries::Constant(constant), column) => (constant, column, relation),
         (column, Geometries::Constant(constant)) => (constant, column, relation.flipped()),
@@ -63,4 +80,27 @@ fn call(arguments: &Arguments<'_>, relation: Relation) -> Result<ArrayRef, SqlEr
     let constant = constant.map(|(geometry, _)| Prepared::new(geometry));
     let holds = |row| Some(constant.as_ref()?.holds(relation, column.get(row)?.as_ref()));
     Ok(truth_column((0..arguments.rows).map(holds).collect()))
+}
+
+/// What lies inside such a polygon nobody can say.
+fn crosses_itself(geometry: &Geometry) -> bool {
+    if geometry.coords_count() > MOST_CORNERS {
+        return false;
+    }
+    match geometry {
+        Geometry::Polygon(polygon) => {
+            matches!(
+                polygon.check_validation(),
+                Err(InvalidPolygon::SelfIntersection(_))
+            )
+        }
+        Geometry::MultiPolygon(polygons) => matches!(
+            polygons.check_validation(),
+            Err(InvalidMultiPolygon::InvalidPolygon(
+                _,
+                InvalidPolygon::SelfIntersection(_)
+            ))
+        ),
+        _ => false,
+    }
 }
