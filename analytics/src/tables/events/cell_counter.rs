@@ -1,4 +1,5 @@
-//! Counts cells in any order: an id's last digits are its place in a page of counts, so that only pages are hashed.
+//! Counts cells in any order: an id's last digits are its place in a page of counts, so that only pages are hashed. Cells
+//! that are far from all others have no page each: they are counted in a map.
 
 use h3o::Resolution;
 use hashbrown::HashMap;
@@ -6,6 +7,9 @@ use hashbrown::HashMap;
 /// Bits of an H3 id that are the place in a page: three digits.
 const BITS_OF_A_PAGE: u32 = 9;
 const PLACES_OF_A_PAGE: usize = 1 << BITS_OF_A_PAGE;
+/// Places of pages that there may be for each cell that came, beside the first.
+const PLACES_OF_A_ROW: usize = 4;
+const FIRST_PLACES: usize = 1 << 16;
 
 /// How often each cell of one resolution came.
 #[derive(Debug)]
@@ -14,8 +18,10 @@ pub(super) struct CellCounter {
     shift: u32,
     pages: HashMap<u64, usize>,
     counts: Vec<[i64; PLACES_OF_A_PAGE]>,
-    /// Ids that are no cells of the resolution.
+    /// Cells that came when there were too many pages for them to have one, and ids that are no cells of the resolution.
     others: HashMap<u64, i64>,
+    /// How many came.
+    rows: usize,
 }
 
 impl CellCounter {
@@ -25,30 +31,50 @@ impl CellCounter {
             pages: HashMap::new(),
             counts: Vec::new(),
             others: HashMap::new(),
+            rows: 0,
         }
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.counts.len() * size_of::<[i64; PLACES_OF_A_PAGE]>()
+            + self.others.len() * 2 * size_of::<(u64, i64)>()
     }
 
     /// Counts each of `cells` once more.
     pub(super) fn add(&mut self, cells: impl IntoIterator<Item = u64>) {
         let unused = (1 << self.shift) - 1;
         for cell in cells {
-            if cell & unused != unused {
-                *self.others.entry(cell).or_insert(0) += 1;
-                continue;
-            }
+            self.rows += 1;
             let index = cell >> self.shift;
-            let page = *self.pages.entry(index >> BITS_OF_A_PAGE).or_insert_with(|| {
-                self.counts.push([0; PLACES_OF_A_PAGE]);
-                self.counts.len() - 1
-            });
+            let page = if cell & unused == unused {
+                self.page(index >> BITS_OF_A_PAGE)
+            } else {
+                None
+            };
             let place = index as usize % PLACES_OF_A_PAGE;
-            if let Some(count) = self.counts.get_mut(page).and_then(|page| page.get_mut(place)) {
-                *count += 1;
+            match page.and_then(|page| self.counts.get_mut(page)?.get_mut(place)) {
+                Some(count) => *count += 1,
+                None => *self.others.entry(cell).or_insert(0) += 1,
             }
         }
     }
 
-    /// The cells that came, in no order, and how often.
+    /// The number of a page, made first when there may be one more.
+    fn page(&mut self, page: u64) -> Option<usize> {
+        if let Some(number) = self.pages.get(&page) {
+            return Some(*number);
+        }
+        let number = self.counts.len();
+        if (number + 1) * PLACES_OF_A_PAGE > self.rows * PLACES_OF_A_ROW + FIRST_PLACES {
+            return None;
+        }
+        self.counts.push([0; PLACES_OF_A_PAGE]);
+        self.pages.insert(page, number);
+        Some(number)
+    }
+
+    /// The cells that came, in no order, and how often. A cell may be there twice: what came before and after it had a page.
     pub(super) fn counts(&self) -> (Vec<u64>, Vec<i64>) {
         let unused = (1 << self.shift) - 1;
         let of_pages = self.pages.iter().flat_map(|(page, number)| {
@@ -66,6 +92,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
+
+    #[test]
+    fn cells_far_apart_take_no_page_each() {
+        let mut counter = CellCounter::new(Resolution::Nine);
+        let far_apart = || (0..20_000_u64).map(|number| number << 40 | 0x3_FFFF);
+        counter.add(far_apart());
+        counter.add(far_apart());
+        assert!(counter.bytes() < 3 << 20, "{}", counter.bytes());
+        let (cells, counts) = counter.counts();
+        assert_eq!(counts.iter().sum::<i64>(), 40_000);
+        assert!(cells.len() >= 20_000);
+    }
 
     proptest! {
         #[test]
@@ -85,8 +123,11 @@ mod tests {
                 }
             }
             let (cells, counts) = counter.counts();
-            prop_assert_eq!(cells.len(), expected.len());
-            prop_assert_eq!(cells.into_iter().zip(counts).collect::<BTreeMap<_, _>>(), expected);
+            let mut counted: BTreeMap<u64, i64> = BTreeMap::new();
+            for (cell, count) in cells.into_iter().zip(counts) {
+                *counted.entry(cell).or_default() += count;
+            }
+            prop_assert_eq!(counted, expected);
         }
     }
 }

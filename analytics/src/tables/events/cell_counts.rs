@@ -137,14 +137,67 @@ fn counts_rows(expr: &Expr) -> bool {
     }
 }
 
+/// Bytes of counts past which they are given to the aggregate above, and counting starts anew.
+const MOST_BYTES: usize = 32 << 20;
+
+/// Bytes of counts for a row of which no other has the cell, at most.
+const BYTES_OF_A_ROW: usize = 64;
+
 /// The batches of a scan, those of each core together.
 #[derive(Debug)]
 pub(super) struct CountPieces {
+    all: Arc<Counted>,
+    pieces: Vec<Range<usize>>,
+}
+
+/// What is counted.
+#[derive(Debug)]
+struct Counted {
     batches: Vec<Arc<EventBatch>>,
     filter: EventFilter,
     resolution: Resolution,
-    pieces: Vec<Range<usize>>,
     schema: SchemaRef,
+}
+
+impl Counted {
+    /// The counts of the next batches: of all, or of as many as fit.
+    fn next(&self, left: &mut Range<usize>) -> Result<Option<RecordBatch>> {
+        let mut counter = CellCounter::new(self.resolution);
+        let mut without_place = 0;
+        for events in left.by_ref().filter_map(|batch| self.batches.get(batch)) {
+            let Some(cells) = events.batch.column_by_name("cell") else {
+                continue;
+            };
+            let cells = match self.filter.kept(events)? {
+                Some(kept) => filter(cells, &kept)?,
+                None => Arc::clone(cells),
+            };
+            let cells = cells.as_primitive::<UInt64Type>();
+            if cells.null_count() == 0 {
+                counter.add(cells.values().iter().copied());
+            } else {
+                without_place += cells.null_count() as i64;
+                counter.add(cells.iter().flatten());
+            }
+            if counter.bytes() > MOST_BYTES {
+                break;
+            }
+        }
+        let (cells, mut counts) = counter.counts();
+        let mut cells: Vec<Option<u64>> = cells.into_iter().map(Some).collect();
+        if without_place > 0 {
+            cells.push(None);
+            counts.push(without_place);
+        }
+        if cells.is_empty() {
+            return Ok(None);
+        }
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt64Array::from(cells)),
+            Arc::new(Int64Array::from(counts)),
+        ];
+        Ok(Some(RecordBatch::try_new(Arc::clone(&self.schema), columns)?))
+    }
 }
 
 impl CountPieces {
@@ -158,19 +211,19 @@ impl CountPieces {
         let rows: Vec<usize> = batches.iter().map(|batch| batch.batch.num_rows()).collect();
         Self {
             pieces: runs(&rows, cores),
-            batches,
-            filter,
-            resolution,
-            schema,
+            all: Arc::new(Counted {
+                batches,
+                filter,
+                resolution,
+                schema,
+            }),
         }
     }
 
     fn batches(&self, piece: usize) -> &[Arc<EventBatch>] {
-        let batches = self
-            .pieces
-            .get(piece)
-            .and_then(|run| self.batches.get(run.clone()));
-        batches.unwrap_or_default()
+        let run = self.pieces.get(piece);
+        run.and_then(|run| self.all.batches.get(run.clone()))
+            .unwrap_or_default()
     }
 }
 
@@ -187,45 +240,24 @@ impl Pieces for CountPieces {
     }
 
     fn read(&self, piece: usize) -> Result<RowBatches> {
-        let mut counter = CellCounter::new(self.resolution);
-        let mut without_place = 0;
-        for events in self.batches(piece) {
-            let Some(cells) = events.batch.column_by_name("cell") else {
-                continue;
-            };
-            let cells = match self.filter.kept(events)? {
-                Some(kept) => filter(cells, &kept)?,
-                None => Arc::clone(cells),
-            };
-            let cells = cells.as_primitive::<UInt64Type>();
-            if cells.null_count() == 0 {
-                counter.add(cells.values().iter().copied());
-            } else {
-                without_place += cells.null_count() as i64;
-                counter.add(cells.iter().flatten());
+        let all = Arc::clone(&self.all);
+        let mut left = self.pieces.get(piece).cloned().unwrap_or_default();
+        Ok(Box::new(std::iter::from_fn(move || {
+            while !left.is_empty() {
+                if let Some(counts) = all.next(&mut left).transpose() {
+                    return Some(counts);
+                }
             }
-        }
-        let (cells, mut counts) = counter.counts();
-        let mut cells: Vec<Option<u64>> = cells.into_iter().map(Some).collect();
-        if without_place > 0 {
-            cells.push(None);
-            counts.push(without_place);
-        }
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt64Array::from(cells)),
-            Arc::new(Int64Array::from(counts)),
-        ];
-        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
-        Ok(Box::new(std::iter::once(Ok(rows))))
+            None
+        })))
     }
 
     fn bytes(&self, piece: usize) -> usize {
         let filtered = self
             .batches(piece)
             .iter()
-            .map(|batch| self.filter.bytes(batch))
-            .max()
-            .unwrap_or(0);
-        filtered + self.rows(piece).saturating_mul(size_of::<(u64, i64)>())
+            .map(|batch| self.all.filter.bytes(batch));
+        // Counts, and then they as columns.
+        filtered.max().unwrap_or(0) + 2 * MOST_BYTES.min(self.rows(piece).saturating_mul(BYTES_OF_A_ROW))
     }
 }
