@@ -117,21 +117,19 @@ impl<V: Clone + Default> EntityTable<V> {
     /// The entity of this key, made first when it is new; it is taken for changed.
     pub(crate) fn entry(&mut self, key: KeyRef<'_>) -> &mut V {
         let generation = self.generation;
-        &mut self.changed_entry(key, generation).value
+        let made = self.slot(key, generation).or_insert_with(|| Known {
+            key: EntityKey::from(&key),
+            value: V::default(),
+            changed: generation,
+        });
+        let made = made.into_mut();
+        made.changed = generation;
+        &mut made.value
     }
 
     /// Puts in an entity from a checkpoint of a generation, in place of an older state of it.
     pub(crate) fn restore(&mut self, key: EntityKey, value: V, generation: u64) {
-        let Self { shards, hasher, .. } = self;
-        let hash = hasher.hash_one(KeyRef::from(&key));
-        let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
-        shard.changed = generation;
-        let entry = shard.entries.entry(
-            hash,
-            |known| KeyRef::from(&key).equivalent(&known.key),
-            |known| hasher.hash_one(KeyRef::from(&known.key)),
-        );
-        match entry {
+        match self.slot(KeyRef::from(&key), generation) {
             Entry::Occupied(mut known) => {
                 let known = known.get_mut();
                 (known.value, known.changed) = (value, generation);
@@ -158,25 +156,17 @@ impl<V: Clone + Default> EntityTable<V> {
         }
     }
 
-    /// The entity of a key, made first when it is new.
-    fn changed_entry(&mut self, key: KeyRef<'_>, generation: u64) -> &mut Known<V> {
+    /// Where the entity of a key is or would be, in a shard that is taken for changed.
+    fn slot(&mut self, key: KeyRef<'_>, generation: u64) -> Entry<'_, Known<V>> {
         let Self { shards, hasher, .. } = self;
         let hash = hasher.hash_one(key);
         let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
         shard.changed = generation;
-        let entry = shard.entries.entry(
+        shard.entries.entry(
             hash,
             |known| key.equivalent(&known.key),
             |known| hasher.hash_one(KeyRef::from(&known.key)),
-        );
-        let made = entry.or_insert_with(|| Known {
-            key: EntityKey::from(&key),
-            value: V::default(),
-            changed: generation,
-        });
-        let made = made.into_mut();
-        made.changed = generation;
-        made
+        )
     }
 }
 
