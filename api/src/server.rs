@@ -41,6 +41,8 @@ use crate::stream::Changes;
 use crate::webhooks::DeliverySettings;
 use crate::{guard, routes};
 
+/// Sums that windows ask for again take at most this part of what aggregates may take, beside them.
+const PART_FOR_BLOCK_SUMS: usize = 16;
 /// How long open connections may finish when the server stops; streams never would.
 const DRAIN: Duration = Duration::from_secs(3);
 /// How often old journal entries and raw dead letters are looked for.
@@ -158,7 +160,8 @@ impl Server {
                 layers.table(),
                 config.grid.idle_after.micros(),
             )
-            .with_places(Arc::clone(&checked.places)),
+            .with_places(Arc::clone(&checked.places))
+            .with_block_sums(config.grid.memory.as_usize() / PART_FOR_BLOCK_SUMS),
             edge: edge.clone(),
             layers,
             dead_letters: dead_letters.clone(),

@@ -19,6 +19,7 @@ pub mod places;
 pub mod purge;
 mod refusal;
 pub mod source;
+mod threads;
 mod time;
 mod unit;
 
@@ -30,5 +31,6 @@ pub use layer::{
     ValueScale, slug,
 };
 pub use refusal::{Refusal, RefusalReason};
+pub use threads::on_threads;
 pub use time::{DAY, EventTime, HOUR, MINUTE, SECOND};
 pub use unit::Unit;

@@ -1,6 +1,7 @@
 //! The grid: columnar by time, sorted by cell, each partition written by one thread, all read through snapshots.
 
 mod aggregate;
+mod block_sums;
 mod calendar;
 mod cell_places;
 mod dedup;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use h3o::Resolution;
 
+use super::block_sums::BlockSums;
 use super::calendar::Calendar;
 use super::snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
 use crate::layer::LayerTable;
@@ -63,14 +64,26 @@ impl GridPublisher {
     /// The same, whose snapshots bear these reference layers.
     #[must_use]
     pub fn with_places(mut self, places: Arc<Places>) -> Self {
-        self.places = Arc::clone(&places);
-        let empty = GridSnapshot::empty(
-            Arc::clone(&self.published.load().layers),
-            self.calendar,
-            self.resolution,
-        );
-        self.published.store(Arc::new(GridSnapshot { places, ..empty }));
+        self.places = places;
+        self.begin(Arc::clone(&self.published.load().block_sums));
         self
+    }
+
+    /// The same, whose snapshots keep at most so many bytes of sums that windows asked for.
+    #[must_use]
+    pub fn with_block_sums(self, most_bytes: usize) -> Self {
+        self.begin(Arc::new(BlockSums::new(most_bytes)));
+        self
+    }
+
+    /// Lets readers see a grid without partitions.
+    fn begin(&self, block_sums: Arc<BlockSums>) {
+        let layers = Arc::clone(&self.published.load().layers);
+        self.published.store(Arc::new(GridSnapshot {
+            places: Arc::clone(&self.places),
+            block_sums,
+            ..GridSnapshot::empty(layers, self.calendar, self.resolution)
+        }));
     }
 
     /// The reference layers of its snapshots.
@@ -110,6 +123,7 @@ impl GridPublisher {
             resolution: self.resolution,
             places: Arc::clone(&self.places),
             sensor_tree,
+            block_sums: Arc::clone(&previous.block_sums),
         });
         self.published.store(Arc::clone(&snapshot));
         snapshot

@@ -13,6 +13,7 @@ use super::slice::{ALL_CELLS, Slice, children_range};
 use super::snapshot::{GridSnapshot, PartitionView};
 use super::window_sum::WindowSum;
 use crate::layer::{LayerIndex, LayerKind};
+use crate::threads::on_threads;
 use crate::time::EventTime;
 
 /// Rows that are worth a thread of their own when they are summed.
@@ -153,10 +154,21 @@ impl GridSnapshot {
         covers.map(Arc::clone).collect()
     }
 
+    /// Slices that hold together what `slices` hold, which cover `span`: sums in the place of hours, where windows ask for
+    /// the same hours again and again.
+    pub fn condensed(
+        &self,
+        layer: LayerIndex,
+        span: Span,
+        slices: Vec<Arc<TimedSlice>>,
+    ) -> Vec<Arc<TimedSlice>> {
+        self.block_sums.condensed(layer, &self.calendar, span, slices)
+    }
+
     /// The sum of `layer` over a span (snapped, see [`snap`](Self::snap)), by cell of `resolution` (at most the
     /// grid's). Costs what the coarsest slices cost that cover the span.
     pub fn sum(&self, layer: LayerIndex, span: Span, resolution: Resolution) -> WindowSum {
-        let slices = self.covering(layer, span);
+        let slices = self.condensed(layer, span, self.covering(layer, span));
         self.sum_of(layer, &slices, ALL_CELLS, resolution)
     }
 
@@ -170,24 +182,9 @@ impl GridSnapshot {
         threads: NonZeroUsize,
         take: impl Fn(&WindowSum) -> T + Sync,
     ) -> Vec<T> {
-        let slices = self.covering(layer, span);
-        let part = |cells: Range<u64>| take(&self.sum_of(layer, &slices, cells, resolution));
-        let mut shares = shares_of_cells(&slices, threads, resolution);
-        let Some(last) = shares.pop() else {
-            return Vec::new();
-        };
-        std::thread::scope(|scope| {
-            let part = &part;
-            let others: Vec<_> = shares
-                .into_iter()
-                .map(|cells| scope.spawn(move || part(cells)))
-                .collect();
-            let last = part(last);
-            let others = others.into_iter().map(|part| match part.join() {
-                Ok(part) => part,
-                Err(panic) => std::panic::resume_unwind(panic),
-            });
-            others.chain([last]).collect()
+        let slices = self.condensed(layer, span, self.covering(layer, span));
+        on_threads(shares_of_cells(&slices, threads, resolution), |cells| {
+            take(&self.sum_of(layer, &slices, cells, resolution))
         })
     }
 

@@ -10,6 +10,7 @@ use hashbrown::HashMap;
 use rstar::primitives::GeomWithData;
 use rstar::{AABB, RTree};
 
+use super::block_sums::{self, BlockSums};
 use super::calendar::Calendar;
 use super::entities::{EntityKey, EntityTable, Report, ResponseUnit, Sensor};
 use super::event_log::EventBatch;
@@ -102,6 +103,8 @@ pub struct GridSnapshot {
     pub places: Arc<Places>,
     /// Sensors by place; made when first asked for, and shared between snapshots while no sensor moves.
     pub(crate) sensor_tree: Arc<OnceLock<SensorTree>>,
+    /// Sums of hours that windows asked for; shared by all snapshots.
+    pub(crate) block_sums: Arc<BlockSums>,
 }
 
 impl GridSnapshot {
@@ -116,6 +119,7 @@ impl GridSnapshot {
             resolution,
             places: Arc::default(),
             sensor_tree: Arc::default(),
+            block_sums: Arc::new(BlockSums::new(block_sums::DEFAULT_BYTES)),
         }
     }
 

@@ -26,7 +26,7 @@ use datafusion::physical_expr::{
 };
 use datafusion::physical_plan::ExecutionPlan;
 use h3o::Resolution;
-use riskgrid_ingest::grid::{GridSnapshot, Span, shares_of_cells};
+use riskgrid_ingest::grid::{GridSnapshot, Span, TimedSlice, shares_of_cells};
 use riskgrid_ingest::{EventTime, Layer, LayerIndex};
 
 use self::filter::{CellsFilter, intersection, kept};
@@ -160,6 +160,7 @@ impl CellsTable {
                 layer: number,
                 span: slices.span,
                 parts: slices.parts,
+                condensed: None,
                 cells: Arc::clone(&cells),
             }));
         }
@@ -201,11 +202,14 @@ impl CellsTable {
                 continue;
             };
             let parts = self.snapshot.covering(*index, span);
+            let condensed: Arc<[Arc<TimedSlice>]> =
+                self.snapshot.condensed(*index, span, parts.clone()).into();
             let ranges = shares_of_cells(&parts, cores, resolution).into_iter();
             pieces.extend(ranges.filter(|_| !parts.is_empty()).map(|range| Piece {
                 layer: number,
                 span,
                 parts: parts.clone(),
+                condensed: Some(Arc::clone(&condensed)),
                 cells: intersection(&filter.cells, &[range]).into(),
             }));
         }

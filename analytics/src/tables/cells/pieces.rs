@@ -34,8 +34,10 @@ pub(super) struct Piece {
     pub(super) layer: usize,
     /// What its rows say of time.
     pub(super) span: Span,
-    /// At least one.
+    /// At least one: the slices of the grid that hold the span.
     pub(super) parts: Vec<Arc<TimedSlice>>,
+    /// What is read in their place and holds the same, where that is less.
+    pub(super) condensed: Option<Arc<[Arc<TimedSlice>]>>,
     /// The cells of its rows: ranges, ascending and apart.
     pub(super) cells: Arc<[Range<u64>]>,
 }
@@ -94,7 +96,8 @@ impl Pieces for CellPieces {
                 self.pieces.len()
             );
         };
-        let slices = piece.parts.iter().map(|part| &part.slice);
+        let parts = piece.condensed.as_deref().unwrap_or(&piece.parts);
+        let slices = parts.iter().map(|part| &part.slice);
         let rows = Rows {
             sum: WindowSum::of(layer.kind, slices, &piece.cells, self.coarser),
             piece,

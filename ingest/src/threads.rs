@@ -1,0 +1,27 @@
+//! One piece of work cut into shares for the threads of the process.
+
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+
+/// What `work` makes of each share, in their order. A single share is made on this thread, several on those that the
+/// process keeps for it, one a core: a thread of its own for each would cost more than many a share, its memory above all.
+///
+/// A panic of one is a panic of the caller.
+pub fn on_threads<S: Send, T: Send>(shares: Vec<S>, work: impl Fn(S) -> T + Send + Sync) -> Vec<T> {
+    if shares.len() < 2 {
+        return shares.into_iter().map(work).collect();
+    }
+    shares.into_par_iter().map(work).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::on_threads;
+
+    #[test]
+    fn what_is_made_comes_in_the_order_of_the_shares() {
+        for shares in [0_u32, 1, 2, 100] {
+            let made = on_threads((0..shares).collect(), |share| share * 2);
+            assert_eq!(made, (0..shares).map(|share| share * 2).collect::<Vec<_>>());
+        }
+    }
+}
