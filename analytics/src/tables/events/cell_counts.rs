@@ -137,6 +137,8 @@ fn counts_rows(expr: &Expr) -> bool {
     }
 }
 
+/// Rows past which counts are given out and begun anew: a batch more, and they still fit their numbers.
+const MOST_ROWS: usize = 1 << 31;
 /// Bytes of counts past which they are given to the aggregate above, and counting starts anew.
 const MOST_BYTES: usize = 32 << 20;
 
@@ -174,12 +176,13 @@ impl Counted {
             };
             let cells = cells.as_primitive::<UInt64Type>();
             if cells.null_count() == 0 {
-                counter.add(cells.values().iter().copied());
+                counter.add(cells.values());
             } else {
                 without_place += cells.null_count() as i64;
-                counter.add(cells.iter().flatten());
+                let placed: Vec<u64> = cells.iter().flatten().collect();
+                counter.add(&placed);
             }
-            if counter.bytes() > MOST_BYTES {
+            if counter.bytes() > MOST_BYTES || counter.rows() > MOST_ROWS {
                 break;
             }
         }
