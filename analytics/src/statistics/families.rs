@@ -4,13 +4,15 @@
 //! only on its digit: to a sibling, or to a known child of one of the parent's six neighbours. So the grid is asked once
 //! a family and not once a cell, and finding a cell is finding its family and counting bits. The table of steps is read
 //! off the grid itself. It does not hold across the borders of the 122 base cells, nor in those of the 12 pentagons:
-//! there [`Kinship::around`] says so, and the caller asks the grid cell by cell.
+//! there [`KinshipWalk::around`] says so, and the caller asks the grid cell by cell.
 
 use h3o::{CellIndex, Resolution};
 use hashbrown::HashMap;
 
 /// Digits of a cell under its parent: 0 is the centre.
 const DIGITS: usize = 7;
+/// Where the resolution sits in an index.
+const RESOLUTION_SHIFT: u32 = 52;
 
 /// Where the digit of a resolution sits in an index.
 #[derive(Clone, Copy, Debug)]
@@ -31,16 +33,23 @@ impl Digit {
         (index & !(7 << self.shift), (index >> self.shift & 7) as u32)
     }
 
+    /// The centre child, at the resolution of this digit, of a cell one coarser.
+    const fn centre_child(self, parent: u64) -> u64 {
+        // One more in the field of resolutions, and its digit is used: 0 instead of 7.
+        (parent + (1 << RESOLUTION_SHIFT)) & !(7 << self.shift)
+    }
+
     /// Index of the cell with this digit.
     pub(super) const fn join(self, family: u64, digit: u32) -> u64 {
         family | (digit as u64) << self.shift
     }
 }
 
-/// Where each step from each digit leads: to which digit of which member of [`Kinship::around`].
+/// Where each step from each digit leads: to which digit of which member of [`KinshipWalk::around`].
 pub(super) struct Kinship {
-    resolution: Resolution,
+    digit: Digit,
     parents: Resolution,
+    resolution: Resolution,
     /// For each digit its six neighbours.
     steps: [[(usize, u32); 6]; DIGITS],
 }
@@ -49,15 +58,16 @@ impl Kinship {
     /// `None` at resolutions 0 and 1, where no parent has all its neighbours in its own base cell.
     pub(super) fn new(resolution: Resolution) -> Option<Self> {
         let parents = resolution.pred()?;
+        let digit = Digit::of(resolution);
         let mut kinship = Self {
-            resolution,
+            digit,
             parents,
+            resolution,
             steps: [[(0, 0); 6]; DIGITS],
         };
         let inner = CellIndex::base_cells().find(|cell| !cell.base_cell().is_pentagon())?;
         let centre = inner.center_child(resolution)?;
         let around = kinship.around(centre)?;
-        let digit = Digit::of(resolution);
         for (from, steps) in (0..).zip(&mut kinship.steps) {
             let cell = CellIndex::try_from(digit.join(digit.split(centre).0, from)).ok()?;
             for (edge, step) in cell.edges().zip(steps) {
@@ -68,8 +78,9 @@ impl Kinship {
         Some(kinship)
     }
 
-    /// The family of `cell` and the families of its parent's six neighbours, in the order that the steps count on.
-    pub(super) fn around(&self, cell: CellIndex) -> Option<[u64; DIGITS]> {
+    /// The family of `cell` and the families of its parent's six neighbours, in the order that the steps count on: that of
+    /// the parent's edges.
+    fn around(&self, cell: CellIndex) -> Option<[u64; DIGITS]> {
         let parent = cell.parent(self.parents)?;
         if parent.base_cell().is_pentagon() {
             return None;
@@ -91,25 +102,121 @@ impl Kinship {
     }
 }
 
+/// Goes through families and says which are around each.
+///
+/// What is around a parent follows from what is around its own parent, as for cells: the grid is asked once for the up to
+/// seven families that follow each other.
+pub(super) struct KinshipWalk {
+    kinship: Kinship,
+    /// Of the parents.
+    elders: Option<Kinship>,
+    /// The last family of parents, and those around it.
+    last: Option<(u64, Option<[u64; DIGITS]>)>,
+}
+
+impl KinshipWalk {
+    /// `None` where [`Kinship::new`] is.
+    pub(super) fn new(resolution: Resolution) -> Option<Self> {
+        let kinship = Kinship::new(resolution)?;
+        let elders = Kinship::new(kinship.parents);
+        Some(Self {
+            kinship,
+            elders,
+            last: None,
+        })
+    }
+
+    /// The steps between the digits of a family and of those around it.
+    pub(super) const fn kinship(&self) -> &Kinship {
+        &self.kinship
+    }
+
+    /// The family of `cell` and the families of its parent's six neighbours; `None` where the steps do not hold.
+    pub(super) fn around(&mut self, cell: CellIndex) -> Option<[u64; DIGITS]> {
+        let Some(elders) = &self.elders else {
+            return self.kinship.around(cell);
+        };
+        let parent = cell.parent(self.kinship.parents)?;
+        let (family, member) = elders.digit.split(parent);
+        let around_parents = match self.last {
+            Some((last, around)) if last == family => around,
+            _ => {
+                let around = elders.around(parent);
+                self.last = Some((family, around));
+                around
+            }
+        };
+        let Some(around_parents) = around_parents else {
+            return self.kinship.around(cell);
+        };
+        let mut around = [self.kinship.digit.split(cell).0; DIGITS];
+        for (slot, &(kin, to)) in around.iter_mut().skip(1).zip(elders.steps(member)) {
+            let parent = elders.digit.join(*around_parents.get(kin)?, to);
+            *slot = self.kinship.digit.centre_child(parent);
+        }
+        Some(around)
+    }
+}
+
 /// The present members of one family.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Family {
     /// Position of the first in the study area.
     start: u32,
-    /// One bit a digit.
-    present: u8,
+    /// Four bits a digit: how many are before it, or [`ABSENT`]. Looked up more often than counting bits would bear.
+    before: u32,
+}
+
+const ABSENT: u32 = 15;
+
+impl Default for Family {
+    /// Without members.
+    fn default() -> Self {
+        Self {
+            start: 0,
+            before: u32::MAX,
+        }
+    }
 }
 
 impl Family {
-    pub(super) fn position(self, digit: u32) -> Option<u32> {
-        let before = (1_u8 << digit) - 1;
-        (self.present >> digit & 1 == 1).then(|| self.start + (self.present & before).count_ones())
+    pub(super) const fn position(self, digit: u32) -> Option<u32> {
+        match self.before >> (4 * digit) & ABSENT {
+            ABSENT => None,
+            before => Some(self.start + before),
+        }
     }
 
     /// The digits that are present, with their positions.
     pub(super) fn members(self) -> impl Iterator<Item = (u32, u32)> {
         (0..DIGITS as u32).filter_map(move |digit| self.position(digit).map(|position| (digit, position)))
     }
+
+    /// Takes in the member of the next position.
+    const fn push(&mut self, digit: u32, position: u32) {
+        self.before &= !(ABSENT << (4 * digit)) | (position - self.start) << (4 * digit);
+    }
+}
+
+/// The families of `cells` (ascending, each once, of one resolution), each with its first present cell, ascending.
+pub(super) fn families_of(cells: &[CellIndex], digit: Digit) -> Vec<(CellIndex, Family)> {
+    let mut families: Vec<(CellIndex, Family)> = Vec::with_capacity(cells.len() / 4);
+    let mut last = None;
+    for (&cell, position) in cells.iter().zip(0..) {
+        let (family, member) = digit.split(cell);
+        if last != Some(family) {
+            let start = Family {
+                start: position,
+                ..Family::default()
+            };
+            families.push((cell, start));
+            last = Some(family);
+        }
+        if let Some((_, open)) = families.last_mut() {
+            open.push(member, position);
+        }
+    }
+    families
 }
 
 /// A study area by families; finds the position of a cell.
@@ -123,24 +230,7 @@ pub(super) struct Families {
 impl Families {
     /// Groups `cells`: ascending, each once, of one resolution.
     pub(super) fn new(cells: &[CellIndex], digit: Digit) -> Self {
-        let mut in_order: Vec<(CellIndex, Family)> = Vec::with_capacity(cells.len() / 4);
-        let mut last = None;
-        for (&cell, position) in cells.iter().zip(0..) {
-            let (family, member) = digit.split(cell);
-            if last != Some(family) {
-                in_order.push((
-                    cell,
-                    Family {
-                        start: position,
-                        present: 0,
-                    },
-                ));
-                last = Some(family);
-            }
-            if let Some((_, open)) = in_order.last_mut() {
-                open.present |= 1 << member;
-            }
-        }
+        let in_order = families_of(cells, digit);
         let by_index = in_order
             .iter()
             .map(|&(cell, family)| (digit.split(cell).0, family))
@@ -153,8 +243,8 @@ impl Families {
     }
 
     /// Each family with its first present cell, ascending.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(CellIndex, Family)> {
-        self.in_order.iter()
+    pub(super) fn in_order(&self) -> &[(CellIndex, Family)] {
+        &self.in_order
     }
 
     /// The family of this index; one without members where none is present.
@@ -181,19 +271,22 @@ mod tests {
             Resolution::Eight,
             Resolution::Nine,
         ] {
-            let kinship = Kinship::new(resolution).unwrap();
+            let mut walk = KinshipWalk::new(resolution).unwrap();
             let digit = Digit::of(resolution);
             let mut fast = 0;
             for base in CellIndex::base_cells() {
                 for child in base.children(Resolution::Two) {
                     let centre = child.center_child(resolution).unwrap();
-                    let Some(around) = kinship.around(centre) else {
+                    let around = walk.around(centre);
+                    assert_eq!(around, walk.kinship().around(centre));
+                    let Some(around) = around else {
                         continue;
                     };
                     fast += 1;
                     for from in 0..7 {
                         let cell = CellIndex::try_from(digit.join(around[0], from)).unwrap();
-                        let mut got: Vec<u64> = kinship
+                        let mut got: Vec<u64> = walk
+                            .kinship()
                             .steps(from)
                             .iter()
                             .map(|&(kin, to)| digit.join(around[kin], to))
@@ -228,6 +321,7 @@ mod tests {
         }
         assert!(absent.iter().all(|&cell| families.position(cell).is_none()));
         let members: Vec<u32> = families
+            .in_order()
             .iter()
             .flat_map(|(_, family)| family.members())
             .map(|(_, at)| at)

@@ -35,13 +35,13 @@ impl FalseDiscovery {
 /// The family is what is `Some`; a `None` (no statistic) gets 1 and does not make the family larger.
 #[must_use]
 pub fn q_values(p: &[Option<f64>], procedure: FalseDiscovery) -> Vec<f64> {
-    let mut ascending: Vec<(usize, f64)> = p
-        .iter()
-        .enumerate()
-        .filter_map(|(position, p)| p.map(|p| (position, p)))
+    // By the bits of p, which order numbers that are not negative as they are: several times as fast as by comparing floats.
+    let mut ascending: Vec<(u64, u32)> = (0..)
+        .zip(p)
+        .filter_map(|(position, p)| p.map(|p| (p.abs().to_bits(), position)))
         .collect();
     // Equal p get equal q whatever their order: below, the smaller rank takes the least of both.
-    ascending.sort_unstable_by(|left, right| left.1.total_cmp(&right.1));
+    ascending.sort_unstable_by_key(|(bits, _)| *bits);
 
     let family = ascending.len() as f64;
     let dependence = match procedure {
@@ -50,11 +50,12 @@ pub fn q_values(p: &[Option<f64>], procedure: FalseDiscovery) -> Vec<f64> {
     };
     let mut q = vec![1.0; p.len()];
     let mut least = 1.0_f64;
-    for (rank, (position, p)) in ascending.into_iter().enumerate().rev() {
+    for (rank, (bits, position)) in ascending.into_iter().enumerate().rev() {
+        let p = f64::from_bits(bits);
         // Multiply, then divide: the other order turns some q of exactly .05 into one just above it.
         let raw = (family * p) / (rank + 1) as f64 * dependence;
         least = least.min(raw);
-        if let Some(q) = q.get_mut(position) {
+        if let Some(q) = q.get_mut(position as usize) {
             *q = least;
         }
     }

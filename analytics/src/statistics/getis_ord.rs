@@ -6,13 +6,19 @@ use super::global_sums::{CentredField, rounded};
 #[derive(Clone, Copy, Debug)]
 pub struct GetisOrd {
     field: CentredField,
+    spread: f64,
+    others: f64,
 }
 
 impl GetisOrd {
     /// Over the study area of `field`.
     #[must_use]
-    pub const fn new(field: CentredField) -> Self {
-        Self { field }
+    pub fn new(field: CentredField) -> Self {
+        Self {
+            field,
+            spread: rounded(field.spread()),
+            others: rounded(field.n() - 1),
+        }
     }
 
     /// False when no cell can have a score: fewer than 3 cells, or all of one value.
@@ -55,7 +61,7 @@ impl GetisOrd {
     }
 
     fn standardised(&self, numerator: f64, weights: f64) -> f64 {
-        numerator / (rounded(self.field.spread()) * weights / rounded(self.field.n() - 1)).sqrt()
+        numerator / (self.spread * weights / self.others).sqrt()
     }
 }
 

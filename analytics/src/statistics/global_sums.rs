@@ -91,7 +91,13 @@ impl CentredField {
 
 /// The nearest f64. Through 64 bits where they suffice: same digits, without the slow conversion of 128.
 pub(crate) fn rounded(exact: i128) -> f64 {
-    i64::try_from(exact).map_or(exact as f64, |exact| exact as f64)
+    // A function of its own, or both are computed and one is chosen.
+    #[cold]
+    #[inline(never)]
+    fn rounded_slowly(exact: i128) -> f64 {
+        exact as f64
+    }
+    i64::try_from(exact).map_or_else(|_| rounded_slowly(exact), |exact| exact as f64)
 }
 
 #[cfg(test)]

@@ -7,10 +7,12 @@ use super::error::{StatisticsError, check_stop};
 use super::exact::{ExactLaw, auto_takes_exact};
 use super::getis_ord::GetisOrd;
 use super::global_sums::{CentredField, GlobalSums};
+use super::neighbour_sums::NeighbourSums;
 use super::neighbours::{Neighbours, Weights};
 use super::normal::two_sided_normal_p;
 use super::options::{LocalOptions, Method};
 use super::permutation::conditional_p;
+use super::shares::of_each;
 use super::significance::Significance;
 use super::study_area::StudyArea;
 use super::value_counts::ValueCounts;
@@ -67,20 +69,28 @@ pub fn hotspots(
     options.check()?;
     let area = StudyArea::new(cells, values, &options.domain, options.absent, options.k)?;
     check_stop(stop)?;
-    let neighbours = Neighbours::new(area.cells(), weights, options.k)?;
+    // Their lists are made only where more is asked for than their sums: by weights and by permutations.
+    let lists = if weights == Weights::Disk && options.method != Method::Permutation {
+        None
+    } else {
+        Some(Neighbours::new(area.cells(), weights, options.k)?)
+    };
+    let near = match &lists {
+        Some(lists) => NeighbourSums::of(lists, area.values()),
+        None => NeighbourSums::of_disks(area.cells(), area.values(), options.k, options.threads)?,
+    };
     check_stop(stop)?;
     let scores = GetisOrd::new(CentredField::new(GlobalSums::of(area.values())?)?);
-    let sums = sums_with_own(area.values(), &neighbours);
-    let z = if neighbours.is_binary() {
-        let scored = |(position, &sum): (usize, &i128)| {
-            scores.z_of_count(neighbours.of(position).len() as u64 + 1, sum)
-        };
-        sums.iter().enumerate().map(scored).collect()
-    } else {
-        weighted_scores(scores, area.values(), &neighbours)
+    let near = near.with_own(area.values());
+    let z = match &lists {
+        Some(lists) if !lists.is_binary() => weighted_scores(scores, area.values(), lists),
+        _ => of_each(area.cells().len(), options.threads, |position| {
+            let (count, sum) = near.of_cell(position)?;
+            scores.z_of_count(count.into(), sum)
+        }),
     };
 
-    let (method, p) = p_values(&area, &neighbours, &sums, &z, options, stop)?;
+    let (method, p) = p_values(&area, lists.as_ref(), &near, &z, options, stop)?;
     let Significance { p, q, runs_needed } = Significance::of(&p, method, options);
     let class = z.iter().zip(&q).map(|(&z, &q)| HotspotClass::of(z, q)).collect();
     Ok(HotspotTable {
@@ -90,18 +100,11 @@ pub fn hotspots(
         p,
         q,
         class,
-        neighbours: neighbours.counts(),
+        neighbours: near.counts.iter().map(|with_own| with_own - 1).collect(),
         n: area.cells().len(),
         method,
         runs_needed,
     })
-}
-
-/// The sum over each cell and its neighbours, in whole units.
-fn sums_with_own(values: &[i128], neighbours: &Neighbours) -> Vec<i128> {
-    let mut sums = neighbours.sums(values);
-    sums.iter_mut().zip(values).for_each(|(sum, own)| *sum += own);
-    sums
 }
 
 /// z of each cell for weights that are not all 0 or 1.
@@ -139,15 +142,15 @@ fn weighted_scores(scores: GetisOrd, values: &[i128], neighbours: &Neighbours) -
 /// The method that was used, and p where z is defined.
 fn p_values(
     area: &StudyArea,
-    neighbours: &Neighbours,
-    sums: &[i128],
+    lists: Option<&Neighbours>,
+    near: &NeighbourSums,
     z: &[Option<f64>],
     options: &LocalOptions,
     stop: &AtomicBool,
 ) -> Result<(Method, Vec<Option<f64>>), StatisticsError> {
-    let most_draws = neighbours.most() + 1;
+    let is_binary = lists.is_none_or(Neighbours::is_binary);
     let method = match options.method {
-        Method::Exact if !neighbours.is_binary() => {
+        Method::Exact if !is_binary => {
             return Err(StatisticsError::argument(
                 "method",
                 "'exact'",
@@ -155,30 +158,29 @@ fn p_values(
             ));
         }
         Method::Auto => {
-            let cheap =
-                neighbours.is_binary() && auto_takes_exact(&ValueCounts::of(area.values()), most_draws);
+            let cheap = is_binary && auto_takes_exact(&ValueCounts::of(area.values()), near.most());
             if cheap { Method::Exact } else { Method::Analytic }
         }
         chosen => chosen,
     };
     let defined = z.iter().any(Option::is_some);
-    let p = match method {
+    let p = match (method, lists) {
         _ if !defined => vec![None; z.len()],
-        Method::Exact => {
-            let sizes: Vec<usize> = (0..z.len())
-                .map(|position| neighbours.of(position).len() + 1)
-                .collect();
+        (Method::Exact, _) => {
+            let sizes: Vec<usize> = near.counts.iter().map(|&count| count as usize).collect();
             let law = ExactLaw::new(&ValueCounts::of(area.values()), &sizes, stop)?;
             let p = |((z, &size), &sum): ((&Option<f64>, &usize), &i128)| {
                 z.and_then(|_| law.two_sided_p(size, sum))
             };
-            z.iter().zip(&sizes).zip(sums).map(p).collect()
+            z.iter().zip(&sizes).zip(&near.sums).map(p).collect()
         }
-        Method::Permutation => {
-            let p = conditional_p(area.cells(), area.values(), neighbours, options.runs(), stop)?;
+        (Method::Permutation, Some(lists)) => {
+            let p = conditional_p(area.cells(), area.values(), lists, options.runs(), stop)?;
             z.iter().zip(p).map(|(z, p)| z.map(|_| p)).collect()
         }
-        Method::Analytic | Method::Auto => z.iter().map(|z| z.map(two_sided_normal_p)).collect(),
+        _ => of_each(z.len(), options.threads, |position| {
+            z.get(position).copied().flatten().map(two_sided_normal_p)
+        }),
     };
     Ok((method, p))
 }

@@ -16,6 +16,7 @@
 
 mod class;
 mod conditional;
+mod disks;
 mod error;
 mod exact;
 mod families;
@@ -24,12 +25,14 @@ mod getis_ord;
 mod global_sums;
 mod hotspots;
 mod local_moran;
+mod neighbour_sums;
 mod neighbours;
 mod normal;
 mod options;
 mod permutation;
 mod quadrant;
 mod random;
+mod shares;
 mod significance;
 mod study_area;
 mod tails;

@@ -6,9 +6,8 @@ use h3o::{CellIndex, LatLng};
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
 
+use super::disks::{Disks, cells_around};
 use super::error::StatisticsError;
-use super::families::{Digit, Families, Kinship};
-use super::study_area::check_k;
 
 /// Pairs kept at most: 256 MB of indices.
 const MAX_PAIRS: usize = 64_000_000;
@@ -140,9 +139,8 @@ impl Neighbours {
     /// It cannot overflow where the squares of all `values` could be summed.
     #[must_use]
     pub fn sums(&self, values: &[i128]) -> Vec<i128> {
-        let at = |&position: &u32| values.get(position as usize).copied().unwrap_or(0);
         (0..self.ends.len())
-            .map(|position| self.of(position).iter().map(at).sum())
+            .map(|position| sum_of(self.of(position), values))
             .collect()
     }
 
@@ -164,56 +162,17 @@ impl Neighbours {
     }
 
     fn within_disk(cells: &[CellIndex], k: u32) -> Result<Self, StatisticsError> {
-        check_k(k)?;
-        let disk = 3 * k as usize * (k as usize + 1);
-        let mut neighbours = Self::with_capacity(cells.len(), cells.len() * disk);
-        let Some(resolution) = cells.first().map(|cell| cell.resolution()) else {
-            return Ok(neighbours);
-        };
-        let families = Families::new(cells, Digit::of(resolution));
-        let kinship = if k == 1 { Kinship::new(resolution) } else { None };
-        for &(first, family) in families.iter() {
-            let known = kinship
-                .as_ref()
-                .and_then(|kinship| Some((kinship, kinship.around(first)?)));
-            if let Some((kinship, around)) = known {
-                let around = around.map(|index| families.family(index));
-                for (digit, _) in family.members() {
-                    let steps = kinship.steps(digit).iter();
-                    let near = steps.filter_map(|&(kin, to)| around.get(kin)?.position(to));
-                    neighbours.push_row(near, "k", &k)?;
-                }
-                continue;
+        let disks = Disks::new(cells, k)?;
+        let mut neighbours = Self::with_capacity(cells.len(), cells.len() * cells_around(k));
+        disks.for_each(disks.all(), |near| {
+            let start = neighbours.indices.len();
+            neighbours.indices.extend_from_slice(near);
+            if let Some(row) = neighbours.indices.get_mut(start..) {
+                row.sort_unstable();
             }
-            for cell in family
-                .members()
-                .filter_map(|(_, position)| cells.get(position as usize))
-            {
-                let mut near = Vec::with_capacity(disk);
-                for_each_cell_of_disk(*cell, k, |other| {
-                    if other != *cell {
-                        near.extend(families.position(other));
-                    }
-                });
-                neighbours.push_row(near.into_iter(), "k", &k)?;
-            }
-        }
+            neighbours.end_row("k", &k)
+        })?;
         Ok(neighbours)
-    }
-
-    /// Adds the row of the next cell, in any order.
-    fn push_row(
-        &mut self,
-        near: impl Iterator<Item = u32>,
-        name: &'static str,
-        value: &impl ToString,
-    ) -> Result<(), StatisticsError> {
-        let start = self.indices.len();
-        self.indices.extend(near);
-        if let Some(row) = self.indices.get_mut(start..) {
-            row.sort_unstable();
-        }
-        self.end_row(name, value)
     }
 
     fn within_distance(
@@ -256,44 +215,33 @@ impl Neighbours {
     }
 
     fn end_row(&mut self, name: &'static str, value: &impl ToString) -> Result<(), StatisticsError> {
-        if self.indices.len() > MAX_PAIRS {
-            return Err(StatisticsError::argument(
-                name,
-                value.to_string(),
-                format!("what gives at most {MAX_PAIRS} pairs of neighbours: less, or fewer cells"),
-            ));
-        }
+        check_pairs(self.indices.len(), name, value)?;
         self.ends.push(self.indices.len());
         Ok(())
     }
 }
 
+pub(super) fn sum_of(near: &[u32], values: &[i128]) -> i128 {
+    let at = |&position: &u32| values.get(position as usize).copied().unwrap_or(0);
+    near.iter().map(at).sum()
+}
+
+pub(super) fn check_pairs(
+    pairs: usize,
+    name: &'static str,
+    value: &impl ToString,
+) -> Result<(), StatisticsError> {
+    if pairs > MAX_PAIRS {
+        return Err(StatisticsError::argument(
+            name,
+            value.to_string(),
+            format!("what gives at most {MAX_PAIRS} pairs of neighbours: less, or fewer cells"),
+        ));
+    }
+    Ok(())
+}
+
 fn on_unit_sphere(centre: LatLng) -> [f64; 3] {
     let (lat, lng) = (centre.lat_radians(), centre.lng_radians());
     [lat.cos() * lng.cos(), lat.cos() * lng.sin(), lat.sin()]
-}
-
-/// Calls `visit` once for each cell within `k` steps of `origin`, itself included, in no particular order.
-///
-/// The spiral walk gives up when it meets a pentagon; then a breadth-first search takes its place.
-pub(super) fn for_each_cell_of_disk(origin: CellIndex, k: u32, mut visit: impl FnMut(CellIndex)) {
-    if k == 1 {
-        // The spiral's seven steps fit on the stack, so what is visited is known to be whole.
-        let mut ring = [origin; 7];
-        let mut found = 0;
-        for (slot, near) in ring.iter_mut().zip(origin.grid_disk_fast(1)) {
-            let Some(near) = near else { break };
-            *slot = near;
-            found += 1;
-        }
-        if found == ring.len() {
-            return ring.into_iter().for_each(visit);
-        }
-        return origin.grid_disk_safe(1).for_each(visit);
-    }
-    let whole: Option<Vec<CellIndex>> = origin.grid_disk_fast(k).collect();
-    match whole {
-        Some(disk) => disk.into_iter().for_each(&mut visit),
-        None => origin.grid_disk_safe(k).for_each(visit),
-    }
 }

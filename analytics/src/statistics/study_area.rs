@@ -5,9 +5,9 @@
 use h3o::CellIndex;
 use hashbrown::{HashMap, HashSet};
 
+use super::disks::for_each_cell_of_disk;
 use super::error::StatisticsError;
-use super::families::{Digit, Families, Kinship};
-use super::neighbours::for_each_cell_of_disk;
+use super::families::{Digit, KinshipWalk, families_of};
 
 /// Cells that one answer may cover; a city at resolution 10 has about 10 000.
 pub const MAX_STUDY_AREA: usize = 4_000_000;
@@ -162,13 +162,18 @@ fn with_surroundings(observed: &[CellIndex], k: u32) -> Result<Vec<CellIndex>, S
         return Ok(Vec::new());
     };
     let digit = Digit::of(resolution);
-    let kinship = if k == 1 { Kinship::new(resolution) } else { None };
+    let mut walk = if k == 1 {
+        KinshipWalk::new(resolution)
+    } else {
+        None
+    };
     // The members of each family, one bit a digit.
     let mut area: HashMap<u64, u8> = HashMap::with_capacity(observed.len() / 2);
-    for &(first, family) in Families::new(observed, digit).iter() {
-        let known = kinship
-            .as_ref()
-            .and_then(|kinship| Some((kinship, kinship.around(first)?)));
+    for (first, family) in families_of(observed, digit) {
+        let known = walk.as_mut().and_then(|walk| {
+            let around = walk.around(first)?;
+            Some((walk.kinship(), around))
+        });
         if let Some((kinship, around)) = known {
             let mut present = [0_u8; 7];
             for (member, _) in family.members() {

@@ -109,8 +109,12 @@ pub(super) fn last_columns(
     vec![
         Arc::new(UInt32Array::from(neighbours)),
         Arc::new(UInt64Array::from(vec![n as u64; rows])),
-        words(std::iter::repeat_n(method.as_str(), rows)),
-        Arc::new(UInt64Array::from(runs_needed)),
+        Arc::new(StringArray::new_repeated(method.as_str(), rows)),
+        Arc::new(if runs_needed.iter().all(Option::is_none) {
+            UInt64Array::new_null(rows)
+        } else {
+            UInt64Array::from(runs_needed)
+        }),
     ]
 }
 
