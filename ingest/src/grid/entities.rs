@@ -62,11 +62,44 @@ struct Known<V> {
     changed: u64,
 }
 
-#[derive(Clone, Debug)]
+/// An entity in a table. Behind its own pointer, so that a copy of a shard, and a table that grows, move pointers and
+/// leave names and values where they are.
+#[derive(Debug)]
+struct Slot<V> {
+    /// Of the key.
+    hash: u64,
+    known: Arc<Known<V>>,
+}
+
+impl<V> Clone for Slot<V> {
+    fn clone(&self) -> Self {
+        Self {
+            hash: self.hash,
+            known: Arc::clone(&self.known),
+        }
+    }
+}
+
+impl<V> Slot<V> {
+    fn is_of(&self, hash: u64, key: KeyRef<'_>) -> bool {
+        self.hash == hash && key.equivalent(&self.known.key)
+    }
+}
+
+#[derive(Debug)]
 struct Shard<V> {
-    entries: HashTable<Known<V>>,
+    entries: HashTable<Slot<V>>,
     /// The newest generation of any of them.
     changed: u64,
+}
+
+impl<V> Clone for Shard<V> {
+    fn clone(&self) -> Self {
+        Self {
+            entries: self.entries.clone(),
+            changed: self.changed,
+        }
+    }
 }
 
 impl<V> Default for Shard<V> {
@@ -117,60 +150,59 @@ impl<V: Clone + Default> EntityTable<V> {
     /// The entity of this key, made first when it is new; it is taken for changed.
     pub(crate) fn entry(&mut self, key: KeyRef<'_>) -> &mut V {
         let generation = self.generation;
-        let made = self.slot(key, generation).or_insert_with(|| Known {
-            key: EntityKey::from(&key),
-            value: V::default(),
-            changed: generation,
+        let (hash, slot) = self.slot(key, generation);
+        let made = slot.or_insert_with(|| Slot {
+            hash,
+            known: Arc::new(Known {
+                key: EntityKey::from(&key),
+                value: V::default(),
+                changed: generation,
+            }),
         });
-        let made = made.into_mut();
+        let made = Arc::make_mut(&mut made.into_mut().known);
         made.changed = generation;
         &mut made.value
     }
 
     /// Puts in an entity from a checkpoint of a generation, in place of an older state of it.
     pub(crate) fn restore(&mut self, key: EntityKey, value: V, generation: u64) {
-        match self.slot(KeyRef::from(&key), generation) {
-            Entry::Occupied(mut known) => {
-                let known = known.get_mut();
-                (known.value, known.changed) = (value, generation);
-            }
-            Entry::Vacant(place) => {
-                place.insert(Known {
-                    key,
-                    value,
-                    changed: generation,
-                });
-            }
+        let (hash, slot) = self.slot(KeyRef::from(&key), generation);
+        let known = Slot {
+            hash,
+            known: Arc::new(Known {
+                key,
+                value,
+                changed: generation,
+            }),
+        };
+        match slot {
+            Entry::Occupied(mut older) => *older.get_mut() = known,
+            Entry::Vacant(place) => drop(place.insert(known)),
         }
     }
 
-    /// Makes room for so many more, which spares moving and hashing what is there again and again.
+    /// Makes room for so many more, which spares moving what is there again and again.
     pub(crate) fn reserve(&mut self, more: usize) {
-        let Self { shards, hasher, .. } = self;
         // Shards differ by their luck.
         let of_a_shard = more / SHARDS + more / SHARDS / 8;
-        for shard in shards {
-            Arc::make_mut(shard)
-                .entries
-                .reserve(of_a_shard, |known| hasher.hash_one(KeyRef::from(&known.key)));
+        for shard in &mut self.shards {
+            Arc::make_mut(shard).entries.reserve(of_a_shard, |slot| slot.hash);
         }
     }
 
-    /// Where the entity of a key is or would be, in a shard that is taken for changed.
-    fn slot(&mut self, key: KeyRef<'_>, generation: u64) -> Entry<'_, Known<V>> {
-        let Self { shards, hasher, .. } = self;
-        let hash = hasher.hash_one(key);
-        let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
+    /// The hash of a key, and where its entity is or would be, in a shard that is taken for changed.
+    fn slot(&mut self, key: KeyRef<'_>, generation: u64) -> (u64, Entry<'_, Slot<V>>) {
+        let hash = self.hasher.hash_one(key);
+        let shard = Arc::make_mut(&mut self.shards[shard_of(hash)]);
         shard.changed = generation;
-        shard.entries.entry(
-            hash,
-            |known| key.equivalent(&known.key),
-            |known| hasher.hash_one(KeyRef::from(&known.key)),
-        )
+        let entry = shard
+            .entries
+            .entry(hash, |slot| slot.is_of(hash, key), |slot| slot.hash);
+        (hash, entry)
     }
 }
 
-impl<V: Clone> EntityTable<V> {
+impl<V> EntityTable<V> {
     /// Drops the entities that are oldest by `time`, until about `keep` are left: those that are as old as the last one
     /// of them stay. Says how many went.
     pub(crate) fn keep_newest(&mut self, keep: usize, time: impl Fn(&V) -> Option<EventTime>) -> usize {
@@ -197,11 +229,11 @@ impl<V: Clone> EntityTable<V> {
             if shard
                 .entries
                 .iter()
-                .any(|entry| time(&entry.value) < Some(before))
+                .any(|slot| time(&slot.known.value) < Some(before))
             {
                 Arc::make_mut(shard)
                     .entries
-                    .retain(|entry| time(&entry.value) >= Some(before));
+                    .retain(|slot| time(&slot.known.value) >= Some(before));
             }
         }
         while self.dropped.last().is_some_and(|last| last.before <= before) {
@@ -222,8 +254,9 @@ impl<V> EntityTable<V> {
         let shards = self.shards.iter().filter(move |shard| shard.changed > generation);
         let entries = shards.flat_map(|shard| shard.entries.iter());
         entries
-            .filter(move |entry| entry.changed > generation)
-            .map(|entry| (&entry.key, &entry.value))
+            .map(|slot| &*slot.known)
+            .filter(move |known| known.changed > generation)
+            .map(|known| (&known.key, &known.value))
     }
 
     /// Entities from before this time that had not changed since that generation were dropped after it.
@@ -241,14 +274,14 @@ impl<V> EntityTable<V> {
         let hash = self.hasher.hash_one(key);
         self.shards[shard_of(hash)]
             .entries
-            .find(hash, |known| key.equivalent(&known.key))
-            .map(|known| &known.value)
+            .find(hash, |slot| slot.is_of(hash, key))
+            .map(|slot| &slot.known.value)
     }
 
     /// All entities, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (&EntityKey, &V)> {
         let all = self.shards.iter().flat_map(|shard| shard.entries.iter());
-        all.map(|entry| (&entry.key, &entry.value))
+        all.map(|slot| (&slot.known.key, &slot.known.value))
     }
 
     /// How many there are.
