@@ -3,6 +3,7 @@
 //! At one H3 resolution the children of any parent are one contiguous range of ids, so an area, a tile or a coarser
 //! cell is a binary search and a linear pass.
 
+use std::borrow::Borrow;
 use std::ops::Range;
 
 use arrow::buffer::ScalarBuffer;
@@ -61,16 +62,16 @@ pub struct ObservationColumns {
 
 impl Slice {
     /// Columns of `rows`, which are sorted by cell without repeats.
-    pub fn from_sorted(kind: LayerKind, rows: &[(u64, CellAggregate)]) -> Self {
+    pub fn from_sorted<A: Borrow<CellAggregate>>(kind: LayerKind, rows: &[(u64, A)]) -> Self {
         debug_assert!(
             rows.is_sorted_by(|a, b| a.0 < b.0),
             "rows are sorted by cell without repeats"
         );
-        fn column<T: arrow::datatypes::ArrowNativeType>(
-            rows: &[(u64, CellAggregate)],
+        fn column<A: Borrow<CellAggregate>, T: arrow::datatypes::ArrowNativeType>(
+            rows: &[(u64, A)],
             of: impl Fn(&CellAggregate) -> T,
         ) -> ScalarBuffer<T> {
-            rows.iter().map(|(_, aggregate)| of(aggregate)).collect()
+            rows.iter().map(|(_, aggregate)| of(aggregate.borrow())).collect()
         }
         let columns = match kind {
             LayerKind::Report => KindColumns::Report {
@@ -97,7 +98,9 @@ impl Slice {
 
     /// Columns of a map from cell to aggregate.
     pub fn from_map(kind: LayerKind, map: &CellMap) -> Self {
-        let mut rows: Vec<_> = map.iter().map(|(cell, aggregate)| (*cell, *aggregate)).collect();
+        // Aggregates are large: what is sorted are pointers to them.
+        let mut rows: Vec<(u64, &CellAggregate)> =
+            map.iter().map(|(cell, aggregate)| (*cell, aggregate)).collect();
         rows.sort_unstable_by_key(|(cell, _)| *cell);
         Self::from_sorted(kind, &rows)
     }
