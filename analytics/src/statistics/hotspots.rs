@@ -93,15 +93,16 @@ pub fn hotspots(
     let (method, p) = p_values(&area, lists.as_ref(), &near, &z, options, stop)?;
     let Significance { p, q, runs_needed } = Significance::of(&p, method, options);
     let class = z.iter().zip(&q).map(|(&z, &q)| HotspotClass::of(z, q)).collect();
+    let (cells, value) = area.into_parts();
     Ok(HotspotTable {
-        cell: area.cells().iter().map(|&cell| cell.into()).collect(),
-        value: area.values().to_vec(),
+        n: cells.len(),
+        cell: cells.into_iter().map(u64::from).collect(),
+        value,
         z,
         p,
         q,
         class,
         neighbours: near.counts.iter().map(|with_own| with_own - 1).collect(),
-        n: area.cells().len(),
         method,
         runs_needed,
     })

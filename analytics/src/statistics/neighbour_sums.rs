@@ -33,8 +33,13 @@ impl NeighbourSums {
     ) -> Result<Self, StatisticsError> {
         let disks = Disks::new(cells, k)?;
         let pairs = AtomicUsize::new(0);
-        let parts = on_threads(disks.shares(threads), |families| {
-            let mut of_disks = Self::default();
+        let shares = disks.shares(threads);
+        let of_a_share = cells.len() / shares.len().max(1) + cells.len() / 16;
+        let parts = on_threads(shares, |families| {
+            let mut of_disks = Self {
+                counts: Vec::with_capacity(of_a_share),
+                sums: Vec::with_capacity(of_a_share),
+            };
             let mut seen = 0;
             disks.for_each(families, |near| {
                 seen += near.len();
@@ -49,13 +54,13 @@ impl NeighbourSums {
             check_pairs(pairs.fetch_add(seen, Ordering::Relaxed) + seen, "k", &k)?;
             Ok(of_disks)
         });
-        let mut all = Self::default();
-        for part in parts {
-            let part = part?;
+        let joined = parts.into_iter().reduce(|all, part| {
+            let (mut all, part): (Self, Self) = (all?, part?);
             all.counts.extend(part.counts);
             all.sums.extend(part.sums);
-        }
-        Ok(all)
+            Ok(all)
+        });
+        joined.unwrap_or_else(|| Ok(Self::default()))
     }
 
     pub(super) fn of(neighbours: &Neighbours, values: &[i128]) -> Self {

@@ -112,6 +112,11 @@ impl StudyArea {
         &self.cells
     }
 
+    /// Cells and values.
+    pub(super) fn into_parts(self) -> (Vec<CellIndex>, Vec<i128>) {
+        (self.cells, self.values)
+    }
+
     /// The value of each cell.
     #[must_use]
     pub fn values(&self) -> &[i128] {

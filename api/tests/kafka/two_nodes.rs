@@ -2,6 +2,7 @@
 //! its session and wakes. Whoever has a partition goes on where the other stood; together they count everything once.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use riskgrid_fixtures::load::Truth;
@@ -178,4 +179,66 @@ async fn a_node_that_slept_longer_than_its_session_neither_overwrites_nor_counts
     sleeper.start().await;
     wait("it has all again", async || has_all(&sleeper).await).await;
     is_the_truth(&[&sleeper], &truth).await;
+}
+
+/// The newest claim in a partition's folder: its file and the number of its epoch.
+fn newest_claim(checkpoints: &Path, partition: &str) -> Option<(PathBuf, u64)> {
+    let folders = std::fs::read_dir(checkpoints).ok()?.filter_map(Result::ok);
+    let files = folders.filter_map(|entry| {
+        let path = entry.path();
+        if entry.file_name() == partition {
+            let files = std::fs::read_dir(&path).ok()?.filter_map(Result::ok);
+            return files
+                .filter_map(|file| {
+                    let name = file.file_name().into_string().ok()?;
+                    let epoch = name.strip_suffix("-claim.json")?.parse().ok()?;
+                    Some((file.path(), epoch))
+                })
+                .max_by_key(|(_, epoch)| *epoch);
+        }
+        newest_claim(&path, partition)
+    });
+    files.max_by_key(|(_, epoch)| *epoch)
+}
+
+/// The group gives the partitions to the one node that there is; the claim of another, which is in no group, takes one from
+/// it for a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_the_group_does_not_back_is_taken_back() {
+    let Some(brokers) = brokers() else { return };
+    let topic = Topic::create(&brokers, &unique("observations")).await;
+    let shared = tempfile::tempdir().unwrap();
+    let mut node = Node::new(&config(&brokers, &topic.name, &in_folder(&shared)));
+    let (records, truth) = troubled(LINES, 40.0);
+    let (first, second) = records.split_at(records.len() / 2);
+    let partition = format!("{}@0", topic.name);
+
+    node.start().await;
+    topic.produce(first.to_vec()).await;
+    wait("half is read", async || {
+        read(&[&node]).await.read() == first.len() as u64
+    })
+    .await;
+    wait("it has claimed the partition", async || {
+        newest_claim(shared.path(), &partition).is_some()
+    })
+    .await;
+
+    let (file, epoch) = newest_claim(shared.path(), &partition).unwrap();
+    let mut claim: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let owner = claim["owner"].as_str().unwrap().to_owned();
+    claim["owner"] = "a node of no group".into();
+    claim["writer"] = 1.into();
+    let others = file.with_file_name(format!("{:08}-claim.json", epoch + 1));
+    std::fs::write(&others, claim.to_string()).unwrap();
+
+    // With something to save it finds the claim.
+    topic.produce(second.to_vec()).await;
+    wait("it lets go", async || !has_all(&node).await).await;
+    wait("it has all again", async || has_all(&node).await).await;
+    is_the_truth(&[&node], &truth).await;
+    let (file, newest) = newest_claim(shared.path(), &partition).unwrap();
+    assert!(newest > epoch + 1, "{newest}");
+    let claim: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(claim["owner"], owner.as_str());
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::aggregate::CellAggregate;
 use super::calendar::{Calendar, Span, Step};
-use super::slice::{CellMap, Slice};
+use super::cell_map::CellMap;
+use super::slice::Slice;
 use crate::layer::LayerKind;
 use crate::time::EventTime;
 
@@ -45,7 +46,7 @@ pub struct LayerView {
 }
 
 /// A bucket that may still get events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct OpenBucket {
     cells: CellMap,
     /// Changed since readers last saw it.
@@ -85,9 +86,12 @@ impl LayerSlices {
 
     /// Adds one event's aggregate to an open bucket.
     pub(crate) fn add(&mut self, start: EventTime, cell: u64, aggregate: &CellAggregate) {
-        let open = self.open.entry(start).or_default();
+        let open = self.open.entry(start).or_insert_with(|| OpenBucket {
+            cells: CellMap::new(self.kind),
+            is_dirty: true,
+        });
         open.is_dirty = true;
-        open.cells.entry(cell).or_default().merge(aggregate);
+        open.cells.add(cell, aggregate);
     }
 
     /// Adds a late event's aggregate to the slices of every step that have been sealed without it. `sealed_to` is where
@@ -104,8 +108,10 @@ impl LayerSlices {
         for step in Step::ALL {
             let span = calendar.span(step, time);
             if span.end <= sealed_to && span.start >= cutoffs.0[step.index()] {
-                let patch = self.patches.entry((step.index(), span.start)).or_default();
-                patch.entry(cell).or_default().merge(aggregate);
+                let patch = self.patches.entry((step.index(), span.start));
+                patch
+                    .or_insert_with(|| CellMap::new(self.kind))
+                    .add(cell, aggregate);
             }
         }
     }
@@ -113,7 +119,7 @@ impl LayerSlices {
     /// Folds late events into the slices that they belong to.
     pub(crate) fn settle(&mut self, calendar: &Calendar) {
         for ((step, start), patch) in std::mem::take(&mut self.patches) {
-            let patch = Slice::from_map(self.kind, &patch);
+            let patch = patch.to_slice();
             let revised = match self.steps[step].get(&start) {
                 Some(old) => TimedSlice {
                     span: old.span,
@@ -139,7 +145,7 @@ impl LayerSlices {
             if span.end > to {
                 break;
             }
-            let slice = Slice::from_map(self.kind, &entry.remove().cells);
+            let slice = entry.remove().cells.to_slice();
             if self.published_open.contains_key(&span.start) {
                 Arc::make_mut(&mut self.published_open).remove(&span.start);
             }
@@ -223,7 +229,7 @@ impl LayerSlices {
             let published = TimedSlice {
                 span: calendar.span(Step::Bucket, *start),
                 revision: 0,
-                slice: Slice::from_map(self.kind, &open.cells),
+                slice: open.cells.to_slice(),
             };
             Arc::make_mut(&mut self.published_open).insert(*start, Arc::new(published));
         }
@@ -249,7 +255,7 @@ impl LayerSlices {
     pub(crate) fn open_to_save(&self) -> impl Iterator<Item = (EventTime, Slice)> + '_ {
         self.open
             .iter()
-            .map(|(start, open)| (*start, Slice::from_map(self.kind, &open.cells)))
+            .map(|(start, open)| (*start, open.cells.to_slice()))
     }
 
     /// Puts back a slice from a checkpoint of a generation, in place of an older state of it.
@@ -261,7 +267,7 @@ impl LayerSlices {
 
     pub(crate) fn restore_open(&mut self, start: EventTime, slice: &Slice) {
         let open = OpenBucket {
-            cells: slice.rows().collect(),
+            cells: CellMap::of(slice),
             is_dirty: true,
         };
         self.open.insert(start, open);

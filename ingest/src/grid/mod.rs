@@ -3,6 +3,7 @@
 mod aggregate;
 mod block_sums;
 mod calendar;
+mod cell_map;
 mod cell_places;
 mod dedup;
 mod entities;
@@ -26,7 +27,7 @@ pub use partition::{
 };
 pub use publisher::{GridPublisher, GridReader, Heard};
 pub use selection::{SpanSlices, shares_of_cells};
-pub use slice::{ALL_CELLS, CellMap, KindColumns, ObservationColumns, Slice, children_range, parent_of};
+pub use slice::{ALL_CELLS, KindColumns, ObservationColumns, Slice, children_range, parent_of};
 pub use snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
 pub(crate) use stored_slice::StoredSlice;
 pub use window_sum::WindowSum;

@@ -8,7 +8,6 @@ use std::ops::Range;
 
 use arrow::buffer::ScalarBuffer;
 use h3o::{CellIndex, Resolution};
-use hashbrown::HashMap;
 
 use super::aggregate::{CellAggregate, ValueAggregate};
 use super::window_sum::WindowSum;
@@ -96,15 +95,6 @@ impl Slice {
         }
     }
 
-    /// Columns of a map from cell to aggregate.
-    pub fn from_map(kind: LayerKind, map: &CellMap) -> Self {
-        // Aggregates are large: what is sorted are pointers to them.
-        let mut rows: Vec<(u64, &CellAggregate)> =
-            map.iter().map(|(cell, aggregate)| (*cell, aggregate)).collect();
-        rows.sort_unstable_by_key(|(cell, _)| *cell);
-        Self::from_sorted(kind, &rows)
-    }
-
     /// How many cells.
     pub fn len(&self) -> usize {
         self.cells.len()
@@ -185,9 +175,6 @@ impl Slice {
 
 /// Every cell's id is in it.
 pub const ALL_CELLS: Range<u64> = 0..u64::MAX;
-
-/// Aggregates by cell, while a bucket is open.
-pub type CellMap = HashMap<u64, CellAggregate>;
 
 /// The parent of `cell` at `resolution`, by the bits of the index: the mode and base cell stay, the resolution is
 /// replaced, the digits past it become 7. A cell that is coarser already is returned as it is.
