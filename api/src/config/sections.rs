@@ -182,7 +182,7 @@ pub struct GridSection {
     /// Oldest snapshot that a reader gets while events come. Default `250ms`.
     pub publish_every: Span,
     /// Bytes of all aggregates. Past them the oldest minutes become hours, then days, then are dropped, before their
-    /// retention ends. Default 4GiB.
+    /// retention ends. Sums that queries ask for again take up to a sixteenth of it beside. Default 4GiB.
     pub memory: ByteSize,
     /// Most reports of one partition; of more, those that no event told of for longest are dropped. Default 2 000 000.
     pub max_reports: usize,

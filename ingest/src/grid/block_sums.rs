@@ -16,8 +16,6 @@ use crate::time::{EventTime, HOUR};
 
 /// Hours of a block, the longest first.
 const BLOCK_HOURS: [i64; 3] = [8, 4, 2];
-/// Rows below which a sum of their slices saves nothing that counts.
-const FEWEST_ROWS: usize = 4096;
 /// Blocks that are remembered, whether made or not.
 const MOST_BLOCKS: usize = 4096;
 
@@ -201,8 +199,8 @@ impl Known {
     }
 }
 
-/// The longest block inside `window` to which the first of `slices` belongs, and how many of them do: none but whole hours,
-/// and enough to be worth a sum.
+/// The longest block inside `window` to which the first of `slices` belongs, and how many of them do: none but whole
+/// hours, and more than one.
 fn block_at(calendar: &Calendar, window: Span, slices: &[Arc<TimedSlice>]) -> Option<(Span, usize)> {
     let first = slices.first()?.span;
     let is_hour =
@@ -218,10 +216,9 @@ fn block_at(calendar: &Calendar, window: Span, slices: &[Arc<TimedSlice>]) -> Op
         let block = Span { start, end };
         let taken = slices.partition_point(|slice| slice.span.start < end);
         let members = slices.get(..taken)?;
-        let rows: usize = members.iter().map(|part| part.slice.len()).sum();
         let is_whole =
             window.start <= start && end <= window.end && members.iter().all(|part| is_hour(part.span));
-        (is_whole && taken > 1 && rows >= FEWEST_ROWS).then_some((block, taken))
+        (is_whole && taken > 1).then_some((block, taken))
     })
 }
 
