@@ -190,7 +190,7 @@ proptest! {
             prop_assert!(pair[0].0.end <= pair[1].0.start, "{:?} {:?}", pair[0].0, pair[1].0);
         }
 
-        // The second time sums of hours are made, the third time they are read.
+        // The second time sums of hours and minutes are made, the third time they are read.
         for (start, length) in windows.into_iter().flat_map(|window| [window; 3]) {
             let start = EventTime::from_micros(START + start * SECOND);
             let end = start.plus(length * SECOND + 1);

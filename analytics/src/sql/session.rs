@@ -1,5 +1,6 @@
 //! What every query shares (functions, rules, settings), and what one query adds (tables, its own memory).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -103,7 +104,17 @@ impl Session {
             memory_pool: memory,
             ..self.runtime.clone()
         };
-        let context = TaskContext::from(state).with_runtime(Arc::new(runtime));
+        // A plan that runs asks for no function by its name: their tables need not be copied.
+        let context = TaskContext::new(
+            None,
+            state.session_id().to_owned(),
+            state.config().clone(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            HashMap::new(),
+            Arc::new(runtime),
+        );
         Arc::new(context)
     }
 }

@@ -1,7 +1,7 @@
-//! Sums of blocks of 2, 4 and 8 hours that windows have asked for before: "the last 24 hours" moves by a minute, and most
-//! of it stays as it was.
+//! Sums of blocks of hours and of minutes that windows have asked for before: "the last 24 hours" moves by a minute, and
+//! most of it stays as it was.
 //!
-//! Blocks are counted from the start of a local day, so that every window finds the same ones. They are made on their
+//! Blocks are counted from the start of a local day or of an hour, so that every window finds the same ones. They are made on their
 //! second use, out of the very slices that the first use had: a late event makes another slice, and so another sum.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -14,8 +14,10 @@ use super::slice::Slice;
 use crate::layer::LayerIndex;
 use crate::time::{EventTime, HOUR};
 
-/// Hours of a block, the longest first.
-const BLOCK_HOURS: [i64; 3] = [8, 4, 2];
+/// Hours of the blocks of a day, the longest first.
+const HOURS_OF_A_BLOCK: &[i64] = &[8, 4, 2];
+/// Base buckets of the blocks of an hour.
+const BUCKETS_OF_A_BLOCK: &[i64] = &[16, 4];
 /// Blocks that are remembered, whether made or not.
 const MOST_BLOCKS: usize = 4096;
 
@@ -199,25 +201,27 @@ impl Known {
     }
 }
 
-/// The longest block inside `window` to which the first of `slices` belongs, and how many of them do: none but whole
-/// hours, and more than one.
+/// The longest block inside `window` to which the first of `slices` belongs, and how many of them do: none but slices as
+/// long as the first, and more than one.
 fn block_at(calendar: &Calendar, window: Span, slices: &[Arc<TimedSlice>]) -> Option<(Span, usize)> {
     let first = slices.first()?.span;
-    let is_hour =
-        |span: Span| span.end.since(span.start) == HOUR && calendar.span(Step::Hour, span.start) == span;
-    if !is_hour(first) {
-        return None;
-    }
-    let day = calendar.span(Step::Day, first.start);
-    let hour = first.start.since(day.start).div_euclid(HOUR);
-    BLOCK_HOURS.into_iter().find_map(|hours| {
-        let start = day.start.plus((hour - hour % hours) * HOUR);
-        let end = start.plus(hours * HOUR).min(day.end);
+    let (step, within, lengths) = [
+        (Step::Hour, Step::Day, HOURS_OF_A_BLOCK),
+        (Step::Bucket, Step::Hour, BUCKETS_OF_A_BLOCK),
+    ]
+    .into_iter()
+    .find(|(step, ..)| calendar.span(*step, first.start) == first)?;
+    let whole = calendar.span(within, first.start);
+    let unit = first.end.since(first.start);
+    let number = first.start.since(whole.start).div_euclid(unit);
+    lengths.iter().find_map(|length| {
+        let start = whole.start.plus((number - number % length) * unit);
+        let end = start.plus(length * unit).min(whole.end);
         let block = Span { start, end };
         let taken = slices.partition_point(|slice| slice.span.start < end);
         let members = slices.get(..taken)?;
-        let is_whole =
-            window.start <= start && end <= window.end && members.iter().all(|part| is_hour(part.span));
+        let is_member = |part: &Arc<TimedSlice>| calendar.span(step, part.span.start) == part.span;
+        let is_whole = window.start <= start && end <= window.end && members.iter().all(is_member);
         (is_whole && taken > 1).then_some((block, taken))
     })
 }
@@ -295,6 +299,18 @@ mod tests {
     }
 
     #[test]
+    fn minutes_are_summed_within_their_hour() {
+        let sums = BlockSums::new(1 << 30);
+        let slices: Vec<_> = (34..94).map(|minute| minutes(minute, 1, 0..300)).collect();
+        let asked = || sums.condensed(LAYER, &utc(), window(34, 94), slices.clone());
+        assert_eq!(asked().len(), 60);
+        let again = asked();
+        let lengths: Vec<i64> = again.iter().map(|slice| slice.span.seconds() / 60).collect();
+        assert_eq!(lengths, [1, 1, 4, 4, 4, 12, 16, 16, 1, 1]);
+        assert_eq!(of(&again), of(&slices));
+    }
+
+    #[test]
     fn a_late_event_makes_another_sum() {
         let sums = BlockSums::new(1 << 30);
         let mut slices: Vec<_> = (0..8).map(|number| hour(number, 0..3000)).collect();
@@ -341,7 +357,7 @@ mod tests {
             zone in prop::sample::select(vec![chrono_tz::UTC, chrono_tz::Asia::Kolkata, chrono_tz::Europe::Berlin]),
             // 2026-03-29, when clocks change in Berlin, and the days beside it.
             hours in prop::collection::vec((0..72_i64, 0..200_u64, 2000..2600_u64), 1..60),
-            odd_minutes in prop::collection::vec(0..72 * 60_i64, 0..4),
+            runs_of_minutes in prop::collection::vec((0..72 * 60_i64, 1..90_i64), 0..4),
             windows in prop::collection::vec((0..72 * 60_i64, 0..72 * 60_i64), 1..4),
         ) {
             let calendar = Calendar::new(HOUR / 60, zone);
@@ -350,7 +366,9 @@ mod tests {
             let mut all: Vec<_> = hours
                 .iter()
                 .map(|(number, from, to)| minutes((first_day + number) * 60 + shift, 60, *from..*to))
-                .chain(odd_minutes.iter().map(|minute| minutes(first_day * 60 + minute, 1, 0..50)))
+                .chain(runs_of_minutes.iter().flat_map(|(from, length)| {
+                    (*from..from + length).map(|minute| minutes(first_day * 60 + minute, 1, 0..50))
+                }))
                 .collect();
             all.sort_by_key(|slice| slice.span);
             let sums = BlockSums::new(1 << 30);

@@ -154,7 +154,7 @@ impl GridSnapshot {
         covers.map(Arc::clone).collect()
     }
 
-    /// Slices that hold together what `slices` hold, which cover `span`: sums in the place of hours, where windows ask for
+    /// Slices that hold together what `slices` hold, which cover `span`: sums in the place of several, where windows ask for
     /// the same hours again and again.
     pub fn condensed(
         &self,

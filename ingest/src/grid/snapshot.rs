@@ -103,7 +103,7 @@ pub struct GridSnapshot {
     pub places: Arc<Places>,
     /// Sensors by place; made when first asked for, and shared between snapshots while no sensor moves.
     pub(crate) sensor_tree: Arc<OnceLock<SensorTree>>,
-    /// Sums of hours that windows asked for; shared by all snapshots.
+    /// Sums of hours and minutes that windows asked for; shared by all snapshots.
     pub(crate) block_sums: Arc<BlockSums>,
 }
 
