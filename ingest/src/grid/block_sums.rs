@@ -1,8 +1,9 @@
 //! Sums of blocks of hours and of minutes that windows have asked for before: "the last 24 hours" moves by a minute, and
 //! most of it stays as it was.
 //!
-//! Blocks are counted from the start of a local day or of an hour, so that every window finds the same ones. They are made on their
-//! second use, out of the very slices that the first use had: a late event makes another slice, and so another sum.
+//! Blocks are counted from the start of a local day or of an hour, so that every window finds the same ones. They are made
+//! on their second use, out of the very slices that the first use had: a late event makes another slice, and so another
+//! sum.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -12,7 +13,7 @@ use super::calendar::{Calendar, Span, Step};
 use super::layer_slices::TimedSlice;
 use super::slice::Slice;
 use crate::layer::LayerIndex;
-use crate::time::{EventTime, HOUR};
+use crate::time::EventTime;
 
 /// Hours of the blocks of a day, the longest first.
 const HOURS_OF_A_BLOCK: &[i64] = &[8, 4, 2];
@@ -96,29 +97,21 @@ impl BlockSums {
         let mut rest = slices.as_slice();
         let mut from = window.start;
         while let Some(first) = rest.first() {
-            let (taken, sum) = match block_at(
-                calendar,
-                Span {
-                    start: from,
-                    end: window.end,
-                },
-                rest,
-            ) {
-                Some((block, taken)) => {
-                    from = block.end;
-                    (
-                        taken,
-                        self.sum_of((layer, block.start, block.end), &rest[..taken]),
-                    )
-                }
-                None => (1, None),
+            let left = Span {
+                start: from,
+                end: window.end,
             };
-            from = from.max(first.span.start);
-            match sum {
+            let (block, taken) = match block_at(calendar, left, rest) {
+                Some((block, taken)) => (Some(block), taken),
+                None => (None, 1),
+            };
+            let (members, after) = rest.split_at(taken.min(rest.len()));
+            match block.and_then(|block| self.sum_of((layer, block.start, block.end), members)) {
                 Some(sum) => condensed.push(sum),
-                None => condensed.extend_from_slice(&rest[..taken]),
+                None => condensed.extend_from_slice(members),
             }
-            rest = &rest[taken..];
+            from = block.map_or(first.span.start, |block| block.end).max(from);
+            rest = after;
         }
         condensed
     }
@@ -186,17 +179,12 @@ impl Known {
             self.bytes -= old.bytes();
         }
         while self.bytes > most_bytes || self.blocks.len() > MOST_BLOCKS {
-            let Some(oldest) = self
-                .blocks
-                .iter()
-                .min_by_key(|(_, entry)| entry.used)
-                .map(|(block, _)| *block)
-            else {
-                return;
-            };
-            if let Some(old) = self.blocks.remove(&oldest) {
-                self.bytes -= old.bytes();
-            }
+            // The least recently used quarter at once, so that looking for them costs next to nothing an entry.
+            let mut uses: Vec<u64> = self.blocks.values().map(|entry| entry.used).collect();
+            let quarter = uses.len() / 4;
+            let (_, cutoff, _) = uses.select_nth_unstable(quarter);
+            self.blocks.retain(|_, entry| entry.used > *cutoff);
+            self.bytes = self.blocks.values().map(Entry::bytes).sum();
         }
     }
 }
@@ -230,7 +218,7 @@ fn block_at(calendar: &Calendar, window: Span, slices: &[Arc<TimedSlice>]) -> Op
 mod tests {
     use super::*;
     use crate::grid::aggregate::CellAggregate;
-    use crate::time::DAY;
+    use crate::time::{DAY, HOUR};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -339,7 +327,7 @@ mod tests {
             }
             assert!(sums.known().bytes <= of_a_block * 20);
         }
-        assert_eq!(sums.known().bytes, of_a_block * 20);
+        assert!(sums.known().bytes >= of_a_block * 10);
         let apart: Vec<_> = (0..8)
             .map(|number| hour(number, number as u64 * 3000..number as u64 * 3000 + 3000))
             .collect();
