@@ -1,6 +1,5 @@
 //! What every query shares (functions, rules, settings), and what one query adds (tables, its own memory).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -104,17 +103,8 @@ impl Session {
             memory_pool: memory,
             ..self.runtime.clone()
         };
-        // A plan that runs asks for no function by its name: their tables need not be copied.
-        let context = TaskContext::new(
-            None,
-            state.session_id().to_owned(),
-            state.config().clone(),
-            HashMap::new(),
-            HashMap::new(),
-            HashMap::new(),
-            HashMap::new(),
-            Arc::new(runtime),
-        );
+        // With all functions: `information_schema.routines` finds them here.
+        let context = TaskContext::from(state).with_runtime(Arc::new(runtime));
         Arc::new(context)
     }
 }
