@@ -9,10 +9,14 @@
 use h3o::{CellIndex, Resolution};
 use hashbrown::HashMap;
 
+use super::error::StatisticsError;
+
 /// Digits of a cell under its parent: 0 is the centre.
 const DIGITS: usize = 7;
 /// Where the resolution sits in an index.
 const RESOLUTION_SHIFT: u32 = 52;
+/// Where the base cell sits in an index.
+const BASE_CELL_SHIFT: u32 = 45;
 
 /// Where the digit of a resolution sits in an index.
 #[derive(Clone, Copy, Debug)]
@@ -22,15 +26,36 @@ pub(super) struct Digit {
 
 impl Digit {
     pub(super) fn of(resolution: Resolution) -> Self {
-        Self {
-            shift: 3 * (15 - u32::from(u8::from(resolution))),
-        }
+        let shift = match u32::from(u8::from(resolution)) {
+            // A base cell is no child: bits that are 0 in every cell make it a family of its own.
+            0 => 60,
+            resolution => 3 * (15 - resolution),
+        };
+        Self { shift }
     }
 
     /// The family of a cell (the index of its centre child) and the digit of the cell in it.
     pub(super) fn split(self, cell: CellIndex) -> (u64, u32) {
-        let index = u64::from(cell);
+        self.split_index(cell.into())
+    }
+
+    const fn split_index(self, index: u64) -> (u64, u32) {
         (index & !(7 << self.shift), (index >> self.shift & 7) as u32)
+    }
+
+    /// How many bits of a family's index are below those that tell families apart.
+    pub(super) const fn bits_below_families(self) -> u32 {
+        if self.shift + 3 < BASE_CELL_SHIFT {
+            self.shift + 3
+        } else {
+            BASE_CELL_SHIFT
+        }
+    }
+
+    /// The family with these bits above [`Digit::bits_below_families`].
+    pub(super) const fn family(self, bits: u64) -> u64 {
+        let below = self.bits_below_families();
+        (bits << below | ((1 << below) - 1)) & !(7 << self.shift)
     }
 
     /// The centre child, at the resolution of this digit, of a cell one coarser.
@@ -198,25 +223,112 @@ impl Family {
     }
 }
 
-/// The families of `cells` (ascending, each once, of one resolution), each with its first present cell, ascending.
-pub(super) fn families_of(cells: &[CellIndex], digit: Digit) -> Vec<(CellIndex, Family)> {
-    let mut families: Vec<(CellIndex, Family)> = Vec::with_capacity(cells.len() / 4);
-    let mut last = None;
-    for (&cell, position) in cells.iter().zip(0..) {
-        let (family, member) = digit.split(cell);
-        if last != Some(family) {
+/// Families in the making.
+struct Grouping {
+    digit: Digit,
+    families: Vec<(CellIndex, Family)>,
+    last: Option<u64>,
+}
+
+impl Grouping {
+    fn of(cells: usize, digit: Digit) -> Self {
+        Self {
+            digit,
+            families: Vec::with_capacity(cells / 4),
+            last: None,
+        }
+    }
+
+    /// Takes in the cell of the next position.
+    fn push(&mut self, cell: CellIndex, position: u32) {
+        let (family, member) = self.digit.split(cell);
+        if self.last != Some(family) {
             let start = Family {
                 start: position,
                 ..Family::default()
             };
-            families.push((cell, start));
-            last = Some(family);
+            self.families.push((cell, start));
+            self.last = Some(family);
         }
-        if let Some((_, open)) = families.last_mut() {
+        self.push_sibling(member, position);
+    }
+
+    /// The same for another cell of the last family.
+    fn push_sibling(&mut self, member: u32, position: u32) {
+        if let Some((_, open)) = self.families.last_mut() {
             open.push(member, position);
         }
     }
-    families
+}
+
+/// The families of `cells` (ascending, each once, of one resolution), each with its first present cell, ascending.
+fn families_of(cells: &[CellIndex], digit: Digit) -> Vec<(CellIndex, Family)> {
+    let mut grouping = Grouping::of(cells.len(), digit);
+    for (&cell, position) in cells.iter().zip(0..) {
+        grouping.push(cell, position);
+    }
+    grouping.families
+}
+
+/// [`families_of`] for what may be no cells; none for no cells at all.
+///
+/// # Errors
+/// As [`checked_cell`].
+pub(super) fn families_of_indexes(
+    cells: &[u64],
+) -> Result<Option<(Digit, Vec<(CellIndex, Family)>)>, StatisticsError> {
+    let Some(&first) = cells.first() else {
+        return Ok(None);
+    };
+    let first = checked_cell(first, None)?;
+    let digit = Digit::of(first.resolution());
+    let mut grouping = Grouping::of(cells.len(), digit);
+    let mut last = None;
+    for (&cell, position) in cells.iter().zip(0..) {
+        match digit.split_index(cell) {
+            // A cell's siblings are cells, but for the digit 7, and 1, which pentagons lack.
+            (family, member @ 2..7) if grouping.last == Some(family) && last < Some(cell) => {
+                grouping.push_sibling(member, position);
+            }
+            _ => {
+                let before = last.map(|last| (first, last));
+                grouping.push(checked_cell(cell, before)?, position);
+            }
+        }
+        last = Some(cell);
+    }
+    Ok(Some((digit, grouping.families)))
+}
+
+/// A cell that follows another, which has the resolution of the first.
+///
+/// # Errors
+/// [`StatisticsError`] for what is no cell, has another resolution, or does not ascend.
+pub(super) fn checked_cell(
+    cell: u64,
+    before: Option<(CellIndex, u64)>,
+) -> Result<CellIndex, StatisticsError> {
+    let index = CellIndex::try_from(cell).map_err(|_| StatisticsError::NotACell { cell })?;
+    if let Some((first, last)) = before {
+        same_resolution(first, index)?;
+        if last >= cell {
+            return Err(StatisticsError::NotAscending { cell });
+        }
+    }
+    Ok(index)
+}
+
+/// # Errors
+/// [`StatisticsError::MixedResolutions`].
+pub(super) fn same_resolution(expected: CellIndex, found: CellIndex) -> Result<(), StatisticsError> {
+    if expected.resolution() == found.resolution() {
+        return Ok(());
+    }
+    Err(StatisticsError::MixedResolutions {
+        cell: found.into(),
+        found: found.resolution().into(),
+        expected: expected.resolution().into(),
+    })
 }
 
 /// A study area by families; finds the position of a cell.

@@ -1,6 +1,11 @@
 //! False discovery rate over one answer: q values after Benjamini & Hochberg (1995) or Benjamini & Yekutieli (2001).
 
+use std::num::NonZeroUsize;
+
+use riskgrid_ingest::on_threads;
+
 use super::error::StatisticsError;
+use super::shares::shares_of;
 
 /// How p values become q values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,16 +37,24 @@ impl FalseDiscovery {
 
 /// q of each p in the same order, in `0.0..=1.0`: the least false discovery rate at which that test is still called.
 ///
-/// The family is what is `Some`; a `None` (no statistic) gets 1 and does not make the family larger.
+/// The family is what is `Some`; a `None` (no statistic) gets 1 and does not make the family larger. Of many p, up to
+/// `threads` threads put them in order.
 #[must_use]
-pub fn q_values(p: &[Option<f64>], procedure: FalseDiscovery) -> Vec<f64> {
+pub fn q_values(p: &[Option<f64>], procedure: FalseDiscovery, threads: NonZeroUsize) -> Vec<f64> {
     // By the bits of p, which order numbers that are not negative as they are: several times as fast as by comparing floats.
     let mut ascending: Vec<(u64, u32)> = (0..)
         .zip(p)
         .filter_map(|(position, p)| p.map(|p| (p.abs().to_bits(), position)))
         .collect();
     // Equal p get equal q whatever their order: below, the smaller rank takes the least of both.
-    ascending.sort_unstable_by_key(|(bits, _)| *bits);
+    let of_a_share = ascending.len().div_ceil(shares_of(ascending.len(), threads));
+    let shares: Vec<_> = ascending.chunks_mut(of_a_share.max(1)).collect();
+    let number = shares.len();
+    on_threads(shares, |share| share.sort_unstable_by_key(|(bits, _)| *bits));
+    if number > 1 {
+        // A stable sort finds the ascending shares, and only merges them.
+        ascending.sort_by_key(|(bits, _)| *bits);
+    }
 
     let family = ascending.len() as f64;
     let dependence = match procedure {
@@ -66,6 +79,10 @@ pub fn q_values(p: &[Option<f64>], procedure: FalseDiscovery) -> Vec<f64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn q_values(p: &[Option<f64>], procedure: FalseDiscovery) -> Vec<f64> {
+        super::q_values(p, procedure, NonZeroUsize::MIN)
+    }
 
     fn some(p: &[f64]) -> Vec<Option<f64>> {
         p.iter().copied().map(Some).collect()
@@ -107,6 +124,22 @@ mod tests {
     fn an_unknown_procedure_is_named_with_what_is_allowed() {
         let error = FalseDiscovery::from_argument("holm").unwrap_err().to_string();
         assert_eq!(error, "fdr is 'holm', allowed is 'bh' or 'by'");
+    }
+
+    #[test]
+    fn threads_change_no_digit() {
+        let mut random = crate::statistics::SplitMix64::stream(7, 0);
+        let p: Vec<_> = (0..50_000)
+            .map(|_| Some((random.next_u64() % 10_000) as f64 / 10_000.0))
+            .collect();
+        let expected = q_values(&p, FalseDiscovery::BenjaminiYekutieli);
+        for threads in [2, 7] {
+            let threads = NonZeroUsize::new(threads).unwrap();
+            assert_eq!(
+                super::q_values(&p, FalseDiscovery::BenjaminiYekutieli, threads),
+                expected
+            );
+        }
     }
 
     proptest! {

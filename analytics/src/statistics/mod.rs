@@ -35,6 +35,7 @@ mod random;
 mod shares;
 mod significance;
 mod study_area;
+mod surroundings;
 mod tails;
 #[cfg(test)]
 mod tests;

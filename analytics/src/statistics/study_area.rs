@@ -3,11 +3,11 @@
 //! Every answer depends on it, so it is an argument and never guessed.
 
 use h3o::CellIndex;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
-use super::disks::for_each_cell_of_disk;
 use super::error::StatisticsError;
-use super::families::{Digit, KinshipWalk, families_of};
+use super::families::{checked_cell, same_resolution};
+use super::surroundings::with_surroundings;
 
 /// Cells that one answer may cover; a city at resolution 10 has about 10 000.
 pub const MAX_STUDY_AREA: usize = 4_000_000;
@@ -65,11 +65,11 @@ impl StudyArea {
                 values: values.len(),
             });
         }
-        let observed = ascending_cells(observed)?;
         let cells = match domain {
             Domain::Observed => {
                 let values = values.to_vec();
-                return bounded(observed).map(|cells| Self { cells, values });
+                let cells = bounded(ascending_cells(observed)?)?;
+                return Ok(Self { cells, values });
             }
             Domain::Neighbours if absent == Absent::Missing => {
                 return Err(StatisticsError::argument(
@@ -78,8 +78,9 @@ impl StudyArea {
                     "'observed' or an area: this metric has no value where nothing was observed",
                 ));
             }
-            Domain::Neighbours => with_surroundings(&observed, k)?,
+            Domain::Neighbours => with_surroundings(observed, k)?,
             Domain::Cells(cells) => {
+                let observed = ascending_cells(observed)?;
                 let mut cells = cells.clone();
                 cells.sort_unstable();
                 cells.dedup();
@@ -95,12 +96,16 @@ impl StudyArea {
             }
         };
         let cells = bounded(cells)?;
-        let mut known = observed.into_iter().zip(values.iter().copied()).peekable();
+        let mut next = 0;
         let value_of = |cell: &CellIndex| {
-            while known.next_if(|(seen, _)| seen < cell).is_some() {}
-            known
-                .next_if(|(seen, _)| seen == cell)
-                .map_or(0, |(_, value)| value)
+            let cell = u64::from(*cell);
+            while observed.get(next).is_some_and(|seen| *seen < cell) {
+                next += 1;
+            }
+            let is_seen = observed.get(next) == Some(&cell);
+            let value = values.get(next).filter(|_| is_seen).copied();
+            next += usize::from(is_seen);
+            value.unwrap_or(0)
         };
         let values = cells.iter().map(value_of).collect();
         Ok(Self { cells, values })
@@ -135,90 +140,17 @@ fn bounded(cells: Vec<CellIndex>) -> Result<Vec<CellIndex>, StatisticsError> {
     Ok(cells)
 }
 
+/// # Errors
+/// As [`checked_cell`].
 fn ascending_cells(raw: &[u64]) -> Result<Vec<CellIndex>, StatisticsError> {
-    let mut cells: Vec<CellIndex> = Vec::with_capacity(raw.len());
+    let mut before = None;
+    let mut cells = Vec::with_capacity(raw.len());
     for &cell in raw {
-        let index = CellIndex::try_from(cell).map_err(|_| StatisticsError::NotACell { cell })?;
-        if let Some(&last) = cells.last() {
-            same_resolution(last, index)?;
-            if last >= index {
-                return Err(StatisticsError::NotAscending { cell });
-            }
-        }
+        let index = checked_cell(cell, before)?;
+        before = Some((index, cell));
         cells.push(index);
     }
     Ok(cells)
-}
-
-fn same_resolution(expected: CellIndex, found: CellIndex) -> Result<(), StatisticsError> {
-    if expected.resolution() == found.resolution() {
-        return Ok(());
-    }
-    Err(StatisticsError::MixedResolutions {
-        cell: found.into(),
-        found: found.resolution().into(),
-        expected: expected.resolution().into(),
-    })
-}
-
-fn with_surroundings(observed: &[CellIndex], k: u32) -> Result<Vec<CellIndex>, StatisticsError> {
-    check_k(k)?;
-    let Some(resolution) = observed.first().map(|cell| cell.resolution()) else {
-        return Ok(Vec::new());
-    };
-    let digit = Digit::of(resolution);
-    let mut walk = if k == 1 {
-        KinshipWalk::new(resolution)
-    } else {
-        None
-    };
-    // The members of each family, one bit a digit.
-    let mut area: HashMap<u64, u8> = HashMap::with_capacity(observed.len() / 2);
-    for (first, family) in families_of(observed, digit) {
-        let known = walk.as_mut().and_then(|walk| {
-            let around = walk.around(first)?;
-            Some((walk.kinship(), around))
-        });
-        if let Some((kinship, around)) = known {
-            let mut present = [0_u8; 7];
-            for (member, _) in family.members() {
-                present[0] |= 1 << member;
-                for &(kin, to) in kinship.steps(member) {
-                    present[kin] |= 1 << to;
-                }
-            }
-            for (index, present) in around
-                .into_iter()
-                .zip(present)
-                .filter(|&(_, present)| present != 0)
-            {
-                *area.entry(index).or_insert(0) |= present;
-            }
-        } else {
-            for cell in family
-                .members()
-                .filter_map(|(_, position)| observed.get(position as usize))
-            {
-                for_each_cell_of_disk(*cell, k, |near| {
-                    let (index, member) = digit.split(near);
-                    *area.entry(index).or_insert(0) |= 1 << member;
-                });
-            }
-        }
-        if area.len() > MAX_STUDY_AREA {
-            // More families than cells allowed: the caller says so.
-            break;
-        }
-    }
-    let mut area: Vec<(u64, u8)> = area.into_iter().collect();
-    area.sort_unstable();
-    let members = |(index, present): (u64, u8)| {
-        (0..7)
-            .filter(move |member| present >> member & 1 == 1)
-            .map(move |member| digit.join(index, member))
-    };
-    let cell = |cell| CellIndex::try_from(cell).map_err(|_| StatisticsError::NotACell { cell });
-    area.into_iter().flat_map(members).map(cell).collect()
 }
 
 pub(super) fn check_k(k: u32) -> Result<(), StatisticsError> {

@@ -37,6 +37,13 @@ pub(super) fn odd_places() -> Vec<(CellIndex, &'static str)> {
         (at(-16.8, 180.0, Resolution::Nine), "antimeridian"),
         (at(65.0, -179.999, Resolution::Five), "antimeridian, west of it"),
     ];
+    // All base cells are within three steps of some of these.
+    places.extend(
+        CellIndex::base_cells()
+            .filter(|base| !base.is_pentagon())
+            .step_by(8)
+            .map(|base| (base, "base cell")),
+    );
     for resolution in [
         Resolution::One,
         Resolution::Five,
