@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::ipc::reader::StreamReader;
+use arrow::buffer::Buffer;
+use arrow::ipc::reader::StreamDecoder;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
@@ -175,9 +176,11 @@ fn hashes_of(bytes: &[u8]) -> Option<Vec<u128>> {
         .then(|| hashes.iter().map(|hash| u128::from_le_bytes(*hash)).collect())
 }
 
+/// By the decoder, which takes no more memory than there are bytes: a reader would take what a damaged length says.
 fn read_batches(bytes: &[u8], batches: &mut Vec<RecordBatch>) -> Result<(), Damage> {
-    for batch in StreamReader::try_new(bytes, None)? {
-        batches.push(batch?);
+    let (mut decoder, mut buffer) = (StreamDecoder::new(), Buffer::from(bytes));
+    while !buffer.is_empty() {
+        batches.extend(decoder.decode(&mut buffer)?);
     }
-    Ok(())
+    Ok(decoder.finish()?)
 }
