@@ -22,7 +22,7 @@ pub(super) fn scan(payload: &[u8]) -> Option<(BinaryAttributes<'_>, Fields<'_>)>
     let mut fields = Fields::default();
     let mut seen = Seen::default();
     scanner.object(|scanner, key| {
-        let (bit, slot) = match short_key(key) {
+        let (bit, slot) = match key.short {
             ID => (1, &mut attributes.id),
             SOURCE => (2, &mut attributes.source),
             TYPE => (3, &mut attributes.kind),
@@ -35,8 +35,8 @@ pub(super) fn scan(payload: &[u8]) -> Option<(BinaryAttributes<'_>, Fields<'_>)>
                     scanner.data(&mut fields)
                 };
             }
-            _ if key == "specversion" => (0, &mut attributes.specversion),
-            _ if key == "data_base64" => return None,
+            _ if key.text == "specversion" => (0, &mut attributes.specversion),
+            _ if key.text == "data_base64" => return None,
             _ => return scanner.skip(),
         };
         seen.first_time(bit)?;
@@ -114,6 +114,13 @@ impl Seen {
     }
 }
 
+/// A key of an object.
+struct Key<'a> {
+    /// As [`short_key`] has it.
+    short: u64,
+    text: Cow<'a, str>,
+}
+
 enum Slot<'slot, 'a> {
     Text(&'slot mut Option<Text<'a>>),
     Number(&'slot mut Option<f64>),
@@ -128,7 +135,7 @@ impl<'a> Scanner<'a> {
     fn data(&mut self, fields: &mut Fields<'a>) -> Option<()> {
         let mut seen = Seen::default();
         self.object(|scanner, key| {
-            let (bit, slot) = match short_key(key) {
+            let (bit, slot) = match key.short {
                 SENSOR => (0, Slot::Text(&mut fields.sensor)),
                 PROPERTY => (1, Slot::Text(&mut fields.property)),
                 VALUE => (2, Slot::Number(&mut fields.value)),
@@ -191,14 +198,14 @@ impl<'a> Scanner<'a> {
     }
 
     /// Calls `field` with each key, standing before its value, which `field` must take.
-    fn object(&mut self, mut field: impl FnMut(&mut Self, &str) -> Option<()>) -> Option<()> {
+    fn object(&mut self, mut field: impl FnMut(&mut Self, &Key<'_>) -> Option<()>) -> Option<()> {
         self.take(b'{')?;
         if self.peek()? == b'}' {
             self.at += 1;
             return Some(());
         }
         loop {
-            let key = self.string()?;
+            let key = self.key()?;
             self.take(b':')?;
             field(self, &key)?;
             match self.peek()? {
@@ -212,8 +219,36 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    fn key(&mut self) -> Option<Key<'a>> {
+        self.take(b'"')?;
+        let bytes = self.text.as_bytes().get(self.at..)?;
+        // Nearly every key is in one word, and its quote there or after it.
+        if let Some(chunk) = bytes.first_chunk::<8>() {
+            let word = u64::from_le_bytes(*chunk);
+            let length = match specials_of(word) {
+                0 => 8,
+                specials => specials.trailing_zeros() as usize / 8,
+            };
+            if bytes.get(length) == Some(&b'"') {
+                let text = self.text.get(self.at..self.at + length)?;
+                self.at += length + 1;
+                // Without what follows the key. No NUL is in it: it would be the first of the specials.
+                let short = word & u64::MAX.checked_shr(64 - 8 * length as u32).unwrap_or(0);
+                return Some(Key {
+                    short,
+                    text: Cow::Borrowed(text),
+                });
+            }
+        }
+        let text = self.rest_of_string()?;
+        Some(Key {
+            short: short_key(&text),
+            text,
+        })
+    }
+
     fn null(&mut self) -> bool {
-        self.literal("null")
+        self.peek() == Some(b'n') && self.literal("null")
     }
 
     fn literal(&mut self, literal: &str) -> bool {
@@ -227,6 +262,11 @@ impl<'a> Scanner<'a> {
 
     fn string(&mut self) -> Option<Cow<'a, str>> {
         self.take(b'"')?;
+        self.rest_of_string()
+    }
+
+    /// The string whose first quote was taken.
+    fn rest_of_string(&mut self) -> Option<Cow<'a, str>> {
         let start = self.at;
         let mut end = start;
         let mut has_escapes = false;
@@ -315,18 +355,24 @@ const POWERS_OF_TEN: [f64; EXACT_DIGITS + 1] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
 ];
 
-/// Where the next quote, backslash or control character is, from `at` on. Eight bytes at a time, by the carries of
-/// one subtraction (Mycroft 1987).
-fn next_special(bytes: &[u8], mut at: usize) -> Option<usize> {
+/// The quotes, backslashes and control characters of eight bytes, the first in the low bits: the lowest bit that is set is
+/// the high bit of the first of them, what is above may be wrong. By the carries of one subtraction (Mycroft 1987).
+const fn specials_of(word: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGHS: u64 = ONES << 7;
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word;
+    const fn zeros(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word
+    }
+    let controls = word.wrapping_sub(ONES * 0x20) & !word;
+    let quotes = zeros(word ^ (ONES * b'"' as u64));
+    let backslashes = zeros(word ^ (ONES * b'\\' as u64));
+    (controls | quotes | backslashes) & HIGHS
+}
+
+/// Where the next quote, backslash or control character is, from `at` on.
+fn next_special(bytes: &[u8], mut at: usize) -> Option<usize> {
     while let Some(chunk) = bytes.get(at..)?.first_chunk::<8>() {
-        let word = u64::from_le_bytes(*chunk);
-        let controls = word.wrapping_sub(ONES * 0x20) & !word;
-        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
-        let backslashes = zeros(word ^ (ONES * u64::from(b'\\')));
-        let specials = (controls | quotes | backslashes) & HIGHS;
+        let specials = specials_of(u64::from_le_bytes(*chunk));
         if specials != 0 {
             // Carries spoil only what is above the first hit.
             return Some(at + specials.trailing_zeros() as usize / 8);
