@@ -270,15 +270,13 @@ fn families_of(cells: &[CellIndex], digit: Digit) -> Vec<(CellIndex, Family)> {
     grouping.families
 }
 
-/// [`families_of`] for what may be no cells; none for no cells at all.
+/// [`families_of`] for what may be no cells.
 ///
 /// # Errors
 /// As [`checked_cell`].
-pub(super) fn families_of_indexes(
-    cells: &[u64],
-) -> Result<Option<(Digit, Vec<(CellIndex, Family)>)>, StatisticsError> {
+pub(super) fn families_of_indexes(cells: &[u64]) -> Result<Vec<(CellIndex, Family)>, StatisticsError> {
     let Some(&first) = cells.first() else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let first = checked_cell(first, None)?;
     let digit = Digit::of(first.resolution());
@@ -297,7 +295,7 @@ pub(super) fn families_of_indexes(
         }
         last = Some(cell);
     }
-    Ok(Some((digit, grouping.families)))
+    Ok(grouping.families)
 }
 
 /// A cell that follows another, which has the resolution of the first.

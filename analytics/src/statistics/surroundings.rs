@@ -15,12 +15,11 @@ use super::study_area::{MAX_STUDY_AREA, check_k};
 /// [`StatisticsError`] when `k` is too large or `observed` is not as it must be.
 pub(super) fn with_surroundings(observed: &[u64], k: u32) -> Result<Vec<CellIndex>, StatisticsError> {
     check_k(k)?;
-    let Some((digit, families)) = families_of_indexes(observed)? else {
+    let families = families_of_indexes(observed)?;
+    let Some(resolution) = families.first().map(|(first, _)| first.resolution()) else {
         return Ok(Vec::new());
     };
-    let resolution = families
-        .first()
-        .map_or(Resolution::Zero, |(first, _)| first.resolution());
+    let digit = Digit::of(resolution);
     let mut walk = if k == 1 {
         KinshipWalk::new(resolution)
     } else {
