@@ -7,6 +7,7 @@ mod cell_map;
 mod cell_places;
 mod dedup;
 mod entities;
+mod entity_table;
 mod event_log;
 mod layer_slices;
 mod partition;
@@ -19,7 +20,8 @@ mod window_sum;
 
 pub use aggregate::{CellAggregate, Metric, ValueAggregate};
 pub use calendar::{Calendar, Span, Step};
-pub use entities::{EntityKey, EntityTable, Place, Report, ResponseUnit, Sensor, Stamped};
+pub use entities::{Place, Report, ResponseUnit, Sensor, Stamped};
+pub use entity_table::{EntityKey, EntityTable};
 pub use event_log::{EVENT_SCHEMA, EventBatch, EventLogLimits};
 pub use layer_slices::{Cutoffs, LayerView, SliceMap, TimedSlice};
 pub use partition::{

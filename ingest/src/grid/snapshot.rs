@@ -12,7 +12,8 @@ use rstar::{AABB, RTree};
 
 use super::block_sums::{self, BlockSums};
 use super::calendar::Calendar;
-use super::entities::{EntityKey, EntityTable, Report, ResponseUnit, Sensor};
+use super::entities::{Report, ResponseUnit, Sensor};
+use super::entity_table::{EntityKey, EntityTable};
 use super::event_log::EventBatch;
 use super::layer_slices::{Cutoffs, LayerView};
 use super::partition::{EventCounts, GivenUp, LayerTotals, PartitionId};
