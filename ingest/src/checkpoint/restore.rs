@@ -177,7 +177,9 @@ impl Growing<'_> {
         }
         for batch in open.open_events {
             // No batch that is being filled any more: the next step holds it as one that is full.
-            self.partition.events.restore(batch, self.head.generation + 1);
+            self.partition
+                .events
+                .restore(batch, self.head.generation.saturating_add(1));
         }
         let Self {
             mut partition,

@@ -84,7 +84,7 @@ impl PartitionState {
             open_events,
             layers: layer_states.into_iter().map(|(state, _)| state).collect(),
         };
-        partition.begin_generation(partition.generation + 1);
+        partition.begin_generation(partition.generation.saturating_add(1));
         state
     }
 

@@ -172,7 +172,7 @@ impl Dedup {
     /// The hashes since a generation, sorted, by the start of their chunk; of a chunk that has some, older ones too
     /// perhaps.
     pub(crate) fn changed_since(&self, generation: u64) -> Vec<(EventTime, Arc<Vec<u128>>)> {
-        let is_last = generation + 1 == self.generation;
+        let is_last = generation.checked_add(1) == Some(self.generation);
         let changed = self.chunks.iter().filter(|(_, chunk)| chunk.changed > generation);
         changed
             .map(|(start, chunk)| {

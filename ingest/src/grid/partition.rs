@@ -527,7 +527,7 @@ impl Partition {
             self.events.expire(newest);
         }
         self.sensor_places = 1;
-        self.begin_generation(generation + 1);
+        self.begin_generation(generation.saturating_add(1));
     }
 
     /// Changes from now on bear this generation.
