@@ -205,6 +205,11 @@ impl Default for Family {
 }
 
 impl Family {
+    /// Position of the first member.
+    pub(super) const fn start(self) -> usize {
+        self.start as usize
+    }
+
     pub(super) const fn position(self, digit: u32) -> Option<u32> {
         match self.before >> (4 * digit) & ABSENT {
             ABSENT => None,
@@ -270,18 +275,17 @@ fn families_of(cells: &[CellIndex], digit: Digit) -> Vec<(CellIndex, Family)> {
     grouping.families
 }
 
-/// [`families_of`] for what may be no cells.
+/// [`families_of`] for what may be no cells, or not of the resolution of `first`, or not after `last`.
 ///
 /// # Errors
 /// As [`checked_cell`].
-pub(super) fn families_of_indexes(cells: &[u64]) -> Result<Vec<(CellIndex, Family)>, StatisticsError> {
-    let Some(&first) = cells.first() else {
-        return Ok(Vec::new());
-    };
-    let first = checked_cell(first, None)?;
+pub(super) fn families_of_indexes(
+    cells: &[u64],
+    first: CellIndex,
+    mut last: Option<u64>,
+) -> Result<Vec<(CellIndex, Family)>, StatisticsError> {
     let digit = Digit::of(first.resolution());
     let mut grouping = Grouping::of(cells.len(), digit);
-    let mut last = None;
     for (&cell, position) in cells.iter().zip(0..) {
         match digit.split_index(cell) {
             // A cell's siblings are cells, but for the digit 7, and 1, which pentagons lack.

@@ -1,5 +1,6 @@
 //! `hotspots`: Getis-Ord Gi* with p, q and class for each cell of a study area.
 
+use std::mem;
 use std::sync::atomic::AtomicBool;
 
 use super::class::HotspotClass;
@@ -7,12 +8,10 @@ use super::error::{StatisticsError, check_stop};
 use super::exact::{ExactLaw, auto_takes_exact};
 use super::getis_ord::GetisOrd;
 use super::global_sums::{CentredField, GlobalSums};
-use super::neighbour_sums::NeighbourSums;
 use super::neighbours::{Neighbours, Weights};
-use super::normal::two_sided_normal_p;
 use super::options::{LocalOptions, Method};
 use super::permutation::conditional_p;
-use super::shares::of_each;
+use super::scored_cells::{ScoredCells, Scoring};
 use super::significance::Significance;
 use super::study_area::StudyArea;
 use super::value_counts::ValueCounts;
@@ -67,7 +66,7 @@ pub fn hotspots(
     stop: &AtomicBool,
 ) -> Result<HotspotTable, StatisticsError> {
     options.check()?;
-    let area = StudyArea::new(cells, values, &options.domain, options.absent, options.k)?;
+    let area = options.study_area(cells, values)?;
     check_stop(stop)?;
     // Their lists are made only where more is asked for than their sums: by weights and by permutations.
     let lists = if weights == Weights::Disk && options.method != Method::Permutation {
@@ -75,22 +74,19 @@ pub fn hotspots(
     } else {
         Some(Neighbours::new(area.cells(), weights, options.k)?)
     };
-    let near = match &lists {
-        Some(lists) => NeighbourSums::of(lists, area.values()),
-        None => NeighbourSums::of_disks(area.cells(), area.values(), options.k, options.threads)?,
+    check_stop(stop)?;
+    let scoring = Scoring {
+        scores: GetisOrd::new(CentredField::new(GlobalSums::of(area.values())?)?),
+        with_normal_p: matches!(options.method, Method::Analytic | Method::Auto),
+    };
+    let mut scored = match &lists {
+        Some(lists) => ScoredCells::of_lists(lists, area.values(), scoring),
+        None => ScoredCells::of_disks(&area, options.k, scoring, options.threads)?,
     };
     check_stop(stop)?;
-    let scores = GetisOrd::new(CentredField::new(GlobalSums::of(area.values())?)?);
-    let near = near.with_own(area.values());
-    let z = match &lists {
-        Some(lists) if !lists.is_binary() => weighted_scores(scores, area.values(), lists),
-        _ => of_each(area.cells().len(), options.threads, |position| {
-            let (count, sum) = near.of_cell(position)?;
-            scores.z_of_count(count.into(), sum)
-        }),
-    };
 
-    let (method, p) = p_values(&area, lists.as_ref(), &near, &z, options, stop)?;
+    let (method, p) = p_values(&area, lists.as_ref(), &mut scored, options, stop)?;
+    let ScoredCells { counts, z, .. } = scored;
     let Significance { p, q, runs_needed } = Significance::of(&p, method, options);
     let class = z.iter().zip(&q).map(|(&z, &q)| HotspotClass::of(z, q)).collect();
     let (cells, value) = area.into_parts();
@@ -102,50 +98,17 @@ pub fn hotspots(
         p,
         q,
         class,
-        neighbours: near.counts.iter().map(|with_own| with_own - 1).collect(),
+        neighbours: counts.into_iter().map(|with_own| with_own - 1).collect(),
         method,
         runs_needed,
     })
-}
-
-/// z of each cell for weights that are not all 0 or 1.
-fn weighted_scores(scores: GetisOrd, values: &[i128], neighbours: &Neighbours) -> Vec<Option<f64>> {
-    let deviations: Vec<f64> = values.iter().map(|&value| scores.deviation(value)).collect();
-    let weighted = |(position, &own): (usize, &f64)| {
-        let (mut w, mut w_squares, mut sum) = (0.0, 0.0, 0.0);
-        let mut add = |weight: f64, deviation: f64| {
-            w += weight;
-            w_squares += weight * weight;
-            sum += weight * deviation;
-        };
-        let mut own = Some(own);
-        for (&near, &weight) in neighbours
-            .of(position)
-            .iter()
-            .zip(neighbours.weights_of(position))
-        {
-            // Ascending cells, the cell itself in its place: the order of a sum of floats is part of the answer.
-            if near as usize > position
-                && let Some(own) = own.take()
-            {
-                add(1.0, own);
-            }
-            add(weight, deviations.get(near as usize).copied().unwrap_or(0.0));
-        }
-        if let Some(own) = own {
-            add(1.0, own);
-        }
-        scores.z_of_weights(w, w_squares, sum)
-    };
-    deviations.iter().enumerate().map(weighted).collect()
 }
 
 /// The method that was used, and p where z is defined.
 fn p_values(
     area: &StudyArea,
     lists: Option<&Neighbours>,
-    near: &NeighbourSums,
-    z: &[Option<f64>],
+    scored: &mut ScoredCells,
     options: &LocalOptions,
     stop: &AtomicBool,
 ) -> Result<(Method, Vec<Option<f64>>), StatisticsError> {
@@ -159,29 +122,27 @@ fn p_values(
             ));
         }
         Method::Auto => {
-            let cheap = is_binary && auto_takes_exact(&ValueCounts::of(area.values()), near.most());
+            let cheap = is_binary && auto_takes_exact(&ValueCounts::of(area.values()), scored.most());
             if cheap { Method::Exact } else { Method::Analytic }
         }
         chosen => chosen,
     };
-    let defined = z.iter().any(Option::is_some);
+    let z = &scored.z;
     let p = match (method, lists) {
-        _ if !defined => vec![None; z.len()],
+        _ if z.iter().all(Option::is_none) => vec![None; z.len()],
         (Method::Exact, _) => {
-            let sizes: Vec<usize> = near.counts.iter().map(|&count| count as usize).collect();
+            let sizes: Vec<usize> = scored.counts.iter().map(|&count| count as usize).collect();
             let law = ExactLaw::new(&ValueCounts::of(area.values()), &sizes, stop)?;
             let p = |((z, &size), &sum): ((&Option<f64>, &usize), &i128)| {
                 z.and_then(|_| law.two_sided_p(size, sum))
             };
-            z.iter().zip(&sizes).zip(&near.sums).map(p).collect()
+            z.iter().zip(&sizes).zip(&scored.sums).map(p).collect()
         }
         (Method::Permutation, Some(lists)) => {
             let p = conditional_p(area.cells(), area.values(), lists, options.runs(), stop)?;
             z.iter().zip(p).map(|(z, p)| z.map(|_| p)).collect()
         }
-        _ => of_each(z.len(), options.threads, |position| {
-            z.get(position).copied().flatten().map(two_sided_normal_p)
-        }),
+        _ => mem::take(&mut scored.normal_p),
     };
     Ok((method, p))
 }

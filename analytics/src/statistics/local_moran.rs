@@ -63,7 +63,7 @@ pub fn local_moran(
             "'auto', 'exact' or 'permutation': no normal law holds for local Moran's I",
         ));
     }
-    let area = StudyArea::new(cells, values, &options.domain, options.absent, options.k)?;
+    let area = options.study_area(cells, values)?;
     check_stop(stop)?;
     let neighbours = Neighbours::new(area.cells(), Weights::Disk, options.k)?;
     check_stop(stop)?;

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use super::error::StatisticsError;
 use super::fdr::FalseDiscovery;
 use super::permutation::Runs;
-use super::study_area::{Absent, Domain};
+use super::study_area::{Absent, Domain, StudyArea};
 
 /// Where p comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -68,7 +68,7 @@ pub struct LocalOptions {
     pub seed: u64,
     /// How p becomes q.
     pub fdr: FalseDiscovery,
-    /// Threads for [`Method::Permutation`]; no digit depends on it.
+    /// Threads to use; no digit depends on it.
     pub threads: NonZeroUsize,
 }
 
@@ -95,6 +95,14 @@ impl LocalOptions {
             return Err(StatisticsError::argument("permutations", "0", "at least 1"));
         }
         Ok(())
+    }
+
+    /// The study area of the cells with an event and their values.
+    ///
+    /// # Errors
+    /// As [`StudyArea::new`].
+    pub(super) fn study_area(&self, cells: &[u64], values: &[i128]) -> Result<StudyArea, StatisticsError> {
+        StudyArea::new(cells, values, &self.domain, self.absent, self.k, self.threads)
     }
 
     /// How [`Method::Permutation`] runs.

@@ -2,6 +2,8 @@
 //!
 //! Every answer depends on it, so it is an argument and never guessed.
 
+use std::num::NonZeroUsize;
+
 use h3o::CellIndex;
 use hashbrown::HashSet;
 
@@ -47,7 +49,7 @@ pub struct StudyArea {
 impl StudyArea {
     /// Builds the area from the cells with an event (`observed`, ascending, each once) and their `values`.
     ///
-    /// `k` matters to [`Domain::Neighbours`] only. Observed cells outside [`Domain::Cells`] are dropped.
+    /// `k` matters to [`Domain::Neighbours`] only, as do `threads`. Observed cells outside [`Domain::Cells`] are dropped.
     ///
     /// # Errors
     /// [`StatisticsError`] for cells that are invalid, out of order or of mixed resolutions; for `k` above [`MAX_K`], an
@@ -58,6 +60,7 @@ impl StudyArea {
         domain: &Domain,
         absent: Absent,
         k: u32,
+        threads: NonZeroUsize,
     ) -> Result<Self, StatisticsError> {
         if observed.len() != values.len() {
             return Err(StatisticsError::LengthsDiffer {
@@ -78,7 +81,7 @@ impl StudyArea {
                     "'observed' or an area: this metric has no value where nothing was observed",
                 ));
             }
-            Domain::Neighbours => with_surroundings(observed, k)?,
+            Domain::Neighbours => with_surroundings(observed, k, threads)?,
             Domain::Cells(cells) => {
                 let observed = ascending_cells(observed)?;
                 let mut cells = cells.clone();
@@ -171,8 +174,10 @@ mod tests {
     const CENTRE: u64 = 0x0894_11ca_1b67_ffff;
     const FAR: u64 = 0x0894_11ca_e253_ffff;
 
+    const ONE: NonZeroUsize = NonZeroUsize::MIN;
+
     fn area(domain: &Domain, k: u32) -> StudyArea {
-        StudyArea::new(&[CENTRE, FAR], &[9, 1], domain, Absent::Zero, k).unwrap()
+        StudyArea::new(&[CENTRE, FAR], &[9, 1], domain, Absent::Zero, k, ONE).unwrap()
     }
 
     #[test]
@@ -210,9 +215,10 @@ mod tests {
             .map(u64::from)
             .collect();
         let domain = Domain::Cells(near);
-        let area = StudyArea::new(&[CENTRE, FAR], &[9, 1], &domain, Absent::Missing, 1).unwrap();
+        let area = StudyArea::new(&[CENTRE, FAR], &[9, 1], &domain, Absent::Missing, 1, ONE).unwrap();
         assert_eq!(area.values(), [9]);
-        let refused = StudyArea::new(&[CENTRE], &[9], &Domain::Neighbours, Absent::Missing, 1).unwrap_err();
+        let refused =
+            StudyArea::new(&[CENTRE], &[9], &Domain::Neighbours, Absent::Missing, 1, ONE).unwrap_err();
         assert!(
             refused
                 .to_string()
@@ -223,8 +229,16 @@ mod tests {
 
     #[test]
     fn bad_cells_are_refused_with_the_cell() {
-        let new =
-            |cells: &[u64]| StudyArea::new(cells, &vec![1; cells.len()], &Domain::Observed, Absent::Zero, 1);
+        let new = |cells: &[u64]| {
+            StudyArea::new(
+                cells,
+                &vec![1; cells.len()],
+                &Domain::Observed,
+                Absent::Zero,
+                1,
+                ONE,
+            )
+        };
         assert_eq!(new(&[17]), Err(StatisticsError::NotACell { cell: 17 }));
         assert_eq!(
             new(&[FAR, CENTRE]),
@@ -242,15 +256,15 @@ mod tests {
             new(&[parent.into(), FAR]),
             Err(StatisticsError::MixedResolutions { found: 9, .. })
         ));
-        let short = StudyArea::new(&[CENTRE], &[], &Domain::Observed, Absent::Zero, 1);
+        let short = StudyArea::new(&[CENTRE], &[], &Domain::Observed, Absent::Zero, 1, ONE);
         assert_eq!(short, Err(StatisticsError::LengthsDiffer { cells: 1, values: 0 }));
-        let wide = StudyArea::new(&[CENTRE], &[1], &Domain::Neighbours, Absent::Zero, 51).unwrap_err();
+        let wide = StudyArea::new(&[CENTRE], &[1], &Domain::Neighbours, Absent::Zero, 51, ONE).unwrap_err();
         assert_eq!(wide.to_string(), "k is 51, allowed is 0 to 50");
     }
 
     #[test]
     fn nothing_observed_is_an_empty_area() {
-        let empty = StudyArea::new(&[], &[], &Domain::Neighbours, Absent::Zero, 1).unwrap();
+        let empty = StudyArea::new(&[], &[], &Domain::Neighbours, Absent::Zero, 1, ONE).unwrap();
         assert!(empty.cells().is_empty());
     }
 }

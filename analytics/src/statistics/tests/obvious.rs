@@ -101,7 +101,7 @@ proptest! {
     ) {
         let weights = [Weights::Disk, Weights::Distance(400.0), Weights::Distance(900.0), Weights::Bisquare(800.0)][choice];
         let cells = disk(cell(CENTRE), 2);
-        let area = StudyArea::new(&cells, &values, &Domain::Observed, Absent::Zero, k).unwrap();
+        let area = StudyArea::new(&cells, &values, &Domain::Observed, Absent::Zero, k, NonZeroUsize::MIN).unwrap();
         let options = LocalOptions { domain: Domain::Observed, k, method: Method::Analytic, ..Default::default() };
         let table = weighted_hotspots(&cells, &values, weights, &options).unwrap();
         for i in 0..cells.len() {
