@@ -47,21 +47,25 @@ impl CellPlaces {
 
     /// The places of some of the cells, ascending; each of them is marked in `taken`.
     pub(super) fn places_of(&self, cells: &[u64], taken: &mut [bool]) -> Vec<u32> {
-        let within_page = (1 << self.bits) - 1;
-        let (mut at, mut page) = (0, None);
-        let place = |cell: &u64| {
-            let index = cell >> self.shift;
-            if page != Some(index >> self.bits) {
-                at = seek(&self.pages, at, index >> self.bits);
-                page = Some(index >> self.bits);
-            }
-            let place = at << self.bits | (index & within_page) as usize;
-            if let Some(taken) = taken.get_mut(place) {
-                *taken = true;
-            }
-            place as u32
-        };
-        cells.iter().map(place).collect()
+        let mut places = Vec::with_capacity(cells.len());
+        let (mut at, mut rest) = (0, cells);
+        while let Some(first) = rest.first() {
+            let page = first >> self.shift >> self.bits;
+            at += count_while(self.pages.get(at..).unwrap_or_default(), |known| known < page);
+            let in_page = count_while(rest, |cell| cell >> self.shift >> self.bits == page);
+            let (of_page, after) = rest.split_at(in_page);
+            let start = at << self.bits;
+            let taken = taken.get_mut(start..start + (1 << self.bits)).unwrap_or_default();
+            places.extend(of_page.iter().map(|cell| {
+                let within = (cell >> self.shift) as usize & ((1 << self.bits) - 1);
+                if let Some(taken) = taken.get_mut(within) {
+                    *taken = true;
+                }
+                (start | within) as u32
+            }));
+            rest = after;
+        }
+        places
     }
 
     /// The cell of a place.
@@ -80,13 +84,12 @@ impl CellPlaces {
 fn pages<L: AsRef<[u64]>>(lists: &[L], last_bits: u32) -> Vec<u64> {
     let mut pages = Vec::new();
     for list in lists {
-        let mut before = None;
-        for cell in list.as_ref() {
-            let page = Some(cell >> last_bits);
-            if page != before {
-                pages.extend(page);
-                before = page;
-            }
+        let mut rest = list.as_ref();
+        while let Some(first) = rest.first() {
+            let page = first >> last_bits;
+            pages.push(page);
+            let in_page = count_while(rest, |cell| cell >> last_bits == page);
+            rest = rest.get(in_page..).unwrap_or_default();
         }
     }
     #[expect(
@@ -98,11 +101,10 @@ fn pages<L: AsRef<[u64]>>(lists: &[L], last_bits: u32) -> Vec<u64> {
     pages
 }
 
-/// The first place from `from` on that is not below `wanted`. Looks near first: the next one is what is wanted most.
-fn seek(sorted: &[u64], from: usize, wanted: u64) -> usize {
-    let mut step = 1;
-    let (mut low, mut high) = (from, from);
-    while sorted.get(high).is_some_and(|known| *known < wanted) {
+/// How many of the first of an ascending list are as asked, which none is after one that is not. Looks near the start first.
+fn count_while(sorted: &[u64], is_asked: impl Fn(u64) -> bool) -> usize {
+    let (mut low, mut high, mut step) = (0, 0, 1);
+    while sorted.get(high).is_some_and(|value| is_asked(*value)) {
         low = high + 1;
         high += step;
         step *= 2;
@@ -110,7 +112,7 @@ fn seek(sorted: &[u64], from: usize, wanted: u64) -> usize {
     let high = high.min(sorted.len());
     low + sorted
         .get(low..high)
-        .map_or(0, |between| between.partition_point(|known| *known < wanted))
+        .map_or(0, |between| between.partition_point(|value| is_asked(*value)))
 }
 
 #[cfg(test)]
