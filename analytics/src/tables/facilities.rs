@@ -8,6 +8,7 @@ use riskgrid_ingest::grid::GridSnapshot;
 use riskgrid_ingest::places::Facility;
 
 use super::columns::{cells_of, field, place_fields};
+use super::filters::Narrowing;
 use super::snapshot_table::{SnapshotTable, whole};
 
 /// Texts by name.
@@ -38,8 +39,11 @@ pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
     let schema = Arc::new(Schema::new(fields));
     let (snapshot, of_batches) = (Arc::clone(snapshot), Arc::clone(&schema));
     let rows = snapshot.places.facilities.facilities().len();
-    let make = move |_: &_| {
-        let facilities = snapshot.places.facilities.facilities();
+    let make = move |narrowing: &Narrowing| {
+        let all = snapshot.places.facilities.facilities().iter();
+        let facilities: Vec<&Facility> = all
+            .filter(|facility| narrowing.admits_place([facility.lon, facility.lat]))
+            .collect();
         let cells = cells_of(
             facilities.iter().map(|facility| [facility.lon, facility.lat]),
             snapshot.resolution,
@@ -61,14 +65,14 @@ pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
                 facilities.iter().map(|facility| facility.lat),
             )),
             Arc::new(cells),
-            properties_of(facilities)?,
+            properties_of(&facilities)?,
         ];
         whole(&of_batches, columns)
     };
     SnapshotTable::new("facilities", schema, rows, Box::new(make))
 }
 
-fn properties_of(facilities: &[Facility]) -> Result<ArrayRef, arrow::error::ArrowError> {
+fn properties_of(facilities: &[&Facility]) -> Result<ArrayRef, arrow::error::ArrowError> {
     let mut maps = properties();
     for facility in facilities {
         for (name, text) in &facility.properties {

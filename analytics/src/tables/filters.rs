@@ -99,21 +99,25 @@ impl Narrowing {
 
     /// Whether rows with cells between these, and places inside this box, may match.
     pub(super) fn may_hold(&self, cells: Option<(u64, u64)>, bounds: Option<[f64; 4]>) -> bool {
-        let [west, south, east, north] = self.bounds;
         let asks_for_place = (self.first_cell, self.last_cell) != (0, u64::MAX)
             || self.bounds.iter().any(|bound| bound.is_finite());
         match (cells, bounds) {
-            (Some((least, greatest)), Some(of_rows)) => {
-                least <= self.last_cell
-                    && self.first_cell <= greatest
-                    && of_rows[0] <= east
-                    && west <= of_rows[2]
-                    && of_rows[1] <= north
-                    && south <= of_rows[3]
+            (Some((least, greatest)), Some(bounds)) => {
+                least <= self.last_cell && self.first_cell <= greatest && self.meets(bounds)
             }
             // No row has a place, and a comparison with NULL keeps none.
             _ => !asks_for_place,
         }
+    }
+
+    /// Whether a row at this place may match.
+    pub(super) fn admits_place(&self, [lon, lat]: [f64; 2]) -> bool {
+        self.meets([lon, lat, lon, lat])
+    }
+
+    fn meets(&self, of_rows: [f64; 4]) -> bool {
+        let [west, south, east, north] = self.bounds;
+        of_rows[0] <= east && west <= of_rows[2] && of_rows[1] <= north && south <= of_rows[3]
     }
 
     fn add(&mut self, filter: &Expr) {

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Schema};
 use riskgrid_ingest::grid::GridSnapshot;
 
 use super::columns::{cells_of, field, place_fields};
+use super::filters::Narrowing;
 use super::snapshot_table::{SnapshotTable, whole};
 
 pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
@@ -20,8 +21,11 @@ pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
     let schema = Arc::new(Schema::new(fields));
     let (snapshot, of_batches) = (Arc::clone(snapshot), Arc::clone(&schema));
     let rows = snapshot.places.population.len();
-    let make = move |_: &_| {
-        let points = &snapshot.places.population;
+    let make = move |narrowing: &Narrowing| {
+        let all = snapshot.places.population.iter();
+        let points: Vec<_> = all
+            .filter(|point| narrowing.admits_place([point.lon, point.lat]))
+            .collect();
         let cells = cells_of(
             points.iter().map(|point| [point.lon, point.lat]),
             snapshot.resolution,

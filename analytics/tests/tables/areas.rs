@@ -132,6 +132,25 @@ async fn reference_layers_are_tables() {
         people,
         [[json!(113.93), json!(22.53), json!("89411ca1b67ffff"), json!(12.5)]]
     );
+    for (filter, facilities, people) in [
+        ("lon BETWEEN 113.93 AND 114 AND lat BETWEEN 22 AND 22.53", 2, 1),
+        ("lon = 113.93 AND lat > 22.53", 0, 0),
+        ("lon < 113.93", 0, 0),
+        ("lat >= 22.53 AND facility_or_point = 1", 1, 0),
+    ] {
+        let count = async |table: &str, of: &str| {
+            let all = format!("SELECT *, {of} AS facility_or_point FROM {table}");
+            let counted = format!("SELECT count(*) FROM ({all}) WHERE {filter}");
+            rows(&grid, &counted).await[0][0].clone()
+        };
+        let of_facility = "CASE WHEN facility = 'c1' THEN 1 ELSE 0 END";
+        assert_eq!(
+            count("facilities", of_facility).await,
+            json!(facilities),
+            "{filter}"
+        );
+        assert_eq!(count("population", "0").await, json!(people), "{filter}");
+    }
     // Printed as well-known text.
     let shapes = rows(
         &grid,
