@@ -77,6 +77,8 @@ pub(super) struct Kinship {
     resolution: Resolution,
     /// For each digit its six neighbours.
     steps: [[(usize, u32); 6]; DIGITS],
+    /// For each set of members, a bit a digit, what is at most one step from one of them: a set of each family around.
+    reach: [[u8; DIGITS]; 1 << DIGITS],
 }
 
 impl Kinship {
@@ -89,6 +91,7 @@ impl Kinship {
             parents,
             resolution,
             steps: [[(0, 0); 6]; DIGITS],
+            reach: [[0; DIGITS]; 1 << DIGITS],
         };
         let inner = CellIndex::base_cells().find(|cell| !cell.base_cell().is_pentagon())?;
         let centre = inner.center_child(resolution)?;
@@ -98,6 +101,17 @@ impl Kinship {
             for (edge, step) in cell.edges().zip(steps) {
                 let (family, to) = digit.split(edge.destination());
                 *step = (around.iter().position(|&kin| kin == family)?, to);
+            }
+        }
+        for (members, reach) in (0_u8..).zip(&mut kinship.reach) {
+            reach[0] = members;
+            for (_, steps) in (0..)
+                .zip(&kinship.steps)
+                .filter(|(from, _)| members >> from & 1 == 1)
+            {
+                for &(kin, to) in steps {
+                    reach[kin] |= 1 << to;
+                }
             }
         }
         Some(kinship)
@@ -119,6 +133,11 @@ impl Kinship {
             *slot = neighbour.center_child(self.resolution)?.into();
         }
         Some(around)
+    }
+
+    /// What is at most one step from one of these members (a bit a digit): a set for each of [`around`](Self::around).
+    pub(super) fn reach(&self, members: u8) -> &[u8; DIGITS] {
+        &self.reach[members as usize % (1 << DIGITS)]
     }
 
     /// Neighbours of the digit `from`: (member of [`around`](Self::around), digit).
@@ -215,6 +234,13 @@ impl Family {
             ABSENT => None,
             before => Some(self.start + before),
         }
+    }
+
+    /// The digits that are present, a bit each.
+    pub(super) fn present(self) -> u8 {
+        (0..DIGITS as u32)
+            .filter(|digit| self.before >> (4 * digit) & ABSENT != ABSENT)
+            .fold(0, |present, digit| present | 1 << digit)
     }
 
     /// The digits that are present, with their positions.

@@ -32,13 +32,22 @@ impl GetisOrd {
     /// `None` where the statistic is undefined: see [`is_defined`](Self::is_defined), or the neighbourhood is the whole area.
     #[must_use]
     pub fn z_of_count(&self, count: u64, local: i128) -> Option<f64> {
+        Some(self.deviation_of(count, local) / self.standard_deviation_of(count)?)
+    }
+
+    /// The numerator of [`z_of_count`](Self::z_of_count): how far the cells lie from their share of the whole, times n.
+    #[must_use]
+    pub fn deviation_of(&self, count: u64, local: i128) -> f64 {
+        rounded(self.field.deviation(count.into(), local))
+    }
+
+    /// The denominator of [`z_of_count`](Self::z_of_count), which is the same for all neighbourhoods of `count` cells;
+    /// `None` where z is.
+    #[must_use]
+    pub fn standard_deviation_of(&self, count: u64) -> Option<f64> {
         let count = i128::from(count);
         let weights = count * (self.field.n() - count);
-        if !self.is_defined() || weights <= 0 {
-            return None;
-        }
-        let numerator = self.field.deviation(count, local);
-        Some(self.standardised(rounded(numerator), rounded(weights)))
+        (self.is_defined() && weights > 0).then(|| self.standard_deviation(rounded(weights)))
     }
 
     /// How far `value` lies from the mean, times n: exact in integers, then rounded once.
@@ -57,11 +66,11 @@ impl GetisOrd {
         if !self.is_defined() || weights <= 0.0 {
             return None;
         }
-        Some(self.standardised(weighted_deviation, weights))
+        Some(weighted_deviation / self.standard_deviation(weights))
     }
 
-    fn standardised(&self, numerator: f64, weights: f64) -> f64 {
-        numerator / (self.spread * weights / self.others).sqrt()
+    fn standard_deviation(&self, weights: f64) -> f64 {
+        (self.spread * weights / self.others).sqrt()
     }
 }
 

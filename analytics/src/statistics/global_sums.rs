@@ -20,7 +20,7 @@ impl GlobalSums {
     /// [`StatisticsError::Overflow`] when Σx² leaves 127 bits.
     pub fn of(values: &[i128]) -> Result<Self, StatisticsError> {
         values.iter().try_fold(Self::default(), |sums, &value| {
-            let square = value.checked_mul(value).ok_or(StatisticsError::Overflow)?;
+            let square = square_of(value).ok_or(StatisticsError::Overflow)?;
             sums.merge(Self {
                 n: 1,
                 sum: value,
@@ -43,6 +43,14 @@ impl GlobalSums {
                 .ok_or(StatisticsError::Overflow)?,
         })
     }
+}
+
+/// Through 64 bits where they suffice: one multiplication for three and their checks.
+fn square_of(value: i128) -> Option<i128> {
+    i64::try_from(value).map_or_else(
+        |_| value.checked_mul(value),
+        |value| Some(i128::from(value) * i128::from(value)),
+    )
 }
 
 /// A field as deviations from its mean, all times n so that they stay whole.

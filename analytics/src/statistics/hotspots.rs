@@ -4,6 +4,7 @@ use std::mem;
 use std::sync::atomic::AtomicBool;
 
 use super::class::HotspotClass;
+use super::disks::cells_around;
 use super::error::{StatisticsError, check_stop};
 use super::exact::{ExactLaw, auto_takes_exact};
 use super::getis_ord::GetisOrd;
@@ -75,13 +76,15 @@ pub fn hotspots(
         Some(Neighbours::new(area.cells(), weights, options.k)?)
     };
     check_stop(stop)?;
-    let scoring = Scoring {
-        scores: GetisOrd::new(CentredField::new(GlobalSums::of(area.values())?)?),
-        with_normal_p: matches!(options.method, Method::Analytic | Method::Auto),
-    };
+    let scores = GetisOrd::new(CentredField::new(GlobalSums::of(area.values())?)?);
+    let most_neighbours = lists
+        .as_ref()
+        .map_or_else(|| cells_around(options.k), Neighbours::most);
+    let with_normal_p = matches!(options.method, Method::Analytic | Method::Auto);
+    let scoring = Scoring::new(scores, most_neighbours + 1, with_normal_p);
     let mut scored = match &lists {
-        Some(lists) => ScoredCells::of_lists(lists, area.values(), scoring),
-        None => ScoredCells::of_disks(&area, options.k, scoring, options.threads)?,
+        Some(lists) => ScoredCells::of_lists(lists, area.values(), &scoring),
+        None => ScoredCells::of_disks(&area, options.k, &scoring, options.threads)?,
     };
     check_stop(stop)?;
 

@@ -16,11 +16,30 @@ use super::study_area::StudyArea;
 const PAIRS_OF_A_LOOK: usize = 1 << 16;
 
 /// How cells are scored.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Scoring {
-    pub(super) scores: GetisOrd,
-    /// Whether p of the normal law is wanted.
-    pub(super) with_normal_p: bool,
+    scores: GetisOrd,
+    /// The denominator of z by the count of cells: a square root for each count and not for each cell.
+    standard_deviations: Vec<Option<f64>>,
+    with_normal_p: bool,
+}
+
+impl Scoring {
+    /// For neighbourhoods of up to `most` cells; p of the normal law where `with_normal_p`.
+    pub(super) fn new(scores: GetisOrd, most: usize, with_normal_p: bool) -> Self {
+        Self {
+            scores,
+            standard_deviations: (0..=most as u64)
+                .map(|count| scores.standard_deviation_of(count))
+                .collect(),
+            with_normal_p,
+        }
+    }
+
+    fn z(&self, count: u32, sum: i128) -> Option<f64> {
+        let standard_deviation = (*self.standard_deviations.get(count as usize)?)?;
+        Some(self.scores.deviation_of(count.into(), sum) / standard_deviation)
+    }
 }
 
 /// One of each a cell, counts and sums with the cell itself.
@@ -29,7 +48,7 @@ pub(super) struct ScoredCells {
     pub(super) counts: Vec<u32>,
     pub(super) sums: Vec<i128>,
     pub(super) z: Vec<Option<f64>>,
-    /// Of the normal law, where z is defined; empty where [`Scoring::with_normal_p`] is not set.
+    /// Of the normal law, where z is defined; empty where it is not wanted.
     pub(super) normal_p: Vec<Option<f64>>,
 }
 
@@ -41,7 +60,7 @@ impl ScoredCells {
     pub(super) fn of_disks(
         area: &StudyArea,
         k: u32,
-        scoring: Scoring,
+        scoring: &Scoring,
         threads: NonZeroUsize,
     ) -> Result<Self, StatisticsError> {
         let (cells, values) = (area.cells(), area.values());
@@ -51,7 +70,12 @@ impl ScoredCells {
         let parts = on_threads(disks.shares(threads), |families| {
             let start = families.first().map_or(0, |(_, family)| family.start());
             let mut own = values.get(start..).unwrap_or_default().iter();
-            let mut scored = Self::with_capacity(families.len() * 7);
+            // The first has room for all that follow.
+            let mut scored = Self::with_capacity(if start == 0 {
+                cells.len()
+            } else {
+                families.len() * 7
+            });
             let mut seen = 0;
             disks.for_each(families, |near| {
                 seen += near.len();
@@ -66,19 +90,19 @@ impl ScoredCells {
             see(seen)?;
             Ok(scored)
         });
-        let mut scored = Self::with_capacity(cells.len());
-        for part in parts {
-            let part: Self = part?;
-            scored.counts.extend(part.counts);
-            scored.sums.extend(part.sums);
-            scored.z.extend(part.z);
-            scored.normal_p.extend(part.normal_p);
-        }
-        Ok(scored)
+        let joined = parts.into_iter().reduce(|all, part| {
+            let (mut all, part): (Self, Self) = (all?, part?);
+            all.counts.extend(part.counts);
+            all.sums.extend(part.sums);
+            all.z.extend(part.z);
+            all.normal_p.extend(part.normal_p);
+            Ok(all)
+        });
+        joined.unwrap_or_else(|| Ok(Self::default()))
     }
 
     /// With these neighbours, weights included.
-    pub(super) fn of_lists(neighbours: &Neighbours, values: &[i128], scoring: Scoring) -> Self {
+    pub(super) fn of_lists(neighbours: &Neighbours, values: &[i128], scoring: &Scoring) -> Self {
         let mut scored = Self::with_capacity(values.len());
         let sums = neighbours.sums(values).into_iter().zip(values);
         for ((sum, own), count) in sums.zip(neighbours.counts()) {
@@ -102,8 +126,8 @@ impl ScoredCells {
         }
     }
 
-    fn push(&mut self, count: u32, sum: i128, scoring: Scoring) {
-        let z = scoring.scores.z_of_count(count.into(), sum);
+    fn push(&mut self, count: u32, sum: i128, scoring: &Scoring) {
+        let z = scoring.z(count, sum);
         self.counts.push(count);
         self.sums.push(sum);
         self.z.push(z);

@@ -18,7 +18,7 @@ pub(super) struct Significance {
 impl Significance {
     /// `p` is `None` for a cell outside the family: it has no statistic, or nothing that could be tested.
     pub(super) fn of(p: &[Option<f64>], method: Method, options: &LocalOptions) -> Self {
-        let q = q_values(p, options.fdr, options.threads);
+        let q = q_values(p, options.fdr);
         let runs_needed = match (method, options.fdr) {
             (Method::Permutation, FalseDiscovery::BenjaminiHochberg) => {
                 runs_needed(p, &q, options.permutations)

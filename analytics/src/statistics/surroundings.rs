@@ -93,14 +93,7 @@ impl FamilySet {
                 Some((walk.kinship(), around))
             });
             if let Some((kinship, around)) = known {
-                let mut present = [0_u8; 7];
-                for (member, _) in family.members() {
-                    present[0] |= 1 << member;
-                    for &(kin, to) in kinship.steps(member) {
-                        present[kin] |= 1 << to;
-                    }
-                }
-                for (family, present) in around.into_iter().zip(present) {
+                for (family, &present) in around.into_iter().zip(kinship.reach(family.present())) {
                     set.add(family, present);
                 }
             } else {

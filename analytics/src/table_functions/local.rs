@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, Float64Array, StringArray, UInt32Array, UInt64Array};
+use datafusion::arrow::array::{
+    ArrayRef, Float64Array, StringArray, StringBuilder, UInt32Array, UInt64Array,
+};
 use datafusion::arrow::datatypes::{DataType, Field};
 
 use super::arguments::Arguments;
@@ -118,7 +120,13 @@ pub(super) fn last_columns(
     ]
 }
 
-/// A column of words.
-pub(super) fn words(words: impl Iterator<Item = &'static str>) -> ArrayRef {
-    Arc::new(StringArray::from_iter_values(words))
+/// A column of a word for each of these, which are often the same as the one before.
+pub(super) fn words<T: Copy + PartialEq>(of_cells: &[T], word: impl Fn(T) -> &'static str) -> ArrayRef {
+    let mut words = StringBuilder::with_capacity(of_cells.len(), of_cells.len() * 8);
+    for same in of_cells.chunk_by(|a, b| a == b) {
+        if let Some(first) = same.first() {
+            words.append_value_n(word(*first), same.len());
+        }
+    }
+    Arc::new(words.finish())
 }

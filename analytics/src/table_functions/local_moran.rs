@@ -103,10 +103,10 @@ impl CellStatistic for LocalMoran {
         } = local_moran(observed.cells, observed.values, &options, stop)?;
         let mut columns = first_columns(cell, &value, observed);
         columns.push(Arc::new(Float64Array::from(i)));
-        columns.push(words(quadrant.into_iter().map(Quadrant::as_str)));
+        columns.push(words(&quadrant, Quadrant::as_str));
         columns.push(Arc::new(Float64Array::from(p)));
         columns.push(Arc::new(Float64Array::from(q)));
-        columns.push(words(class.into_iter().map(Quadrant::as_str)));
+        columns.push(words(&class, Quadrant::as_str));
         columns.extend(last_columns(neighbours, n, method, runs_needed));
         Ok(columns)
     }

@@ -148,7 +148,7 @@ fn cells_without_a_neighbour_have_zero_and_are_outside_the_family() {
         );
         assert_eq!((table.p[0], table.q[0]), (1.0, 1.0));
         let others: Vec<Option<f64>> = table.p[1..].iter().copied().map(Some).collect();
-        assert_eq!(table.q[1..], q_values(&others, options.fdr, options.threads));
+        assert_eq!(table.q[1..], q_values(&others, options.fdr));
     }
 }
 
