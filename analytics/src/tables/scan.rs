@@ -9,10 +9,12 @@ use arrow::compute::BatchCoalescer;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::stats::Precision;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, Statistics, internal_err};
+use datafusion::common::{Result, ScalarValue, SplitPoint, Statistics, internal_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::{
+    EquivalenceProperties, LexOrdering, PhysicalExpr, PhysicalSortExpr, RangePartitioning,
+};
 use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
@@ -54,6 +56,26 @@ pub(crate) struct Known {
     pub(crate) properties: EquivalenceProperties,
     /// Rows, and what is known of columns.
     pub(crate) statistics: Statistics,
+    /// A column of which no two pieces share a value, and from which value on each piece is, ascending.
+    pub(crate) apart: Option<(Arc<dyn PhysicalExpr>, Vec<ScalarValue>)>,
+}
+
+impl Known {
+    /// What tells operators above that they need not bring rows of a value together.
+    fn partitioning(&self, partitions: &[Range<usize>]) -> Partitioning {
+        let by_range = || {
+            let (column, starts) = self.apart.as_ref().filter(|_| partitions.len() > 1)?;
+            let order = LexOrdering::new([PhysicalSortExpr::new_default(Arc::clone(column))])?;
+            let first =
+                |pieces: &Range<usize>| Some(SplitPoint::new(vec![starts.get(pieces.start)?.clone()]));
+            let splits: Option<Vec<SplitPoint>> = partitions.iter().skip(1).map(first).collect();
+            RangePartitioning::try_new(order, splits?).ok()
+        };
+        by_range().map_or(
+            Partitioning::UnknownPartitioning(partitions.len()),
+            Partitioning::Range,
+        )
+    }
 }
 
 /// The plan's leaf.
@@ -80,7 +102,7 @@ impl SnapshotScan {
         let partitions: Arc<[Range<usize>]> = runs(&rows, partitions).into();
         let properties = PlanProperties::new(
             known.properties.clone(),
-            Partitioning::UnknownPartitioning(partitions.len()),
+            known.partitioning(&partitions),
             EmissionType::Incremental,
             Boundedness::Bounded,
         )

@@ -89,6 +89,7 @@ impl TableProvider for SnapshotTable {
             pruned: narrowing.to_string(),
             statistics: statistics_of(&schema, Precision::Inexact(self.rows)),
             properties: EquivalenceProperties::new(schema),
+            apart: None,
         };
         let pieces = MadeRows {
             make: Arc::clone(&self.make),

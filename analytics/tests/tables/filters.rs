@@ -194,6 +194,15 @@ fn explain_shows_what_is_left_out() {
     );
     let shown = plan(
         &events,
+        "SELECT date_trunc('hour', bucket), sum(count) FROM cells WHERE layer = 'noise' GROUP BY 1",
+    );
+    // The minutes of the open hour: those of a closed one are one slice.
+    assert!(
+        shown.contains("slices=60, rows=60 of 60, window=2026-11-22T08:00:00Z/2026-11-22T09:00:00Z, summed by cell of resolution 0 and hour"),
+        "{shown}"
+    );
+    let shown = plan(
+        &events,
         "SELECT id FROM events WHERE time > TIMESTAMP '2027-01-01T00:00:00Z'",
     );
     assert!(

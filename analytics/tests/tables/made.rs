@@ -123,8 +123,13 @@ pub(crate) fn grid(events: &[Made]) -> Arc<GridSnapshot> {
 
 /// The same over reference layers.
 pub(crate) fn grid_over(reference: &Arc<Places>, events: &[Made]) -> Arc<GridSnapshot> {
+    grid_in(Tz::UTC, reference, events)
+}
+
+/// The same with hours and days of a zone.
+pub(crate) fn grid_in(zone: Tz, reference: &Arc<Places>, events: &[Made]) -> Arc<GridSnapshot> {
     let settings = GridSettings {
-        calendar: Calendar::new(MINUTE, Tz::UTC),
+        calendar: Calendar::new(MINUTE, zone),
         allowed_lateness: 2 * MINUTE,
         retention: Retention {
             buckets: 2 * DAY,

@@ -4,6 +4,7 @@
 
 mod filter;
 mod pieces;
+mod time_bin;
 pub(crate) mod whole_window;
 
 use std::fmt;
@@ -26,11 +27,12 @@ use datafusion::physical_expr::{
 };
 use datafusion::physical_plan::ExecutionPlan;
 use h3o::Resolution;
-use riskgrid_ingest::grid::{GridSnapshot, Span, TimedSlice, shares_of_cells};
+use riskgrid_ingest::grid::{GridSnapshot, Span, TimedSlice, parent_of, shares_of_cells};
 use riskgrid_ingest::{EventTime, Layer, LayerIndex};
 
 use self::filter::{CellsFilter, intersection, kept};
-use self::pieces::{CellPieces, Piece, ScannedLayer};
+use self::pieces::{CellPieces, Piece, ScannedLayer, rows_of};
+use self::time_bin::TimeBin;
 use super::columns::{field, time_type};
 use super::scan::{Known, SnapshotScan, statistics_of};
 use crate::sql::{cell_field, commented};
@@ -100,8 +102,12 @@ pub(crate) struct CellsTable {
 enum Rows {
     /// Each cell and bucket.
     Buckets,
-    /// Each cell of this resolution, its buckets added up: their starts and lengths mean nothing.
-    Window(Resolution),
+    /// Each cell of this resolution, its buckets added up: all, or those that start in the same hour or day. Of their starts
+    /// only that bin means something, and their lengths mean nothing.
+    Window {
+        resolution: Resolution,
+        bin: Option<TimeBin>,
+    },
 }
 
 impl fmt::Debug for CellsTable {
@@ -159,6 +165,7 @@ impl CellsTable {
             pieces.extend(starting.map(|slices| Piece {
                 layer: number,
                 span: slices.span,
+                rows: rows_of(&slices.parts, &cells),
                 parts: slices.parts,
                 condensed: None,
                 cells: Arc::clone(&cells),
@@ -188,30 +195,51 @@ impl CellsTable {
         Ok(pieces)
     }
 
-    /// The coarsest slices of each layer that cover what the filter keeps: one piece, or as many as are worth a core each.
+    /// What the filter keeps of the layer, whole or by bins.
+    fn spans(&self, layer: LayerIndex, filter: &CellsFilter, bin: Option<TimeBin>) -> Vec<Span> {
+        let whole = self.snapshot.covered(layer, filter.first, filter.last);
+        let (Some(whole), Some(bin)) = (whole, bin) else {
+            return whole.into_iter().collect();
+        };
+        let starting_within = |(first, last): (EventTime, EventTime)| {
+            let (first, last) = (first.max(filter.first), last.min(filter.last));
+            self.snapshot.covered(layer, first, last)
+        };
+        bin.of(whole).filter_map(starting_within).collect()
+    }
+
+    /// The coarsest slices of each layer that cover what the filter keeps: a piece a bin, or as many as are worth a core
+    /// each where all is one.
     fn windows(
         &self,
         layers: &[(LayerIndex, &Layer)],
         filter: &CellsFilter,
-        resolution: Resolution,
+        (resolution, bin): (Resolution, Option<TimeBin>),
         cores: NonZeroUsize,
     ) -> Vec<Piece> {
         let mut pieces = Vec::new();
+        let cores = bin.map_or(cores, |_| NonZeroUsize::MIN);
         for (number, (index, _)) in layers.iter().enumerate() {
-            let Some(span) = self.snapshot.covered(*index, filter.first, filter.last) else {
-                continue;
-            };
-            let parts = self.snapshot.covering(*index, span);
-            let condensed: Arc<[Arc<TimedSlice>]> =
-                self.snapshot.condensed(*index, span, parts.clone()).into();
-            let ranges = shares_of_cells(&parts, cores, resolution).into_iter();
-            pieces.extend(ranges.filter(|_| !parts.is_empty()).map(|range| Piece {
-                layer: number,
-                span,
-                parts: parts.clone(),
-                condensed: Some(Arc::clone(&condensed)),
-                cells: intersection(&filter.cells, &[range]).into(),
-            }));
+            for span in self.spans(*index, filter, bin) {
+                let parts = self.snapshot.covering(*index, span);
+                // Bins are hours and days, which are sums already.
+                let condensed = bin.is_none().then(|| -> Arc<[Arc<TimedSlice>]> {
+                    self.snapshot.condensed(*index, span, parts.clone()).into()
+                });
+                if parts.is_empty() {
+                    continue;
+                }
+                let shares = shares_of_cells(&parts, cores, resolution).into_iter();
+                let shares = shares.map(|range| intersection(&filter.cells, &[range]));
+                pieces.extend(shares.filter(|cells| !cells.is_empty()).map(|cells| Piece {
+                    layer: number,
+                    span,
+                    rows: rows_of(&parts, &cells),
+                    parts: parts.clone(),
+                    condensed: condensed.clone(),
+                    cells: cells.into(),
+                }));
+            }
         }
         pieces
     }
@@ -249,19 +277,17 @@ impl TableProvider for CellsTable {
         let layers = self.layers(state, &filter)?;
         let (rows, pieces) = match self.rows {
             // Buckets that a filter picks out here and there are no window.
-            Rows::Window(resolution) if filter.slices.is_empty() => {
+            Rows::Window { resolution, bin } if filter.slices.is_empty() => {
                 let cores =
                     NonZeroUsize::new(state.config().target_partitions()).unwrap_or(NonZeroUsize::MIN);
-                (
-                    Rows::Window(resolution),
-                    self.windows(&layers, &filter, resolution, cores),
-                )
+                let pieces = self.windows(&layers, &filter, (resolution, bin), cores);
+                (self.rows, pieces)
             }
             _ => (Rows::Buckets, self.buckets(state, &layers, &filter)?),
         };
         let schema = project_schema(&SCHEMA, projection)?;
         let coarser = match rows {
-            Rows::Window(resolution) if resolution < self.snapshot.resolution => Some(resolution),
+            Rows::Window { resolution, .. } if resolution < self.snapshot.resolution => Some(resolution),
             _ => None,
         };
         let scanned: Vec<ScannedLayer> = layers
@@ -276,6 +302,7 @@ impl TableProvider for CellsTable {
             pruned: pruned(rows, &pieces, &layers, self.snapshot.layers.iter().count()),
             statistics: statistics(&schema, rows, &pieces, filter.keeps_all_cells()),
             properties: order(schema.clone(), rows, &pieces, layers.len())?,
+            apart: apart(&schema, rows, &pieces),
         };
         let pieces = CellPieces {
             layers: scanned,
@@ -306,12 +333,12 @@ fn pruned(rows: Rows, pieces: &[Piece], layers: &[(LayerIndex, &Layer)], all_lay
         .flat_map(|piece| &piece.parts)
         .map(|part| part.slice.len())
         .sum();
-    let kept: usize = pieces.iter().map(Piece::rows).sum();
+    let kept: usize = pieces.iter().map(|piece| piece.rows).sum();
     let read = format!(
         "layers={} of {all_layers}, slices={slices}, rows={kept} of {all_rows}",
         layers.len()
     );
-    let Rows::Window(resolution) = rows else {
+    let Rows::Window { resolution, bin } = rows else {
         return read;
     };
     let window = pieces.iter().map(|piece| piece.span).reduce(|a, b| Span {
@@ -322,14 +349,15 @@ fn pruned(rows: Rows, pieces: &[Piece], layers: &[(LayerIndex, &Layer)], all_lay
         || "none".to_owned(),
         |window| format!("{}/{}", window.start, window.end),
     );
+    let bin = bin.map_or_else(String::new, |bin| format!(" and {}", bin.as_str()));
     format!(
-        "{read}, window={window}, summed by cell of resolution {}",
+        "{read}, window={window}, summed by cell of resolution {}{bin}",
         u8::from(resolution)
     )
 }
 
 fn statistics(schema: &SchemaRef, rows: Rows, pieces: &[Piece], keeps_all_cells: bool) -> Statistics {
-    let number: usize = pieces.iter().map(Piece::rows).sum();
+    let number: usize = pieces.iter().map(|piece| piece.rows).sum();
     // Rows of partitions that share a cell and a bucket become one.
     let is_exact = rows == Rows::Buckets && pieces.iter().all(|piece| piece.parts.len() == 1);
     let rows = if is_exact {
@@ -361,9 +389,28 @@ fn statistics(schema: &SchemaRef, rows: Rows, pieces: &[Piece], keeps_all_cells:
     statistics
 }
 
+/// The cell, as it is shown, from which on each piece is, where they are shares of the cells of one window.
+fn apart(schema: &Schema, rows: Rows, pieces: &[Piece]) -> Option<(Arc<dyn PhysicalExpr>, Vec<ScalarValue>)> {
+    let Rows::Window {
+        resolution,
+        bin: None,
+    } = rows
+    else {
+        return None;
+    };
+    let column = Column::new("cell", schema.index_of("cell").ok()?);
+    let layer = pieces.first()?.layer;
+    let start = |piece: &Piece| {
+        let shown = parent_of(piece.cells.first()?.start, resolution);
+        (piece.layer == layer).then_some(ScalarValue::UInt64(Some(shown)))
+    };
+    let starts: Option<Vec<ScalarValue>> = pieces.iter().map(start).collect();
+    Some((Arc::new(column), starts?))
+}
+
 /// Rows come by layer, then bucket, then cell. A column that has one value only does not matter for the order.
 fn order(schema: SchemaRef, rows: Rows, pieces: &[Piece], layers: usize) -> Result<EquivalenceProperties> {
-    let has_one_bucket = rows != Rows::Buckets
+    let has_one_bucket = matches!(rows, Rows::Window { bin: None, .. })
         || pieces
             .windows(2)
             .all(|pair| pair.iter().all(|piece| piece.span.start == pair[0].span.start));

@@ -12,7 +12,7 @@ use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{Int32Type, SchemaRef};
 use datafusion::common::{Result, internal_err};
 use h3o::Resolution;
-use riskgrid_ingest::grid::{Span, TimedSlice, WindowSum};
+use riskgrid_ingest::grid::{ALL_CELLS, Span, TimedSlice, WindowSum};
 use riskgrid_ingest::{LayerKind, ValueScale};
 
 use crate::tables::scan::{Pieces, RowBatches};
@@ -40,22 +40,20 @@ pub(super) struct Piece {
     pub(super) condensed: Option<Arc<[Arc<TimedSlice>]>>,
     /// The cells of its rows: ranges, ascending and apart.
     pub(super) cells: Arc<[Range<u64>]>,
+    /// Rows of its parts: see [`rows_of`].
+    pub(super) rows: usize,
 }
 
-impl Piece {
-    /// Rows of its parts.
-    pub(super) fn rows(&self) -> usize {
-        let parts = self.parts.iter();
-        parts
-            .map(|part| {
-                let rows = self
-                    .cells
-                    .iter()
-                    .map(|range| part.slice.rows_in(range.clone()).len());
-                rows.sum::<usize>()
-            })
-            .sum()
+/// How many rows the slices have of these cells.
+pub(super) fn rows_of(slices: &[Arc<TimedSlice>], cells: &[Range<u64>]) -> usize {
+    if cells == [ALL_CELLS] {
+        return slices.iter().map(|part| part.slice.len()).sum();
     }
+    let in_ranges = |part: &Arc<TimedSlice>| -> usize {
+        let rows = cells.iter().map(|range| part.slice.rows_in(range.clone()).len());
+        rows.sum()
+    };
+    slices.iter().map(in_ranges).sum()
 }
 
 /// All of a scan.
@@ -77,7 +75,7 @@ impl Pieces for CellPieces {
     }
 
     fn rows(&self, piece: usize) -> usize {
-        self.pieces.get(piece).map_or(0, Piece::rows)
+        self.pieces.get(piece).map_or(0, |piece| piece.rows)
     }
 
     fn bytes(&self, piece: usize) -> usize {

@@ -1,5 +1,6 @@
 //! Finds questions that only add up buckets, such as `SELECT cell, sum(count) FROM cells … GROUP BY cell`, and lets their
-//! scan do it: it reads the coarsest slices that cover the window, a day's hours for its minutes, and gives one row a cell.
+//! scan do it: it reads the coarsest slices that cover the window, a day's hours for its minutes, and gives one row a cell,
+//! or one a cell and hour or day where they ask for these, as by `GROUP BY date_trunc('hour', bucket)`.
 //!
 //! The aggregate above stays as it is. It adds up fewer rows, to the same result.
 
@@ -15,6 +16,7 @@ use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use h3o::Resolution;
 
 use super::filter::finest_parent;
+use super::time_bin::{TimeBin, finest_bin};
 use super::{CellsTable, Rows};
 use crate::tables::filters::is_plain;
 
@@ -35,12 +37,18 @@ impl OptimizerRule for WholeWindow {
         let LogicalPlan::Aggregate(aggregate) = plan else {
             return Ok(Transformed::no(plan));
         };
-        let groups_by_place = aggregate.group_expr.iter().all(is_of_a_place);
-        if !groups_by_place || !aggregate.aggr_expr.iter().all(adds_up) {
+        let groups = &aggregate.group_expr;
+        let groups_by_place_and_time = groups
+            .iter()
+            .all(|group| is_of(&["layer", "cell", "bucket"], group));
+        let (true, Ok(bin)) = (groups_by_place_and_time, finest_bin(groups)) else {
+            return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
+        };
+        if !aggregate.aggr_expr.iter().all(adds_up) {
             return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
         }
-        let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
-        let Some(input) = with_window(&aggregate.input, exprs.collect())? else {
+        let exprs = groups.iter().chain(&aggregate.aggr_expr);
+        let Some(input) = with_window(&aggregate.input, bin, exprs.collect())? else {
             return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
         };
         let mut aggregate = aggregate;
@@ -49,27 +57,32 @@ impl OptimizerRule for WholeWindow {
     }
 }
 
-/// The same input with its scan summed; none where it is no plain scan of `cells`. `exprs` are those above it.
-fn with_window<'a>(input: &'a LogicalPlan, mut exprs: Vec<&'a Expr>) -> Result<Option<LogicalPlan>> {
+/// The same input with its scan summed, by `bin` where there is one; none where it is no plain scan of `cells`. `exprs` are
+/// those above it.
+fn with_window<'a>(
+    input: &'a LogicalPlan,
+    bin: Option<TimeBin>,
+    mut exprs: Vec<&'a Expr>,
+) -> Result<Option<LogicalPlan>> {
     Ok(match input {
-        LogicalPlan::SubqueryAlias(alias) => with_window(&alias.input, exprs)?
+        LogicalPlan::SubqueryAlias(alias) => with_window(&alias.input, bin, exprs)?
             .map(|input| SubqueryAlias::try_new(Arc::new(input), alias.alias.clone()))
             .transpose()?
             .map(LogicalPlan::SubqueryAlias),
         // A filter on places keeps or drops all buckets of a cell.
         LogicalPlan::Filter(filter) if is_of_a_place(&filter.predicate) => {
             exprs.push(&filter.predicate);
-            with_window(&filter.input, exprs)?
+            with_window(&filter.input, bin, exprs)?
                 .map(|input| Filter::try_new(filter.predicate.clone(), Arc::new(input)))
                 .transpose()?
                 .map(LogicalPlan::Filter)
         }
-        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => summed(scan, exprs),
+        LogicalPlan::TableScan(scan) if scan.fetch.is_none() => summed(scan, bin, exprs),
         _ => None,
     })
 }
 
-fn summed(scan: &TableScan, exprs: Vec<&Expr>) -> Option<LogicalPlan> {
+fn summed(scan: &TableScan, bin: Option<TimeBin>, exprs: Vec<&Expr>) -> Option<LogicalPlan> {
     let provider = source_as_provider(&scan.source).ok()?;
     let cells = (provider.as_ref() as &dyn std::any::Any).downcast_ref::<CellsTable>()?;
     if cells.rows != Rows::Buckets {
@@ -82,7 +95,7 @@ fn summed(scan: &TableScan, exprs: Vec<&Expr>) -> Option<LogicalPlan> {
         Err(()) => base,
     };
     let source = provider_as_source(Arc::new(CellsTable {
-        rows: Rows::Window(resolution),
+        rows: Rows::Window { resolution, bin },
         ..cells.clone()
     }));
     Some(LogicalPlan::TableScan(TableScan {
@@ -93,11 +106,13 @@ fn summed(scan: &TableScan, exprs: Vec<&Expr>) -> Option<LogicalPlan> {
 
 /// Whether an expression depends on layer and cell alone.
 fn is_of_a_place(expr: &Expr) -> bool {
-    is_plain(expr)
-        && expr
-            .column_refs()
-            .iter()
-            .all(|column| ["layer", "cell"].contains(&column.name.as_str()))
+    is_of(&["layer", "cell"], expr)
+}
+
+/// Whether an expression depends on these columns alone.
+fn is_of(columns: &[&str], expr: &Expr) -> bool {
+    let mut used = expr.column_refs().into_iter();
+    is_plain(expr) && used.all(|column| columns.contains(&column.name.as_str()))
 }
 
 /// Whether an aggregate over sums of buckets is the aggregate over the buckets.

@@ -197,6 +197,7 @@ impl TableProvider for EventsTable {
             ),
             statistics: statistics_of(&schema, number),
             properties: EquivalenceProperties::new(Arc::clone(&schema)),
+            apart: None,
         };
         let filter = EventFilter {
             inside,

@@ -1,0 +1,182 @@
+//! What a question uses the start of a bucket for: where that is only its hour or day of UTC, buckets of one need not be
+//! told apart.
+
+use datafusion::arrow::datatypes::DataType;
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use riskgrid_ingest::grid::Span;
+use riskgrid_ingest::{DAY, EventTime, HOUR};
+
+use crate::tables::filters::{column, literal, text};
+
+/// Buckets that are summed together, by where they start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TimeBin {
+    /// The same hour of UTC.
+    Hour,
+    /// The same day of UTC.
+    Day,
+}
+
+impl TimeBin {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+
+    const fn micros(self) -> i64 {
+        match self {
+            Self::Hour => HOUR,
+            Self::Day => DAY,
+        }
+    }
+
+    /// The first and the last moment of each bin that meets `span`.
+    pub(super) fn of(self, span: Span) -> impl Iterator<Item = (EventTime, EventTime)> {
+        let length = self.micros();
+        let mut start = span.start.floor(length);
+        std::iter::from_fn(move || {
+            let bin = (start < span.end).then(|| (start, start.plus(length - 1)));
+            start = start.plus(length);
+            bin
+        })
+    }
+
+    /// The coarsest bin whose buckets give `expr` the same value; none for what is no function of the bucket's start alone.
+    fn within(expr: &Expr) -> Option<Self> {
+        let bucket = |expr: &Expr| column(expr) == Some("bucket");
+        match expr {
+            Expr::Cast(Cast { expr, field }) if bucket(expr) => {
+                (*field.data_type() == DataType::Date32).then_some(Self::Day)
+            }
+            Expr::ScalarFunction(ScalarFunction { func, args }) => match args.as_slice() {
+                [of, start] if bucket(start) => match func.name() {
+                    "date_trunc" | "date_part" => Self::of_part(text(literal(of)?)?),
+                    "date_bin" => Self::of_interval(literal(of)?),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn of_part(part: &str) -> Option<Self> {
+        match part.to_ascii_lowercase().as_str() {
+            "hour" => Some(Self::Hour),
+            "day" | "week" | "month" | "quarter" | "year" | "dow" | "doy" | "isodow" | "isoyear" => {
+                Some(Self::Day)
+            }
+            _ => None,
+        }
+    }
+
+    /// Bins of that length begin with 1970.
+    fn of_interval(interval: &ScalarValue) -> Option<Self> {
+        let ScalarValue::IntervalMonthDayNano(Some(interval)) = interval else {
+            return None;
+        };
+        let micros = i64::from(interval.days)
+            .checked_mul(DAY)?
+            .checked_add(interval.nanoseconds / 1000)?;
+        let is_whole = interval.months == 0 && interval.nanoseconds % 1000 == 0 && micros > 0;
+        [Self::Day, Self::Hour]
+            .into_iter()
+            .find(|bin| is_whole && micros % bin.micros() == 0)
+    }
+}
+
+/// What the expressions use the bucket's start for: `Err` for itself, else the finest bin that they name.
+pub(super) fn finest_bin<'a>(exprs: impl IntoIterator<Item = &'a Expr>) -> Result<Option<TimeBin>, ()> {
+    let mut finest: Option<TimeBin> = None;
+    let mut uses_itself = false;
+    for expr in exprs {
+        let walked = expr.apply(|node| {
+            if let Some(bin) = TimeBin::within(node) {
+                finest = Some(finest.map_or(bin, |finest| finest.min(bin)));
+                return Ok(TreeNodeRecursion::Jump);
+            }
+            uses_itself |= column(node) == Some("bucket");
+            Ok(TreeNodeRecursion::Continue)
+        });
+        uses_itself |= walked.is_err();
+    }
+    if uses_itself { Err(()) } else { Ok(finest) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::functions::expr_fn::{date_part, date_trunc};
+    use datafusion::logical_expr::{cast, col, lit};
+
+    fn interval(months: i32, days: i32, nanoseconds: i64) -> Expr {
+        lit(ScalarValue::new_interval_mdn(months, days, nanoseconds))
+    }
+
+    fn date_bin(interval: Expr, time: Expr) -> Expr {
+        datafusion::functions::datetime::date_bin().call(vec![interval, time])
+    }
+
+    #[test]
+    fn only_what_an_hour_or_a_day_tells_is_a_bin() {
+        const NANOS_OF_AN_HOUR: i64 = 3_600_000_000_000;
+        let bucket = || col("cells.bucket");
+        let cases = [
+            (date_trunc(lit("hour"), bucket()), Ok(Some(TimeBin::Hour))),
+            (date_part(lit("HOUR"), bucket()), Ok(Some(TimeBin::Hour))),
+            (date_trunc(lit("week"), bucket()), Ok(Some(TimeBin::Day))),
+            (date_part(lit("dow"), bucket()), Ok(Some(TimeBin::Day))),
+            (cast(bucket(), DataType::Date32), Ok(Some(TimeBin::Day))),
+            (
+                date_bin(interval(0, 0, 6 * NANOS_OF_AN_HOUR), bucket()),
+                Ok(Some(TimeBin::Hour)),
+            ),
+            (date_bin(interval(0, 7, 0), bucket()), Ok(Some(TimeBin::Day))),
+            (
+                date_bin(interval(0, 0, 24 * NANOS_OF_AN_HOUR), bucket()),
+                Ok(Some(TimeBin::Day)),
+            ),
+            (
+                date_trunc(lit("day"), bucket()).eq(date_trunc(lit("hour"), bucket())),
+                Ok(Some(TimeBin::Hour)),
+            ),
+            (col("cell") + lit(1), Ok(None)),
+            (date_trunc(lit("minute"), bucket()), Err(())),
+            (date_part(lit("epoch"), bucket()), Err(())),
+            (date_bin(interval(1, 0, 0), bucket()), Err(())),
+            (date_bin(interval(0, 0, NANOS_OF_AN_HOUR + 1), bucket()), Err(())),
+            (date_bin(interval(0, 0, -NANOS_OF_AN_HOUR), bucket()), Err(())),
+            (date_trunc(lit("hour"), bucket() - interval(0, 0, 1)), Err(())),
+            (date_trunc(lit("day"), bucket()).eq(bucket()), Err(())),
+            (bucket(), Err(())),
+        ];
+        for (expr, expected) in cases {
+            assert_eq!(finest_bin([&expr]), expected, "{expr}");
+        }
+    }
+
+    #[test]
+    fn bins_cover_a_span_without_a_gap() {
+        let at = |micros| EventTime::from_micros(micros);
+        let span = |start, end| Span {
+            start: at(start),
+            end: at(end),
+        };
+        let hours: Vec<_> = TimeBin::Hour.of(span(-1, HOUR + 1)).collect();
+        assert_eq!(
+            hours,
+            [
+                (at(-HOUR), at(-1)),
+                (at(0), at(HOUR - 1)),
+                (at(HOUR), at(2 * HOUR - 1))
+            ]
+        );
+        assert_eq!(TimeBin::Day.of(span(DAY, 2 * DAY)).count(), 1);
+        assert_eq!(TimeBin::Day.of(span(DAY, DAY)).count(), 0);
+    }
+}
