@@ -1,6 +1,7 @@
 //! Three questions over a day of events, through SQL with planning, beside DuckDB and ClickHouse answering them from their own
 //! tables of the same events: the top cells of a layer, hotspots (of ClickHouse the sums over neighbours alone, which are a
-//! part of the way), and all raw events grouped by cell. The answers are compared before a time is believed.
+//! part of the way), and all raw events grouped by cell. The answers are compared before a time is believed. Then a layer
+//! hour by hour, beside the same from its minutes.
 //!
 //! `RISKGRID_PYTHON` is a Python with `others/requirements.txt`. `RISKGRID_BENCH_EVENTS` sets how many events; past 20 M
 //! the raw events are not kept here, and the third question is left out.
@@ -214,6 +215,25 @@ fn main() -> Outcome<()> {
             ],
         );
     }
+
+    let by_hour = |rows: &str| {
+        format!(
+            "SELECT date_trunc('hour', bucket) AS hour, sum(count) AS events FROM {rows} GROUP BY hour ORDER BY hour"
+        )
+    };
+    let of_layer = format!("cells WHERE layer = '{LAYER}'");
+    // The limit keeps the scan from adding up.
+    let of_minutes = format!("(SELECT * FROM {of_layer} LIMIT {events})");
+    let (ours, answer) = ask(&by_hour(&of_layer))?;
+    let (minutes, same) = ask(&by_hour(&of_minutes))?;
+    if answer != same {
+        return Err("hours and their minutes differ".into());
+    }
+    println!("\nevents of a layer by hour, 24 h");
+    let ours = print_times("riskgrid", ours, |_| String::new());
+    print_times("riskgrid, from minutes", minutes, |minutes| {
+        format!("{:.1} times as long", minutes.as_secs_f64() / ours.as_secs_f64())
+    });
     planning(&runtime, &engine, &snapshot)
 }
 
