@@ -97,7 +97,7 @@ const DIGIT_BITS: u32 = 11;
 /// Bits that no pass looks at: p that are alike above them are a ten-millionth apart, and few.
 const LOWER_BITS: u32 = u64::BITS - 3 * DIGIT_BITS;
 
-/// A radix sort, the least digit first (Seward 1954): of some ten thousand p it takes half as long as a sort by comparing.
+/// A radix sort, the least digit first (Seward 1954): keys are counted and not compared.
 fn sort_by_upper_bits(keys: &mut Vec<u64>) {
     const VALUES: usize = 1 << DIGIT_BITS;
     // Positions are of 32 bits, and so are counts of keys.
