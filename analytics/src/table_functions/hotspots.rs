@@ -9,7 +9,6 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{ArrayRef, Float64Array};
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
-use riskgrid_ingest::on_threads;
 
 use super::arguments::Arguments;
 use super::local::{
@@ -18,9 +17,6 @@ use super::local::{
 use super::statistic::{CellStatistic, Definition, Observed, refused};
 use crate::sql::SqlError;
 use crate::statistics::{HotspotClass, HotspotTable, LocalOptions, StatisticsError, Weights, hotspots};
-
-/// From so many cells on, half of the columns are worth a thread of their own.
-const CELLS_OF_TWO_THREADS: usize = 16_384;
 
 pub(super) static HOTSPOTS: Definition = Definition {
     name: "hotspots",
@@ -104,24 +100,13 @@ impl CellStatistic for Hotspots {
             method,
             runs_needed,
         } = hotspots(observed.cells, observed.values, self.weights, &options, stop)?;
-        let halves: Vec<Box<dyn FnOnce() -> Vec<ArrayRef> + Send + '_>> = vec![
-            Box::new(|| {
-                let mut columns = first_columns(cell, &value, observed);
-                columns.push(Arc::new(Float64Array::from(z)));
-                columns.push(Arc::new(Float64Array::from(p)));
-                columns.push(Arc::new(Float64Array::from(q)));
-                columns
-            }),
-            Box::new(|| {
-                let mut columns = vec![words(&class, HotspotClass::as_str)];
-                columns.extend(last_columns(neighbours, n, method, runs_needed));
-                columns
-            }),
-        ];
-        if n < CELLS_OF_TWO_THREADS {
-            return Ok(halves.into_iter().flat_map(|columns| columns()).collect());
-        }
-        Ok(on_threads(halves, |columns| columns()).concat())
+        let mut columns = first_columns(cell, &value, observed);
+        columns.push(Arc::new(Float64Array::from(z)));
+        columns.push(Arc::new(Float64Array::from(p)));
+        columns.push(Arc::new(Float64Array::from(q)));
+        columns.push(words(&class, HotspotClass::as_str));
+        columns.extend(last_columns(neighbours, n, method, runs_needed));
+        Ok(columns)
     }
 }
 
