@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use datafusion::common::ScalarValue;
-use datafusion::common::tree_node::TreeNode as _;
+use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator, Volatility};
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::edge::Bounds;
@@ -253,6 +253,33 @@ pub(super) fn is_plain(expr: &Expr) -> bool {
         _ => false,
     };
     !expr.exists(|node| Ok(!is_plain_node(node))).unwrap_or(true)
+}
+
+/// What the expressions use a column for, as `of` sees it in each place; none where one uses the column itself.
+pub(super) fn uses<'a, T>(
+    exprs: impl IntoIterator<Item = &'a Expr>,
+    name: &str,
+    of: impl Fn(&Expr) -> Option<T>,
+) -> Option<Vec<T>> {
+    let mut found = Vec::new();
+    for expr in exprs {
+        let walked = expr.apply(|node| {
+            if let Some(used_for) = of(node) {
+                found.push(used_for);
+                return Ok(TreeNodeRecursion::Jump);
+            }
+            let is_itself = column(node) == Some(name);
+            Ok(if is_itself {
+                TreeNodeRecursion::Stop
+            } else {
+                TreeNodeRecursion::Continue
+            })
+        });
+        if matches!(walked, Ok(TreeNodeRecursion::Stop) | Err(_)) {
+            return None;
+        }
+    }
+    Some(found)
 }
 
 /// The first and the last time that a filter on one column of times keeps, exactly; none where it is no span.

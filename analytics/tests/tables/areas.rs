@@ -151,6 +151,23 @@ async fn reference_layers_are_tables() {
         );
         assert_eq!(count("population", "0").await, json!(people), "{filter}");
     }
+    // What is outside the box is not made, rather than made and filtered.
+    for (table, made) in [("facilities", 2), ("population", 1)] {
+        for (filter, made) in [("lon < 113.92", 0), ("lon >= 113.93", made)] {
+            let analysed = rows(
+                &grid,
+                &format!("EXPLAIN ANALYZE SELECT lon FROM {table} WHERE {filter}"),
+            )
+            .await;
+            let shown = format!("{analysed:?}");
+            let scan = shown.split("SnapshotScan").nth(1).unwrap();
+            let counted = format!("output_rows={made}, ");
+            assert!(
+                scan.contains("box") && scan.contains(&counted),
+                "{filter}: {scan}"
+            );
+        }
+    }
     // Printed as well-known text.
     let shapes = rows(
         &grid,

@@ -7,7 +7,6 @@ use std::ops::Range;
 
 use arrow::array::{Array as _, AsArray as _, BooleanArray, RecordBatch};
 use datafusion::catalog::Session;
-use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
@@ -241,24 +240,6 @@ pub(super) fn parent_resolution(expr: &Expr) -> Option<Resolution> {
         }
         _ => None,
     }
-}
-
-/// What the expressions use the cell for: `Err` for itself, else the finest resolution of its parents that they name.
-pub(super) fn finest_parent<'a>(exprs: impl IntoIterator<Item = &'a Expr>) -> Result<Option<Resolution>, ()> {
-    let mut finest = None;
-    let mut uses_itself = false;
-    for expr in exprs {
-        let walked = expr.apply(|node| {
-            if let Some(resolution) = parent_resolution(node) {
-                finest = finest.max(Some(resolution));
-                return Ok(TreeNodeRecursion::Jump);
-            }
-            uses_itself |= column(node) == Some("cell");
-            Ok(TreeNodeRecursion::Continue)
-        });
-        uses_itself |= walked.is_err();
-    }
-    if uses_itself { Err(()) } else { Ok(finest) }
 }
 
 /// Ascending and apart.

@@ -3,7 +3,6 @@
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
-use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
 use riskgrid_ingest::grid::Span;
@@ -47,7 +46,7 @@ impl TimeBin {
     }
 
     /// The coarsest bin whose buckets give `expr` the same value; none for what is no function of the bucket's start alone.
-    fn within(expr: &Expr) -> Option<Self> {
+    pub(super) fn within(expr: &Expr) -> Option<Self> {
         let bucket = |expr: &Expr| column(expr) == Some("bucket");
         match expr {
             Expr::Cast(Cast { expr, field }) if bucket(expr) => {
@@ -90,27 +89,10 @@ impl TimeBin {
     }
 }
 
-/// What the expressions use the bucket's start for: `Err` for itself, else the finest bin that they name.
-pub(super) fn finest_bin<'a>(exprs: impl IntoIterator<Item = &'a Expr>) -> Result<Option<TimeBin>, ()> {
-    let mut finest: Option<TimeBin> = None;
-    let mut uses_itself = false;
-    for expr in exprs {
-        let walked = expr.apply(|node| {
-            if let Some(bin) = TimeBin::within(node) {
-                finest = Some(finest.map_or(bin, |finest| finest.min(bin)));
-                return Ok(TreeNodeRecursion::Jump);
-            }
-            uses_itself |= column(node) == Some("bucket");
-            Ok(TreeNodeRecursion::Continue)
-        });
-        uses_itself |= walked.is_err();
-    }
-    if uses_itself { Err(()) } else { Ok(finest) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tables::filters::uses;
     use datafusion::functions::expr_fn::{date_part, date_trunc};
     use datafusion::logical_expr::{cast, col, lit};
 
@@ -127,36 +109,37 @@ mod tests {
         const NANOS_OF_AN_HOUR: i64 = 3_600_000_000_000;
         let bucket = || col("cells.bucket");
         let cases = [
-            (date_trunc(lit("hour"), bucket()), Ok(Some(TimeBin::Hour))),
-            (date_part(lit("HOUR"), bucket()), Ok(Some(TimeBin::Hour))),
-            (date_trunc(lit("week"), bucket()), Ok(Some(TimeBin::Day))),
-            (date_part(lit("dow"), bucket()), Ok(Some(TimeBin::Day))),
-            (cast(bucket(), DataType::Date32), Ok(Some(TimeBin::Day))),
+            (date_trunc(lit("hour"), bucket()), Some(Some(TimeBin::Hour))),
+            (date_part(lit("HOUR"), bucket()), Some(Some(TimeBin::Hour))),
+            (date_trunc(lit("week"), bucket()), Some(Some(TimeBin::Day))),
+            (date_part(lit("dow"), bucket()), Some(Some(TimeBin::Day))),
+            (cast(bucket(), DataType::Date32), Some(Some(TimeBin::Day))),
             (
                 date_bin(interval(0, 0, 6 * NANOS_OF_AN_HOUR), bucket()),
-                Ok(Some(TimeBin::Hour)),
+                Some(Some(TimeBin::Hour)),
             ),
-            (date_bin(interval(0, 7, 0), bucket()), Ok(Some(TimeBin::Day))),
+            (date_bin(interval(0, 7, 0), bucket()), Some(Some(TimeBin::Day))),
             (
                 date_bin(interval(0, 0, 24 * NANOS_OF_AN_HOUR), bucket()),
-                Ok(Some(TimeBin::Day)),
+                Some(Some(TimeBin::Day)),
             ),
             (
                 date_trunc(lit("day"), bucket()).eq(date_trunc(lit("hour"), bucket())),
-                Ok(Some(TimeBin::Hour)),
+                Some(Some(TimeBin::Hour)),
             ),
-            (col("cell") + lit(1), Ok(None)),
-            (date_trunc(lit("minute"), bucket()), Err(())),
-            (date_part(lit("epoch"), bucket()), Err(())),
-            (date_bin(interval(1, 0, 0), bucket()), Err(())),
-            (date_bin(interval(0, 0, NANOS_OF_AN_HOUR + 1), bucket()), Err(())),
-            (date_bin(interval(0, 0, -NANOS_OF_AN_HOUR), bucket()), Err(())),
-            (date_trunc(lit("hour"), bucket() - interval(0, 0, 1)), Err(())),
-            (date_trunc(lit("day"), bucket()).eq(bucket()), Err(())),
-            (bucket(), Err(())),
+            (col("cell") + lit(1), Some(None)),
+            (date_trunc(lit("minute"), bucket()), None),
+            (date_part(lit("epoch"), bucket()), None),
+            (date_bin(interval(1, 0, 0), bucket()), None),
+            (date_bin(interval(0, 0, NANOS_OF_AN_HOUR + 1), bucket()), None),
+            (date_bin(interval(0, 0, -NANOS_OF_AN_HOUR), bucket()), None),
+            (date_trunc(lit("hour"), bucket() - interval(0, 0, 1)), None),
+            (date_trunc(lit("day"), bucket()).eq(bucket()), None),
+            (bucket(), None),
         ];
         for (expr, expected) in cases {
-            assert_eq!(finest_bin([&expr]), expected, "{expr}");
+            let finest = uses([&expr], "bucket", TimeBin::within).map(|bins| bins.into_iter().min());
+            assert_eq!(finest, expected, "{expr}");
         }
     }
 

@@ -15,10 +15,10 @@ use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use h3o::Resolution;
 
-use super::filter::finest_parent;
-use super::time_bin::{TimeBin, finest_bin};
+use super::filter::parent_resolution;
+use super::time_bin::TimeBin;
 use super::{CellsTable, Rows};
-use crate::tables::filters::is_plain;
+use crate::tables::filters::{is_plain, uses};
 
 /// The rule. It must come after filters and projections have been pushed down.
 #[derive(Debug)]
@@ -41,14 +41,14 @@ impl OptimizerRule for WholeWindow {
         let groups_by_place_and_time = groups
             .iter()
             .all(|group| is_of(&["layer", "cell", "bucket"], group));
-        let (true, Ok(bin)) = (groups_by_place_and_time, finest_bin(groups)) else {
+        let (true, Some(bins)) = (groups_by_place_and_time, uses(groups, "bucket", TimeBin::within)) else {
             return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
         };
         if !aggregate.aggr_expr.iter().all(adds_up) {
             return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
         }
         let exprs = groups.iter().chain(&aggregate.aggr_expr);
-        let Some(input) = with_window(&aggregate.input, bin, exprs.collect())? else {
+        let Some(input) = with_window(&aggregate.input, bins.into_iter().min(), exprs.collect())? else {
             return Ok(Transformed::no(LogicalPlan::Aggregate(aggregate)));
         };
         let mut aggregate = aggregate;
@@ -89,10 +89,10 @@ fn summed(scan: &TableScan, bin: Option<TimeBin>, exprs: Vec<&Expr>) -> Option<L
         return None;
     }
     let base = cells.snapshot.resolution;
-    let resolution = match finest_parent(exprs) {
+    let resolution = match uses(exprs, "cell", parent_resolution) {
         // Where only parents are asked for, cells need not be told apart below them.
-        Ok(parents) => parents.unwrap_or(Resolution::Zero).min(base),
-        Err(()) => base,
+        Some(parents) => parents.into_iter().max().unwrap_or(Resolution::Zero).min(base),
+        None => base,
     };
     let source = provider_as_source(Arc::new(CellsTable {
         rows: Rows::Window { resolution, bin },
