@@ -1,9 +1,9 @@
 //! Sums of blocks of hours and of minutes that windows have asked for before: "the last 24 hours" moves by a minute, and
 //! most of it stays as it was.
 //!
-//! Blocks are counted from the start of a local day or of an hour, so that every window finds the same ones. They are made
-//! on their second use, out of the very slices that the first use had: a late event makes another slice, and so another
-//! sum.
+//! Blocks are counted from the start of a local day or of an hour, so that every window finds the same ones. What a window
+//! has of whole hours and days stays for an hour, and is a block too. They are made on their second use, out of the very
+//! slices that the first use had: a late event makes another slice, and so another sum.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -13,17 +13,21 @@ use super::calendar::{Calendar, Span, Step};
 use super::layer_slices::TimedSlice;
 use super::slice::Slice;
 use crate::layer::LayerIndex;
-use crate::time::EventTime;
 
 /// Hours of the blocks of a day, the longest first.
 const HOURS_OF_A_BLOCK: &[i64] = &[8, 4, 2];
 /// Base buckets of the blocks of an hour.
-const BUCKETS_OF_A_BLOCK: &[i64] = &[16, 4];
+const BUCKETS_OF_A_BLOCK: &[i64] = &[32, 16, 8, 4, 2];
 /// Blocks that are remembered, whether made or not.
 const MOST_BLOCKS: usize = 4096;
 
-/// A layer, and from when to when.
-type Block = (LayerIndex, EventTime, EventTime);
+/// What a sum is of: a layer's slices of a block, or all of a window's that are an hour or longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Block {
+    layer: LayerIndex,
+    span: Span,
+    has_all_hours: bool,
+}
 
 /// Bytes of sums where nobody says how many.
 pub(crate) const DEFAULT_BYTES: usize = 256 << 20;
@@ -106,14 +110,53 @@ impl BlockSums {
                 None => (None, 1),
             };
             let (members, after) = rest.split_at(taken.min(rest.len()));
-            match block.and_then(|block| self.sum_of((layer, block.start, block.end), members)) {
+            let sum = block.and_then(|span| {
+                let block = Block {
+                    layer,
+                    span,
+                    has_all_hours: false,
+                };
+                self.sum_of(block, members)
+            });
+            match sum {
                 Some(sum) => condensed.push(sum),
                 None => condensed.extend_from_slice(members),
             }
             from = block.map_or(first.span.start, |block| block.end).max(from);
             rest = after;
         }
-        condensed
+        self.with_hours_together(layer, calendar, &condensed)
+    }
+
+    /// Slices that hold together what `slices` do, which ascend: in the place of those that follow each other and are an
+    /// hour or longer their sum, where it is known or asked for again.
+    fn with_hours_together(
+        &self,
+        layer: LayerIndex,
+        calendar: &Calendar,
+        slices: &[Arc<TimedSlice>],
+    ) -> Vec<Arc<TimedSlice>> {
+        let is_long = |part: &Arc<TimedSlice>| {
+            let hour = calendar.span(Step::Hour, part.span.start);
+            hour.start == part.span.start && hour.end <= part.span.end
+        };
+        let runs = slices.chunk_by(|a, b| is_long(a) == is_long(b));
+        let together = runs.flat_map(|run| match run {
+            [first, .., last] if is_long(first) => {
+                let block = Block {
+                    layer,
+                    span: Span {
+                        start: first.span.start,
+                        end: last.span.end,
+                    },
+                    has_all_hours: true,
+                };
+                self.sum_of(block, run)
+                    .map_or_else(|| run.to_vec(), |sum| vec![sum])
+            }
+            _ => run.to_vec(),
+        });
+        together.collect()
     }
 
     /// The sum of the slices of a block, if they are asked for again.
@@ -145,10 +188,7 @@ impl BlockSums {
             Sum::Useless
         } else {
             Sum::Made(Arc::new(TimedSlice {
-                span: Span {
-                    start: block.1,
-                    end: block.2,
-                },
+                span: block.span,
                 revision: slices.iter().map(|part| part.revision).sum(),
                 slice,
             }))
@@ -218,7 +258,7 @@ fn block_at(calendar: &Calendar, window: Span, slices: &[Arc<TimedSlice>]) -> Op
 mod tests {
     use super::*;
     use crate::grid::aggregate::CellAggregate;
-    use crate::time::{DAY, HOUR};
+    use crate::time::{DAY, EventTime, HOUR};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -279,11 +319,33 @@ mod tests {
         let asked = |window| sums.condensed(LAYER, &utc(), window, slices.clone());
         assert_eq!(asked(window(34, 24 * 60)).len(), 23);
         let again = asked(window(34, 24 * 60));
-        let hours: Vec<i64> = again.iter().map(|slice| slice.span.seconds() / 3600).collect();
-        assert_eq!(hours, [1, 2, 4, 8, 8]);
+        let hours_of = |slices: &[Arc<TimedSlice>]| -> Vec<i64> {
+            slices.iter().map(|slice| slice.span.seconds() / 3600).collect()
+        };
+        assert_eq!(hours_of(&again), [1, 2, 4, 8, 8]);
         assert_eq!(of(&again), of(&slices));
-        let revisions: u32 = again.iter().map(|slice| slice.revision).sum();
-        assert_eq!(revisions, 23);
+        let revisions = |slices: &[Arc<TimedSlice>]| slices.iter().map(|slice| slice.revision).sum::<u32>();
+        assert_eq!(revisions(&again), 23);
+        // The third finds blocks that have been asked for together before; the minute that a window begins does not matter.
+        let together = asked(window(35, 24 * 60));
+        assert_eq!(hours_of(&together), [23]);
+        assert_eq!((of(&together), revisions(&together)), (of(&slices), 23));
+    }
+
+    #[test]
+    fn hours_are_not_taken_together_over_minutes_between_them() {
+        let sums = BlockSums::new(1 << 30);
+        let mut slices: Vec<_> = (1..4).map(|number| hour(number, 0..3000)).collect();
+        slices.extend((240..300).map(|minute| minutes(minute, 1, 0..300)));
+        slices.extend((5..8).map(|number| hour(number, 0..3000)));
+        let asked = || sums.condensed(LAYER, &utc(), window(60, 480), slices.clone());
+        for _ in 0..2 {
+            assert_eq!(of(&asked()), of(&slices));
+        }
+        let again = asked();
+        let lengths: Vec<i64> = again.iter().map(|slice| slice.span.seconds() / 60).collect();
+        assert_eq!(lengths, [180, 32, 28, 180]);
+        assert_eq!(of(&again), of(&slices));
     }
 
     #[test]
@@ -294,7 +356,7 @@ mod tests {
         assert_eq!(asked().len(), 60);
         let again = asked();
         let lengths: Vec<i64> = again.iter().map(|slice| slice.span.seconds() / 60).collect();
-        assert_eq!(lengths, [1, 1, 4, 4, 4, 12, 16, 16, 1, 1]);
+        assert_eq!(lengths, [2, 4, 8, 12, 32, 2]);
         assert_eq!(of(&again), of(&slices));
     }
 
