@@ -1,16 +1,24 @@
 //! One piece of work cut into shares for the threads of the process.
 
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
-
-/// What `work` makes of each share, in their order. A single share is made on this thread, several on those that the
+/// What `work` makes of each share, in their order. The first is made on this thread, the others meanwhile on those that the
 /// process keeps for it, one a core: a thread of its own for each would cost more than many a share, its memory above all.
+/// Theirs take a while to wake, so this one does not wait for them with empty hands.
 ///
 /// A panic of one is a panic of the caller.
 pub fn on_threads<S: Send, T: Send>(shares: Vec<S>, work: impl Fn(S) -> T + Send + Sync) -> Vec<T> {
-    if shares.len() < 2 {
-        return shares.into_iter().map(work).collect();
-    }
-    shares.into_par_iter().map(work).collect()
+    let mut made: Vec<Option<T>> = shares.iter().map(|_| None).collect();
+    let work = &work;
+    rayon::in_place_scope(|scope| {
+        let mut shares = shares.into_iter().zip(&mut made);
+        let first = shares.next();
+        for (share, slot) in shares {
+            scope.spawn(move |_| *slot = Some(work(share)));
+        }
+        if let Some((share, slot)) = first {
+            *slot = Some(work(share));
+        }
+    });
+    made.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
