@@ -35,12 +35,12 @@ impl HotspotClass {
         Self::Cold99,
     ];
 
-    /// Class of a cell with this score (`None`: undefined) and q.
+    /// Class of a cell with this score (NaN: undefined) and q.
     #[must_use]
-    pub fn of(z: Option<f64>, q: f64) -> Self {
+    pub fn of(z: f64, q: f64) -> Self {
         let classes = match z {
-            Some(z) if z > 0.0 => [Self::Hot99, Self::Hot95, Self::Hot90],
-            Some(z) if z < 0.0 => [Self::Cold99, Self::Cold95, Self::Cold90],
+            z if z > 0.0 => [Self::Hot99, Self::Hot95, Self::Hot90],
+            z if z < 0.0 => [Self::Cold99, Self::Cold95, Self::Cold90],
             _ => return Self::None,
         };
         match q {
@@ -79,19 +79,19 @@ mod tests {
     #[test]
     fn limits_belong_to_the_stricter_class() {
         let cases = [
-            (Some(2.0), 0.01, "hot_99"),
-            (Some(2.0), 0.010_000_1, "hot_95"),
-            (Some(2.0), 0.05, "hot_95"),
-            (Some(2.0), 0.10, "hot_90"),
-            (Some(2.0), 0.100_1, "none"),
-            (Some(-2.0), 0.0, "cold_99"),
-            (Some(-2.0), 0.05, "cold_95"),
-            (Some(-2.0), 0.07, "cold_90"),
-            (Some(0.0), 0.0, "none"),
-            (None, 1.0, "none"),
+            (2.0, 0.01, "hot_99"),
+            (2.0, 0.010_000_1, "hot_95"),
+            (2.0, 0.05, "hot_95"),
+            (2.0, 0.10, "hot_90"),
+            (2.0, 0.100_1, "none"),
+            (-2.0, 0.0, "cold_99"),
+            (-2.0, 0.05, "cold_95"),
+            (-2.0, 0.07, "cold_90"),
+            (0.0, 0.0, "none"),
+            (f64::NAN, 1.0, "none"),
         ];
         for (z, q, name) in cases {
-            assert_eq!(HotspotClass::of(z, q).to_string(), name, "{z:?} {q}");
+            assert_eq!(HotspotClass::of(z, q).to_string(), name, "{z} {q}");
         }
     }
 }

@@ -32,9 +32,9 @@ impl FalseDiscovery {
 
 /// q of each p in the same order, in `0.0..=1.0`: the least false discovery rate at which that test is still called.
 ///
-/// The family is what is `Some`; a `None` (no statistic) gets 1 and does not make the family larger.
+/// The family is what is a number; a NaN (no statistic) gets 1 and does not make the family larger.
 #[must_use]
-pub fn q_values(p: &[Option<f64>], procedure: FalseDiscovery) -> Vec<f64> {
+pub fn q_values(p: &[f64], procedure: FalseDiscovery) -> Vec<f64> {
     let ascending = Ascending::of(p);
     let family = ascending.keys.len();
     let dependence = match procedure {
@@ -44,7 +44,7 @@ pub fn q_values(p: &[Option<f64>], procedure: FalseDiscovery) -> Vec<f64> {
     let mut q = vec![1.0; p.len()];
     let mut least = 1.0_f64;
     for (rank, position) in ascending.positions().enumerate().rev() {
-        if let (Some(Some(p)), Some(q)) = (p.get(position), q.get_mut(position)) {
+        if let (Some(p), Some(q)) = (p.get(position), q.get_mut(position)) {
             // Multiply, then divide: the other order turns some q of exactly .05 into one just above it.
             let raw = (family as f64 * p) / (rank + 1) as f64 * dependence;
             // Equal p get equal q whatever their order: the smaller rank takes the least of both.
@@ -64,21 +64,23 @@ struct Ascending {
 }
 
 impl Ascending {
-    fn of(p: &[Option<f64>]) -> Self {
+    fn of(p: &[f64]) -> Self {
         let low = usize::BITS - p.len().leading_zeros();
         // The bits of numbers that are not negative order them as they are, and up to 1 the two uppermost are 0.
         let bits = |p: f64| p.abs().min(1.0).to_bits() << 2;
-        let key = |(position, p): (u64, &Option<f64>)| p.map(|p| bits(p) >> low << low | position);
+        let tested = (0_u64..).zip(p).filter(|(_, p)| !p.is_nan());
         let mut ascending = Self {
-            keys: (0..).zip(p).filter_map(key).collect(),
+            keys: tested
+                .map(|(position, &p)| bits(p) >> low << low | position)
+                .collect(),
             low,
         };
         ascending.keys.sort_unstable();
         // What differs below the upper bits is not told apart yet.
         for alike in ascending.keys.chunk_by_mut(|a, b| a >> low == b >> low) {
-            let p_of = |key: &u64| p.get(position_of(*key, low)).copied().flatten();
+            let p_of = |key: &u64| p.get(position_of(*key, low)).map(|p| p.abs().to_bits());
             if !alike.is_sorted_by_key(p_of) {
-                alike.sort_unstable_by_key(|key| p_of(key).map(|p| p.abs().to_bits()));
+                alike.sort_unstable_by_key(p_of);
             }
         }
         ascending
@@ -98,14 +100,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn some(p: &[f64]) -> Vec<Option<f64>> {
-        p.iter().copied().map(Some).collect()
-    }
-
     #[test]
     fn it_agrees_with_scipy() {
         // scipy.stats.false_discovery_control([.01, .04, .03, .005, .2, .04], method=…)
-        let p = some(&[0.01, 0.04, 0.03, 0.005, 0.2, 0.04]);
+        let p = [0.01, 0.04, 0.03, 0.005, 0.2, 0.04];
         let bh = [0.03, 0.048, 0.048, 0.03, 0.2, 0.048];
         let by = [0.0735, 0.1176, 0.1176, 0.0735, 0.49, 0.1176];
         for (got, expected) in q_values(&p, FalseDiscovery::BenjaminiHochberg).iter().zip(bh) {
@@ -119,14 +117,14 @@ mod tests {
     #[test]
     fn a_q_of_exactly_five_percent_stays_there() {
         // Two of the 19 cells at p = 2/380: multiplying by m/s would give .05000000000000001.
-        let mut p = vec![Some(1.0); 19];
-        p[3] = Some(0.05 / 19.0);
+        let mut p = [1.0; 19];
+        p[3] = 0.05 / 19.0;
         assert!(q_values(&p, FalseDiscovery::BenjaminiHochberg)[3] <= 0.05);
     }
 
     #[test]
     fn undefined_tests_are_outside_the_family() {
-        let with_gaps = [Some(0.01), None, Some(0.02), None];
+        let with_gaps = [0.01, f64::NAN, 0.02, f64::NAN];
         assert_eq!(
             q_values(&with_gaps, FalseDiscovery::BenjaminiHochberg),
             [0.02, 1.0, 0.02, 1.0]
@@ -143,10 +141,10 @@ mod tests {
     #[test]
     fn p_that_differ_in_their_last_bit_keep_their_order() {
         // Each the next float after the one before, in no order; and what is equal, and 0 and 1.
-        let next = |steps: u64| Some(f64::from_bits(0.3_f64.to_bits() + steps));
+        let next = |steps: u64| f64::from_bits(0.3_f64.to_bits() + steps);
         let mut p: Vec<_> = (0..3000_u64).map(|at| next(at * 1777 % 3000)).collect();
-        p.extend([Some(0.0), Some(1.0), next(5), None, next(5)]);
-        let mut sorted: Vec<f64> = p.iter().copied().flatten().collect();
+        p.extend([0.0, 1.0, next(5), f64::NAN, next(5)]);
+        let mut sorted: Vec<f64> = p.iter().copied().filter(|p| !p.is_nan()).collect();
         sorted.sort_by(f64::total_cmp);
         let family = sorted.len() as f64;
         let mut least = 1.0_f64;
@@ -158,7 +156,7 @@ mod tests {
         let q = q_values(&p, FalseDiscovery::BenjaminiHochberg);
         for (p, q) in p.iter().zip(q) {
             let of_rank = |p: f64| expected.iter().find(|(of, _)| *of == p).map(|(_, q)| *q);
-            assert_eq!(q, p.and_then(of_rank).unwrap_or(1.0), "{p:?}");
+            assert_eq!(q, of_rank(*p).unwrap_or(1.0), "{p}");
         }
     }
 
@@ -168,7 +166,7 @@ mod tests {
             let m = p.len() as f64;
             let mut sorted = p.clone();
             sorted.sort_by(f64::total_cmp);
-            let q = q_values(&some(&p), FalseDiscovery::BenjaminiHochberg);
+            let q = q_values(&p, FalseDiscovery::BenjaminiHochberg);
             for (p, q) in p.iter().zip(q) {
                 let expected = (0..sorted.len())
                     .filter(|&s| sorted[s] >= *p)

@@ -27,8 +27,8 @@ pub struct HotspotTable {
     pub cell: Vec<u64>,
     /// The metric in whole units.
     pub value: Vec<i128>,
-    /// Gi*; `None` where it is undefined: a constant field, fewer than 3 cells, a neighbourhood that is the whole area.
-    pub z: Vec<Option<f64>>,
+    /// Gi*; NaN where it is undefined: a constant field, fewer than 3 cells, a neighbourhood that is the whole area.
+    pub z: Vec<f64>,
     /// Two-sided p, 1 where z is undefined.
     pub p: Vec<f64>,
     /// False discovery rate over the cells with a z, 1 where z is undefined.
@@ -42,6 +42,7 @@ pub struct HotspotTable {
     /// Where p comes from, never [`Method::Auto`]: the same for all rows.
     pub method: Method,
     /// For a cell whose simulated p is the least possible and whose q still misses .05: the runs with which it could pass.
+    /// Empty where no p is simulated, and where `fdr` is `'by'`.
     pub runs_needed: Vec<Option<u64>>,
 }
 
@@ -80,8 +81,7 @@ pub fn hotspots(
     let most_neighbours = lists
         .as_ref()
         .map_or_else(|| cells_around(options.k), Neighbours::most);
-    let with_normal_p = matches!(options.method, Method::Analytic | Method::Auto);
-    let scoring = Scoring::new(scores, most_neighbours + 1, with_normal_p);
+    let scoring = Scoring::new(scores, most_neighbours + 1, options.method);
     let mut scored = match &lists {
         Some(lists) => ScoredCells::of_lists(lists, area.values(), &scoring),
         None => ScoredCells::of_disks(&area, options.k, &scoring, options.threads)?,
@@ -90,7 +90,7 @@ pub fn hotspots(
 
     let (method, p) = p_values(&area, lists.as_ref(), &mut scored, options, stop)?;
     let ScoredCells { counts, z, .. } = scored;
-    let Significance { p, q, runs_needed } = Significance::of(&p, method, options);
+    let Significance { p, q, runs_needed } = Significance::of(p, method, options);
     let class = z.iter().zip(&q).map(|(&z, &q)| HotspotClass::of(z, q)).collect();
     let (cells, value) = area.into_parts();
     Ok(HotspotTable {
@@ -107,14 +107,14 @@ pub fn hotspots(
     })
 }
 
-/// The method that was used, and p where z is defined.
+/// The method that was used, and p: NaN where z is.
 fn p_values(
     area: &StudyArea,
     lists: Option<&Neighbours>,
     scored: &mut ScoredCells,
     options: &LocalOptions,
     stop: &AtomicBool,
-) -> Result<(Method, Vec<Option<f64>>), StatisticsError> {
+) -> Result<(Method, Vec<f64>), StatisticsError> {
     let is_binary = lists.is_none_or(Neighbours::is_binary);
     let method = match options.method {
         Method::Exact if !is_binary => {
@@ -132,18 +132,21 @@ fn p_values(
     };
     let z = &scored.z;
     let p = match (method, lists) {
-        _ if z.iter().all(Option::is_none) => vec![None; z.len()],
+        _ if z.iter().all(|z| z.is_nan()) => vec![f64::NAN; z.len()],
         (Method::Exact, _) => {
             let sizes: Vec<usize> = scored.counts.iter().map(|&count| count as usize).collect();
             let law = ExactLaw::new(&ValueCounts::of(area.values()), &sizes, stop)?;
-            let p = |((z, &size), &sum): ((&Option<f64>, &usize), &i128)| {
-                z.and_then(|_| law.two_sided_p(size, sum))
+            let p = |((&z, &size), &sum): ((&f64, &usize), &i128)| {
+                law.two_sided_p(size, sum)
+                    .filter(|_| !z.is_nan())
+                    .unwrap_or(f64::NAN)
             };
             z.iter().zip(&sizes).zip(&scored.sums).map(p).collect()
         }
         (Method::Permutation, Some(lists)) => {
-            let p = conditional_p(area.cells(), area.values(), lists, options.runs(), stop)?;
-            z.iter().zip(p).map(|(z, p)| z.map(|_| p)).collect()
+            let all = conditional_p(area.cells(), area.values(), lists, options.runs(), stop)?;
+            let p = |(z, p): (&f64, f64)| if z.is_nan() { *z } else { p };
+            z.iter().zip(all).map(p).collect()
         }
         _ => mem::take(&mut scored.normal_p),
     };

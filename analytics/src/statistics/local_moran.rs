@@ -23,8 +23,8 @@ pub struct LocalMoranTable {
     pub cell: Vec<u64>,
     /// The metric in whole units.
     pub value: Vec<i128>,
-    /// Local Moran's I, 0 for a cell without neighbours; `None` in a constant field or a single cell.
-    pub i: Vec<Option<f64>>,
+    /// Local Moran's I, 0 for a cell without neighbours; NaN in a constant field or a single cell.
+    pub i: Vec<f64>,
     /// How the cell and its neighbours lie to the mean.
     pub quadrant: Vec<Quadrant>,
     /// Two-sided p of the neighbours' sum given the cell, 1 where there is no test.
@@ -40,6 +40,7 @@ pub struct LocalMoranTable {
     /// Where p comes from, [`Method::Exact`] or [`Method::Permutation`]: the same for all rows.
     pub method: Method,
     /// For a cell whose simulated p is the least possible and whose q still misses .05: the runs with which it could pass.
+    /// Empty where no p is simulated, and where `fdr` is `'by'`.
     pub runs_needed: Vec<Option<u64>>,
 }
 
@@ -78,9 +79,10 @@ pub fn local_moran(
         .collect();
 
     let (method, p) = p_values(&area, &neighbours, &sums, options, stop)?;
-    let tested = |(placed, p): (&Placed, f64)| (placed.near > 0 && field.spread() > 0).then_some(p);
-    let p: Vec<Option<f64>> = placed.iter().zip(p).map(tested).collect();
-    let Significance { p, q, runs_needed } = Significance::of(&p, method, options);
+    let is_tested = |placed: &Placed| placed.near > 0 && field.spread() > 0;
+    let if_tested = |(placed, p): (&Placed, f64)| if is_tested(placed) { p } else { f64::NAN };
+    let p = placed.iter().zip(p).map(if_tested).collect();
+    let Significance { p, q, runs_needed } = Significance::of(p, method, options);
     let quadrant: Vec<Quadrant> = placed.iter().map(Placed::quadrant).collect();
     let called = |(&quadrant, &q)| if q <= CALLED { quadrant } else { Quadrant::None };
     Ok(LocalMoranTable {
@@ -121,15 +123,15 @@ impl Placed {
     }
 
     /// I = z · mean of the neighbours' z / (Σz²/(n − 1)), z = x − mean; Σz² is the spread divided by n.
-    fn i(&self, field: CentredField) -> Option<f64> {
+    fn i(&self, field: CentredField) -> f64 {
         if field.spread() <= 0 {
-            return None;
+            return f64::NAN;
         }
         if self.near == 0 {
-            return Some(0.0);
+            return 0.0;
         }
         let share = rounded(field.n() - 1) / (rounded(field.n()) * f64::from(self.near));
-        Some(rounded(self.own) * rounded(self.around) / rounded(field.spread()) * share)
+        rounded(self.own) * rounded(self.around) / rounded(field.spread()) * share
     }
 }
 

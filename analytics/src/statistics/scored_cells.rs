@@ -10,6 +10,7 @@ use super::error::StatisticsError;
 use super::getis_ord::GetisOrd;
 use super::neighbours::{Neighbours, check_pairs, sum_of};
 use super::normal::two_sided_normal_p;
+use super::options::Method;
 use super::study_area::StudyArea;
 
 /// Pairs after which threads tell each other how many they have seen.
@@ -20,36 +21,48 @@ const PAIRS_OF_A_LOOK: usize = 1 << 16;
 pub(super) struct Scoring {
     scores: GetisOrd,
     /// The denominator of z by the count of cells: a square root for each count and not for each cell.
-    standard_deviations: Vec<Option<f64>>,
-    with_normal_p: bool,
+    /// NaN where z is undefined.
+    standard_deviations: Vec<f64>,
+    method: Method,
 }
 
 impl Scoring {
-    /// For neighbourhoods of up to `most` cells; p of the normal law where `with_normal_p`.
-    pub(super) fn new(scores: GetisOrd, most: usize, with_normal_p: bool) -> Self {
+    /// For neighbourhoods of up to `most` cells, with what `method` takes p from.
+    pub(super) fn new(scores: GetisOrd, most: usize, method: Method) -> Self {
         Self {
             scores,
             standard_deviations: (0..=most as u64)
-                .map(|count| scores.standard_deviation_of(count))
+                .map(|count| scores.standard_deviation_of(count).unwrap_or(f64::NAN))
                 .collect(),
-            with_normal_p,
+            method,
         }
     }
 
-    fn z(&self, count: u32, sum: i128) -> Option<f64> {
-        let standard_deviation = (*self.standard_deviations.get(count as usize)?)?;
-        Some(self.scores.deviation_of(count.into(), sum) / standard_deviation)
+    fn z(&self, count: u32, sum: i128) -> f64 {
+        let standard_deviation = self.standard_deviations.get(count as usize).copied();
+        self.scores.deviation_of(count.into(), sum) / standard_deviation.unwrap_or(f64::NAN)
+    }
+
+    const fn keeps_sums(&self) -> bool {
+        matches!(self.method, Method::Exact | Method::Auto)
+    }
+
+    const fn has_normal_p(&self) -> bool {
+        matches!(self.method, Method::Analytic | Method::Auto)
     }
 }
 
-/// One of each a cell, counts and sums with the cell itself.
+/// One of each a cell, counts and sums with the cell itself. Only what a method needs is kept: at a city's size the time
+/// goes into memory, not into sums.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ScoredCells {
     pub(super) counts: Vec<u32>,
+    /// Empty where no exact law will ask for them.
     pub(super) sums: Vec<i128>,
-    pub(super) z: Vec<Option<f64>>,
-    /// Of the normal law, where z is defined; empty where it is not wanted.
-    pub(super) normal_p: Vec<Option<f64>>,
+    /// NaN where it is undefined.
+    pub(super) z: Vec<f64>,
+    /// Of the normal law, NaN where z is; empty where the law is not asked for.
+    pub(super) normal_p: Vec<f64>,
 }
 
 impl ScoredCells {
@@ -71,11 +84,12 @@ impl ScoredCells {
             let start = families.first().map_or(0, |(_, family)| family.start());
             let mut own = values.get(start..).unwrap_or_default().iter();
             // The first has room for all that follow.
-            let mut scored = Self::with_capacity(if start == 0 {
+            let most = if start == 0 {
                 cells.len()
             } else {
                 families.len() * 7
-            });
+            };
+            let mut scored = Self::with_capacity(most, scoring);
             let mut seen = 0;
             disks.for_each(families, |near| {
                 seen += near.len();
@@ -103,36 +117,39 @@ impl ScoredCells {
 
     /// With these neighbours, weights included.
     pub(super) fn of_lists(neighbours: &Neighbours, values: &[i128], scoring: &Scoring) -> Self {
-        let mut scored = Self::with_capacity(values.len());
+        let mut scored = Self::with_capacity(values.len(), scoring);
         let sums = neighbours.sums(values).into_iter().zip(values);
         for ((sum, own), count) in sums.zip(neighbours.counts()) {
             scored.push(count + 1, sum + own, scoring);
         }
         if !neighbours.is_binary() {
             scored.z = weighted_scores(scoring.scores, values, neighbours);
-            if scoring.with_normal_p {
-                scored.normal_p = scored.z.iter().map(|z| z.map(two_sided_normal_p)).collect();
+            if scoring.has_normal_p() {
+                scored.normal_p = scored.z.iter().map(|&z| two_sided_normal_p(z)).collect();
             }
         }
         scored
     }
 
-    fn with_capacity(cells: usize) -> Self {
+    fn with_capacity(cells: usize, scoring: &Scoring) -> Self {
+        let if_kept = |is_kept| if is_kept { cells } else { 0 };
         Self {
             counts: Vec::with_capacity(cells),
-            sums: Vec::with_capacity(cells),
+            sums: Vec::with_capacity(if_kept(scoring.keeps_sums())),
             z: Vec::with_capacity(cells),
-            normal_p: Vec::with_capacity(cells),
+            normal_p: Vec::with_capacity(if_kept(scoring.has_normal_p())),
         }
     }
 
     fn push(&mut self, count: u32, sum: i128, scoring: &Scoring) {
         let z = scoring.z(count, sum);
         self.counts.push(count);
-        self.sums.push(sum);
         self.z.push(z);
-        if scoring.with_normal_p {
-            self.normal_p.push(z.map(two_sided_normal_p));
+        if scoring.keeps_sums() {
+            self.sums.push(sum);
+        }
+        if scoring.has_normal_p() {
+            self.normal_p.push(two_sided_normal_p(z));
         }
     }
 
@@ -141,8 +158,9 @@ impl ScoredCells {
         self.counts.iter().copied().max().unwrap_or(0) as usize
     }
 }
+
 /// z of each cell for weights that are not all 0 or 1.
-fn weighted_scores(scores: GetisOrd, values: &[i128], neighbours: &Neighbours) -> Vec<Option<f64>> {
+fn weighted_scores(scores: GetisOrd, values: &[i128], neighbours: &Neighbours) -> Vec<f64> {
     let deviations: Vec<f64> = values.iter().map(|&value| scores.deviation(value)).collect();
     let weighted = |(position, &own): (usize, &f64)| {
         let (mut w, mut w_squares, mut sum) = (0.0, 0.0, 0.0);
@@ -168,7 +186,7 @@ fn weighted_scores(scores: GetisOrd, values: &[i128], neighbours: &Neighbours) -
         if let Some(own) = own {
             add(1.0, own);
         }
-        scores.z_of_weights(w, w_squares, sum)
+        scores.z_of_weights(w, w_squares, sum).unwrap_or(f64::NAN)
     };
     deviations.iter().enumerate().map(weighted).collect()
 }

@@ -221,8 +221,14 @@ impl CellsQuestion {
         let parts = snapshot.sum_in_parts(self.layer, span, self.resolution, threads, |sums| {
             (sums.cells().to_vec(), whole_units(self.metric, sums))
         });
-        let (cells, values): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        (cells.concat(), values.concat())
+        let joined = parts
+            .into_iter()
+            .reduce(|(mut cells, mut values), (after, of_them)| {
+                cells.extend(after);
+                values.extend(of_them);
+                (cells, values)
+            });
+        joined.unwrap_or_default()
     }
 }
 

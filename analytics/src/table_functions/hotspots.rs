@@ -12,7 +12,7 @@ use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use super::arguments::Arguments;
 use super::local::{
-    column, first_columns, first_fields, last_columns, last_fields, options_for, read_options, words,
+    column, first_columns, first_fields, last_columns, last_fields, options_for, read_options, scores, words,
 };
 use super::statistic::{CellStatistic, Definition, Observed, refused};
 use crate::sql::SqlError;
@@ -101,7 +101,7 @@ impl CellStatistic for Hotspots {
             runs_needed,
         } = hotspots(observed.cells, observed.values, self.weights, &options, stop)?;
         let mut columns = first_columns(cell, &value, observed);
-        columns.push(Arc::new(Float64Array::from(z)));
+        columns.push(scores(z));
         columns.push(Arc::new(Float64Array::from(p)));
         columns.push(Arc::new(Float64Array::from(q)));
         columns.push(words(&class, HotspotClass::as_str));

@@ -112,12 +112,19 @@ pub(super) fn last_columns(
         Arc::new(UInt32Array::from(neighbours)),
         Arc::new(UInt64Array::from(vec![n as u64; rows])),
         Arc::new(StringArray::new_repeated(method.as_str(), rows)),
-        Arc::new(if runs_needed.iter().all(Option::is_none) {
+        Arc::new(if runs_needed.is_empty() {
             UInt64Array::new_null(rows)
         } else {
             UInt64Array::from(runs_needed)
         }),
     ]
+}
+
+/// A column of scores, null where one is NaN.
+pub(super) fn scores(scores: Vec<f64>) -> ArrayRef {
+    let is_undefined = scores.iter().any(|score| score.is_nan());
+    let defined = is_undefined.then(|| scores.iter().map(|score| !score.is_nan()).collect());
+    Arc::new(Float64Array::new(scores.into(), defined))
 }
 
 /// A column of a word for each of these, which are often the same as the one before.

@@ -12,7 +12,7 @@ use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use super::arguments::Arguments;
 use super::local::{
-    column, first_columns, first_fields, last_columns, last_fields, options_for, read_options, words,
+    column, first_columns, first_fields, last_columns, last_fields, options_for, read_options, scores, words,
 };
 use super::statistic::{CellStatistic, Definition, Observed};
 use crate::sql::SqlError;
@@ -102,7 +102,7 @@ impl CellStatistic for LocalMoran {
             runs_needed,
         } = local_moran(observed.cells, observed.values, &options, stop)?;
         let mut columns = first_columns(cell, &value, observed);
-        columns.push(Arc::new(Float64Array::from(i)));
+        columns.push(scores(i));
         columns.push(words(&quadrant, Quadrant::as_str));
         columns.push(Arc::new(Float64Array::from(p)));
         columns.push(Arc::new(Float64Array::from(q)));
