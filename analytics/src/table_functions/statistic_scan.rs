@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, internal_err};
-use datafusion::execution::memory_pool::MemoryConsumer;
+use datafusion::common::{DataFusionError, Result, internal_err};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, SchedulingType};
-use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
 };
-use futures::StreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use riskgrid_ingest::grid::GridSnapshot;
 
 use super::cells_question::CellsQuestion;
@@ -55,8 +58,14 @@ impl StatisticScan {
             .cloned()
             .unwrap_or_else(|| (0..whole.fields().len()).collect());
         let schema = Arc::new(whole.project(&projection)?);
+        let ascending = schema.column_with_name("cell").map(|(index, field)| {
+            [PhysicalSortExpr::new_default(Arc::new(Column::new(
+                field.name(),
+                index,
+            )))]
+        });
         let properties = PlanProperties::new(
-            EquivalenceProperties::new(schema),
+            EquivalenceProperties::new_with_orderings(schema, ascending),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Final,
             Boundedness::Bounded,
@@ -121,19 +130,16 @@ impl ExecutionPlan for StatisticScan {
             return internal_err!("a statistic has one partition, asked for number {partition}");
         }
         let schema = Arc::clone(self.properties.eq_properties.schema());
-        // One batch waits for its reader; the thread stands still meanwhile.
-        let mut builder = RecordBatchReceiverStreamBuilder::new(Arc::clone(&schema), 1);
-        let batches = builder.tx();
         let (snapshot, question) = (Arc::clone(&self.snapshot), Arc::clone(&self.question));
         let (statistic, definition) = (Arc::clone(&self.statistic), self.definition);
         let (projection, threads) = (self.projection.clone(), self.threads);
         let memory = MemoryConsumer::new(self.definition.name).register(context.memory_pool());
         let stop = Arc::new(AtomicBool::new(false));
         let held = StopWhenDropped(Arc::clone(&stop));
-        builder.spawn_blocking(move || {
+        let answer = SpawnedTask::spawn_blocking(move || {
             let (cells, values) = question.observed(&snapshot, threads);
             if cells.is_empty() && !question.has_cells_without_events() {
-                return Ok(());
+                return Ok(None);
             }
             let of_area = match &question.domain {
                 Domain::Cells(area) => area.len(),
@@ -150,19 +156,28 @@ impl ExecutionPlan for StatisticScan {
                 .columns(&observed, &stop)
                 .map_err(|error| definition.refused(error))?;
             let whole = RecordBatch::try_new((definition.schema)(), columns)?.project(&projection)?;
-            for start in (0..whole.num_rows()).step_by(BATCH_ROWS) {
-                let length = BATCH_ROWS.min(whole.num_rows() - start);
-                if batches.blocking_send(Ok(whole.slice(start, length))).is_err() {
-                    break;
-                }
-            }
-            Ok(())
+            Ok::<_, DataFusionError>(Some((whole, memory)))
         });
-        let stream = builder.build().inspect(move |_| {
-            let _ = &held;
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, stream)))
+        let batches = async move {
+            let _held = held;
+            let answer = answer
+                .await
+                .map_err(|error| DataFusionError::ExecutionJoin(Box::new(error)))??;
+            Ok::<_, DataFusionError>(stream::iter(answer.into_iter().flat_map(batches_of)))
+        };
+        let stream = RecordBatchStreamAdapter::new(schema, stream::once(batches).try_flatten().boxed());
+        Ok(Box::pin(cooperative(stream)))
     }
+}
+
+/// The rows in batches, which hold what memory was asked for until the last of them was taken.
+fn batches_of(
+    (whole, memory): (RecordBatch, MemoryReservation),
+) -> impl Iterator<Item = Result<RecordBatch>> {
+    (0..whole.num_rows()).step_by(BATCH_ROWS).map(move |start| {
+        let _held = &memory;
+        Ok(whole.slice(start, BATCH_ROWS.min(whole.num_rows() - start)))
+    })
 }
 
 /// Lives in the stream: a query that is dropped stops its thread.

@@ -224,3 +224,17 @@ async fn explain_tells_the_window_and_the_study_area() {
         assert!(text.contains(words), "{words}: {text}");
     }
 }
+
+/// Cells ascend, so what asks for them in that order sorts nothing.
+#[tokio::test]
+async fn the_order_of_cells_is_known_to_the_plan() {
+    let call = "hotspots('noise', window => INTERVAL '90 seconds')";
+    for (sql, sorts) in [
+        (format!("SELECT z, cell FROM {call} ORDER BY cell"), false),
+        (format!("SELECT cell, z FROM {call} ORDER BY z"), true),
+        (format!("SELECT z FROM {call} ORDER BY z"), true),
+    ] {
+        let plan = format!("{:?}", rows(&golden(), &format!("EXPLAIN {sql}")).await);
+        assert_eq!(plan.contains("SortExec"), sorts, "{sql}: {plan}");
+    }
+}
