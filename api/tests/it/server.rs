@@ -92,6 +92,12 @@ impl Server {
         self.folder.path().join("riskgrid.toml")
     }
 
+    /// The id of its process.
+    #[allow(dead_code, reason = "asked by the hostile tests only")]
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.as_ref().expect("it was started").id()
+    }
+
     /// A file in its folder.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

@@ -1,0 +1,1 @@
+//! Rules, alerts and webhooks in numbers that would fill the database.
