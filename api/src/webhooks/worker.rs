@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinHandle, JoinSet};
@@ -54,6 +54,8 @@ pub struct Deliveries {
 
 /// Looked at again at least so often, in case the wall clock was set.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// By so much the wall clock may differ from the time that has passed before waits are moved with it, µs.
+const SET: i64 = 1_000_000;
 const AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
 const BETWEEN_CLEANINGS: Duration = Duration::from_hours(1);
 
@@ -109,12 +111,15 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self) {
-        let mut clean_at = i64::MIN;
+        let mut clean_at = Instant::now();
+        let mut known = (Instant::now(), (self.clock)());
+        self.limit_waits().await;
         loop {
+            self.follow_the_clock(&mut known).await;
             let now = (self.clock)();
-            if clean_at <= now {
+            if clean_at <= Instant::now() {
                 self.clean(now).await;
-                clean_at = now.saturating_add(BETWEEN_CLEANINGS.as_micros() as i64);
+                clean_at = Instant::now() + BETWEEN_CLEANINGS;
             }
             let sleep = match self.start_due(now).await {
                 Ok(sleep) => sleep,
@@ -146,9 +151,44 @@ impl Worker {
         while self.attempts.join_next().await.is_some() {}
     }
 
+    /// Moves what waits for another attempt when the wall clock was set: it was to wait for a time, not until an hour.
+    /// `known` is a moment, and what the wall clock said then.
+    async fn follow_the_clock(&self, known: &mut (Instant, i64)) {
+        let (moment, now) = (Instant::now(), (self.clock)());
+        let passed = moment.saturating_duration_since(known.0).as_micros() as i64;
+        let set_by = now.saturating_sub(known.1).saturating_sub(passed);
+        if set_by.abs() < SET {
+            return;
+        }
+        match self.decisions.move_retries(set_by).await {
+            Ok(moved) => {
+                tracing::warn!(
+                    seconds = set_by / 1_000_000,
+                    moved,
+                    "the wall clock was set; deliveries wait as long as they would have"
+                );
+                *known = (moment, now);
+            }
+            Err(error) => log_database(&error, "waits of deliveries cannot be moved with the clock"),
+        }
+    }
+
+    /// While nobody looked the wall clock may have been set back: nothing waits for longer than the longest wait.
+    async fn limit_waits(&self) {
+        let latest = (self.clock)().saturating_add(self.settings.retries.longest().as_micros() as i64);
+        if let Err(error) = self.decisions.limit_retries(latest).await {
+            log_database(&error, "waits of deliveries cannot be looked through");
+        }
+    }
+
     /// Starts what is due and has room; answers how long there will be nothing new.
     async fn start_due(&mut self, now: i64) -> Result<Duration, DecisionsError> {
-        for endpoint in self.decisions.endpoints_due(now).await? {
+        let endpoints = self.decisions.endpoints_due(now).await?;
+        if !endpoints.is_empty() && self.decisions.ask_for_room().is_err() {
+            // What could not be noted would be sent again and again.
+            return Ok(AFTER_DATABASE_ERROR);
+        }
+        for endpoint in endpoints {
             let running: HashSet<&str> = self
                 .running
                 .values()
@@ -204,6 +244,10 @@ impl Worker {
             }
         }
     }
+}
+
+fn log_database(error: &(dyn std::error::Error + 'static), what: &str) {
+    tracing::error!(error, "{what}");
 }
 
 fn log_unstored(error: &(dyn std::error::Error + 'static), delivery_id: &str) {
