@@ -4,7 +4,7 @@ use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder, core::Collec
 use prometheus::{Gauge, IntCounterVec};
 use riskgrid_ingest::grid::{GridSnapshot, Step};
 use riskgrid_ingest::source::Progress;
-use riskgrid_ingest::{EventTime, RefusalReason};
+use riskgrid_ingest::{EventTime, RefusalReason, Writer};
 
 use crate::app::App;
 
@@ -149,13 +149,30 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
             age,
         )?;
     }
-    if let Some(saved) = app.checkpoint_age(now) {
+    if let Some(saved) = app.checkpoint_age() {
         gauge(
             &registry,
             "riskgrid_checkpoint_age_seconds",
             "age of the newest checkpoint",
             saved,
         )?;
+    }
+    gauge(
+        &registry,
+        "riskgrid_snapshot_age_seconds",
+        "age of what readers see: since the newest snapshot was made, or since the oldest change that it does not show came",
+        app.pipeline.snapshot_age().as_secs_f64(),
+    )?;
+    let without_room = counter(
+        &registry,
+        "riskgrid_writes_without_room_total",
+        "writes that were not begun because the disk had less left than storage.min_free keeps from this writer",
+        &["writer"],
+    )?;
+    for writer in Writer::ALL {
+        without_room
+            .with_label_values(&[writer.name()])
+            .inc_by(app.dead_letters.room().refused(writer));
     }
     let failed = counter(
         &registry,

@@ -13,12 +13,15 @@ mod sql;
 
 use std::error::Error;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use riskgrid_ingest::seal::seal;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::ConfigError;
+use crate::data_dir::make_files_private;
 
 /// riskgrid turns a city's sensor readings and reports into one live picture of risk on a hexagonal grid:
 /// SQL for analysts, heat tiles for maps, alerts by webhook for operations teams.
@@ -74,10 +77,14 @@ pub fn run(arguments: Arguments) -> ExitCode {
         "warn"
     };
     start_log(arguments.log, level);
+    if matches!(arguments.verb, Verb::Serve(_) | Verb::Demo(_) | Verb::Feeds(_)) {
+        make_files_private();
+    }
     // One provider for all TLS; set first thing, so nobody else has set one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let result = match arguments.verb {
-        Verb::Serve(arguments) => on_runtime(serve::run(arguments)),
+        // Only once the runtime is gone has everything let go of the stores.
+        Verb::Serve(arguments) => on_runtime(serve::run(arguments)).map(|data_dir| seal_state(&data_dir)),
         Verb::Demo(arguments) => on_runtime(demo::run(arguments)),
         Verb::Generate(arguments) => on_runtime(generate::run(arguments)),
         Verb::CheckConfig(arguments) => check_config::run(&arguments),
@@ -97,11 +104,23 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 type VerbResult = Result<(), Box<dyn Error + Send + Sync>>;
 
-fn on_runtime(verb: impl Future<Output = VerbResult>) -> VerbResult {
+fn on_runtime<T>(
+    verb: impl Future<Output = Result<T, Box<dyn Error + Send + Sync>>>,
+) -> Result<T, Box<dyn Error + Send + Sync>> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
         .block_on(verb)
+}
+
+fn seal_state(data_dir: &Path) {
+    match seal(data_dir) {
+        Ok(true) => {}
+        Ok(false) => {
+            tracing::warn!("the stores are still open: the next start cannot tell whether files were lost")
+        }
+        Err(error) => tracing::warn!(%error, "the next start cannot tell whether files were lost"),
+    }
 }
 
 fn start_log(format: LogFormat, level: &str) {

@@ -1,11 +1,12 @@
 //! `riskgrid serve`.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{VerbResult, asked_to_stop};
+use super::asked_to_stop;
 use crate::config::Config;
 use crate::server::{Server, ServerOptions};
 
@@ -34,7 +35,8 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-pub(super) async fn run(arguments: ServeArguments) -> VerbResult {
+/// Serves until it is asked to stop; the folder of its state then.
+pub(super) async fn run(arguments: ServeArguments) -> Result<PathBuf, Box<dyn Error + Send + Sync>> {
     let mut flags = Vec::new();
     if let Some(listen) = arguments.listen {
         flags.push(("server.listen", listen.to_string()));
@@ -45,6 +47,7 @@ pub(super) async fn run(arguments: ServeArguments) -> VerbResult {
     let loaded = Config::load(arguments.config.as_deref(), &flags)?;
     let folder = loaded.folder.clone();
     let checked = loaded.check()?;
+    let data_dir = checked.config.storage.data_dir.clone();
     let options = ServerOptions {
         speed: arguments.speed,
         base_map: None,
@@ -55,5 +58,5 @@ pub(super) async fn run(arguments: ServeArguments) -> VerbResult {
     tracing::info!("stopping: draining, then a last checkpoint");
     server.stop().await?;
     tracing::info!("stopped");
-    Ok(())
+    Ok(data_dir)
 }
