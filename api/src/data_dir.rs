@@ -8,7 +8,7 @@ use riskgrid_ingest::state_folder::{make_folder, narrow};
 use crate::server::StartError;
 
 /// Paths that are named one by one when their rights are narrowed.
-const NAMED: usize = 16;
+const NAMED: usize = 200;
 
 /// Makes files and folders of this process its user's only, whoever makes them: embedded databases make theirs by
 /// themselves.

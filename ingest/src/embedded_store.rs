@@ -65,7 +65,12 @@ pub(crate) fn open(folder: &Path) -> Result<Database, StoreOpenError> {
     if let Some(problem) = missing_in(folder).map_err(io)? {
         return Err(damaged(problem));
     }
-    if folder.join("version").exists() {
+    if !folder.join("version").exists() {
+        // Its making was cut off before anything was in it, and fjall would not begin again.
+        for log in names_in(folder).map_err(io)?.iter().filter(|name| is_log(name)) {
+            fs::remove_file(folder.join(log)).map_err(io)?;
+        }
+    } else {
         // Nothing is in it, and fjall does not make it anew.
         OpenOptions::new()
             .create(true)
@@ -92,7 +97,7 @@ pub(crate) fn open(folder: &Path) -> Result<Database, StoreOpenError> {
 /// What is missing of a store that was finished once; none of one that is whole as far as can be seen, or new.
 fn missing_in(folder: &Path) -> std::io::Result<Option<String>> {
     let names = names_in(folder)?;
-    let logs: Vec<&String> = names.iter().filter(|name| name.ends_with(".jnl")).collect();
+    let logs: Vec<&String> = names.iter().filter(|name| is_log(name)).collect();
     let keyspaces = folder.join("keyspaces");
     match fs::read(folder.join("version")) {
         Ok(bytes) if bytes.starts_with(VERSION) => {}
@@ -120,6 +125,10 @@ fn missing_in(folder: &Path) -> std::io::Result<Option<String>> {
     Ok(None)
 }
 
+fn is_log(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|ending| ending == "jnl")
+}
+
 fn has_records(folder: &Path, logs: &[&String]) -> std::io::Result<bool> {
     for log in logs {
         let mut beginning = Vec::new();
@@ -139,4 +148,66 @@ fn names_in(folder: &Path) -> std::io::Result<Vec<String>> {
         names.push(entry?.file_name().to_string_lossy().into_owned());
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use fjall::{KeyspaceCreateOptions, PersistMode};
+
+    use super::*;
+
+    fn made() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        let database = open(folder.path()).unwrap();
+        let entries = database
+            .keyspace("entries", KeyspaceCreateOptions::default)
+            .unwrap();
+        entries.insert("a", "b").unwrap();
+        database.persist(PersistMode::SyncAll).unwrap();
+        folder
+    }
+
+    fn value(folder: &Path) -> Option<Vec<u8>> {
+        let database = open(folder).unwrap();
+        let entries = database
+            .keyspace("entries", KeyspaceCreateOptions::default)
+            .unwrap();
+        entries.get("a").unwrap().map(|value| value.to_vec())
+    }
+
+    #[test]
+    fn a_store_in_which_a_file_is_missing_is_not_taken_for_a_new_one() {
+        for missing in ["version", "0.jnl", "keyspaces/0/current", "keyspaces/1/current"] {
+            let folder = made();
+            let file = folder.path().join(missing);
+            let bytes = fs::read(&file).unwrap();
+            fs::remove_file(&file).unwrap();
+            let error = open(folder.path()).err().unwrap();
+            assert!(
+                matches!(error, StoreOpenError::Damaged { .. }),
+                "{missing}: {error}"
+            );
+            fs::write(&file, bytes).unwrap();
+            assert_eq!(value(folder.path()).as_deref(), Some(&b"b"[..]), "{missing}");
+        }
+        let folder = made();
+        fs::remove_file(folder.path().join("lock")).unwrap();
+        assert_eq!(value(folder.path()).as_deref(), Some(&b"b"[..]));
+    }
+
+    #[test]
+    fn a_store_whose_making_was_cut_off_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("0.jnl"), vec![0; 1 << 20]).unwrap();
+        fs::create_dir(folder.path().join("keyspaces")).unwrap();
+        assert_eq!(value(folder.path()), None);
+    }
+
+    #[test]
+    fn a_store_that_another_has_open_is_told_from_one_that_is_damaged() {
+        let folder = made();
+        let _held = open(folder.path()).unwrap();
+        let error = open(folder.path()).err().unwrap();
+        assert!(matches!(error, StoreOpenError::InUse { .. }), "{error}");
+    }
 }

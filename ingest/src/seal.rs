@@ -24,8 +24,6 @@ const DATABASE: &str = "decisions.sqlite";
 /// A file is known by its size and by so many pieces of it, so that a large one takes no time.
 const PIECES: u64 = 64;
 const PIECE: u64 = 16 << 10;
-/// How long the stores may take to close.
-const CLOSING: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Why a start is refused.
@@ -138,13 +136,13 @@ pub fn break_seal(data_dir: &Path) -> Result<(), SealError> {
         .map_err(io(&path))
 }
 
-/// Writes down how the stores are, once they are closed. `false`: they were not closed in time, and there is no seal.
+/// Writes down how the stores are, once they are closed. `false`: they were not within `patience`, and there is no seal; or
+/// there is one already.
 ///
 /// # Errors
 /// The seal cannot be written: the next start compares nothing.
-pub fn seal(data_dir: &Path) -> Result<bool, SealError> {
-    let began = Instant::now();
-    let Some(_closed) = locks(data_dir, began) else {
+pub fn seal(data_dir: &Path, patience: Duration) -> Result<bool, SealError> {
+    let Some(_closed) = locks(data_dir, patience) else {
         return Ok(false);
     };
     let mut files = Vec::new();
@@ -169,14 +167,15 @@ pub fn seal(data_dir: &Path) -> Result<bool, SealError> {
 }
 
 /// The locks of all stores that are there.
-fn locks(data_dir: &Path, began: Instant) -> Option<Vec<File>> {
+fn locks(data_dir: &Path, patience: Duration) -> Option<Vec<File>> {
+    let began = Instant::now();
     let mut locks = Vec::new();
     for store in STORES {
         let Ok(file) = File::open(data_dir.join(store).join(LOCK)) else {
             continue;
         };
         while file.try_lock().is_err() {
-            if began.elapsed() > CLOSING {
+            if began.elapsed() >= patience {
                 return None;
             }
             std::thread::park_timeout(LOOK_AGAIN);
@@ -254,7 +253,7 @@ mod tests {
         };
         write();
         fs::write(data.join("journal/lock"), "").unwrap();
-        assert!(seal(data).unwrap());
+        assert!(seal(data, Duration::ZERO).unwrap());
         for name in files {
             let path = data.join(name);
             let whole = fs::read(&path).unwrap();
@@ -289,9 +288,8 @@ mod tests {
         fs::create_dir(folder.path().join("journal")).unwrap();
         let lock = File::create(folder.path().join("journal/lock")).unwrap();
         lock.try_lock().unwrap();
-        let long_ago = Instant::now().checked_sub(CLOSING * 2).unwrap();
-        assert!(locks(folder.path(), long_ago).is_none());
+        assert!(!seal(folder.path(), LOOK_AGAIN).unwrap());
         drop(lock);
-        assert_eq!(locks(folder.path(), long_ago).unwrap().len(), 1);
+        assert!(seal(folder.path(), LOOK_AGAIN).unwrap());
     }
 }

@@ -15,6 +15,7 @@ use std::error::Error;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use riskgrid_ingest::seal::seal;
@@ -84,7 +85,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let result = match arguments.verb {
         // Only once the runtime is gone has everything let go of the stores.
-        Verb::Serve(arguments) => on_runtime(serve::run(arguments)).map(|data_dir| seal_state(&data_dir)),
+        Verb::Serve(arguments) => on_runtime(serve::run(arguments)).and_then(|(data_dir, result)| {
+            seal_state(&data_dir, result.is_ok());
+            result
+        }),
         Verb::Demo(arguments) => on_runtime(demo::run(arguments)),
         Verb::Generate(arguments) => on_runtime(generate::run(arguments)),
         Verb::CheckConfig(arguments) => check_config::run(&arguments),
@@ -102,6 +106,11 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
+/// How long the stores may take to close.
+const CLOSING: Duration = Duration::from_secs(5);
+/// The same where they may be another process's.
+const CLOSING_UNUSED: Duration = Duration::from_millis(500);
+
 type VerbResult = Result<(), Box<dyn Error + Send + Sync>>;
 
 fn on_runtime<T>(
@@ -113,12 +122,14 @@ fn on_runtime<T>(
         .block_on(verb)
 }
 
-fn seal_state(data_dir: &Path) {
-    match seal(data_dir) {
-        Ok(true) => {}
-        Ok(false) => {
-            tracing::warn!("the stores are still open: the next start cannot tell whether files were lost")
+/// After a start that was refused too: what was whole then must not be lost unseen until the next.
+fn seal_state(data_dir: &Path, went_well: bool) {
+    let patience = if went_well { CLOSING } else { CLOSING_UNUSED };
+    match seal(data_dir, patience) {
+        Ok(false) if went_well => {
+            tracing::warn!("the stores are still open: the next start cannot tell whether files were lost");
         }
+        Ok(_) => {}
         Err(error) => tracing::warn!(%error, "the next start cannot tell whether files were lost"),
     }
 }

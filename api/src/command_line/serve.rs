@@ -2,12 +2,12 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::asked_to_stop;
-use crate::config::Config;
+use super::{VerbResult, asked_to_stop};
+use crate::config::{Checked, Config};
 use crate::server::{Server, ServerOptions};
 
 /// Where and with what.
@@ -35,8 +35,10 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Serves until it is asked to stop; the folder of its state then.
-pub(super) async fn run(arguments: ServeArguments) -> Result<PathBuf, Box<dyn Error + Send + Sync>> {
+/// Serves until it is asked to stop: the folder of its state, and how it went.
+pub(super) async fn run(
+    arguments: ServeArguments,
+) -> Result<(PathBuf, VerbResult), Box<dyn Error + Send + Sync>> {
     let mut flags = Vec::new();
     if let Some(listen) = arguments.listen {
         flags.push(("server.listen", listen.to_string()));
@@ -52,11 +54,15 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<PathBuf, Box<dyn Er
         speed: arguments.speed,
         base_map: None,
     };
-    let server = Server::start(checked, &folder, options).await?;
+    Ok((data_dir, serve(checked, &folder, options).await))
+}
+
+async fn serve(checked: Checked, folder: &Path, options: ServerOptions) -> VerbResult {
+    let server = Server::start(checked, folder, options).await?;
     println!("riskgrid serves http://{}", server.address());
     asked_to_stop().await?;
     tracing::info!("stopping: draining, then a last checkpoint");
     server.stop().await?;
     tracing::info!("stopped");
-    Ok(data_dir)
+    Ok(())
 }

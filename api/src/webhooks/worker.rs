@@ -13,6 +13,7 @@ use tokio::task::{Id, JoinHandle, JoinSet};
 
 use super::schedule::RetrySchedule;
 use super::sender::Sender;
+use super::steady_clock::SteadyClock;
 use crate::decisions::{Decisions, DecisionsError, Delivery, DeliveryState};
 
 /// Tells the wall clock in µs since 1970 UTC.
@@ -54,8 +55,6 @@ pub struct Deliveries {
 
 /// Looked at again at least so often, in case the wall clock was set.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
-/// By so much the wall clock may differ from the time that has passed before waits are moved with it, µs.
-const SET: i64 = 1_000_000;
 const AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
 const BETWEEN_CLEANINGS: Duration = Duration::from_hours(1);
 
@@ -68,6 +67,7 @@ impl Deliveries {
             decisions,
             sender,
             settings,
+            steady: Arc::new(SteadyClock::new(Arc::clone(&clock))),
             clock,
             wake: Arc::clone(&wake),
             stopping,
@@ -102,6 +102,7 @@ struct Worker {
     sender: Sender,
     settings: DeliverySettings,
     clock: Clock,
+    steady: Arc<SteadyClock>,
     wake: Arc<Notify>,
     stopping: watch::Receiver<bool>,
     attempts: JoinSet<()>,
@@ -112,11 +113,10 @@ struct Worker {
 impl Worker {
     async fn run(mut self) {
         let mut clean_at = Instant::now();
-        let mut known = (Instant::now(), (self.clock)());
         self.limit_waits().await;
         loop {
-            self.follow_the_clock(&mut known).await;
-            let now = (self.clock)();
+            self.follow_the_clock().await;
+            let now = self.steady.now();
             if clean_at <= Instant::now() {
                 self.clean(now).await;
                 clean_at = Instant::now() + BETWEEN_CLEANINGS;
@@ -152,14 +152,10 @@ impl Worker {
     }
 
     /// Moves what waits for another attempt when the wall clock was set: it was to wait for a time, not until an hour.
-    /// `known` is a moment, and what the wall clock said then.
-    async fn follow_the_clock(&self, known: &mut (Instant, i64)) {
-        let (moment, now) = (Instant::now(), (self.clock)());
-        let passed = moment.saturating_duration_since(known.0).as_micros() as i64;
-        let set_by = now.saturating_sub(known.1).saturating_sub(passed);
-        if set_by.abs() < SET {
+    async fn follow_the_clock(&self) {
+        let Some(set_by) = self.steady.was_set_by() else {
             return;
-        }
+        };
         match self.decisions.move_retries(set_by).await {
             Ok(moved) => {
                 tracing::warn!(
@@ -167,7 +163,7 @@ impl Worker {
                     moved,
                     "the wall clock was set; deliveries wait as long as they would have"
                 );
-                *known = (moment, now);
+                self.steady.follow(set_by);
             }
             Err(error) => log_database(&error, "waits of deliveries cannot be moved with the clock"),
         }
@@ -175,7 +171,10 @@ impl Worker {
 
     /// While nobody looked the wall clock may have been set back: nothing waits for longer than the longest wait.
     async fn limit_waits(&self) {
-        let latest = (self.clock)().saturating_add(self.settings.retries.longest().as_micros() as i64);
+        let latest = self
+            .steady
+            .now()
+            .saturating_add(self.settings.retries.longest().as_micros() as i64);
         if let Err(error) = self.decisions.limit_retries(latest).await {
             log_database(&error, "waits of deliveries cannot be looked through");
         }
@@ -221,8 +220,9 @@ impl Worker {
         let key = (delivery.webhook.clone(), delivery.id.clone());
         let (decisions, sender) = (self.decisions.clone(), self.sender.clone());
         let (retries, clock) = (self.settings.retries.clone(), Arc::clone(&self.clock));
+        let steady = Arc::clone(&self.steady);
         let handle = self.attempts.spawn(async move {
-            if let Err(error) = attempt(&decisions, &sender, &retries, &clock, &delivery).await {
+            if let Err(error) = attempt(&decisions, &sender, &retries, (&clock, &steady), &delivery).await {
                 // It stays pending and is sent again: at least once.
                 log_unstored(&error, &delivery.id);
                 tokio::time::sleep(AFTER_DATABASE_ERROR).await;
@@ -258,7 +258,7 @@ async fn attempt(
     decisions: &Decisions,
     sender: &Sender,
     retries: &RetrySchedule,
-    clock: &Clock,
+    (wall, steady): (&Clock, &SteadyClock),
     delivery: &Delivery,
 ) -> Result<(), DecisionsError> {
     let attempt = sender
@@ -267,7 +267,7 @@ async fn attempt(
             &delivery.secret,
             &delivery.id,
             &delivery.body,
-            clock(),
+            wall(),
         )
         .await;
     let attempts = delivery.attempts.saturating_add(1);
@@ -275,7 +275,7 @@ async fn attempt(
     let becomes = match wait {
         _ if attempt.is_delivered() => DeliveryState::Delivered,
         Some(wait) if !attempt.is_gone() => {
-            let next_attempt_at = clock().saturating_add(wait.as_micros() as i64);
+            let next_attempt_at = steady.now().saturating_add(wait.as_micros() as i64);
             DeliveryState::Pending { next_attempt_at }
         }
         _ => DeliveryState::Dead,

@@ -89,9 +89,9 @@ async fn refused_events_alone_do_not_fill_the_disk_and_what_must_go_on_does() {
     }
     assert!(unavailable == 5 && kept > 20, "{kept} {unavailable}");
     assert!(free(&server) > RESERVE / 2, "{} bytes are free", free(&server));
-    let answer = server
-        .post(NDJSON, reading_at("2", "s", 1.0, Utc::now()).to_string())
-        .await;
+    let mut large = reading_at("2", "s", 1.0, Utc::now());
+    large["padding"] = json!("x".repeat(300_000));
+    let answer = server.post(NDJSON, large.to_string()).await;
     assert_eq!(answer.status, 503, "accepted events stop with the refused ones");
     assert!(metric(&server, "riskgrid_writes_without_room_total{writer=\"intake\"}").await >= 5.0);
 
@@ -121,7 +121,7 @@ async fn refused_events_alone_do_not_fill_the_disk_and_what_must_go_on_does() {
 
 /// Accepted at the door, refused once its partition is known.
 fn late(number: u32, now: DateTime<Utc>) -> Value {
-    reading_at(&format!("late-{number}"), "s", 1.0, now - TimeDelta::hours(5))
+    reading_at(&format!("late-{number}"), "s", 1.0, now - TimeDelta::days(30))
 }
 
 #[tokio::test]

@@ -195,6 +195,7 @@ async fn after_a_stop_whatever_is_lost_of_any_file_is_told_or_does_not_matter() 
     let mut server = server().await;
     let expected = totals(&server).await;
     server.stop().await;
+    assert!(server.data().join("sealed.json").exists());
     walk(&mut server, &expected, |_| true).await;
 }
 
