@@ -203,8 +203,14 @@ fn read_or_make_key(files: &Files, others: &[Files]) -> Result<SourceKey, LayerS
         place: files.place_of(FOLDER, SOURCE_KEY),
         problem,
     };
-    if !files.names(FOLDER)?.iter().any(|name| name == SOURCE_KEY) {
-        if let Some(place) = place_with_a_key(files, others)? {
+    let is_there = || -> Result<bool, LayerStoreError> {
+        Ok(files.names(FOLDER)?.iter().any(|name| name == SOURCE_KEY))
+    };
+    if !is_there()? {
+        // Looked for again: another node may have made it meanwhile, and the rest with it.
+        if let Some(place) = place_with_a_key(files, others)?
+            && !is_there()?
+        {
             return Err(unusable(format!(
                 "it is missing, and {place} was made with it: with another key reporters would count anew. Nothing was \
                  changed; restore it from a backup, or copy the folder `{FOLDER}` from where it was before"

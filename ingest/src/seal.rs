@@ -15,6 +15,8 @@ use crate::state_folder::sync_folder;
 
 const FORMAT: u32 = 1;
 const FILE: &str = "sealed.json";
+/// What a seal becomes that was broken: the start that broke it may be refused before anything changed.
+const BROKEN: &str = "opened.json";
 /// The folders of the stores.
 const STORES: [&str; 2] = ["journal", "dead-letters"];
 /// By which a store says that it is open.
@@ -94,7 +96,14 @@ pub fn break_seal(data_dir: &Path) -> Result<(), SealError> {
     };
     let bytes = match fs::read(&path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            // The one before did not stop well: its state is as it was left, whole or not.
+            let broken = data_dir.join(BROKEN);
+            return match fs::remove_file(&broken) {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(io(&broken)(error)),
+                _ => Ok(()),
+            };
+        }
         Err(error) => return Err(io(&path)(error)),
     };
     let unreadable = |problem: String| SealError::Unreadable {
@@ -131,9 +140,14 @@ pub fn break_seal(data_dir: &Path) -> Result<(), SealError> {
             });
         }
     }
-    fs::remove_file(&path)
+    fs::rename(&path, data_dir.join(BROKEN))
         .and_then(|()| sync_folder(data_dir))
         .map_err(io(&path))
+}
+
+/// Whether a start that was refused had found a seal and broken it: then what was whole is sealed again.
+pub fn was_sealed(data_dir: &Path) -> bool {
+    data_dir.join(BROKEN).exists()
 }
 
 /// Writes down how the stores are, once they are closed. `false`: they were not within `patience`, and there is no seal; or
@@ -163,7 +177,10 @@ pub fn seal(data_dir: &Path, patience: Duration) -> Result<bool, SealError> {
         seal: path,
         problem: error.to_string(),
     })?;
-    Ok(Files::open_folder(data_dir)?.create("", FILE, &json)?)
+    let files = Files::open_folder(data_dir)?;
+    let is_sealed = files.create("", FILE, &json)?;
+    files.remove("", BROKEN);
+    Ok(is_sealed)
 }
 
 /// The locks of all stores that are there.
@@ -278,8 +295,10 @@ mod tests {
         // A lock is nobody's state.
         fs::remove_file(data.join("journal/lock")).unwrap();
         break_seal(data).unwrap();
-        assert!(!data.join(FILE).exists());
+        assert!(!data.join(FILE).exists() && was_sealed(data));
+        // Nothing is known of what was not stopped well.
         break_seal(data).unwrap();
+        assert!(!was_sealed(data));
     }
 
     #[test]

@@ -10,12 +10,13 @@ pub const FILE_MODE: u32 = 0o600;
 /// Rights of folders.
 const FOLDER_MODE: u32 = 0o700;
 /// What riskgrid keeps in its folder, and how names of it begin. Anything else there is somebody else's.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "checkpoints",
     "dead-letters",
     "decisions.",
     "journal",
     "kafka-instance-id",
+    "opened.json",
     "purge",
     "sealed.json",
 ];

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use riskgrid_ingest::seal::seal;
+use riskgrid_ingest::seal::{seal, was_sealed};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::ConfigError;
@@ -122,8 +122,11 @@ fn on_runtime<T>(
         .block_on(verb)
 }
 
-/// After a start that was refused too: what was whole then must not be lost unseen until the next.
+/// After a start that was refused too, where there was a seal: what was whole then must not be lost unseen until the next.
 fn seal_state(data_dir: &Path, went_well: bool) {
+    if !went_well && !was_sealed(data_dir) {
+        return;
+    }
     let patience = if went_well { CLOSING } else { CLOSING_UNUSED };
     match seal(data_dir, patience) {
         Ok(false) if went_well => {
