@@ -65,12 +65,7 @@ pub(crate) fn open(folder: &Path) -> Result<Database, StoreOpenError> {
     if let Some(problem) = missing_in(folder).map_err(io)? {
         return Err(damaged(problem));
     }
-    if !folder.join("version").exists() {
-        // Its making was cut off before anything was in it, and fjall would not begin again.
-        for log in names_in(folder).map_err(io)?.iter().filter(|name| is_log(name)) {
-            fs::remove_file(folder.join(log)).map_err(io)?;
-        }
-    } else {
+    if folder.join("version").exists() {
         // Nothing is in it, and fjall does not make it anew.
         OpenOptions::new()
             .create(true)
@@ -78,6 +73,11 @@ pub(crate) fn open(folder: &Path) -> Result<Database, StoreOpenError> {
             .mode(FILE_MODE)
             .open(folder.join("lock"))
             .map_err(io)?;
+    } else {
+        // Its making was cut off before anything was in it, and fjall would not begin again.
+        for log in names_in(folder).map_err(io)?.iter().filter(|name| is_log(name)) {
+            fs::remove_file(folder.join(log)).map_err(io)?;
+        }
     }
     // Names and numbers that it does not expect it answers by a panic.
     let opened = catch_unwind(AssertUnwindSafe(|| {

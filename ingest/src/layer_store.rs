@@ -180,7 +180,8 @@ fn layer_name(number: usize) -> String {
 }
 
 fn is_layer_name(name: &str) -> bool {
-    name.starts_with("layer-") && name.ends_with(".json")
+    name.strip_prefix("layer-")
+        .is_some_and(|number| number.strip_suffix(".json").is_some())
 }
 
 /// A place below which something was made with a key.

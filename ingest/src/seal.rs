@@ -156,16 +156,20 @@ pub fn was_sealed(data_dir: &Path) -> bool {
 /// # Errors
 /// The seal cannot be written: the next start compares nothing.
 pub fn seal(data_dir: &Path, patience: Duration) -> Result<bool, SealError> {
+    let began = Instant::now();
     let Some(_closed) = locks(data_dir, patience) else {
         return Ok(false);
     };
+    // Closed on a thread of its own.
+    while data_dir.join(format!("{DATABASE}-wal")).exists() {
+        if began.elapsed() >= patience {
+            return Ok(false);
+        }
+        std::thread::park_timeout(LOOK_AGAIN);
+    }
     let mut files = Vec::new();
     for store in STORES {
         add(data_dir, store, &mut files)?;
-    }
-    if data_dir.join(format!("{DATABASE}-wal")).exists() {
-        // Somebody looks into it.
-        return Ok(false);
     }
     add(data_dir, DATABASE, &mut files)?;
     let seal = Seal {

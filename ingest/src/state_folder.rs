@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub const FILE_MODE: u32 = 0o600;
 /// Rights of folders.
 const FOLDER_MODE: u32 = 0o700;
+/// Rights of everybody else.
+const OF_OTHERS: u32 = 0o077;
 /// What riskgrid keeps in its folder, and how names of it begin. Anything else there is somebody else's.
 const OWN: [&str; 8] = [
     "checkpoints",
@@ -94,7 +96,7 @@ fn narrow_one(path: &Path, narrowed: &mut Vec<Narrowed>) {
         _ => return,
     };
     let mode = metadata.mode() & 0o7777;
-    if mode & 0o077 == 0 {
+    if mode & OF_OTHERS == 0 {
         return;
     }
     // By the open file: the name may lead elsewhere by now.

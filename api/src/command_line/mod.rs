@@ -148,11 +148,17 @@ fn start_log(format: LogFormat, level: &str) {
     }
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn asked_to_stop() -> std::io::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-        _ = terminate.recv() => Ok(()),
+/// Waits for Ctrl-C or SIGTERM; what comes from the call on is heard, before it is waited for too.
+fn asked_to_stop() -> impl Future<Output = std::io::Result<()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let (interrupt, terminate) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    async move {
+        let (mut interrupt, mut terminate) = (interrupt?, terminate?);
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(())
     }
 }

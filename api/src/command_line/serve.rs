@@ -59,8 +59,10 @@ pub(super) async fn run(
 
 async fn serve(checked: Checked, folder: &Path, options: ServerOptions) -> VerbResult {
     let server = Server::start(checked, folder, options).await?;
+    // Whoever reads that line may stop it at once.
+    let stop = asked_to_stop();
     println!("riskgrid serves http://{}", server.address());
-    asked_to_stop().await?;
+    stop.await?;
     tracing::info!("stopping: draining, then a last checkpoint");
     server.stop().await?;
     tracing::info!("stopped");

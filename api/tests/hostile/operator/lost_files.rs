@@ -19,7 +19,7 @@ const REMEDIES: [&str; 4] = [
     "remove the folder",
 ];
 /// Files that hold nothing, or that SQLite makes and removes as it likes.
-const OF_NO_MATTER: [&str; 3] = ["-wal", "-shm", "lock"];
+const OF_NO_MATTER: [&str; 4] = ["-wal", "-shm", "lock", "opened.json"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Damage {
