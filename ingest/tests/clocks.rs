@@ -24,7 +24,7 @@ use riskgrid_ingest::pipeline::{
 use riskgrid_ingest::{DAY, Event, EventTime, HOUR, Layer, LayerTable, MINUTE, SECOND};
 
 /// Far less than any jump: what waits for the wall clock is not seen in it.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 const IDLE_AFTER: i64 = SECOND / 2;
 /// Of all events, by whatever clock.
 const TIME: EventTime = EventTime::from_micros(1_795_000_000 * SECOND);
