@@ -163,7 +163,9 @@ impl Server {
         let (mut process, lines) = spawn(&mut command);
         match lines.recv_timeout(DEADLINE) {
             Ok(line) => {
-                self.url = line.strip_prefix("riskgrid serves ").expect(&line).to_owned();
+                line.strip_prefix("riskgrid serves ")
+                    .expect(&line)
+                    .clone_into(&mut self.url);
                 self.process = Some(process);
                 Ok(())
             }

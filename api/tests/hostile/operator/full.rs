@@ -67,10 +67,7 @@ async fn refused_events_alone_do_not_fill_the_disk_and_what_must_go_on_does() {
         return;
     };
     let mut server = Server::start_on(Some(disk), "");
-    assert_eq!(
-        metric(&server, "riskgrid_writes_without_room_total{writer=\"intake\"}").await,
-        0.0
-    );
+    assert!(metric(&server, "riskgrid_writes_without_room_total{writer=\"intake\"}").await < 1.0);
     let event = reading_at("1", "s", 1.0, Utc::now());
     assert_eq!(server.post(NDJSON, event.to_string()).await.status, 202);
     let (mut kept, mut unavailable) = (0, 0);
@@ -99,7 +96,7 @@ async fn refused_events_alone_do_not_fill_the_disk_and_what_must_go_on_does() {
     fill_up_to(&server, RESERVE / 3);
     makes_a_webhook(&server, "ops").await;
     let failures = metric(&server, "riskgrid_checkpoint_failures_total").await;
-    assert_eq!(failures, 0.0);
+    assert!(failures < 1.0, "{failures}");
     server.rows_become(LETTERS, &json!([[kept]])).await;
     server.stop().await;
     server.restart();
