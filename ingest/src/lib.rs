@@ -19,6 +19,7 @@ pub mod places;
 pub mod purge;
 mod refusal;
 pub mod source;
+mod text_limits;
 mod threads;
 mod time;
 mod unit;
