@@ -32,7 +32,9 @@ const SETTINGS: GridSettings = GridSettings {
     dedup_horizon: DAY,
     dedup_bytes: 64 << 20,
     events: EventLogLimits { age: DAY, bytes: 0 },
+    max_sensors: 1_000_000,
     max_reports: 1_000_000,
+    max_units: 100_000,
 };
 
 fn layers() -> LayerTable {

@@ -72,7 +72,9 @@ impl Run {
             dedup_horizon: DAY,
             dedup_bytes: 1 << 20,
             events: EventLogLimits { age: DAY, bytes: 0 },
+            max_sensors: 1_000_000,
             max_reports: 1_000_000,
+            max_units: 100_000,
         };
         let files = Files::open_folder(&folder.join("checkpoints")).unwrap();
         let layer_store = LayerStore::open(files.clone()).unwrap();
