@@ -168,6 +168,7 @@ impl Server {
             dead_letter_topic: dead_letter_topic.clone(),
             topics: topics_of(&checked),
             checkpoints,
+            attempts: Some(data_dir.join("attempts")),
             observer: Box::new(observer),
             on_checkpoint: listener(
                 Arc::clone(&checkpointed),

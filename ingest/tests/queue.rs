@@ -90,6 +90,7 @@ fn pipeline(folder: &Path, observer: Gate) -> Pipeline {
         topics: HashMap::new(),
         layers,
         checkpoints: CheckpointStore::new(files.clone(), files, "node").unwrap(),
+        attempts: None,
         // There is one worker, which asks once.
         observer: Box::new(move || Box::new(observer.lock().unwrap().take().unwrap())),
         on_checkpoint: Box::new(|_| {}),

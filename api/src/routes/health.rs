@@ -8,6 +8,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use riskgrid_ingest::RefusalReason;
+
 use crate::app::App;
 use crate::metrics;
 use crate::problem::Problem;
@@ -28,10 +30,21 @@ pub fn routes(app: Arc<App>) -> Router {
 async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.not_ready_because() {
         None => {
-            let loaded = app.progress(&app.reader.snapshot());
+            let snapshot = app.reader.snapshot();
+            let loaded = app.progress(&snapshot);
             let percent = loaded.map_or(0.0, |progress| progress.percent().floor());
             let (have, total) = app.partitions();
-            format!("ready\nloaded {percent}%\npartitions {have}/{total}\n").into_response()
+            let mut text = format!("ready\nloaded {percent}%\npartitions {have}/{total}\n");
+            let poisoned = snapshot.counts().refused_for(RefusalReason::Poison);
+            if poisoned > 0 {
+                text.push_str(&format!(
+                    "poisoned {poisoned}: events that a defect kept from being counted; see `riskgrid dead-letters`\n"
+                ));
+            }
+            for partition in app.pipeline.mending() {
+                text.push_str(&format!("partition {partition} is read again from its checkpoint\n"));
+            }
+            text.into_response()
         }
         Some(reason) => Problem::unavailable(format!("not ready: {reason}"), 2).into_response(),
     }

@@ -113,6 +113,11 @@ pub struct EventCounts {
 }
 
 impl EventCounts {
+    /// Refused for one reason.
+    pub fn refused_for(&self, reason: RefusalReason) -> u64 {
+        self.refused.get(&reason).copied().unwrap_or(0)
+    }
+
     /// Refused for any reason.
     pub fn refused_total(&self) -> u64 {
         self.refused.values().sum()
