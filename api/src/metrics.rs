@@ -118,6 +118,15 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
         .with_label_values::<&str>(&[])
         .inc_by(reports.map(|partition| partition.given_up.reports).sum());
     tables(&registry, &snapshot)?;
+    let letters = counter(
+        &registry,
+        "riskgrid_dead_letters_dropped_total",
+        "dead letters that were dropped for their age (30 days), their number (1 000 000) or their bytes (4 GiB)",
+        &[],
+    )?;
+    letters
+        .with_label_values::<&str>(&[])
+        .inc_by(app.dead_letters.dropped());
     let (have, total) = app.partitions();
     gauge(
         &registry,
@@ -239,7 +248,10 @@ fn tables(registry: &Registry, snapshot: &GridSnapshot) -> prometheus::Result<()
         |partition| partition.forgotten.units,
     )?;
     let rows = IntGaugeVec::new(
-        Opts::new("riskgrid_entities", "rows of the tables of entities, of all partitions"),
+        Opts::new(
+            "riskgrid_entities",
+            "rows of the tables of entities, of all partitions",
+        ),
         &["table"],
     )?;
     registry.register(Box::new(rows.clone()))?;

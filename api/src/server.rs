@@ -481,7 +481,7 @@ async fn keep_house(
         let (journal, dead_letters) = (journal.clone(), dead_letters.clone());
         let offset = durable.load(Ordering::Relaxed);
         let now = wall_clock();
-        let expire_raw = now >= next_raw_expiry;
+        let expire_raw = now >= next_raw_expiry || dead_letters.has_grown();
         if expire_raw {
             next_raw_expiry = now.plus(riskgrid_ingest::HOUR);
         }
@@ -490,7 +490,7 @@ async fn keep_house(
                 tracing::warn!(%error, "old journal entries stay for now");
             }
             if expire_raw && let Err(error) = dead_letters.expire(now) {
-                tracing::warn!(%error, "raw bytes of old dead letters stay for now");
+                tracing::warn!(%error, "old dead letters stay for now");
             }
         });
         if swept.await.is_err() {

@@ -95,7 +95,7 @@ impl Run {
             topics: HashMap::from([(PartitionId::of_journal().topic, None)]),
             layers,
             checkpoints: CheckpointStore::new(files.clone(), files, "node").unwrap(),
-        attempts: None,
+            attempts: None,
             observer: Box::new(|| Box::new(NoRules)),
             on_checkpoint: Box::new(|_| {}),
             settings: PipelineSettings {

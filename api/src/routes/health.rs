@@ -42,7 +42,9 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
                 ));
             }
             for partition in app.pipeline.mending() {
-                text.push_str(&format!("partition {partition} is read again from its checkpoint\n"));
+                text.push_str(&format!(
+                    "partition {partition} is read again from its checkpoint\n"
+                ));
             }
             text.into_response()
         }

@@ -194,9 +194,7 @@ impl Worker {
         origin: Origin,
         event: &EventBytes<'_>,
     ) {
-        let Owned {
-            partition, tries, ..
-        } = owned;
+        let Owned { partition, tries, .. } = owned;
         let (offset, base) = (origin.offset, origin.index);
         let next = tries.next_of(offset);
         let is_row = matches!(event, EventBytes::Row(..));
@@ -207,7 +205,15 @@ impl Worker {
         given_up.retain(|index| is_row || *index == base);
         for index in &given_up {
             let detail = format!("event {index} of the record at offset {offset}");
-            self.keep_poison(partition, Origin { index: *index, ..origin }, &detail, event);
+            self.keep_poison(
+                partition,
+                Origin {
+                    index: *index,
+                    ..origin
+                },
+                &detail,
+                event,
+            );
         }
         if given_up.contains(&base) {
             return;
@@ -226,11 +232,24 @@ impl Worker {
             }
             is_asked
         };
-        self.judge_some(partition, rules, origin, event, is_asked, keep_refused(origin, event));
+        self.judge_some(
+            partition,
+            rules,
+            origin,
+            event,
+            is_asked,
+            keep_refused(origin, event),
+        );
     }
 
     /// Durable at once: a start that reads the log again knows by its letter what it must not try.
-    fn keep_poison(&mut self, partition: &mut Partition, origin: Origin, detail: &str, event: &EventBytes<'_>) {
+    fn keep_poison(
+        &mut self,
+        partition: &mut Partition,
+        origin: Origin,
+        detail: &str,
+        event: &EventBytes<'_>,
+    ) {
         let kept = event.kept();
         let size = kept.bytes.len() as u64;
         self.refuse(partition, origin, &poison(detail), kept, size);
@@ -261,9 +280,7 @@ impl Worker {
             })
             .filter_map(Result::ok);
         for letter in of_partition.filter(|letter| letter.reason == RefusalReason::Poison) {
-            owned
-                .tries
-                .set(Subject::Event(letter.offset, letter.index), MOST);
+            owned.tries.set(Subject::Event(letter.offset, letter.index), MOST);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Writes checkpoints of what the workers hand over, at an interval while records come, and when asked; takes
 //! partitions over from their checkpoints, and gives them up.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;

@@ -32,10 +32,7 @@ impl InFlight {
     pub(super) fn enter(&self, bytes: usize) -> Result<(), PipelineEnded> {
         let mut waiting = self.lock();
         while waiting.bytes > 0 && waiting.bytes + bytes > MOST_BYTES && !waiting.has_ended {
-            waiting = self
-                .changed
-                .wait(waiting)
-                .unwrap_or_else(PoisonError::into_inner);
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
         if waiting.has_ended {
             return Err(PipelineEnded);

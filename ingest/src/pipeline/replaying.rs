@@ -213,9 +213,7 @@ impl Worker {
     }
 
     fn judge_anew(&mut self, owned: &mut Owned, replay: &QueuedReplay, replayed: &mut Replayed) {
-        let Owned {
-            partition, tries, ..
-        } = owned;
+        let Owned { partition, tries, .. } = owned;
         let subject = Subject::Replay(replay.number);
         let tried = tries.of(subject);
         self.at.replay = Some(replay.number);

@@ -305,9 +305,7 @@ impl Worker {
     /// The state of a partition may be half changed: it is read again from its checkpoint, by who has the checkpoints.
     pub(super) fn let_go(&mut self, owned: Owned) {
         let Owned {
-            partition,
-            mut tries,
-            ..
+            partition, mut tries, ..
         } = owned;
         let id = partition.id().clone();
         tracing::error!(partition = %id, "its state may be half changed; it is read again from its checkpoint");

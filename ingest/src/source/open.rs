@@ -63,12 +63,25 @@ pub(crate) fn open_plain_or_gzip(path: &Path) -> io::Result<Box<dyn BufRead + Se
         let unpacked = Unpacking(MultiGzDecoder::new(file));
         return as_text(BufReader::with_capacity(BUFFER_BYTES, unpacked));
     }
-    let file = as_text(file)?;
-    if is_named_gzip {
-        let problem = "its name ends in .gz, but it is not gzip: pack it with gzip, or name it without .gz";
+    if is_named_gzip && !is_plain(file.fill_buf()?) && problem_of(file.buffer()).is_none() {
+        let problem = "its name ends in .gz, but it is neither gzip nor text: it is damaged, or something else; get it again";
         return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
     }
-    Ok(file)
+    as_text(file)
+}
+
+/// Whether a file begins as text in UTF-8 does.
+fn is_plain(start: &[u8]) -> bool {
+    let looked_at = start.get(..LOOKED_AT).unwrap_or(start);
+    let is_text = match std::str::from_utf8(looked_at) {
+        Ok(_) => true,
+        // A character that is cut off where the look ends.
+        Err(error) => error.error_len().is_none(),
+    };
+    is_text
+        && !looked_at
+            .iter()
+            .any(|byte| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\r' | b'\n'))
 }
 
 /// `InvalidData` when the file has nothing in it.
@@ -208,8 +221,12 @@ mod tests {
     #[test]
     fn gzip_that_is_none_or_is_cut_off_is_told() {
         let content = packed("1,2\n".repeat(50_000).as_bytes());
-        let none = opened("a.csv.gz", b"1,2\n").unwrap_err();
-        assert!(none.to_string().contains("not gzip"), "{none}");
+        for none in [&b"\x1f\x8c\x08\0rest"[..], b"\xc3\x28rest", b"\x1e\x8b\x08"] {
+            let error = opened("a.csv.gz", none).unwrap_err();
+            assert!(error.to_string().contains("neither gzip nor text"), "{error}");
+        }
+        // Text that somebody unpacked without giving it another name is read.
+        assert_eq!(opened("a.csv.gz", b"1,2\n").unwrap(), b"1,2\n");
         for length in [3, 12, content.len() / 2, content.len() - 1] {
             let error = opened("a.csv.gz", content.get(..length).unwrap()).unwrap_err();
             assert!(error.to_string().contains("cut off"), "{length}: {error}");
