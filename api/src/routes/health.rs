@@ -34,18 +34,20 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
             let loaded = app.progress(&snapshot);
             let percent = loaded.map_or(0.0, |progress| progress.percent().floor());
             let (have, total) = app.partitions();
-            let mut text = format!("ready\nloaded {percent}%\npartitions {have}/{total}\n");
+            let mut lines = vec![
+                "ready".to_owned(),
+                format!("loaded {percent}%"),
+                format!("partitions {have}/{total}"),
+            ];
             let poisoned = snapshot.counts().refused_for(RefusalReason::Poison);
             if poisoned > 0 {
-                text.push_str(&format!(
-                    "poisoned {poisoned}: events that a defect kept from being counted; see `riskgrid dead-letters`\n"
+                lines.push(format!(
+                    "poisoned {poisoned}: events that a defect kept from being counted; see `riskgrid dead-letters`"
                 ));
             }
-            for partition in app.pipeline.mending() {
-                text.push_str(&format!(
-                    "partition {partition} is read again from its checkpoint\n"
-                ));
-            }
+            let mending = app.pipeline.mending().into_iter();
+            lines.extend(mending.map(|id| format!("partition {id} is read again from its checkpoint")));
+            let text = lines.join("\n") + "\n";
             text.into_response()
         }
         Some(reason) => Problem::unavailable(format!("not ready: {reason}"), 2).into_response(),

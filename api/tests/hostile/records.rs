@@ -260,10 +260,8 @@ async fn files_that_are_not_what_their_names_say_are_told_by_name_with_what_to_d
 #[tokio::test]
 async fn a_row_that_cannot_be_applied_is_kept_as_poison_and_the_file_is_read_to_its_end() {
     let mut server = Server::not_started();
-    let mut rows = CSV.to_owned();
-    for number in 2..=3000 {
-        rows.push_str(&format!("{number},2026-11-22T08:00:00Z,113.9,22.5,noise\n"));
-    }
+    let rows = (2..=3000).map(|number| format!("{number},2026-11-22T08:00:00Z,113.9,22.5,noise\n"));
+    let rows = CSV.to_owned() + &rows.collect::<String>();
     std::fs::write(server.path("data.csv"), rows).unwrap();
     server.configure(&feed("data.csv", "csv"));
     server.set("RISKGRID_TEST_DEFECT", "while_applying:panic:2500");

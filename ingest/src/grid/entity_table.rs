@@ -305,6 +305,10 @@ impl<V: Clone + Default> EntityTable<V> {
         while self.len > most || self.bytes > most_bytes {
             let len = self.len.min(most);
             let keep = len - len.div_ceil(10);
+            if keep == 0 {
+                // What was told of last stays, whatever it takes.
+                break;
+            }
             if self.keep_newest(keep, &time) == 0 {
                 // None is older than another: what a time would part is told apart by nothing.
                 let newest = self.iter().filter_map(|(_, value)| time(value)).max();
