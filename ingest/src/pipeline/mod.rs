@@ -66,10 +66,11 @@ impl PipelineHandle {
     pub fn send(&self, batch: PartitionBatch) -> Result<(), PipelineEnded> {
         let number = worker_of(&batch.partition, self.workers.len());
         let worker = self.workers.get(number).ok_or(PipelineEnded)?;
+        let bytes = batch.bytes();
         if let Some(waiting) = self.shared.waiting.get(number) {
-            waiting.enter(batch.bytes())?;
+            waiting.enter(bytes)?;
         }
-        worker.send(Task::Apply(batch)).map_err(|_| PipelineEnded)
+        worker.send(Task::Apply(batch, bytes)).map_err(|_| PipelineEnded)
     }
 
     /// The offset from which a partition of this node alone is to be read again, when its state had to be read again from

@@ -27,8 +27,8 @@ use crate::time::EventTime;
 
 /// What a worker is asked to do; done in the order of asking.
 pub(super) enum Task {
-    /// Apply records.
-    Apply(PartitionBatch),
+    /// Apply records, which have so many bytes.
+    Apply(PartitionBatch, usize),
     /// Nothing but what comes after every task: see whether views are wanted.
     Look,
     /// Make decisions durable, and give the state of its partitions: of those named what changed since a generation, of
@@ -170,8 +170,7 @@ impl Worker {
         self.replay_all_due();
         while let Ok(task) = tasks.recv() {
             match task {
-                Task::Apply(batch) => {
-                    let bytes = batch.bytes();
+                Task::Apply(batch, bytes) => {
                     self.apply(&batch);
                     drop(batch);
                     if let Some(waiting) = self.shared.waiting.get(self.number) {

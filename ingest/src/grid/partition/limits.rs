@@ -36,7 +36,7 @@ impl Partition {
         }
     }
 
-    /// Says so once an hour of event time that entities were dropped, with the key that bounds them.
+    /// Counts entities that were dropped, and says so the first time, with the key that bounds them.
     fn tell_of_dropped(&mut self, dropped: [u64; 3]) {
         let kinds = [
             ("sensors", "grid.max_sensors", "riskgrid_sensors_dropped_total"),
