@@ -229,7 +229,7 @@ impl FileReader {
             records.push(record);
             if records.len() >= ROWS || bytes >= BYTES {
                 bytes = 0;
-                if !self.send(&mut records) {
+                if !self.send(&mut records) || self.pipeline.is_rewound(&self.partition) {
                     return;
                 }
             }

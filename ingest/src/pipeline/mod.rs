@@ -87,6 +87,11 @@ impl PipelineHandle {
         offset
     }
 
+    /// Whether its source is to begin anew, as [`take_rewind`](Self::take_rewind) says.
+    pub fn is_rewound(&self, partition: &PartitionId) -> bool {
+        self.shared.has_rewinds.load(Ordering::Acquire) && lock(&self.shared.rewinds).contains_key(partition)
+    }
+
     /// Batches that each worker has not applied yet; one that is held up by a full queue is among them.
     pub fn waiting(&self) -> Vec<usize> {
         self.shared.waiting.iter().map(InFlight::batches).collect()
