@@ -1,6 +1,7 @@
 //! The HTTP intake: reads the events of a request, judges what can be judged now, and makes the rest durable.
 
 use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -126,7 +127,7 @@ impl Intake {
         let mut accepted = Vec::with_capacity(events.len());
         let mut refused = Vec::new();
         for (index, bytes) in events.into_iter().enumerate() {
-            match self.judge(&bytes, now) {
+            match self.judge_guarded(&bytes, now) {
                 Ok((kind, source)) => accepted.push((kind, source, bytes.into_owned())),
                 Err(refusal) => refused.push((index, refusal, bytes)),
             }
@@ -168,7 +169,7 @@ impl Intake {
         let mut accepted = Vec::new();
         let mut results = Vec::with_capacity(records.len());
         for (letter, bytes) in records {
-            let judged = self.judge(&bytes, letter.time);
+            let judged = self.judge_guarded(&bytes, letter.time);
             let result = judged.map(|(kind, source)| accepted.push((kind, source, bytes)));
             results.push((letter.key(), result));
         }
@@ -203,6 +204,19 @@ impl Intake {
             .ask(Writer::Intake, bytes as u64)
             .map(drop)
             .map_err(|none| IntakeUnavailable(none.to_string()))
+    }
+
+    /// The same, of an event on which it fails by a defect too: that one is refused, and the others of its request are not.
+    fn judge_guarded(&self, bytes: &[u8], now: EventTime) -> Result<(EventKind, String), Refusal> {
+        // Nothing is changed by judging.
+        catch_unwind(AssertUnwindSafe(|| self.judge(bytes, now))).unwrap_or_else(|_| {
+            tracing::error!(
+                "an event cannot be judged, by a defect of riskgrid; it is kept as a dead letter `poison`"
+            );
+            let detail =
+                "riskgrid failed on it; the log says more. Send it again after an update that mends this";
+            Err(Refusal::new(RefusalReason::Poison, detail))
+        })
     }
 
     /// Judges one event by itself, the catalogue and the layers known now. Lateness is its partition's to judge.

@@ -2,7 +2,7 @@
 
 use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector};
 use prometheus::{Gauge, IntCounterVec};
-use riskgrid_ingest::grid::{GridSnapshot, Step};
+use riskgrid_ingest::grid::{GridSnapshot, PartitionView, Step};
 use riskgrid_ingest::source::Progress;
 use riskgrid_ingest::{EventTime, RefusalReason, Writer};
 
@@ -36,8 +36,23 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
     for reason in RefusalReason::ALL {
         refused
             .with_label_values(&[reason.as_str()])
-            .inc_by(counts.refused.get(&reason).copied().unwrap_or(0));
+            .inc_by(counts.refused_for(reason));
     }
+    let poisoned = counter(
+        &registry,
+        "riskgrid_poisoned_total",
+        "events that are not counted because applying them failed twice by a defect; each is a dead letter `poison`",
+        &[],
+    )?;
+    poisoned
+        .with_label_values::<&str>(&[])
+        .inc_by(counts.refused_for(RefusalReason::Poison));
+    gauge(
+        &registry,
+        "riskgrid_partitions_mending",
+        "partitions that are read again from their checkpoint, because a defect may have left their state half changed",
+        app.pipeline.mending().len() as f64,
+    )?;
     let http = counter(
         &registry,
         "riskgrid_http_events_total",
@@ -72,7 +87,7 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
     gauge(
         &registry,
         "riskgrid_grid_bytes",
-        "bytes of the sealed aggregates; grid.memory bounds them",
+        "bytes of the aggregates, sealed and open; grid.memory bounds them",
         snapshot
             .partitions
             .iter()
@@ -102,6 +117,16 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
     dropped
         .with_label_values::<&str>(&[])
         .inc_by(reports.map(|partition| partition.given_up.reports).sum());
+    tables(&registry, &snapshot)?;
+    let letters = counter(
+        &registry,
+        "riskgrid_dead_letters_dropped_total",
+        "dead letters that were dropped for their age (30 days), their number (1 000 000) or their bytes (4 GiB)",
+        &[],
+    )?;
+    letters
+        .with_label_values::<&str>(&[])
+        .inc_by(app.dead_letters.dropped());
     let (have, total) = app.partitions();
     gauge(
         &registry,
@@ -141,6 +166,12 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
             .with_label_values(&[&worker.to_string()])
             .set(i64::try_from(waiting).unwrap_or(i64::MAX));
     }
+    gauge(
+        &registry,
+        "riskgrid_ingest_waiting_bytes",
+        "bytes of these batches; at 32 MiB of a worker its sources wait",
+        app.pipeline.waiting_bytes().into_iter().sum::<usize>() as f64,
+    )?;
     if let Some(age) = watermark_age(&snapshot, now) {
         gauge(
             &registry,
@@ -211,6 +242,56 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
     let mut page = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut page)?;
     Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
+/// What the tables of entities and of raw events hold, and what their limits took.
+fn tables(registry: &Registry, snapshot: &GridSnapshot) -> prometheus::Result<()> {
+    let dropped = |name, help, of: fn(&PartitionView) -> u64| -> prometheus::Result<()> {
+        let counter = counter(registry, name, help, &[])?;
+        let partitions = snapshot.partitions.iter();
+        counter
+            .with_label_values::<&str>(&[])
+            .inc_by(partitions.map(of).sum());
+        Ok(())
+    };
+    dropped(
+        "riskgrid_sensors_dropped_total",
+        "sensors that were dropped because a partition had more than grid.max_sensors",
+        |partition| partition.forgotten.sensors,
+    )?;
+    dropped(
+        "riskgrid_units_dropped_total",
+        "response units that were dropped because a partition had more than grid.max_units",
+        |partition| partition.forgotten.units,
+    )?;
+    let rows = IntGaugeVec::new(
+        Opts::new(
+            "riskgrid_entities",
+            "rows of the tables of entities, of all partitions",
+        ),
+        &["table"],
+    )?;
+    registry.register(Box::new(rows.clone()))?;
+    let all: [(&str, fn(&PartitionView) -> usize); 3] = [
+        ("sensors", |partition| partition.sensors.len()),
+        ("reports", |partition| partition.reports.len()),
+        ("units", |partition| partition.units.len()),
+    ];
+    for (table, of) in all {
+        let sum: usize = snapshot.partitions.iter().map(of).sum();
+        rows.with_label_values(&[table])
+            .set(i64::try_from(sum).unwrap_or(i64::MAX));
+    }
+    gauge(
+        registry,
+        "riskgrid_raw_events_bytes",
+        "bytes of raw events; grid.events_bytes bounds those of each partition",
+        snapshot
+            .partitions
+            .iter()
+            .map(|partition| partition.event_bytes)
+            .sum::<usize>() as f64,
+    )
 }
 
 fn watermark_age(snapshot: &GridSnapshot, now: EventTime) -> Option<f64> {

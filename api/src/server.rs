@@ -167,6 +167,7 @@ impl Server {
             dead_letter_topic: dead_letter_topic.clone(),
             topics: topics_of(&checked),
             checkpoints,
+            attempts: Some(data_dir.join("attempts")),
             observer: Box::new(observer),
             on_checkpoint: listener(
                 Arc::clone(&checkpointed),
@@ -475,7 +476,7 @@ async fn keep_house(
         let (journal, dead_letters) = (journal.clone(), dead_letters.clone());
         let offset = durable.load(Ordering::Relaxed);
         let now = wall_clock();
-        let expire_raw = Instant::now() >= next_raw_expiry;
+        let expire_raw = Instant::now() >= next_raw_expiry || dead_letters.has_grown();
         if expire_raw {
             next_raw_expiry = Instant::now() + RAW_EXPIRY;
         }
@@ -484,7 +485,7 @@ async fn keep_house(
                 tracing::warn!(%error, "old journal entries stay for now");
             }
             if expire_raw && let Err(error) = dead_letters.expire(now) {
-                tracing::warn!(%error, "raw bytes of old dead letters stay for now");
+                tracing::warn!(%error, "old dead letters stay for now");
             }
         });
         if swept.await.is_err() {

@@ -18,6 +18,8 @@ use riskgrid_ingest::source::journal::Journal;
 const ENTRIES: usize = 256;
 /// Rows of a file handed over at once.
 const ROWS: usize = 2_000;
+/// About so many bytes are handed over at once, of the journal and of files; one entry or row may be larger.
+const BYTES: usize = 4 << 20;
 /// How often a thread looks whether it should stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -29,7 +31,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub fn check_journal(journal: &Journal, read_to: Option<i64>, folder: &Path) -> Result<(), String> {
     let offset = read_to.unwrap_or(0);
     let end = journal.end();
-    let next = journal.read(offset, 1, Duration::ZERO);
+    let next = journal.read(offset, 1, BYTES, Duration::ZERO);
     let first = match next {
         Ok(entries) => entries.first().map_or(end, |entry| entry.offset),
         Err(error) => return Err(format!("{}: {error}", folder.display())),
@@ -77,7 +79,10 @@ impl Readers {
             .name("journal-reader".to_owned())
             .spawn(move || {
                 while !stopping.load(Ordering::Relaxed) {
-                    let entries = match journal.read(offset, ENTRIES, LOOK_EVERY) {
+                    if let Some(from) = pipeline.take_rewind(&PartitionId::of_journal()) {
+                        offset = from;
+                    }
+                    let entries = match journal.read(offset, ENTRIES, BYTES, LOOK_EVERY) {
                         Ok(entries) => entries,
                         Err(error) => {
                             tracing::error!(%error, "the journal cannot be read; trying again");
@@ -172,7 +177,27 @@ struct FileReader {
 }
 
 impl FileReader {
-    fn run(self) {
+    /// Reads the file, and again from an earlier row where the pipeline asks for it, for as long as the process runs.
+    fn run(mut self) {
+        self.read();
+        while !self.stopping.load(Ordering::Relaxed) {
+            if self.is_rewound() {
+                self.read();
+            }
+            std::thread::park_timeout(LOOK_EVERY);
+        }
+    }
+
+    /// Whether the file is to be read again, from the row that is the first one now.
+    fn is_rewound(&mut self) -> bool {
+        let Some(offset) = self.pipeline.take_rewind(&self.partition) else {
+            return false;
+        };
+        self.options.skip_rows = u64::try_from(offset).unwrap_or(0);
+        true
+    }
+
+    fn read(&self) {
         let mut rows = match FileRows::open(&self.path, self.options) {
             Ok(rows) => rows,
             Err(error) => {
@@ -183,7 +208,7 @@ impl FileReader {
         let started = Instant::now();
         let mut pace: Option<Pace> = None;
         let mut records: Vec<Record> = Vec::with_capacity(ROWS);
-        let mut row = FileRow::default();
+        let (mut row, mut bytes) = (FileRow::default(), 0);
         loop {
             match rows.read_row(&mut row) {
                 Ok(true) => {}
@@ -208,9 +233,14 @@ impl FileReader {
                     }
                 }
             }
-            records.push(self.record(&mut row));
-            if records.len() >= ROWS && !self.send(&mut records) {
-                return;
+            let record = self.record(&mut row);
+            bytes += record.payload.bytes();
+            records.push(record);
+            if records.len() >= ROWS || bytes >= BYTES {
+                bytes = 0;
+                if !self.send(&mut records) || self.pipeline.is_rewound(&self.partition) {
+                    return;
+                }
             }
             if self.stopping.load(Ordering::Relaxed) {
                 return;

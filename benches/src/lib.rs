@@ -81,7 +81,9 @@ pub fn settings(keep_events: bool) -> GridSettings {
             age: DAY,
             bytes: if keep_events { 1 << 30 } else { 0 },
         },
+        max_sensors: 1_000_000,
         max_reports: 2_000_000,
+        max_units: 100_000,
     }
 }
 

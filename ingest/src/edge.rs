@@ -14,6 +14,7 @@ use crate::event::{
 use crate::layer::{Layer, LayerIndex, LayerKind, LayerLookup, LayerTable, known_codes};
 pub use crate::place_cache::PlaceCache;
 use crate::refusal::{Refusal, RefusalReason};
+use crate::text_limits;
 use crate::time::EventTime;
 use crate::unit::Unit;
 
@@ -101,6 +102,7 @@ impl Edge {
         layers: &LayerTable,
         places: &mut PlaceCache,
     ) -> Result<Judged<'a>, Refusal> {
+        text_limits::check(&candidate)?;
         if let Some(key) = &candidate.lookup_missed {
             return Err(Refusal::new(
                 RefusalReason::MissingField,
@@ -219,6 +221,11 @@ impl Edge {
                 id,
                 source,
                 time,
+                clock: if feed.valid.is_none() {
+                    time.min(received)
+                } else {
+                    time
+                },
                 received,
                 hash,
                 layer,

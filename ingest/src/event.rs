@@ -324,6 +324,9 @@ pub struct Event<'a> {
     pub source: Cow<'a, str>,
     /// Event time.
     pub time: EventTime,
+    /// What moves clocks: the event time, in live feeds no later than `received`. An event of a clock that is fast counts
+    /// where it says, and brings nothing to an end before its time.
+    pub clock: EventTime,
     /// When the log received it.
     pub received: EventTime,
     /// Its identity.

@@ -269,7 +269,15 @@ impl LayerTable {
 
     /// Adds a layer; `None` when its id is taken or the table is full.
     pub fn insert(&mut self, layer: Layer) -> Option<LayerIndex> {
-        if self.layers.len() >= self.limit || self.by_id.contains_key(&layer.id) {
+        if self.layers.len() >= self.limit {
+            return None;
+        }
+        self.insert_known(layer)
+    }
+
+    /// Adds a layer that was learnt before, whatever the limit is now: checkpoints name it. `None` when its id is taken.
+    pub(crate) fn insert_known(&mut self, layer: Layer) -> Option<LayerIndex> {
+        if self.layers.len() > usize::from(u16::MAX) || self.by_id.contains_key(&layer.id) {
             return None;
         }
         let index = LayerIndex(self.layers.len() as u16);
@@ -294,6 +302,11 @@ impl LayerTable {
             .iter()
             .enumerate()
             .map(|(index, layer)| (LayerIndex(index as u16), layer))
+    }
+
+    /// Most layers that are learnt, those included that are configured.
+    pub const fn limit(&self) -> usize {
+        self.limit
     }
 
     /// How many layers there are.

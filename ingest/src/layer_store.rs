@@ -269,7 +269,7 @@ impl LayerCatalogue {
     /// configuration.
     pub fn new(mut configured: LayerTable, store: LayerStore) -> Self {
         for layer in &store.layers {
-            configured.insert(layer.clone());
+            configured.insert_known(layer.clone());
         }
         Self {
             table: ArcSwap::from_pointee(configured),
@@ -315,7 +315,7 @@ impl LayerCatalogue {
         let mut grown = (*table).clone();
         let mut has_grown = false;
         for layer in &store.layers {
-            if table.find(&layer.id).is_none() && grown.insert(layer.clone()).is_some() {
+            if table.find(&layer.id).is_none() && grown.insert_known(layer.clone()).is_some() {
                 has_grown = true;
                 tracing::info!(
                     layer = layer.id,
@@ -326,6 +326,15 @@ impl LayerCatalogue {
             }
         }
         if has_grown {
+            // Of 1024 the last hundred.
+            if grown.len() > grown.limit() - grown.limit() / 10 {
+                tracing::warn!(
+                    layers = grown.len(),
+                    limit = grown.limit(),
+                    "nearly as many layers as grid.max_layers are known: events of new names will be refused as unknown_layer. \
+                     Give names that belong together one layer in [[layers]], or raise the limit"
+                );
+            }
             self.table.store(Arc::new(grown));
         }
         Ok(())
@@ -411,6 +420,22 @@ mod tests {
         let expected = [owned("air", "ug/m3"), owned("rain", "cm"), owned("water", "m")];
         assert_eq!(units(&after), expected);
         assert_eq!(units(&catalogue(folder.path()).0), expected);
+    }
+
+    #[test]
+    fn layers_that_were_learnt_are_known_whatever_is_configured_or_limited_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, _) = catalogue(folder.path());
+        for (id, unit) in [("water", "m"), ("rain", "mm"), ("air", "ug/m3")] {
+            one.learn(&layer(id, unit)).unwrap();
+        }
+        let wind: LayerSettings =
+            serde_json::from_value(serde_json::json!({"id": "wind", "kind": "report"})).unwrap();
+        let configured = LayerTable::new(&[wind], 2).unwrap();
+        let after = LayerCatalogue::new(configured, open(folder.path()).unwrap());
+        assert_eq!(after.table().len(), 4);
+        after.learn(&layer("noise", "dB")).unwrap();
+        assert!(after.table().find("noise").is_none());
     }
 
     #[test]

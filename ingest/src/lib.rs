@@ -24,6 +24,7 @@ mod room;
 pub mod seal;
 pub mod source;
 pub mod state_folder;
+mod text_limits;
 mod threads;
 mod time;
 mod unit;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RefusalReason {
-    /// More bytes than `edge.max_event`.
+    /// More bytes than `edge.max_event`, or a text in it that is longer than its field may be.
     TooLarge,
     /// Not JSON (or CSV), or a field of the wrong JSON type.
     Malformed,
@@ -31,11 +31,14 @@ pub enum RefusalReason {
     UnknownUnit,
     /// Not a number, out of range, or a word outside its list.
     InvalidValue,
+    /// Reading or applying it failed twice by a defect of riskgrid; never given by the edge, hence the last. It is kept, so
+    /// that it can be replayed once the defect is mended.
+    Poison,
 }
 
 impl RefusalReason {
     /// Every reason, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::TooLarge,
         Self::Malformed,
         Self::UnknownType,
@@ -47,6 +50,7 @@ impl RefusalReason {
         Self::UnknownLayer,
         Self::UnknownUnit,
         Self::InvalidValue,
+        Self::Poison,
     ];
 
     /// Its name in tables, answers and metrics.
@@ -63,6 +67,7 @@ impl RefusalReason {
             Self::UnknownLayer => "unknown_layer",
             Self::UnknownUnit => "unknown_unit",
             Self::InvalidValue => "invalid_value",
+            Self::Poison => "poison",
         }
     }
 }
@@ -72,6 +77,9 @@ impl fmt::Display for RefusalReason {
         formatter.write_str(self.as_str())
     }
 }
+
+/// Bytes of the longest detail.
+const LONGEST_DETAIL: usize = 1024;
 
 /// One refusal: the reason, and what was wrong in words that help to mend it.
 /// The detail never quotes a whole payload, so that no personal data leaves with it.
@@ -85,12 +93,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with its detail.
+    /// A refusal with its detail, of which [`LONGEST_DETAIL`] bytes are kept.
     pub fn new(reason: RefusalReason, detail: impl Into<String>) -> Self {
-        Self {
-            reason,
-            detail: detail.into(),
-        }
+        let mut detail = detail.into();
+        detail.truncate(detail.floor_char_boundary(LONGEST_DETAIL));
+        Self { reason, detail }
     }
 
     /// `MissingField` for the field that messages know as `name`.

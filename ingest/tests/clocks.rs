@@ -63,6 +63,8 @@ fn pipeline(folder: &Path, clock: fn() -> EventTime, gate: Option<Receiver<()>>)
         dedup_bytes: 1 << 20,
         events: EventLogLimits { age: DAY, bytes: 0 },
         max_reports: 1_000_000,
+        max_sensors: 1_000_000,
+        max_units: 1_000_000,
     };
     let files = Files::open_folder(folder).unwrap();
     let layer_store = LayerStore::open(files.clone()).unwrap();
@@ -83,6 +85,7 @@ fn pipeline(folder: &Path, clock: fn() -> EventTime, gate: Option<Receiver<()>>)
         topics: HashMap::new(),
         layers,
         checkpoints: CheckpointStore::new(files.clone(), files, "node").unwrap(),
+        attempts: None,
         // There is one worker, which asks once.
         observer: Box::new(move || Box::new(watcher.lock().unwrap().take().unwrap())),
         on_checkpoint: Box::new(|_| {}),

@@ -67,7 +67,9 @@ fn pipeline(folder: &Path, observer: Gate) -> Pipeline {
         dedup_horizon: DAY,
         dedup_bytes: 1 << 20,
         events: EventLogLimits { age: DAY, bytes: 0 },
+        max_sensors: 1_000_000,
         max_reports: 1_000_000,
+        max_units: 100_000,
     };
     let files = Files::open_folder(folder).unwrap();
     let layer_store = LayerStore::open(files.clone()).unwrap();
@@ -88,6 +90,7 @@ fn pipeline(folder: &Path, observer: Gate) -> Pipeline {
         topics: HashMap::new(),
         layers,
         checkpoints: CheckpointStore::new(files.clone(), files, "node").unwrap(),
+        attempts: None,
         // There is one worker, which asks once.
         observer: Box::new(move || Box::new(observer.lock().unwrap().take().unwrap())),
         on_checkpoint: Box::new(|_| {}),

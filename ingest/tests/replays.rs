@@ -72,7 +72,9 @@ impl Run {
             dedup_horizon: DAY,
             dedup_bytes: 1 << 20,
             events: EventLogLimits { age: DAY, bytes: 0 },
+            max_sensors: 1_000_000,
             max_reports: 1_000_000,
+            max_units: 100_000,
         };
         let files = Files::open_folder(&folder.join("checkpoints")).unwrap();
         let layer_store = LayerStore::open(files.clone()).unwrap();
@@ -93,6 +95,7 @@ impl Run {
             topics: HashMap::from([(PartitionId::of_journal().topic, None)]),
             layers,
             checkpoints: CheckpointStore::new(files.clone(), files, "node").unwrap(),
+            attempts: None,
             observer: Box::new(|| Box::new(NoRules)),
             on_checkpoint: Box::new(|_| {}),
             settings: PipelineSettings {

@@ -55,7 +55,9 @@ fn grid(
         dedup_horizon: horizon,
         dedup_bytes: 64 << 20,
         events: EventLogLimits { age: DAY, bytes: 0 },
+        max_sensors: 1_000_000,
         max_reports: 1_000_000,
+        max_units: 100_000,
     };
     let layers = water();
     let mut publisher = GridPublisher::new(

@@ -142,7 +142,9 @@ pub(crate) fn grid_in(zone: Tz, reference: &Arc<Places>, events: &[Made]) -> Arc
             age: 400 * DAY,
             bytes: 64 << 20,
         },
+        max_sensors: 1_000_000,
         max_reports: 1_000_000,
+        max_units: 100_000,
     };
     let layers = layers();
     let mut states: BTreeMap<PartitionId, Partition> = BTreeMap::new();

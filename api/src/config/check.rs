@@ -99,8 +99,14 @@ impl Loaded {
                 u16::MAX
             ));
         }
-        if grid.max_reports == 0 {
-            return wrong("`grid.max_reports` is 0, it must be at least 1".to_owned());
+        for (key, most) in [
+            ("max_sensors", grid.max_sensors),
+            ("max_reports", grid.max_reports),
+            ("max_units", grid.max_units),
+        ] {
+            if most == 0 {
+                return wrong(format!("`grid.{key}` is 0, it must be at least 1"));
+            }
         }
         if let Some(bounds) = &config.edge.bounds
             && !bounds.is_valid()
@@ -166,7 +172,9 @@ impl Loaded {
                 age: grid.events_age.micros(),
                 bytes: grid.events_bytes.as_usize(),
             },
+            max_sensors: grid.max_sensors,
             max_reports: grid.max_reports,
+            max_units: grid.max_units,
         };
         Ok(Checked {
             config,

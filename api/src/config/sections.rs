@@ -219,8 +219,13 @@ pub struct GridSection {
     /// Bytes of all aggregates. Past them the oldest minutes become hours, then days, then are dropped, before their
     /// retention ends. Sums that queries ask for again take up to a sixteenth of it beside. Default 4GiB.
     pub memory: ByteSize,
-    /// Most reports of one partition; of more, those that no event told of for longest are dropped. Default 2 000 000.
+    /// Most sensors of one partition, one for each layer that it reads; of more, those that no event told of for longest
+    /// are dropped. Default 1 000 000.
+    pub max_sensors: usize,
+    /// Most reports of one partition, likewise. Default 2 000 000.
     pub max_reports: usize,
+    /// Most response units of one partition, likewise. Default 100 000.
+    pub max_units: usize,
     /// How long raw events are kept for the table `events`. Default `24h`.
     pub events_age: Span,
     /// Bytes of raw events of one partition; 0 keeps none. Default 256MiB.
@@ -239,7 +244,9 @@ impl Default for GridSection {
             idle_after: Span::seconds(30),
             publish_every: Span(std::time::Duration::from_millis(250)),
             memory: ByteSize::mebibytes(4096),
+            max_sensors: 1_000_000,
             max_reports: 2_000_000,
+            max_units: 100_000,
             events_age: Span::seconds(24 * 3600),
             events_bytes: ByteSize::mebibytes(256),
         }

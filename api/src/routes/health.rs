@@ -8,6 +8,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
+use riskgrid_ingest::RefusalReason;
+
 use crate::app::App;
 use crate::metrics;
 use crate::problem::Problem;
@@ -28,10 +30,25 @@ pub fn routes(app: Arc<App>) -> Router {
 async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.not_ready_because() {
         None => {
-            let loaded = app.progress(&app.reader.snapshot());
+            let snapshot = app.reader.snapshot();
+            let loaded = app.progress(&snapshot);
             let percent = loaded.map_or(0.0, |progress| progress.percent().floor());
             let (have, total) = app.partitions();
-            format!("ready\nloaded {percent}%\npartitions {have}/{total}\n").into_response()
+            let mut lines = vec![
+                "ready".to_owned(),
+                format!("loaded {percent}%"),
+                format!("partitions {have}/{total}"),
+            ];
+            let poisoned = snapshot.counts().refused_for(RefusalReason::Poison);
+            if poisoned > 0 {
+                lines.push(format!(
+                    "poisoned {poisoned}: events that a defect kept from being counted; see `riskgrid dead-letters`"
+                ));
+            }
+            let mending = app.pipeline.mending().into_iter();
+            lines.extend(mending.map(|id| format!("partition {id} is read again from its checkpoint")));
+            let text = lines.join("\n") + "\n";
+            text.into_response()
         }
         Some(reason) => Problem::unavailable(format!("not ready: {reason}"), 2).into_response(),
     }

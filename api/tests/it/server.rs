@@ -33,6 +33,8 @@ pub(crate) struct Server {
     /// Where it listens; port 0 is another one at each start.
     port: u16,
     checkpoint_every: String,
+    /// Variables of its next start.
+    environment: Vec<(&'static str, String)>,
     /// Its address, as `http://127.0.0.1:PORT`.
     pub(crate) url: String,
     /// For requests to it.
@@ -76,11 +78,26 @@ impl Server {
             lines: None,
             port,
             checkpoint_every: checkpoint_every.to_owned(),
+            environment: Vec::new(),
             url: format!("http://127.0.0.1:{port}"),
             client: client(),
         };
         server.configure(storage);
         server
+    }
+
+    /// Sets a variable of the environment of its next starts.
+    #[allow(dead_code, reason = "asked by the hostile tests only")]
+    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
+        self.environment.retain(|(known, _)| *known != name);
+        self.environment.push((name, value.to_owned()));
+    }
+
+    /// Waits until its process has ended by itself.
+    #[allow(dead_code, reason = "asked by the hostile tests only")]
+    pub(crate) async fn ends(&mut self) {
+        let mut process = self.process.take().expect("it was started");
+        eventually("the process ends", async || process.try_wait().unwrap()).await;
     }
 
     /// Writes the configuration that the next start reads. `storage` is added to that section; sections may follow.
@@ -206,7 +223,8 @@ impl Server {
             .arg(self.configuration())
             .arg("--data-dir")
             .arg(data)
-            .env("RISKGRID_STORAGE__CHECKPOINT_EVERY", &self.checkpoint_every);
+            .env("RISKGRID_STORAGE__CHECKPOINT_EVERY", &self.checkpoint_every)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 

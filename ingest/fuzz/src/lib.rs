@@ -35,7 +35,9 @@ pub const SETTINGS: GridSettings = GridSettings {
         age: DAY,
         bytes: 1 << 20,
     },
+    max_sensors: 1_000_000,
     max_reports: 1_000_000,
+    max_units: 100_000,
 };
 
 /// The layers that the catalogue names.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
 use crate::grid::{
-    EntityKey, EventCounts, GivenUp, LayerTotals, PartitionId, Report, ResponseUnit, Sensor, Slice, Span,
-    StoredSlice, TimedSlice,
+    EntityKey, EventCounts, Forgotten, GivenUp, LayerTotals, PartitionId, Report, ResponseUnit, Sensor,
+    Slice, Span, StoredSlice, TimedSlice,
 };
 use crate::time::EventTime;
 
@@ -75,6 +75,8 @@ pub(super) enum Item<'a> {
         #[serde(borrow)]
         slice: StoredSlice<'a>,
     },
+    /// Sensors and units that were too many; only where there were some.
+    Forgotten(Forgotten, [Option<EventTime>; 2]),
 }
 
 /// Why the bytes of a file are no items, although they are those that were written.
@@ -94,6 +96,8 @@ pub(super) enum Damage {
 #[derive(Default)]
 pub(super) struct Part {
     pub(super) head: Option<Head>,
+    /// How many sensors and units were dropped so far; those of older steps that no event told of since these times are.
+    pub(super) forgotten: Option<(Forgotten, [Option<EventTime>; 2])>,
     pub(super) sensors: Vec<(EntityKey, Sensor)>,
     pub(super) reports: Vec<(EntityKey, Report)>,
     pub(super) units: Vec<(EntityKey, ResponseUnit)>,
@@ -120,6 +124,7 @@ impl Part {
         let damaged = |layer: &str| Damage::Slice(layer.to_owned());
         match item {
             Item::Head(head) => self.head = Some(head.into_owned()),
+            Item::Forgotten(counts, before) => self.forgotten = Some((counts, before)),
             Item::Sensor(key, sensor) => self.sensors.push((key.into_owned(), sensor.into_owned())),
             Item::Report(key, report) => self.reports.push((key.into_owned(), report.into_owned())),
             Item::Unit(key, unit) => self.units.push((key.into_owned(), unit.into_owned())),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::item::{Head, Part};
-use crate::grid::{EntityKey, EntityTable, GridSettings, Partition, Report};
+use crate::grid::{EntityKey, EntityTable, GridSettings, Partition, Report, ResponseUnit, Sensor};
 use crate::layer::{LayerIndex, LayerKind, LayerTable};
 use crate::time::EventTime;
 
@@ -137,6 +137,20 @@ struct Growing<'a> {
 impl Growing<'_> {
     fn take(&mut self, part: Part) -> Result<(), StateError> {
         let generation = self.head.generation;
+        if let Some((counts, [sensors, units])) = part.forgotten {
+            // Before those of this step, which are newer.
+            self.partition.forgotten = counts;
+            if let Some(before) = sensors {
+                self.partition
+                    .sensors
+                    .drop_before(before, generation, Sensor::last_time);
+            }
+            if let Some(before) = units {
+                self.partition
+                    .units
+                    .drop_before(before, generation, ResponseUnit::last_time);
+            }
+        }
         for (key, sensor) in part.sensors {
             self.partition.sensors.restore(key, sensor, generation);
         }

@@ -10,8 +10,8 @@ use serde_bytes::Bytes;
 use super::CheckpointError;
 use super::item::{Head, Item, bytes_of};
 use crate::grid::{
-    EntityTable, EventBatch, Partition, PartitionId, Report, ResponseUnit, Sensor, Slice, StoredSlice,
-    TimedSlice,
+    EntityTable, EventBatch, Forgotten, Partition, PartitionId, Report, ResponseUnit, Sensor, Slice,
+    StoredSlice, TimedSlice,
 };
 use crate::layer::{Layer, LayerTable};
 use crate::time::EventTime;
@@ -22,6 +22,7 @@ const FILE_BYTES: usize = 16 << 20;
 /// What changed of a partition since a generation, 0 for everything.
 pub(crate) struct PartitionState {
     head: Head,
+    forgotten: Forgotten,
     since: u64,
     sensors: EntityTable<Sensor>,
     reports: EntityTable<Report>,
@@ -75,6 +76,7 @@ impl PartitionState {
                 given_up: partition.given_up,
                 rules,
             },
+            forgotten: partition.forgotten,
             since,
             sensors: partition.sensors.clone(),
             reports: partition.reports.clone(),
@@ -119,6 +121,13 @@ impl PartitionState {
             write,
         };
         files.add(&Item::Head(Cow::Owned(self.head)))?;
+        if self.forgotten != Forgotten::default() {
+            let before = [
+                self.sensors.dropped_since(self.since),
+                self.units.dropped_since(self.since),
+            ];
+            files.add(&Item::Forgotten(self.forgotten, before))?;
+        }
         for (key, sensor) in self.sensors.changed_since(self.since) {
             files.add(&Item::Sensor(Cow::Borrowed(key), Cow::Borrowed(sensor)))?;
         }

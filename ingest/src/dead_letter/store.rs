@@ -4,19 +4,27 @@
 
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use super::{DeadLetter, DeadLetterError, HTTP_TOPIC, LetterKey, prefix};
+use super::{DeadLetter, DeadLetterError, HTTP_TOPIC, LetterKey, RAW_BYTES, prefix};
 use crate::decode::cloudevent::BinaryAttributes;
 use crate::embedded_store;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, RefusalReason};
 use crate::room::{Room, Writer};
 use crate::time::{DAY, EventTime};
 
-/// How long raw bytes are kept, in microseconds after the record was received.
+/// How long letters and what is kept of their records are kept, in microseconds after the record was received.
 const RAW_RETENTION: i64 = 30 * DAY;
+/// Most letters that are kept; of more the oldest go, with what is kept of their records.
+const MOST_LETTERS: usize = 1_000_000;
+/// Most bytes of their records.
+const MOST_RAW_BYTES: u64 = 4 << 30;
+/// After so many new letters, or so many bytes of them, it is time to look at the limits.
+const LOOK_AFTER_LETTERS: u64 = 50_000;
+const LOOK_AFTER_BYTES: u64 = 256 << 20;
 /// Free bytes of the disk with which a store that failed is opened again.
 const ROOM: u64 = 1 << 20;
 /// Bytes around a record, or of a note about one.
@@ -34,6 +42,18 @@ struct Shared {
     id: u64,
     store: RwLock<Option<OpenStore>>,
     room: Room,
+    limits: Limits,
+    /// New letters since the last look at the limits, and bytes of their records.
+    new_letters: AtomicU64,
+    new_bytes: AtomicU64,
+    /// Letters that went for their age or number since the process began.
+    dropped: AtomicU64,
+}
+
+#[derive(Clone, Copy)]
+struct Limits {
+    letters: usize,
+    raw_bytes: u64,
 }
 
 #[derive(Clone)]
@@ -178,6 +198,13 @@ impl DeadLetterStore {
             id: store.id()?,
             store: RwLock::new(Some(store)),
             room,
+            limits: Limits {
+                letters: MOST_LETTERS,
+                raw_bytes: MOST_RAW_BYTES,
+            },
+            new_letters: AtomicU64::new(0),
+            new_bytes: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -196,7 +223,24 @@ impl DeadLetterStore {
     /// Nothing of it is kept, or all: try again with the same key.
     pub fn insert(&self, letter: &DeadLetter, record: KeptRecord<'_>) -> Result<bool, DeadLetterError> {
         self.ask(SMALL + record.bytes.len())?;
-        self.write(|store| store.insert(letter, record))
+        let is_new = self.write(|store| store.insert(letter, record))?;
+        if is_new {
+            let bytes = letter.kept(record.bytes).len() as u64;
+            self.shared.new_letters.fetch_add(1, Ordering::Relaxed);
+            self.shared.new_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Ok(is_new)
+    }
+
+    /// Whether so much was kept since the last [`expire`](Self::expire) that its limits should be looked at.
+    pub fn has_grown(&self) -> bool {
+        self.shared.new_letters.load(Ordering::Relaxed) >= LOOK_AFTER_LETTERS
+            || self.shared.new_bytes.load(Ordering::Relaxed) >= LOOK_AFTER_BYTES
+    }
+
+    /// How many letters went for their age or their number since the process began.
+    pub fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
     }
 
     /// Notes that a letter was replayed and that its event is counted. Durable after [`persist`](Self::persist).
@@ -322,23 +366,66 @@ impl DeadLetterStore {
         }
     }
 
-    /// Drops raw bytes of records received 30 days or more before `now`, and what was asked to be replayed then. Returns
-    /// of how many records.
+    /// Drops letters of records received 30 days or more before `now`, with what is kept of their records, and what was
+    /// asked to be replayed then; and the oldest letters while there are more than the limits say. Returns how many.
     pub fn expire(&self, now: EventTime) -> Result<usize, DeadLetterError> {
         let store = self.store()?;
         self.ask(SMALL)?;
         store.expire_replays(now.plus(-RAW_RETENTION))?;
+        self.shared.new_letters.store(0, Ordering::Relaxed);
+        self.shared.new_bytes.store(0, Ordering::Relaxed);
+        let by_age = now.plus(1 - RAW_RETENTION);
+        let from = by_age.max(self.kept_from()?);
         let mut dropped = 0;
         for letter in self.iter() {
             let letter = letter?;
-            let key = letter.key().bytes();
-            if now.since(letter.time) >= RAW_RETENTION && store.raw.contains_key(&key)? {
-                store.attributes.remove(key.as_slice())?;
-                store.raw.remove(key)?;
-                dropped += 1;
+            if letter.time >= from {
+                continue;
             }
+            let key = letter.key().bytes();
+            // The letter last: while it is there, what is left of it is found again.
+            store.attributes.remove(key.as_slice())?;
+            store.raw.remove(key.as_slice())?;
+            store.letters.remove(key)?;
+            dropped += 1;
         }
+        if from > by_age {
+            tracing::warn!(dropped, before = %from, "there are too many dead letters: the oldest are dropped; `riskgrid_dead_letters_dropped_total` counts them");
+        }
+        self.shared.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
         Ok(dropped)
+    }
+
+    /// The time of receipt from which on letters are kept, by their number and bytes.
+    fn kept_from(&self) -> Result<EventTime, DeadLetterError> {
+        let mut all = Vec::new();
+        let mut bytes = 0;
+        for letter in self.iter() {
+            let letter = letter?;
+            // Of a longer one that is too large less is kept.
+            let kept = match letter.reason {
+                RefusalReason::TooLarge => letter.size.min(RAW_BYTES as u64),
+                _ => letter.size,
+            };
+            bytes += kept;
+            all.push((letter.time, kept));
+        }
+        let Limits { letters, raw_bytes } = self.shared.limits;
+        if all.len() <= letters && bytes <= raw_bytes {
+            return Ok(EventTime::from_micros(i64::MIN));
+        }
+        all.sort_unstable();
+        let (mut left, mut from) = (all.len(), EventTime::from_micros(i64::MIN));
+        for (time, kept) in all {
+            if left <= letters && bytes <= raw_bytes {
+                break;
+            }
+            left -= 1;
+            bytes -= kept;
+            // Those that were received at the same moment go together.
+            from = time.plus(1);
+        }
+        Ok(from)
     }
 }
 
@@ -351,8 +438,6 @@ impl std::fmt::Debug for DeadLetterStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dead_letter::RAW_BYTES;
-    use crate::refusal::RefusalReason;
 
     #[test]
     fn a_record_read_again_is_kept_once_and_survives_reopening() {
@@ -398,5 +483,37 @@ mod tests {
             3
         );
         assert_eq!(store.raw(&letter(7).key()).unwrap(), None);
+        assert_eq!(store.iter().count(), 0);
+    }
+
+    #[test]
+    fn of_too_many_letters_the_oldest_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = DeadLetterStore::open(folder.path()).unwrap();
+        let shared = Arc::get_mut(&mut store.shared).unwrap();
+        shared.limits = Limits {
+            letters: 10,
+            raw_bytes: 1000,
+        };
+        let topic: Arc<str> = HTTP_TOPIC.into();
+        let keep = |offset: i64, seconds: i64, bytes: usize| {
+            let refusal = Refusal::new(RefusalReason::Malformed, "");
+            let (time, record) = (EventTime::from_micros(seconds), vec![7; bytes]);
+            let letter = DeadLetter::new((&topic, 0, offset, 0), time, &refusal, &record);
+            store.insert(&letter, record.as_slice().into()).unwrap();
+        };
+        let offsets = || -> Vec<i64> { store.iter().map(|letter| letter.unwrap().offset).collect() };
+        // The later the offset, the older.
+        for offset in 0..15 {
+            keep(offset, 100 - offset, 1);
+        }
+        let now = EventTime::from_micros(200);
+        assert_eq!(store.expire(now).unwrap(), 5);
+        assert_eq!(offsets(), (0..10).collect::<Vec<_>>());
+        keep(20, 150, 995);
+        // Five bytes more than fit.
+        assert_eq!(store.expire(now).unwrap(), 5);
+        assert_eq!(offsets(), [0, 1, 2, 3, 4, 20]);
+        assert_eq!((store.expire(now).unwrap(), store.dropped()), (0, 10));
     }
 }

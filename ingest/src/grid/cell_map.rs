@@ -46,7 +46,25 @@ enum Cells {
     Observations(HashMap<u64, CellAggregate>),
 }
 
+/// Bytes of a cell in a table, which is between 7/16 and 7/8 full and counted by what it has room for, and of its row in
+/// the columns that readers see.
+const fn bytes_of_cell<A>(row: usize) -> usize {
+    (size_of::<(u64, A)>() + 1) * 8 / 7 + row
+}
+
 impl CellMap {
+    /// About how many bytes it takes, and what readers see of it.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.0 {
+            Cells::Reports(reports) => {
+                reports.capacity() * bytes_of_cell::<ReportAggregate>(LayerKind::Report.row_bytes())
+            }
+            Cells::Observations(observations) => {
+                observations.capacity() * bytes_of_cell::<CellAggregate>(LayerKind::Observation.row_bytes())
+            }
+        }
+    }
+
     pub(crate) fn new(kind: LayerKind) -> Self {
         Self(match kind {
             LayerKind::Report => Cells::Reports(HashMap::new()),

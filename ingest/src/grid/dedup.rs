@@ -126,13 +126,18 @@ impl Dedup {
         }
     }
 
-    /// Forgets what is older than `oldest`, and, while the budget is overspent, the oldest that there is.
-    /// Returns the new floor when the budget forced one.
-    pub(crate) fn shrink(&mut self, oldest: EventTime) -> Option<EventTime> {
+    /// Whether the hashes take more than they may.
+    pub(crate) const fn is_over_budget(&self) -> bool {
+        self.bytes > self.budget_bytes
+    }
+
+    /// Forgets what is older than `oldest`, and, while the budget is overspent, the oldest that there is, as long as it
+    /// ended before `clock`: what happens now is never too late. Returns the new floor when the budget forced one.
+    pub(crate) fn shrink(&mut self, oldest: EventTime, clock: EventTime) -> Option<EventTime> {
         let mut forced = None;
         while let Some((start, chunk)) = self.chunks.first_key_value() {
             let end = start.plus(CHUNK);
-            let over_budget = self.bytes > self.budget_bytes && self.chunks.len() > 1;
+            let over_budget = self.is_over_budget() && end <= clock;
             if end > oldest && !over_budget {
                 break;
             }
@@ -201,12 +206,13 @@ mod tests {
             assert!(dedup.insert(EventTime::from_micros(index * CHUNK), EventHash(index as u128)));
         }
         assert!(!dedup.insert(EventTime::from_micros(3 * CHUNK), EventHash(3)));
-        let forced = dedup.shrink(EventTime::from_micros(0));
+        let clock = EventTime::from_micros(19 * CHUNK);
+        let forced = dedup.shrink(EventTime::from_micros(0), clock);
         assert_eq!(forced, Some(EventTime::from_micros(10 * CHUNK)));
         assert_eq!(dedup.floor(), forced);
         assert!(dedup.bytes() <= 10 * TABLE_BYTES);
         assert!(!dedup.insert(EventTime::from_micros(15 * CHUNK), EventHash(15)));
-        assert_eq!(dedup.shrink(EventTime::from_micros(16 * CHUNK)), None);
+        assert_eq!(dedup.shrink(EventTime::from_micros(16 * CHUNK), clock), None);
     }
 
     #[test]
@@ -214,9 +220,10 @@ mod tests {
         let mut dedup = Dedup::new(1 << 20);
         assert!(dedup.insert(EventTime::from_micros(0), EventHash(1)));
         assert!(dedup.insert(EventTime::from_micros(5 * CHUNK), EventHash(2)));
-        assert_eq!(dedup.shrink(EventTime::from_micros(3 * CHUNK)), None);
+        let clock = EventTime::from_micros(5 * CHUNK);
+        assert_eq!(dedup.shrink(EventTime::from_micros(3 * CHUNK), clock), None);
         assert_eq!(dedup.floor(), Some(EventTime::from_micros(CHUNK)));
-        assert_eq!(dedup.shrink(EventTime::from_micros(2 * CHUNK)), None);
+        assert_eq!(dedup.shrink(EventTime::from_micros(2 * CHUNK), clock), None);
         assert_eq!(dedup.floor(), Some(EventTime::from_micros(CHUNK)));
     }
 

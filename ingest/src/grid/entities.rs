@@ -78,6 +78,11 @@ impl Sensor {
         self.reading != before
     }
 
+    /// Time of its newest reading.
+    pub fn last_time(&self) -> Option<EventTime> {
+        self.reading.map(|reading| reading.time)
+    }
+
     /// Takes over what `other`, of another partition, knows better.
     pub fn merge(&mut self, other: &Self) {
         set_merged(&mut self.reading, other.reading.as_ref());
@@ -193,6 +198,15 @@ impl ResponseUnit {
                     .collect()
             });
         }
+    }
+
+    /// Time of the newest event that told of it.
+    pub fn last_time(&self) -> Option<EventTime> {
+        let place = self.place.as_ref().map(|place| place.time);
+        let status = self.status.as_ref().map(|status| status.time);
+        place
+            .max(status)
+            .max(self.skills.as_ref().map(|skills| skills.time))
     }
 
     /// Takes over what `other`, of another partition, knows better.

@@ -14,6 +14,8 @@ const SHARDS: usize = 512;
 /// Entities that are copied together when one of them changes. Of a copy of the table they are one reference count: with
 /// one each, a table of millions would touch them all, all over the memory, for every snapshot.
 const PAGE: usize = 16;
+/// Bytes that an entity may take on average: with long names there may be fewer than the limit of their number says.
+const BYTES_EACH: usize = 1024;
 
 /// Names one entity: a sensor in its layer, a report of its source, a unit (scope empty).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -204,6 +206,9 @@ pub struct EntityTable<V> {
     shards: Vec<Arc<Shard<V>>>,
     hasher: DefaultHashBuilder,
     generation: u64,
+    len: usize,
+    /// Of keys and values, as [`bytes_of`] has them.
+    bytes: usize,
     /// Oldest first. Of two the later one is of an earlier time, else the first says nothing.
     dropped: Vec<Dropped>,
 }
@@ -214,9 +219,16 @@ impl<V> Default for EntityTable<V> {
             shards: (0..SHARDS).map(|_| Arc::default()).collect(),
             hasher: DefaultHashBuilder::default(),
             generation: 1,
+            len: 0,
+            bytes: 0,
             dropped: Vec::new(),
         }
     }
+}
+
+/// About how many bytes an entity takes: its key, its value and its places in the index, without what the value owns.
+const fn bytes_of<V>(key: &EntityKey) -> usize {
+    key.scope.len() + key.name.len() + size_of::<Known<V>>() + 2 * size_of::<Slot>()
 }
 
 /// Which shard holds a key of this hash: by bits that the shard's own table does not look at.
@@ -228,11 +240,21 @@ impl<V: Clone + Default> EntityTable<V> {
     /// The entity of this key, made first when it is new; it is taken for changed.
     pub(crate) fn entry(&mut self, key: KeyRef<'_>) -> &mut V {
         let generation = self.generation;
-        let (hash, shard) = self.shard(key, generation);
-        let known = shard.entry(hash, key, || Known {
-            key: EntityKey::from(&key),
-            value: V::default(),
-            changed: generation,
+        let hash = self.hasher.hash_one(key);
+        let Self {
+            shards, len, bytes, ..
+        } = self;
+        let shard = Arc::make_mut(&mut shards[shard_of(hash)]);
+        shard.changed = generation;
+        let known = shard.entry(hash, key, || {
+            let key = EntityKey::from(&key);
+            *len += 1;
+            *bytes += bytes_of::<V>(&key);
+            Known {
+                key,
+                value: V::default(),
+                changed: generation,
+            }
         });
         known.changed = generation;
         &mut known.value
@@ -240,7 +262,9 @@ impl<V: Clone + Default> EntityTable<V> {
 
     /// Puts in an entity from a checkpoint of a generation, in place of an older state of it.
     pub(crate) fn restore(&mut self, key: EntityKey, value: V, generation: u64) {
-        let (hash, shard) = self.shard(KeyRef::from(&key), generation);
+        let hash = self.hasher.hash_one(KeyRef::from(&key));
+        let shard = Arc::make_mut(&mut self.shards[shard_of(hash)]);
+        shard.changed = generation;
         let known = Known {
             key,
             value,
@@ -251,7 +275,11 @@ impl<V: Clone + Default> EntityTable<V> {
         });
         match older.and_then(|slot| shard.pages.get_mut(slot.at)) {
             Some(older) => *older = known,
-            None => shard.push(hash, known),
+            None => {
+                self.len += 1;
+                self.bytes += bytes_of::<V>(&known.key);
+                shard.push(hash, known);
+            }
         }
     }
 
@@ -266,12 +294,29 @@ impl<V: Clone + Default> EntityTable<V> {
         }
     }
 
-    /// The hash of a key, and the shard where its entity is or would be, which is taken for changed.
-    fn shard(&mut self, key: KeyRef<'_>, generation: u64) -> (u64, &mut Shard<V>) {
-        let hash = self.hasher.hash_one(key);
-        let shard = Arc::make_mut(&mut self.shards[shard_of(hash)]);
-        shard.changed = generation;
-        (hash, shard)
+    /// Where there are more than `most`, or they take more bytes than so many may: drops those that are oldest by `time`,
+    /// a tenth more than must go, because looking for them costs as much as there are. Says how many went.
+    pub(crate) fn keep_within(&mut self, most: usize, time: impl Fn(&V) -> Option<EventTime>) -> u64 {
+        let most_bytes = most.saturating_mul(BYTES_EACH);
+        if self.len <= most && self.bytes <= most_bytes {
+            return 0;
+        }
+        let before = self.len;
+        while self.len > most || self.bytes > most_bytes {
+            let len = self.len.min(most);
+            let keep = len - len.div_ceil(10);
+            if keep == 0 {
+                // What was told of last stays, whatever it takes.
+                break;
+            }
+            if self.keep_newest(keep, &time) == 0 {
+                // None is older than another: what a time would part is told apart by nothing.
+                let newest = self.iter().filter_map(|(_, value)| time(value)).max();
+                let Some(newest) = newest else { break };
+                self.drop_before(newest.plus(1), self.generation, &time);
+            }
+        }
+        (before - self.len) as u64
     }
 
     /// Drops the entities that are oldest by `time`, until about `keep` are left: those that are as old as the last one
@@ -298,8 +343,14 @@ impl<V: Clone + Default> EntityTable<V> {
     ) {
         let is_kept = |value: &V| time(value) >= Some(before);
         for shard in &mut self.shards {
-            if !shard.pages.iter().all(|known| is_kept(&known.value)) {
+            let dropped = shard.pages.iter().filter(|known| !is_kept(&known.value));
+            let (count, bytes) = dropped.fold((0, 0), |(count, bytes), known| {
+                (count + 1, bytes + bytes_of::<V>(&known.key))
+            });
+            if count > 0 {
                 *shard = Arc::new(shard.of_those(is_kept));
+                self.len -= count;
+                self.bytes -= bytes;
             }
         }
         while self.dropped.last().is_some_and(|last| last.before <= before) {
@@ -348,13 +399,13 @@ impl<V> EntityTable<V> {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.slots.len()).sum()
+    pub const fn len(&self) -> usize {
+        self.len
     }
 
     /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.shards.iter().all(|shard| shard.slots.is_empty())
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 }
 

@@ -18,6 +18,12 @@ use crate::time::EventTime;
 
 /// Rows of a full batch.
 const BATCH_ROWS: usize = 8192;
+/// Bytes of the texts of a full batch: far below the 2 GiB that a column of texts can address.
+const BATCH_BYTES: usize = 8 << 20;
+/// Of the bytes that a partition may keep, the batch being filled is at most this part, so that it is not all there is.
+const PART_OF_LIMIT: usize = 8;
+/// Bytes of a row beside its texts: numbers, and an offset and a bit for each column.
+const ROW_BYTES: usize = 160;
 
 /// Columns of the table `events`; times are microseconds UTC.
 pub static EVENT_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
@@ -115,6 +121,18 @@ struct Builders {
     areas: ListBuilder<StringBuilder>,
     received: TimestampMicrosecondBuilder,
     rows: usize,
+    /// Of the rows, texts included.
+    bytes: usize,
+}
+
+/// Bytes that an event takes in a batch.
+fn bytes_of_event(event: &Event<'_>, layer: Option<&Layer>) -> usize {
+    let areas = event.areas.iter().flat_map(|ids| ids.iter());
+    let texts = [event.source.len(), event.id.len(), event.entity.len()];
+    ROW_BYTES
+        + texts.iter().sum::<usize>()
+        + layer.map_or(0, |layer| layer.id.len())
+        + areas.map(|id| id.len() + size_of::<i32>()).sum::<usize>()
 }
 
 impl Builders {
@@ -137,10 +155,12 @@ impl Builders {
             areas: ListBuilder::new(StringBuilder::new()),
             received: TimestampMicrosecondBuilder::new().with_timezone("UTC"),
             rows: 0,
+            bytes: 0,
         }
     }
 
-    fn push(&mut self, event: &Event<'_>, layer: Option<&Layer>) {
+    /// Adds an event that takes so many bytes.
+    fn push(&mut self, event: &Event<'_>, layer: Option<&Layer>, bytes: usize) {
         self.source.append_value(&event.source);
         self.id.append_value(&event.id);
         self.kind.append_value(event.kind.type_name());
@@ -171,6 +191,7 @@ impl Builders {
         self.areas.append(event.areas.is_some());
         self.received.append_value(event.received.micros());
         self.rows += 1;
+        self.bytes += bytes;
     }
 
     /// A copy of what is there so far.
@@ -204,8 +225,11 @@ impl Builders {
 /// The newest events of one partition.
 pub(crate) struct EventLog {
     limits: EventLogLimits,
+    /// Bytes with which a batch is full.
+    batch_bytes: usize,
     /// With the generation in which each was full.
     full: VecDeque<(u64, Arc<EventBatch>)>,
+    /// Of the full batches.
     bytes: usize,
     building: Builders,
     /// The batch being filled, as of the last publication.
@@ -219,6 +243,7 @@ impl EventLog {
     pub(crate) fn new(limits: EventLogLimits) -> Self {
         Self {
             limits,
+            batch_bytes: (limits.bytes / PART_OF_LIMIT).min(BATCH_BYTES),
             full: VecDeque::new(),
             bytes: 0,
             building: Builders::new(),
@@ -232,15 +257,25 @@ impl EventLog {
         if self.limits.bytes == 0 {
             return;
         }
-        self.building.push(event, layer);
-        if self.building.rows >= BATCH_ROWS {
-            if let Some(batch) = self.building.batch() {
-                self.add_full(batch, self.generation);
-            }
-            self.building = Builders::new();
-            self.published = None;
-            self.published_rows = 0;
+        let bytes = bytes_of_event(event, layer);
+        if self.building.rows > 0 && self.building.bytes + bytes > self.batch_bytes {
+            self.close();
         }
+        self.building.push(event, layer, bytes);
+        if self.building.rows >= BATCH_ROWS {
+            self.close();
+        }
+    }
+
+    /// The batch being filled is full.
+    fn close(&mut self) {
+        if let Some(batch) = self.building.batch() {
+            self.add_full(batch, self.generation);
+        }
+        self.building = Builders::new();
+        self.published = None;
+        self.published_rows = 0;
+        self.expire_bytes();
     }
 
     fn add_full(&mut self, batch: Arc<EventBatch>, generation: u64) {
@@ -251,13 +286,28 @@ impl EventLog {
     /// Drops the oldest batches that are past the limits.
     pub(crate) fn expire(&mut self, newest: EventTime) {
         let oldest = newest.plus(-self.limits.age);
-        while let Some((_, first)) = self.full.front() {
-            if self.bytes <= self.limits.bytes && first.last >= oldest {
-                break;
-            }
-            self.bytes -= first.bytes;
-            self.full.pop_front();
+        while self.full.front().is_some_and(|(_, first)| first.last < oldest) {
+            self.drop_first();
         }
+        self.expire_bytes();
+    }
+
+    /// Drops the oldest batches while there are too many bytes, those of the batch being filled among them.
+    fn expire_bytes(&mut self) {
+        while self.bytes() > self.limits.bytes && !self.full.is_empty() {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        if let Some((_, first)) = self.full.pop_front() {
+            self.bytes -= first.bytes;
+        }
+    }
+
+    /// Bytes of all batches.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes + self.building.bytes
     }
 
     /// All batches, the one being filled included, for a snapshot.

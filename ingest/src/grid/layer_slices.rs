@@ -53,6 +53,17 @@ struct OpenBucket {
     is_dirty: bool,
 }
 
+/// What a bucket takes beside its cells, for the writer and for readers: the heads of a table and of columns, and entries
+/// in maps.
+const BUCKET_BYTES: usize = 1536;
+
+/// Adds to what a cell has, and says by how much the cells have grown.
+fn added_bytes(cells: &mut CellMap, cell: u64, aggregate: &CellAggregate) -> usize {
+    let before = cells.bytes();
+    cells.add(cell, aggregate);
+    cells.bytes() - before
+}
+
 /// The writer's side.
 #[derive(Debug)]
 pub(crate) struct LayerSlices {
@@ -64,6 +75,10 @@ pub(crate) struct LayerSlices {
     published_open: SliceMap,
     /// Bytes of the sealed slices.
     bytes: usize,
+    /// Bytes of the open buckets.
+    open_bytes: usize,
+    /// Bytes of late events that are not folded in.
+    patch_bytes: usize,
     /// Changes from now on bear this generation.
     generation: u64,
     /// The generation in which each sealed slice was made or last changed.
@@ -79,6 +94,8 @@ impl LayerSlices {
             patches: BTreeMap::new(),
             published_open: SliceMap::default(),
             bytes: 0,
+            open_bytes: 0,
+            patch_bytes: 0,
             generation,
             changed: BTreeMap::new(),
         }
@@ -86,12 +103,15 @@ impl LayerSlices {
 
     /// Adds one event's aggregate to an open bucket.
     pub(crate) fn add(&mut self, start: EventTime, cell: u64, aggregate: &CellAggregate) {
-        let open = self.open.entry(start).or_insert_with(|| OpenBucket {
-            cells: CellMap::new(self.kind),
-            is_dirty: true,
+        let open = self.open.entry(start).or_insert_with(|| {
+            self.open_bytes += BUCKET_BYTES;
+            OpenBucket {
+                cells: CellMap::new(self.kind),
+                is_dirty: true,
+            }
         });
         open.is_dirty = true;
-        open.cells.add(cell, aggregate);
+        self.open_bytes += added_bytes(&mut open.cells, cell, aggregate);
     }
 
     /// Adds a late event's aggregate to the slices of every step that have been sealed without it. `sealed_to` is where
@@ -108,16 +128,18 @@ impl LayerSlices {
         for step in Step::ALL {
             let span = calendar.span(step, time);
             if span.end <= sealed_to && span.start >= cutoffs.0[step.index()] {
-                let patch = self.patches.entry((step.index(), span.start));
-                patch
-                    .or_insert_with(|| CellMap::new(self.kind))
-                    .add(cell, aggregate);
+                let patch = self.patches.entry((step.index(), span.start)).or_insert_with(|| {
+                    self.patch_bytes += BUCKET_BYTES;
+                    CellMap::new(self.kind)
+                });
+                self.patch_bytes += added_bytes(patch, cell, aggregate);
             }
         }
     }
 
     /// Folds late events into the slices that they belong to.
     pub(crate) fn settle(&mut self, calendar: &Calendar) {
+        self.patch_bytes = 0;
         for ((step, start), patch) in std::mem::take(&mut self.patches) {
             let patch = patch.to_slice();
             let revised = match self.steps[step].get(&start) {
@@ -145,7 +167,9 @@ impl LayerSlices {
             if span.end > to {
                 break;
             }
-            let slice = entry.remove().cells.to_slice();
+            let cells = entry.remove().cells;
+            self.open_bytes -= BUCKET_BYTES + cells.bytes();
+            let slice = cells.to_slice();
             if self.published_open.contains_key(&span.start) {
                 Arc::make_mut(&mut self.published_open).remove(&span.start);
             }
@@ -209,16 +233,16 @@ impl LayerSlices {
         }
     }
 
-    /// Bytes of the sealed slices.
+    /// Bytes of all: sealed slices, open buckets, late events.
     pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.open_bytes + self.patch_bytes
     }
 
-    /// The start of the oldest slice of a step.
+    /// The start of the oldest slice of a step, open buckets included.
     pub(crate) fn oldest(&self, step: Step) -> Option<EventTime> {
-        self.steps[step.index()]
-            .first_key_value()
-            .map(|(start, _)| *start)
+        let sealed = self.steps[step.index()].keys().next();
+        let open = self.open.keys().next().filter(|_| step == Step::Bucket);
+        sealed.into_iter().chain(open).min().copied()
     }
 
     /// The readers' view; late events are folded in first.
@@ -270,7 +294,10 @@ impl LayerSlices {
             cells: CellMap::of(slice),
             is_dirty: true,
         };
-        self.open.insert(start, open);
+        self.open_bytes += BUCKET_BYTES + open.cells.bytes();
+        if let Some(before) = self.open.insert(start, open) {
+            self.open_bytes -= BUCKET_BYTES + before.cells.bytes();
+        }
     }
 
     /// Drops what is from before the cutoffs, and says how many slices of each step those were.

@@ -25,7 +25,7 @@ pub use entity_table::{EntityKey, EntityTable};
 pub use event_log::{EVENT_SCHEMA, EventBatch, EventLogLimits};
 pub use layer_slices::{Cutoffs, LayerView, SliceMap, TimedSlice};
 pub use partition::{
-    Applied, EventCounts, GivenUp, GridSettings, LayerTotals, Partition, PartitionId, Retention,
+    Applied, EventCounts, Forgotten, GivenUp, GridSettings, LayerTotals, Partition, PartitionId, Retention,
 };
 pub use publisher::{GridPublisher, GridReader, Heard};
 pub use selection::{SpanSlices, shares_of_cells};

@@ -1,5 +1,7 @@
 //! The state of one partition: everything that its events made, and nothing borrowed from another partition.
 
+mod limits;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -90,8 +92,13 @@ pub struct GridSettings {
     pub dedup_bytes: usize,
     /// Raw events of one partition.
     pub events: EventLogLimits,
-    /// Reports of one partition. Of more, those that no event told of for longest are dropped.
+    /// Sensors of one partition, one for each layer that it reads. Of more, those that no event told of for longest are
+    /// dropped; so are they where all together take more than 1 KiB each would.
+    pub max_sensors: usize,
+    /// Reports of one partition, likewise.
     pub max_reports: usize,
+    /// Response units of one partition, likewise.
+    pub max_units: usize,
 }
 
 /// Events of a partition since its beginning: `read = accepted + duplicate + refused`.
@@ -108,6 +115,11 @@ pub struct EventCounts {
 }
 
 impl EventCounts {
+    /// Refused for one reason.
+    pub fn refused_for(&self, reason: RefusalReason) -> u64 {
+        self.refused.get(&reason).copied().unwrap_or(0)
+    }
+
     /// Refused for any reason.
     pub fn refused_total(&self) -> u64 {
         self.refused.values().sum()
@@ -146,6 +158,15 @@ pub struct GivenUp {
     pub reports: u64,
 }
 
+/// Entities that were dropped because there were too many; reports are counted in [`GivenUp`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forgotten {
+    /// Sensors.
+    pub sensors: u64,
+    /// Response units.
+    pub units: u64,
+}
+
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Applied {
@@ -170,6 +191,8 @@ pub struct Partition {
     pub(crate) newest: Option<EventTime>,
     /// Buckets that end by here are sealed.
     pub(crate) sealed_to: EventTime,
+    /// Where the watermark was when it last passed the end of a bucket.
+    swept_to: EventTime,
     pub(crate) layers: HashMap<LayerIndex, (LayerSlices, LayerTotals)>,
     pub(crate) dedup: Dedup,
     pub(crate) sensors: EntityTable<Sensor>,
@@ -181,6 +204,10 @@ pub struct Partition {
     pub(crate) counts: EventCounts,
     /// What a byte budget has taken.
     pub(crate) given_up: GivenUp,
+    /// Entities that were too many.
+    pub(crate) forgotten: Forgotten,
+    /// The floor of hashes that the log was last told of.
+    dedup_warned: Option<EventTime>,
     /// Grows with every change: names the state of this partition.
     pub(crate) sequence: u64,
     /// Grows with every state that is taken for a checkpoint. Each change bears the one in which it was made.
@@ -198,6 +225,7 @@ impl Partition {
             next_replays: BTreeMap::new(),
             newest: None,
             sealed_to: EventTime::from_micros(i64::MIN),
+            swept_to: EventTime::from_micros(i64::MIN),
             layers: HashMap::new(),
             dedup: Dedup::new(settings.dedup_bytes),
             sensors: EntityTable::default(),
@@ -207,6 +235,8 @@ impl Partition {
             events: EventLog::new(settings.events),
             counts: EventCounts::default(),
             given_up: GivenUp::default(),
+            forgotten: Forgotten::default(),
+            dedup_warned: None,
             sequence: 0,
             generation: 1,
         }
@@ -221,7 +251,7 @@ impl Partition {
         }
     }
 
-    /// Newest accepted event time less the allowed lateness.
+    /// Newest clock time less the allowed lateness.
     pub fn watermark(&self) -> Option<EventTime> {
         self.newest
             .map(|newest| newest.plus(-self.settings.allowed_lateness))
@@ -257,7 +287,7 @@ impl Partition {
         &self.id
     }
 
-    /// The newest accepted event time.
+    /// The newest clock time of an accepted event.
     pub const fn newest(&self) -> Option<EventTime> {
         self.newest
     }
@@ -305,10 +335,11 @@ impl Partition {
         }
         let newest_of_sensor = self.apply_to_entity(event, layer);
         self.events.push(event, layer);
-        if self.newest.is_none_or(|newest| event.time > newest) {
-            self.newest = Some(event.time);
+        if self.newest.is_none_or(|newest| event.clock > newest) {
+            self.newest = Some(event.clock);
             self.advance();
         }
+        self.keep_within_limits();
         Applied::Accepted { newest_of_sensor }
     }
 
@@ -378,77 +409,37 @@ impl Partition {
         self.given_up
     }
 
-    /// Bytes of the sealed slices of all layers.
+    /// Bytes of the aggregates of all layers: sealed, open, and of late events.
     pub fn slice_bytes(&self) -> usize {
         self.layers.values().map(|(slices, _)| slices.bytes()).sum()
     }
 
-    /// Gives up some of the oldest past before its retention ends: the buckets of an hour that is rolled up; where there
-    /// are none, the hours of a day that is; where there are none, a day. Says which step, and from when on it is kept
-    /// now; none when only what is not closed yet is left.
-    pub fn give_up_oldest(&mut self) -> Option<(Step, EventTime)> {
-        let calendar = self.settings.calendar;
-        let (step, whole) = [
-            (Step::Bucket, Step::Hour),
-            (Step::Hour, Step::Day),
-            (Step::Day, Step::Day),
-        ]
-        .into_iter()
-        .find_map(|(step, coarser)| {
-            let oldest = self
-                .layers
-                .values()
-                .filter_map(|(slices, _)| slices.oldest(step))
-                .min()?;
-            let whole = calendar.span(coarser, oldest);
-            (whole.end <= self.sealed_to).then_some((step, whole))
-        })?;
-        // A coarser step is kept at least as long as a finer one.
-        for floor in &mut self.given_up.floors.0[..=step.index()] {
-            *floor = (*floor).max(whole.end);
-        }
-        let cutoffs = self.cutoffs();
-        for (slices, _) in self.layers.values_mut() {
-            for (sum, dropped) in self.given_up.slices.iter_mut().zip(slices.expire(&cutoffs)) {
-                *sum += dropped;
-            }
-        }
-        self.sequence += 1;
-        Some((step, whole.end))
-    }
-
     /// Seals, rolls up and expires when the watermark has passed the end of a bucket.
     fn advance(&mut self) {
-        let Some(watermark) = self.watermark() else { return };
+        let (Some(watermark), Some(newest)) = (self.watermark(), self.newest) else {
+            return;
+        };
         let to = watermark.floor(self.settings.calendar.bucket());
-        if to <= self.sealed_to {
+        if to <= self.swept_to {
             return;
         }
+        self.swept_to = to;
+        // What was closed before its time is sealed already.
+        if to > self.sealed_to {
+            self.seal_to(to);
+        }
+        self.shrink_dedup();
+        self.dedup.settle(newest);
+        self.events.expire(newest);
+    }
+
+    /// Seals, rolls up and expires what ended by a time.
+    fn seal_to(&mut self, to: EventTime) {
         let from = self.sealed_to;
         self.sealed_to = to;
         let cutoffs = self.cutoffs();
         for (slices, _) in self.layers.values_mut() {
             slices.advance(&self.settings.calendar, from, to, &cutoffs);
-        }
-        if let Some(oldest) = self.clock().oldest_admitted
-            && let Some(floor) = self.dedup.shrink(oldest)
-        {
-            tracing::warn!(partition = %self.id, %floor, "hashes for de-duplication are over budget: older events are now too late");
-        }
-        if let Some(newest) = self.newest {
-            self.dedup.settle(newest);
-            self.events.expire(newest);
-        }
-        let most = self.settings.max_reports;
-        if self.reports.len() > most {
-            // More than must go, because looking for the oldest costs as much as there are.
-            let dropped = self
-                .reports
-                .keep_newest(most - most / 10, |report| report.updated);
-            if self.given_up.reports == 0 && dropped > 0 {
-                tracing::warn!(partition = %self.id, "more reports than grid.max_reports: those that no event told of for longest are dropped; `riskgrid_reports_dropped_total` counts them");
-            }
-            self.given_up.reports += dropped as u64;
         }
     }
 
@@ -477,6 +468,8 @@ impl Partition {
             dedup_bytes: self.dedup.bytes(),
             slice_bytes: self.slice_bytes(),
             given_up: self.given_up,
+            forgotten: self.forgotten,
+            event_bytes: self.events.bytes(),
             sequence: self.sequence,
         }
     }
@@ -520,9 +513,7 @@ impl Partition {
         for (slices, _) in self.layers.values_mut() {
             slices.expire(&cutoffs);
         }
-        if let Some(oldest) = self.clock().oldest_admitted {
-            self.dedup.shrink(oldest);
-        }
+        self.shrink_dedup();
         if let Some(newest) = self.newest {
             self.events.expire(newest);
         }

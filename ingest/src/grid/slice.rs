@@ -59,6 +59,26 @@ pub struct ObservationColumns {
     pub last_hash: ScalarBuffer<i128>,
 }
 
+/// What a column takes beside its numbers: its buffer's head, its reference count, what allocations are rounded up by.
+const COLUMN_BYTES: usize = 128;
+
+impl LayerKind {
+    /// Bytes of a row of a slice.
+    pub(crate) const fn row_bytes(self) -> usize {
+        match self {
+            Self::Report => 40,
+            Self::Observation => 104,
+        }
+    }
+
+    const fn columns(self) -> usize {
+        match self {
+            Self::Report => 5,
+            Self::Observation => 10,
+        }
+    }
+}
+
 impl Slice {
     /// Columns of `rows`, which are sorted by cell without repeats.
     pub fn from_sorted<A: Borrow<CellAggregate>>(kind: LayerKind, rows: &[(u64, A)]) -> Self {
@@ -110,13 +130,10 @@ impl Slice {
         self.cells.get(row).copied()
     }
 
-    /// Bytes of the columns.
+    /// Bytes of the columns, and of what holds them: of a slice of one cell that is most.
     pub fn bytes(&self) -> usize {
-        self.len()
-            * match self.columns {
-                KindColumns::Report { .. } => 40,
-                KindColumns::Observation(_) => 104,
-            }
+        let kind = self.kind();
+        self.len() * kind.row_bytes() + kind.columns() * COLUMN_BYTES
     }
 
     /// The rows of the cells whose ids are in `cells`.

@@ -16,7 +16,7 @@ use super::entities::{Report, ResponseUnit, Sensor};
 use super::entity_table::{EntityKey, EntityTable};
 use super::event_log::EventBatch;
 use super::layer_slices::{Cutoffs, LayerView};
-use super::partition::{EventCounts, GivenUp, LayerTotals, PartitionId};
+use super::partition::{EventCounts, Forgotten, GivenUp, LayerTotals, PartitionId};
 use crate::edge::Bounds;
 use crate::layer::{LayerIndex, LayerTable};
 use crate::places::Places;
@@ -41,7 +41,7 @@ pub struct PartitionView {
     pub domain: Arc<str>,
     /// The next offset it will read.
     pub next_offset: i64,
-    /// Newest accepted event time.
+    /// Newest clock time of an accepted event.
     pub newest: Option<EventTime>,
     /// Newest less the allowed lateness.
     pub watermark: Option<EventTime>,
@@ -49,10 +49,14 @@ pub struct PartitionView {
     pub sealed_to: EventTime,
     /// From when on each step is kept.
     pub cutoffs: Cutoffs,
-    /// Bytes of its sealed slices.
+    /// Bytes of its aggregates, open ones included.
     pub slice_bytes: usize,
     /// What a byte budget has taken of it.
     pub given_up: GivenUp,
+    /// Sensors and units that were too many.
+    pub forgotten: Forgotten,
+    /// Bytes of its raw events.
+    pub event_bytes: usize,
     /// Slices and totals by layer.
     pub layers: Arc<HashMap<LayerIndex, (LayerView, LayerTotals)>>,
     /// Newest readings.

@@ -1,15 +1,15 @@
 //! Writes checkpoints of what the workers hand over, at an interval while records come, and when asked; takes
 //! partitions over from their checkpoints, and gives them up.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::worker::Task;
-use super::{CheckpointListener, PipelineEnded, Shared, StartsAt, TakenOver, worker_of};
+use super::{CheckpointListener, PipelineEnded, Shared, StartsAt, TakenOver, lock, worker_of};
 use crate::checkpoint::{CheckpointError, CheckpointStore, Claimed};
 use crate::grid::PartitionId;
 
@@ -21,6 +21,8 @@ pub(super) enum Request {
     TakeOver(Vec<PartitionId>, oneshot::Sender<Vec<TakenOver>>),
     /// Let go of those of these partitions that another node has claimed.
     GiveUp(Vec<PartitionId>, oneshot::Sender<Vec<PartitionId>>),
+    /// Read again what may be half changed.
+    Mend,
     /// Write a last checkpoint and end everything.
     Stop(oneshot::Sender<Result<(), String>>),
 }
@@ -39,7 +41,12 @@ impl Checkpointing {
         let mut due = Instant::now() + self.every;
         loop {
             // However often something else is asked for.
-            match asked.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            let request = asked.recv_timeout(due.saturating_duration_since(Instant::now()));
+            if !matches!(request, Ok(Request::Stop(_))) {
+                self.mend();
+            }
+            match request {
+                Ok(Request::Mend) => {}
                 Ok(Request::Checkpoint(done)) => {
                     // Who asked may have gone.
                     let _ = done.send(self.checkpoint());
@@ -136,8 +143,7 @@ impl Checkpointing {
         for id in &lost {
             self.give_up(id);
         }
-        let mut all = self.shared.lost.lock().unwrap_or_else(PoisonError::into_inner);
-        all.append(&mut lost);
+        lock(&self.shared.lost).append(&mut lost);
         failure.map_or(Ok(durable), Err)
     }
 
@@ -167,6 +173,30 @@ impl Checkpointing {
         tracing::info!(partition = %id, ?starts_at, "taken over");
         self.tell(id, |id| Task::TakeOver(id, restored));
         Ok(starts_at)
+    }
+
+    /// Reads partitions again whose state may be half changed. Those of the group are lost, and claimed anew when the group
+    /// has heard of it; the source of another one is told where to begin anew.
+    fn mend(&mut self) {
+        let torn: Vec<PartitionId> = lock(&self.shared.torn).iter().cloned().collect();
+        for id in torn {
+            self.checkpoints.release(&id);
+            if id.is_of_one_node() {
+                let starts_at = match self.claim(&id) {
+                    Ok(StartsAt::Offset(offset)) => offset,
+                    Ok(StartsAt::Beginning | StartsAt::Here) => 0,
+                    Err(error) => {
+                        tracing::error!(error, partition = %id, "its checkpoint cannot be read; it is tried again");
+                        continue;
+                    }
+                };
+                lock(&self.shared.rewinds).insert(id.clone(), starts_at);
+                self.shared.has_rewinds.store(true, Ordering::Release);
+            } else {
+                lock(&self.shared.lost).push(id.clone());
+            }
+            lock(&self.shared.torn).remove(&id);
+        }
     }
 
     fn give_up(&mut self, id: &PartitionId) {

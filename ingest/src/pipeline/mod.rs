@@ -4,24 +4,32 @@
 //! A partition has the same worker as long as the process runs, so that its records are applied in order without a
 //! lock. Queues are bounded: when a worker is behind, its sources stop reading, and nothing is dropped.
 
+mod applying;
+mod attempts;
 mod checkpointing;
+mod defects;
 mod freshness;
+mod in_flight;
 mod publishing;
 mod record;
 mod replaying;
+mod tries;
 mod worker;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use self::attempts::Attempts;
 use self::checkpointing::{Checkpointing, Request};
 use self::freshness::Freshness;
+use self::in_flight::InFlight;
 use self::publishing::{Publishing, WorkerViews};
 use self::worker::{Task, ViewDoor, Worker};
 use crate::checkpoint::{CheckpointError, CheckpointStore};
@@ -60,17 +68,46 @@ impl PipelineHandle {
     pub fn send(&self, batch: PartitionBatch) -> Result<(), PipelineEnded> {
         let number = worker_of(&batch.partition, self.workers.len());
         let worker = self.workers.get(number).ok_or(PipelineEnded)?;
+        let bytes = batch.bytes();
         if let Some(waiting) = self.shared.waiting.get(number) {
-            waiting.fetch_add(1, Ordering::Relaxed);
+            waiting.enter(bytes)?;
         }
         self.shared.freshness.handed_over(number, Instant::now());
-        worker.send(Task::Apply(batch)).map_err(|_| PipelineEnded)
+        worker.send(Task::Apply(batch, bytes)).map_err(|_| PipelineEnded)
+    }
+
+    /// The offset from which a partition of this node alone is to be read again, when its state had to be read again from
+    /// its checkpoint. Asked by its source before each reading.
+    pub fn take_rewind(&self, partition: &PartitionId) -> Option<i64> {
+        if !self.shared.has_rewinds.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut rewinds = lock(&self.shared.rewinds);
+        let offset = rewinds.remove(partition);
+        self.shared
+            .has_rewinds
+            .store(!rewinds.is_empty(), Ordering::Release);
+        offset
+    }
+
+    /// Whether its source is to begin anew, as [`take_rewind`](Self::take_rewind) says.
+    pub fn is_rewound(&self, partition: &PartitionId) -> bool {
+        self.shared.has_rewinds.load(Ordering::Acquire) && lock(&self.shared.rewinds).contains_key(partition)
     }
 
     /// Batches that each worker has not applied yet; one that is held up by a full queue is among them.
     pub fn waiting(&self) -> Vec<usize> {
-        let waiting = self.shared.waiting.iter();
-        waiting.map(|waiting| waiting.load(Ordering::Relaxed)).collect()
+        self.shared.waiting.iter().map(InFlight::batches).collect()
+    }
+
+    /// Bytes of these batches.
+    pub fn waiting_bytes(&self) -> Vec<usize> {
+        self.shared.waiting.iter().map(InFlight::bytes).collect()
+    }
+
+    /// Partitions whose state is being read again from their checkpoint, because a defect left it half changed.
+    pub fn mending(&self) -> Vec<PartitionId> {
+        lock(&self.shared.torn).iter().cloned().collect()
     }
 
     /// How old what readers see is: since the newest snapshot was made, or since the oldest change that it does not show was
@@ -131,7 +168,7 @@ impl PipelineHandle {
 
     /// The partitions that turned out to be another node's since this was last asked: they were let go.
     pub fn take_lost(&self) -> Vec<PartitionId> {
-        std::mem::take(&mut *self.shared.lost.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.shared.lost))
     }
 
     /// Replays dead letters of one partition, as records of its log; blocks until they are applied. They are queued
@@ -237,7 +274,14 @@ struct Shared {
     worker_bytes: usize,
     clock: fn() -> EventTime,
     /// Batches handed over and not applied, by worker.
-    waiting: Vec<AtomicUsize>,
+    waiting: Vec<InFlight>,
+    /// Partitions whose state may be half changed.
+    torn: Mutex<BTreeSet<PartitionId>>,
+    /// Where the sources of partitions of this node alone are to begin anew.
+    rewinds: Mutex<HashMap<PartitionId, i64>>,
+    has_rewinds: AtomicBool,
+    /// How a worker asks for what it must not wait for.
+    requests: OnceLock<SyncSender<Request>>,
     /// Records were applied since the last publication.
     is_unpublished: AtomicBool,
     /// Records were applied since the last checkpoint.
@@ -252,12 +296,37 @@ struct Shared {
     lost: Mutex<Vec<PartitionId>>,
 }
 
+/// What is behind these locks is whole, whoever panicked while holding one.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Shared {
+    /// Has the state of a partition read again from its checkpoint.
+    fn mend(&self, id: PartitionId) {
+        lock(&self.torn).insert(id);
+        if let Some(requests) = self.requests.get() {
+            // Where its queue is full it has something to do, and looks after that.
+            let _ = requests.try_send(Request::Mend);
+        }
+    }
+
     fn worker_has_ended(&self) {
         if !self.has_failed.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 "a thread of ingest has ended by a defect: nothing more is published or saved; start riskgrid again, the log is read from the last checkpoint on"
             );
+        }
+    }
+}
+
+/// Lets go of who waits for a worker that has ended.
+struct EndOfWorker<'a>(&'a Shared, usize);
+
+impl Drop for EndOfWorker<'_> {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.0.waiting.get(self.1) {
+            waiting.end();
         }
     }
 }
@@ -280,6 +349,8 @@ pub struct Pipeline {
     pub topics: HashMap<Arc<str>, Option<Arc<Feed>>>,
     /// Keeps the grid.
     pub checkpoints: CheckpointStore,
+    /// The folder where workers note what they are at, so that a record which ends the process is known after it.
+    pub attempts: Option<PathBuf>,
     /// Makes each worker's alert rules.
     pub observer: Box<dyn Fn() -> Box<dyn EventObserver> + Send>,
     /// Told of durable offsets.
@@ -319,7 +390,11 @@ impl Pipeline {
             max_event: self.settings.max_event,
             worker_bytes: self.settings.grid_bytes / count,
             clock: self.clock,
-            waiting: (0..count).map(|_| AtomicUsize::new(0)).collect(),
+            waiting: (0..count).map(|_| InFlight::default()).collect(),
+            torn: Mutex::default(),
+            rewinds: Mutex::default(),
+            has_rewinds: AtomicBool::new(false),
+            requests: OnceLock::new(),
             is_unpublished: AtomicBool::new(false),
             is_unsaved: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
@@ -331,6 +406,21 @@ impl Pipeline {
         let mut workers: Vec<Worker> = (0..count)
             .map(|number| Worker::new(number, Arc::clone(&shared), (self.observer)()))
             .collect();
+        if let Some(folder) = &self.attempts {
+            for (id, tries) in attempts::left_behind(folder) {
+                if let Some(worker) = workers.get_mut(worker_of(&id, count)) {
+                    worker.suspects.entry(id).or_default().add(tries);
+                }
+            }
+            for (number, worker) in workers.iter_mut().enumerate() {
+                match Attempts::open(folder, number) {
+                    Ok(attempts) => worker.attempts = Arc::new(attempts),
+                    Err(error) => {
+                        tracing::warn!(%error, folder = %folder.display(), "a record that ends the process cannot be told after it");
+                    }
+                }
+            }
+        }
         let mut offsets = BTreeMap::new();
         for restored in self.checkpoints.restore_own(self.grid, &shared.layers.table())? {
             let id = restored.partition.id().clone();
@@ -376,9 +466,14 @@ impl RestoredPipeline {
                 last: worker.views(),
             });
             workers.push(sender);
+            let shared = Arc::clone(&self.shared);
             std::thread::Builder::new()
                 .name(format!("ingest-{number}"))
-                .spawn(move || worker.run(&tasks, &ViewDoor { wanted, answer }))?;
+                .spawn(move || {
+                    // Also when it panics: a source that waits for room must not wait for ever.
+                    let _end = EndOfWorker(&shared, number);
+                    worker.run(&tasks, &ViewDoor { wanted, answer });
+                })?;
         }
         let mut publishing = Publishing {
             shared: Arc::clone(&self.shared),
@@ -392,6 +487,8 @@ impl RestoredPipeline {
             .name("publish".to_owned())
             .spawn(move || publishing.run(&stopped))?;
         let (requests, asked) = sync_channel(1);
+        // Set once, here.
+        let _ = self.shared.requests.set(requests.clone());
         let checkpointing = Checkpointing {
             shared: Arc::clone(&self.shared),
             workers: workers.clone(),

@@ -25,6 +25,24 @@ pub struct PartitionBatch {
     pub caught_up: bool,
 }
 
+impl PartitionBatch {
+    /// The offsets of its first and its last record; none of a batch without records.
+    pub(super) fn offsets(&self) -> Option<(i64, i64)> {
+        match &self.records {
+            Records::Owned(records) => Some((records.first()?.offset, records.last()?.offset)),
+            Records::Kafka(messages) => Some((messages.iter().next()?.offset(), messages.next_offset() - 1)),
+        }
+    }
+
+    /// Bytes of its records.
+    pub(super) fn bytes(&self) -> usize {
+        match &self.records {
+            Records::Owned(records) => records.iter().map(|record| record.payload.bytes()).sum(),
+            Records::Kafka(messages) => messages.iter().map(|message| message.payload().len()).sum(),
+        }
+    }
+}
+
 /// The records of a batch, owned or still where librdkafka put them.
 #[derive(Debug)]
 pub enum Records {
@@ -67,6 +85,16 @@ pub enum Payload {
     Row(Vec<u8>),
     /// More bytes than are read at all: the first ones, and how many there were.
     TooLarge(Vec<u8>, u64),
+}
+
+impl Payload {
+    /// How many bytes it holds.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Structured(bytes) | Self::Row(bytes) | Self::TooLarge(bytes, _) => bytes.len(),
+            Self::Group(events) => events.iter().map(Vec::len).sum(),
+        }
+    }
 }
 
 /// The bytes of one or more events, wherever they lie.

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
+use super::applying::{Torn, poison};
 use super::record::EventBytes;
+use super::tries::{MOST, Subject};
 use super::worker::{Origin, Owned, Worker};
 use super::{RETRY, Shared};
 use crate::dead_letter::{DeadLetter, DeadLetterError, LetterKey, QueuedReplay, RawRecord};
@@ -125,14 +127,41 @@ impl Worker {
             .remove(id)
             .ok_or_else(|| ReplayError::NotHere(id.clone()))?;
         let replayed = self.replay_owned(&mut owned, letters);
+        let Ok(replayed) = replayed else {
+            self.let_go(owned);
+            return Err(ReplayError::CatchingUp(id.clone()));
+        };
         self.partitions.insert(id.clone(), owned);
         self.shared.is_unpublished.store(true, Ordering::Release);
         self.shared.is_unsaved.store(true, Ordering::Release);
         replayed
     }
 
-    fn replay_owned(&mut self, owned: &mut Owned, letters: Vec<LetterKey>) -> Result<Replayed, ReplayError> {
-        let partition = &mut owned.partition;
+    fn replay_owned(
+        &mut self,
+        owned: &mut Owned,
+        letters: Vec<LetterKey>,
+    ) -> Result<Result<Replayed, ReplayError>, Torn> {
+        let queued = match self.queue_replays(owned, letters) {
+            Ok(queued) => queued,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (mut replayed, queued) = queued;
+        for replay in &queued {
+            self.guarded(owned, |worker, owned| {
+                worker.judge_anew(owned, replay, &mut replayed);
+            })?;
+        }
+        Ok(Ok(replayed))
+    }
+
+    /// Which of these letters are replayed, queued durably, and why the others are not.
+    fn queue_replays(
+        &self,
+        owned: &Owned,
+        letters: Vec<LetterKey>,
+    ) -> Result<(Replayed, Vec<QueuedReplay>), ReplayError> {
+        let partition = &owned.partition;
         if !owned.queued.is_empty() {
             return Err(ReplayError::CatchingUp(partition.id().clone()));
         }
@@ -155,39 +184,52 @@ impl Worker {
             }
         }
         store.queue(partition.id(), &queued)?;
-        for replay in &queued {
-            self.judge_anew(partition, replay, &mut replayed);
-        }
-        Ok(replayed)
+        Ok((replayed, queued))
     }
 
     /// Replays what is queued of all partitions that have read as far as when it was asked for.
     pub(super) fn replay_all_due(&mut self) {
         for mut owned in std::mem::take(&mut self.partitions).into_values() {
             let next = owned.partition.next_offset();
-            self.replay_due(&mut owned.partition, &mut owned.queued, next);
-            self.partitions.insert(owned.partition.id().clone(), owned);
+            let replayed = self.guarded(&mut owned, |worker, owned| worker.replay_due(owned, next));
+            match replayed {
+                Ok(()) => {
+                    self.partitions.insert(owned.partition.id().clone(), owned);
+                }
+                Err(Torn) => self.let_go(owned),
+            }
         }
     }
 
     /// Replays what was asked for before the record at `offset` was read: read again, the log makes the same state.
-    pub(super) fn replay_due(
-        &mut self,
-        partition: &mut Partition,
-        queued: &mut VecDeque<QueuedReplay>,
-        offset: i64,
-    ) {
-        while let Some(replay) = queued.pop_front_if(|replay| replay.after <= offset) {
-            self.judge_anew(partition, &replay, &mut Replayed::default());
+    pub(super) fn replay_due(&mut self, owned: &mut Owned, offset: i64) {
+        while let Some(replay) = owned.queued.front().filter(|replay| replay.after <= offset) {
+            let replay = replay.clone();
+            self.judge_anew(owned, &replay, &mut Replayed::default());
+            owned.queued.pop_front();
             self.shared.is_unpublished.store(true, Ordering::Release);
             self.shared.is_unsaved.store(true, Ordering::Release);
         }
     }
 
-    fn judge_anew(&mut self, partition: &mut Partition, replay: &QueuedReplay, replayed: &mut Replayed) {
+    fn judge_anew(&mut self, owned: &mut Owned, replay: &QueuedReplay, replayed: &mut Replayed) {
+        let Owned { partition, tries, .. } = owned;
+        let subject = Subject::Replay(replay.number);
+        let tried = tries.of(subject);
+        self.at.replay = Some(replay.number);
+        self.attempts.one(partition.id(), subject, tried + 1);
         match self.shared.ready(&replay.letter) {
+            Ok(Ok((letter, _))) if tried >= MOST => {
+                // Counted as replayed when it was tried first.
+                let refusal = poison("when it was replayed");
+                replayed.count(&Err(refusal.clone()));
+                partition.refuse(refusal.reason);
+                if let Err(error) = self.shared.dead_letters.mark_refused(&letter.key(), &refusal) {
+                    tracing::warn!(%error, letter = %letter.key(), "what became of a replay is not noted with its dead letter");
+                }
+            }
             Ok(Ok((letter, record))) => {
-                replayed.replayed += 1;
+                replayed.replayed += u64::from(tried == 0);
                 self.judge_letter(partition, &letter, &record, replayed);
             }
             Ok(Err(why)) => replayed.cannot(why, 1),
@@ -195,6 +237,9 @@ impl Worker {
             Err(error) => tracing::error!(%error, letter = %replay.letter, "a queued replay is passed over"),
         }
         partition.replayed_to(self.shared.dead_letters.id(), replay.number + 1);
+        tries.replay_is_done(replay.number);
+        self.at.replay = None;
+        self.attempts.none();
     }
 
     fn judge_letter(
@@ -224,7 +269,10 @@ impl Worker {
         // A row that could not be read was refused as a whole, under the index of its first event.
         let was_whole_row = feed.is_some()
             && letter.index == 0
-            && matches!(letter.reason, RefusalReason::Malformed | RefusalReason::TooLarge);
+            && matches!(
+                letter.reason,
+                RefusalReason::Malformed | RefusalReason::TooLarge | RefusalReason::Poison
+            );
         let shared = std::sync::Arc::clone(&self.shared);
         let is_asked = |index| {
             index == letter.index

@@ -10,8 +10,12 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
-use super::record::{EventBytes, Feed, PartitionBatch, Payload, Records};
+use super::applying::Progress;
+use super::attempts::Attempts;
+use super::defects::{self, Defect};
+use super::record::{EventBytes, PartitionBatch};
 use super::replaying::{ReplayError, Replayed};
+use super::tries::Tries;
 use super::{RETRY, Shared};
 use crate::checkpoint::{PartitionState, Restored};
 use crate::dead_letter::{DeadLetter, KeptRecord, LetterKey, QueuedReplay};
@@ -25,8 +29,8 @@ use crate::time::EventTime;
 
 /// What a worker is asked to do; done in the order of asking.
 pub(super) enum Task {
-    /// Apply records.
-    Apply(PartitionBatch),
+    /// Apply records, which have so many bytes.
+    Apply(PartitionBatch, usize),
     /// Nothing but what comes after every task: see whether views are wanted.
     Look,
     /// Make decisions durable, and give the state of its partitions: of those named what changed since a generation, of
@@ -79,6 +83,10 @@ pub(super) struct Owned {
     is_cut_off: bool,
     /// Replays that are queued and not in the state, because a crash undid them; in their order.
     pub(super) queued: VecDeque<QueuedReplay>,
+    /// What failed.
+    pub(super) tries: Tries,
+    /// Its source is to begin anew: what it read before that is passed over.
+    awaits_rewind: bool,
 }
 
 pub(super) struct Worker {
@@ -88,11 +96,17 @@ pub(super) struct Worker {
     pub(super) partitions: BTreeMap<PartitionId, Owned>,
     /// Partitions that were given up: batches of them may still wait.
     given_up: HashSet<PartitionId>,
+    /// Partitions whose state may be half changed, until they are read again.
+    torn: HashSet<PartitionId>,
+    /// What failed of partitions that are not here.
+    pub(super) suspects: HashMap<PartitionId, Tries>,
+    pub(super) attempts: Arc<Attempts>,
+    pub(super) at: Progress,
     pub(super) layers: Arc<LayerTable>,
     places: PlaceCache,
     pub(super) live_rules: FeedRules,
     /// Something could not be stored before the pipeline was to stop.
-    is_cut_off: Cell<bool>,
+    pub(super) is_cut_off: Cell<bool>,
 }
 
 /// Where an event is in its partition, and when its record was received.
@@ -113,6 +127,10 @@ impl Worker {
             observer,
             partitions: BTreeMap::new(),
             given_up: HashSet::new(),
+            torn: HashSet::new(),
+            suspects: HashMap::new(),
+            attempts: Arc::default(),
+            at: Progress::default(),
             layers,
             places,
             live_rules: FeedRules {
@@ -130,12 +148,29 @@ impl Worker {
         self.partitions.insert(owned.partition.id().clone(), owned);
     }
 
-    fn own(&self, partition: Partition) -> Owned {
-        Owned {
+    fn own(&mut self, partition: Partition) -> Owned {
+        let mut owned = Owned {
             queued: self.queued_of(&partition),
+            tries: self.suspects.remove(partition.id()).unwrap_or_default(),
+            awaits_rewind: false,
             partition,
             heard: None,
             is_cut_off: false,
+        };
+        self.know_poison(&mut owned);
+        owned
+    }
+
+    /// A partition of which nothing is read.
+    fn unread(&self, id: &PartitionId) -> Restored {
+        let feed = self.shared.topics.get(&id.topic).cloned().flatten();
+        let domain = feed.map_or_else(
+            || self.live_rules.domain.clone(),
+            |feed| feed.rules.domain.clone(),
+        );
+        Restored {
+            partition: Partition::new(id.clone(), domain.as_str().into(), self.shared.grid, 0),
+            rules: Vec::new(),
         }
     }
 
@@ -148,10 +183,11 @@ impl Worker {
         self.replay_all_due();
         while let Ok(task) = tasks.recv() {
             match task {
-                Task::Apply(batch) => {
+                Task::Apply(batch, bytes) => {
                     self.apply(&batch);
+                    drop(batch);
                     if let Some(waiting) = self.shared.waiting.get(self.number) {
-                        waiting.fetch_sub(1, Ordering::Relaxed);
+                        waiting.leave(bytes);
                     }
                     self.shared.is_unpublished.store(true, Ordering::Release);
                     self.shared.is_unsaved.store(true, Ordering::Release);
@@ -162,14 +198,23 @@ impl Worker {
                 Task::TakeOver(id, restored) => {
                     self.forget(&id);
                     self.given_up.remove(&id);
+                    let is_read_again = self.torn.remove(&id);
+                    let restored = restored.map(|restored| *restored).or_else(|| {
+                        // Without a checkpoint its log is read again from its beginning.
+                        (is_read_again && id.is_of_one_node()).then(|| self.unread(&id))
+                    });
                     if let Some(restored) = restored {
                         self.restore(restored.partition, &restored.rules);
+                        if let Some(owned) = self.partitions.get_mut(&id) {
+                            owned.awaits_rewind = is_read_again && id.is_of_one_node();
+                        }
                         self.replay_all_due();
                     }
                     self.shared.is_unpublished.store(true, Ordering::Release);
                 }
                 Task::GiveUp(id) => {
                     self.forget(&id);
+                    self.torn.remove(&id);
                     self.given_up.insert(id);
                     self.shared.is_unpublished.store(true, Ordering::Release);
                 }
@@ -181,7 +226,7 @@ impl Worker {
                 let made = Instant::now();
                 let waiting = self.shared.waiting.get(self.number);
                 let views = Views {
-                    has_more: waiting.is_some_and(|waiting| waiting.load(Ordering::Relaxed) > 0),
+                    has_more: waiting.is_some_and(|waiting| waiting.batches() > 0),
                     partitions: self.views(),
                     made,
                     cost: made.elapsed(),
@@ -233,9 +278,9 @@ impl Worker {
             .as_ref()
             .map_or_else(|| self.live_rules.clone(), |feed| feed.rules.clone());
         let id = &batch.partition;
-        if self.given_up.contains(id) {
+        let Some(offsets) = batch.offsets().filter(|_| !self.is_left_out(id)) else {
             return;
-        }
+        };
         // Out of the map while its records are applied, and back after.
         let mut owned = self.partitions.remove(id).unwrap_or_else(|| {
             let domain = rules.domain.as_str().into();
@@ -245,60 +290,30 @@ impl Worker {
             self.partitions.insert(id.clone(), owned);
             return;
         }
+        if owned.awaits_rewind && offsets.0 > owned.partition.next_offset() {
+            // Read before its source knew that it is to begin anew.
+            self.partitions.insert(id.clone(), owned);
+            return;
+        }
+        owned.awaits_rewind = false;
         let now = (self.shared.clock)();
         owned.heard = Some(Instant::now());
         self.layers = self.shared.layers.table();
-        let Owned {
-            partition, queued, ..
-        } = &mut owned;
-        match &batch.records {
-            Records::Owned(records) => {
-                for record in records {
-                    if !partition.expects(record.offset) || self.is_cut_off.get() {
-                        continue;
-                    }
-                    self.replay_due(partition, queued, record.offset);
-                    let origin = Origin {
-                        offset: record.offset,
-                        index: 0,
-                        received: record.received,
-                    };
-                    self.apply_payload(partition, &rules, batch.feed.as_deref(), origin, &record.payload);
-                    partition.advance_to(record.offset + 1);
-                }
-            }
-            Records::Kafka(messages) => {
-                for message in messages.iter() {
-                    if !partition.expects(message.offset()) || self.is_cut_off.get() {
-                        continue;
-                    }
-                    self.replay_due(partition, queued, message.offset());
-                    let origin = Origin {
-                        offset: message.offset(),
-                        index: 0,
-                        received: message.received().unwrap_or(now),
-                    };
-                    let bytes = message.payload();
-                    let event = match batch.feed.as_deref() {
-                        Some(feed) => EventBytes::Row(feed, bytes),
-                        None => message
-                            .attributes()
-                            .map_or(EventBytes::Structured(bytes), |attributes| {
-                                EventBytes::Binary(attributes, bytes)
-                            }),
-                    };
-                    self.apply_event(partition, &rules, origin, &event);
-                    partition.advance_to(message.offset() + 1);
-                }
-            }
+        self.attempts.batch(id, offsets);
+        let applied = self.guarded(&mut owned, |worker, owned| {
+            worker.apply_records(owned, &rules, batch, now);
+        });
+        self.attempts.none();
+        if applied.is_err() {
+            self.let_go(owned);
+            return;
         }
         if self.is_cut_off.get() {
             owned.is_cut_off = true;
             self.partitions.insert(id.clone(), owned);
             return;
         }
-        self.replay_due(partition, queued, partition.next_offset());
-        let newest = partition.newest();
+        let newest = owned.partition.newest();
         self.partitions.insert(id.clone(), owned);
         self.keep_within_bytes();
         // Timers run by the wall clock once caught up, by the events' own until then, and always so for historic feeds.
@@ -307,6 +322,26 @@ impl Worker {
         } else if let Some(newest) = newest {
             self.observer.advance(id, &rules.domain, newest);
         }
+    }
+
+    /// Another node has it, or it is to be read again from its checkpoint.
+    fn is_left_out(&self, id: &PartitionId) -> bool {
+        self.given_up.contains(id) || self.torn.contains(id)
+    }
+
+    /// The state of a partition may be half changed: it is read again from its checkpoint, by who has the checkpoints.
+    pub(super) fn let_go(&mut self, owned: Owned) {
+        let Owned {
+            partition, mut tries, ..
+        } = owned;
+        let id = partition.id().clone();
+        tracing::error!(partition = %id, "its state may be half changed; it is read again from its checkpoint");
+        tries.begin_anew();
+        self.suspects.entry(id.clone()).or_default().add(tries);
+        self.observer.forget(&id);
+        self.torn.insert(id.clone());
+        self.shared.is_unpublished.store(true, Ordering::Release);
+        self.shared.mend(id);
     }
 
     /// Ingest is never refused for the bytes of the grid: the past of the largest partition becomes coarser, and ends
@@ -343,64 +378,9 @@ impl Worker {
         }
     }
 
-    fn apply_payload(
-        &mut self,
-        partition: &mut Partition,
-        rules: &FeedRules,
-        feed: Option<&Feed>,
-        origin: Origin,
-        payload: &Payload,
-    ) {
-        match payload {
-            Payload::TooLarge(start, size) => {
-                let refusal = self.too_large(*size);
-                self.refuse(partition, origin, &refusal, start.as_slice().into(), *size);
-            }
-            Payload::Structured(bytes) => {
-                self.apply_event(partition, rules, origin, &EventBytes::Structured(bytes));
-            }
-            Payload::Group(events) => {
-                for (index, bytes) in (0..).zip(events) {
-                    let origin = Origin { index, ..origin };
-                    self.apply_event(partition, rules, origin, &EventBytes::Structured(bytes));
-                }
-            }
-            Payload::Row(bytes) => {
-                if let Some(feed) = feed {
-                    self.apply_event(partition, rules, origin, &EventBytes::Row(feed, bytes));
-                }
-            }
-        }
-    }
-
-    fn too_large(&self, size: u64) -> Refusal {
+    pub(super) fn too_large(&self, size: u64) -> Refusal {
         let detail = format!("{size} bytes, edge.max_event is {}", self.shared.max_event);
         Refusal::new(RefusalReason::TooLarge, detail)
-    }
-
-    /// Reads, judges and applies the events of some bytes; or keeps them as a dead letter.
-    fn apply_event(
-        &mut self,
-        partition: &mut Partition,
-        rules: &FeedRules,
-        origin: Origin,
-        event: &EventBytes<'_>,
-    ) {
-        let all = |_| true;
-        self.judge_some(
-            partition,
-            rules,
-            origin,
-            event,
-            all,
-            |worker, partition, index, judged| {
-                if let Err(refusal) = judged {
-                    let origin = Origin { index, ..origin };
-                    let size = event.kept().bytes.len() as u64;
-                    worker.refuse(partition, origin, &refusal, event.kept(), size);
-                }
-            },
-        );
     }
 
     /// Reads the events of some bytes, judges and applies those that are asked for by their index in the record, and
@@ -419,6 +399,8 @@ impl Worker {
             done(self, partition, origin.index, Err(self.too_large(size as u64)));
             return;
         }
+        self.at.offset = origin.offset;
+        self.at.index = origin.index;
         event.decode(|index, candidate| {
             let origin = Origin {
                 index: origin.index + index,
@@ -427,6 +409,7 @@ impl Worker {
             if !is_asked(origin.index) {
                 return;
             }
+            self.at.index = origin.index;
             let judged = candidate
                 .and_then(|candidate| self.judge_and_apply(partition, rules, origin, candidate))
                 .and_then(|judged| match judged {
@@ -469,7 +452,10 @@ impl Worker {
         if let Some(layer) = new_layer {
             return Ok(Err(layer));
         }
+        defects::strike(Defect::BeforeApplying, &event.id);
+        self.at.is_changing = true;
         let applied = partition.apply(&event, &self.layers);
+        defects::strike(Defect::WhileApplying, &event.id);
         if let (
             Applied::Accepted {
                 newest_of_sensor: true,
@@ -482,6 +468,7 @@ impl Worker {
             let value = layer.scale().value(units as f64);
             self.observer.newest_reading(partition.id(), &event, layer, value);
         }
+        self.at.is_changing = false;
         Ok(Ok(applied))
     }
 
@@ -522,6 +509,8 @@ impl Worker {
     fn insist(&self, what: &str, store: impl Fn() -> Result<(), String>) {
         let mut is_told = false;
         while let Err(error) = store() {
+            // Whoever ends the process while it waits for its disk, it is not the record.
+            self.attempts.none();
             if self.shared.is_stopping.load(Ordering::Relaxed) {
                 self.is_cut_off.set(true);
                 return;

@@ -1,17 +1,13 @@
 //! Rows of a file: CSV records or lines of JSON, plain or gzip, one after the other and from any row on.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead};
 use std::path::Path;
 use std::time::Duration;
 
-use flate2::bufread::MultiGzDecoder;
-
 use crate::decode::feed::{FeedFormat, FeedSettings, quote_stays_open, read_header};
+use crate::source::open::{not_empty, open_plain_or_gzip};
 use crate::time::EventTime;
 
-/// A buffer of this size keeps the number of reads low; larger ones gain nothing.
-const BUFFER_BYTES: usize = 128 * 1024;
 /// A longer header line is not one.
 const MAX_HEADER_BYTES: usize = 1024 * 1024;
 
@@ -74,10 +70,13 @@ impl FileRows {
     /// Opens `path`, reads the header line of CSV, and passes over `skip_rows` rows.
     ///
     /// # Errors
-    /// What the system says; `InvalidData` when a CSV file has no usable header line.
+    /// What the system says; `InvalidData`, with what to do, when it is empty or no text, or a CSV file has no usable
+    /// header line.
     pub fn open(path: &Path, options: FileOptions) -> io::Result<Self> {
+        let mut lines = open_plain_or_gzip(path)?;
+        not_empty(&mut *lines)?;
         let mut rows = Self {
-            lines: open_plain_or_gzip(path)?,
+            lines,
             options,
             columns: Vec::new(),
             next_row: 0,
@@ -163,19 +162,19 @@ impl Pace {
     }
 }
 
-/// Opens a file; what begins like gzip is unpacked, of as many parts as there are.
-pub(crate) fn open_plain_or_gzip(path: &Path) -> io::Result<Box<dyn BufRead + Send>> {
-    let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(path)?);
-    if file.fill_buf()?.starts_with(&[0x1f, 0x8b]) {
-        let unpacked = MultiGzDecoder::new(file);
-        return Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, unpacked)));
-    }
-    Ok(Box::new(file))
-}
-
 /// The header line of the CSV file at `path`.
 pub(crate) fn read_header_line(path: &Path, delimiter: u8) -> io::Result<Vec<u8>> {
-    take_header_line(&mut open_plain_or_gzip(path)?, delimiter)
+    let mut lines = open_plain_or_gzip(path)?;
+    not_empty(&mut *lines)?;
+    take_header_line(&mut lines, delimiter)
+}
+
+/// Looks at how a file begins, without reading it.
+///
+/// # Errors
+/// As [`FileRows::open`].
+pub(crate) fn check_start(path: &Path) -> io::Result<()> {
+    not_empty(&mut *open_plain_or_gzip(path)?)
 }
 
 fn take_header_line(lines: &mut Box<dyn BufRead + Send>, delimiter: u8) -> io::Result<Vec<u8>> {
@@ -367,7 +366,15 @@ mod tests {
             let error = FileRows::open(file.path(), CSV).err().unwrap();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         }
-        assert!(texts(b"", JSON).is_empty());
+    }
+
+    #[test]
+    fn an_empty_file_is_told() {
+        for options in [CSV, JSON] {
+            let error = FileRows::open(written(b"").path(), options).err().unwrap();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            assert!(error.to_string().contains("empty"), "{error}");
+        }
     }
 
     #[test]

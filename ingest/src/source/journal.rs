@@ -149,11 +149,12 @@ impl Journal {
         self.shared.end.load(Ordering::Acquire)
     }
 
-    /// Up to `limit` durable entries from `offset` on; waits up to `timeout` when there is none yet.
+    /// Durable entries from `offset` on, at most `most` and about `bytes` in all, yet one at least where there is one; waits up to `timeout` when there is none yet.
     pub fn read(
         &self,
         offset: i64,
-        limit: usize,
+        most: usize,
+        bytes: usize,
         timeout: Duration,
     ) -> Result<Vec<JournalEntry>, JournalError> {
         if offset >= self.end() {
@@ -177,9 +178,13 @@ impl Journal {
             drop(self.shared.grown.wait_timeout(guard, timeout));
             return Ok(Vec::new());
         };
-        let mut entries = Vec::new();
-        for guard in store.entries.range(key(offset)..key(end)).take(limit) {
+        let (mut entries, mut taken) = (Vec::new(), 0);
+        for guard in store.entries.range(key(offset)..key(end)).take(most) {
+            if taken >= bytes {
+                break;
+            }
             let (key, value) = guard.into_inner()?;
+            taken += value.len();
             entries.push(decode(&key, &value).ok_or_else(|| {
                 JournalError::Store(format!(
                     "the entry after offset {offset} is damaged; restore the folder from a backup"
@@ -442,11 +447,16 @@ mod tests {
             }
         };
         assert_eq!(journal.end(), 5);
-        let entries = journal.read(3, 10, Duration::ZERO).unwrap();
+        let entries = journal.read(3, 10, usize::MAX, Duration::ZERO).unwrap();
         assert_eq!(entries.len(), 2);
+        // Each entry has 19 bytes: one is read whatever it takes, and no more once it is enough.
+        for (bytes, expected) in [(1, 1), (19, 1), (20, 2), (57, 3), (usize::MAX, 5)] {
+            let entries = journal.read(0, 10, bytes, Duration::ZERO).unwrap();
+            assert_eq!(entries.len(), expected, "{bytes}");
+        }
         assert_eq!(entries[0].events, [vec![3; 3], vec![]]);
         assert_eq!(journal.expire(5, EventTime::from_micros(10)).unwrap(), 4);
-        assert_eq!(journal.read(0, 10, Duration::ZERO).unwrap().len(), 1);
+        assert_eq!(journal.read(0, 10, usize::MAX, Duration::ZERO).unwrap().len(), 1);
         assert_eq!(journal.end(), 5);
     }
 
@@ -488,7 +498,7 @@ mod tests {
             std::thread::spawn(move || dropping.expire(OLD, EventTime::from_micros(i64::MAX)).unwrap());
         append_all(OLD..OLD + NEW);
         assert!(expiry.join().unwrap() >= OLD as usize - 1);
-        let first = journal.read(0, 1, Duration::ZERO).unwrap();
+        let first = journal.read(0, 1, usize::MAX, Duration::ZERO).unwrap();
         assert!(first[0].offset >= OLD - 1, "{}", first[0].offset);
         assert_eq!(journal.end(), OLD + NEW);
         // What is too young stays.

@@ -3,6 +3,7 @@
 pub mod file;
 pub mod journal;
 pub mod kafka;
+pub(crate) mod open;
 
 /// How much has been read of what was in the log when its partitions were taken up. Decided by positions against end
 /// offsets, never by counting.

@@ -48,7 +48,9 @@ const SETTINGS: GridSettings = GridSettings {
         age: DAY,
         bytes: 1 << 20,
     },
+    max_sensors: 1_000_000,
     max_reports: 1_000_000,
+    max_units: 100_000,
 };
 
 /// What the grid says: count and sum by cell, and what became of the events.

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use self::fields::{Fields, Object, Text, candidate, decode_data};
 use crate::event::{Candidate, EventKind};
 use crate::refusal::{Refusal, RefusalReason};
+use crate::text_limits;
 
 /// Attributes of an event in binary mode: the `ce_` headers of Kafka, the `ce-` headers of HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,14 +77,21 @@ struct Envelope<'a> {
 /// # Errors
 /// `malformed` when it is not JSON, not CloudEvents 1.0 or has a field of the wrong type; `unknown_type`.
 pub fn decode_structured(payload: &[u8]) -> Result<Candidate<'_>, Refusal> {
-    let Some((attributes, fields)) = plain::scan(payload) else {
-        return decode_thoroughly(payload);
+    let decoded = match plain::scan(payload) {
+        Some((attributes, fields)) => {
+            check_attributes(&attributes).map(|kind| candidate(kind, attributes, fields))
+        }
+        None => decode_thoroughly(payload),
     };
-    let kind = check_attributes(&attributes)?;
-    Ok(candidate(kind, attributes, fields))
+    // What is refused for another reason, and what may hold a `text` that is too long, is looked at once more.
+    if decoded.is_err() || payload.len() > text_limits::TEXT {
+        text_limits::check_json(payload)?;
+    }
+    decoded
 }
 
 fn decode_thoroughly(payload: &[u8]) -> Result<Candidate<'_>, Refusal> {
+    text_limits::check_levels(payload)?;
     let Object(envelope) =
         serde_json::from_slice::<Object<Envelope<'_>>>(payload).map_err(|error| malformed(&error))?;
     fn text(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
@@ -103,7 +111,11 @@ fn decode_thoroughly(payload: &[u8]) -> Result<Candidate<'_>, Refusal> {
             let bytes = base64::engine::general_purpose::STANDARD
                 .decode(text.0.as_bytes())
                 .map_err(|error| Refusal::new(RefusalReason::Malformed, format!("data_base64: {error}")))?;
-            decode_data(kind, &bytes)?.into_owned()
+            let fields = decode_data(kind, &bytes);
+            if fields.is_err() || bytes.len() > text_limits::TEXT {
+                text_limits::check_data(&bytes, Some(kind))?;
+            }
+            fields?.into_owned()
         }
         (None, None) => Fields::default(),
     };
@@ -118,16 +130,25 @@ pub fn decode_binary<'a>(
     attributes: BinaryAttributes<'a>,
     payload: &'a [u8],
 ) -> Result<Candidate<'a>, Refusal> {
-    let kind = check_attributes(&attributes)?;
-    let fields = if payload.is_empty() {
-        Fields::default()
-    } else {
-        match plain::scan_data(payload) {
-            Some(fields) => fields,
-            None => decode_data(kind, payload)?,
+    let named = attributes.kind.as_deref().and_then(EventKind::from_type_name);
+    let decoded = check_attributes(&attributes).and_then(|kind| {
+        if payload.is_empty() {
+            return Ok((kind, Fields::default()));
         }
-    };
-    Ok(candidate(kind, attributes, fields))
+        let fields = match plain::scan_data(payload) {
+            Some(fields) => fields,
+            None => {
+                text_limits::check_levels(payload)?;
+                decode_data(kind, payload)?
+            }
+        };
+        Ok((kind, fields))
+    });
+    if decoded.is_err() || payload.len() > text_limits::TEXT {
+        text_limits::check_attributes(&attributes)?;
+        text_limits::check_data(payload, named)?;
+    }
+    decoded.map(|(kind, fields)| candidate(kind, attributes, fields))
 }
 
 fn check_attributes(attributes: &BinaryAttributes<'_>) -> Result<EventKind, Refusal> {

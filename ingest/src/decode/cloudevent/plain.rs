@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 
 use super::BinaryAttributes;
 use super::fields::{Fields, Text};
+use crate::text_limits::check_levels;
 
 /// Attributes and data of a plain structured event; `None` when it takes the thorough way to read it.
 pub(super) fn scan(payload: &[u8]) -> Option<(BinaryAttributes<'_>, Fields<'_>)> {
@@ -344,7 +345,10 @@ impl<'a> Scanner<'a> {
         self.peek()?;
         let mut values = serde_json::Deserializer::from_str(self.text.get(self.at..)?).into_iter::<T>();
         let value = values.next()?.ok()?;
-        self.at += values.byte_offset();
+        let end = self.at + values.byte_offset();
+        // Too deep is told by the thorough way.
+        check_levels(self.text.as_bytes().get(self.at..end)?).ok()?;
+        self.at = end;
         Some(value)
     }
 }

@@ -14,7 +14,7 @@ use super::settings::{AnonymousSources, FeedClock, FeedFormat, FeedOrigin, FeedS
 use crate::edge::FeedRules;
 use crate::event::EventKind;
 use crate::layer::LIVE_DOMAIN;
-use crate::source::file::read_header_line;
+use crate::source::file::{check_start, read_header_line};
 use crate::time::EventTime;
 
 /// See [`FeedMapper::compile`].
@@ -29,12 +29,14 @@ pub(super) fn compile(
     let format = match settings.format {
         FeedFormat::CloudEvents => {
             checker.nothing_is_mapped()?;
+            checker.lines()?;
             RowFormat::CloudEvents
         }
         FeedFormat::Json => {
             if settings.columns.is_some() {
                 return Err(checker.invalid("columns", "there", "only CSV has columns: leave it out"));
             }
+            checker.lines()?;
             let mut names = Names::Json(PointerTree::default());
             let mapping = checker.mapping(&mut names)?;
             match names {
@@ -158,6 +160,30 @@ impl Checker<'_> {
         }
     }
 
+    fn file_error(&self, path: &Path, source: std::io::Error) -> FeedError {
+        FeedError::File {
+            feed: self.settings.name.clone(),
+            key: "from.file".to_owned(),
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// That a file of lines of JSON begins as one, where it is there already; that of CSV is read for its header.
+    fn lines(&self) -> Result<(), FeedError> {
+        let FeedOrigin::File { path, .. } = &self.settings.from else {
+            return Ok(());
+        };
+        let path = self.base_dir.join(path);
+        match check_start(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                Err(self.file_error(&path, error))
+            }
+            // Read later, and told then.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
     fn delimiter(&self) -> Result<u8, FeedError> {
         let delimiter = self.settings.delimiter;
         match u8::try_from(delimiter) {
@@ -179,12 +205,7 @@ impl Checker<'_> {
             (FeedOrigin::File { .. }, None, Some(header)) => Ok(header.to_vec()),
             (FeedOrigin::File { path, .. }, None, None) => {
                 let path = self.base_dir.join(path);
-                let file_error = |source| FeedError::File {
-                    feed: self.settings.name.clone(),
-                    key: "from.file".to_owned(),
-                    path: path.clone(),
-                    source,
-                };
+                let file_error = |source| self.file_error(&path, source);
                 let line = read_header_line(&path, delimiter).map_err(file_error)?;
                 read_header(&line, delimiter)
                     .map_err(|why| file_error(std::io::Error::new(std::io::ErrorKind::InvalidData, why)))

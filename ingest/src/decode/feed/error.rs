@@ -29,7 +29,7 @@ pub enum FeedError {
         why: String,
     },
     /// A file that the feed names cannot be read.
-    #[error("feed `{feed}`: `{key}`: cannot read {}", path.display())]
+    #[error("feed `{feed}`: `{key}`: cannot read {}: {source}", path.display())]
     File {
         /// Name of the feed.
         feed: String,

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use super::local_time::TimeReader;
 use super::settings::LookupSettings;
 use crate::event::{Candidate, CandidateTime, EventKind, Number};
-use crate::source::file::open_plain_or_gzip;
+use crate::source::open::open_plain_or_gzip;
 use crate::time::EventTime;
 
 /// The loaded file.

@@ -17,6 +17,7 @@ use crate::decode::cloudevent::decode_structured;
 use crate::edge::FeedRules;
 use crate::event::{Candidate, CandidateTime, EventKind, Number};
 use crate::refusal::{Refusal, RefusalReason};
+use crate::text_limits;
 
 /// What one row gives: its events in order, or one refusal of the whole row. A row whose `values` are all empty gives
 /// nothing. The place in the list is the index of the event in its record.
@@ -126,7 +127,10 @@ impl FeedMapper {
                 let row = CsvRow::split(text, *delimiter, *columns, spans)?;
                 mapping.map(&row, text)
             }),
-            RowFormat::Json { fields, mapping } => mapping.map(&fields.read(text)?, text),
+            RowFormat::Json { fields, mapping } => {
+                text_limits::check_levels(text.as_bytes())?;
+                mapping.map(&fields.read(text)?, text)
+            }
             RowFormat::CloudEvents => Ok(vec![decode_structured(text.as_bytes())]),
         }
     }
@@ -145,8 +149,9 @@ fn with_spans<R>(work: impl FnOnce(&mut Vec<Span>) -> R) -> R {
 
 impl Mapping {
     fn map<'a>(&'a self, row: &impl Fields<'a>, text: &'a str) -> Result<MappedRow<'a>, Refusal> {
+        let first_reason = |refusal| self.first_reason(row, text, refusal);
         if self.values.is_empty() {
-            return Ok(vec![Ok(self.candidate(row, text)?)]);
+            return Ok(vec![Ok(self.candidate(row, text).map_err(first_reason)?)]);
         }
         let mut shared = None;
         let mut events = Vec::with_capacity(self.values.len());
@@ -155,17 +160,39 @@ impl Mapping {
                 Ok(Number::Missing) => continue,
                 Ok(value) => value,
                 Err(refusal) => {
-                    events.push(Err(refusal));
+                    events.push(Err(first_reason(refusal)));
                     continue;
                 }
             };
             if shared.is_none() {
-                shared = Some(self.candidate(row, text)?);
+                shared = Some(self.candidate(row, text).map_err(first_reason)?);
             }
             let Some(candidate) = &shared else { continue };
             events.push(Ok(from.event(candidate, value)));
         }
         Ok(events)
+    }
+
+    /// Of a row that is refused for one field: a text that is too long is told before.
+    #[cold]
+    fn first_reason<'a>(&'a self, row: &impl Fields<'a>, text: &'a str, refusal: Refusal) -> Refusal {
+        fn read<'a>(from: Option<&'a TextFrom>, row: &impl Fields<'a>) -> Option<Cow<'a, str>> {
+            from.and_then(|from| from.read(row).ok().flatten())
+        }
+        let texts = Candidate {
+            id: self.id.read(row, text).ok().flatten(),
+            source: read(Some(&self.source), row),
+            name: read(self.name.as_ref(), row),
+            sensor: read(self.sensor.as_ref(), row),
+            report: read(self.report.as_ref(), row),
+            op: read(self.op.as_ref(), row),
+            channel: read(self.channel.as_ref(), row),
+            reporter: read(self.reporter.as_ref(), row),
+            outcome: read(self.outcome.as_ref(), row),
+            status: read(self.status.as_ref(), row),
+            ..Candidate::empty(self.kind)
+        };
+        text_limits::check(&texts).err().unwrap_or(refusal)
     }
 
     /// The row as one candidate; of a row with several values, what they share.

@@ -7,11 +7,34 @@ use crate::decode::feed::field_spec::{FieldSpec, IdSettings, Scalar, TimeSetting
 use crate::decode::feed::local_time::TimeReader;
 use crate::decode::feed::lookup::{Lookup, Target};
 use crate::decode::feed::mapping::{IdFrom, ValueFrom};
-use crate::decode::feed::settings::{LookupSettings, ValueSettings};
+use crate::decode::feed::settings::{FeedOrigin, LookupSettings, ValueSettings};
 use crate::event::EventKind;
 use crate::unit::Unit;
 
+/// Characters of the names of columns that a message shows.
+const SHOWN_COLUMNS: usize = 1000;
+
 impl Checker<'_> {
+    /// The columns that there are, of which file, and what to do where they are all in one.
+    fn known_columns(&self, columns: &[String]) -> String {
+        let of_file = match &self.settings.from {
+            FeedOrigin::File { path, .. } => format!(" of {}", self.base_dir.join(path).display()),
+            FeedOrigin::Kafka { .. } => String::new(),
+        };
+        let shown: String = columns.join("`, `").chars().take(SHOWN_COLUMNS).collect();
+        let other = [';', '\t', '|', ','].into_iter().find(|other| {
+            *other != self.settings.delimiter && columns.iter().any(|name| name.contains(*other))
+        });
+        let advice = match (columns, other) {
+            ([_], Some(other)) => format!(
+                ": its fields seem to be parted by another character, set delimiter = \"{}\"",
+                other.escape_default()
+            ),
+            _ => String::new(),
+        };
+        format!("the columns{of_file} are `{shown}`{advice}")
+    }
+
     pub(super) fn slot(&self, key: &str, name: &str, names: &mut Names) -> Result<usize, FeedError> {
         match names {
             Names::Json(tree) => tree.slot(name).map_err(|why| self.invalid(key, name, why)),
@@ -22,10 +45,7 @@ impl Checker<'_> {
                     (Some(_), Some(_)) => {
                         Err(self.invalid(key, name, "two columns have this name: rename one"))
                     }
-                    (None, _) => {
-                        let allowed = format!("the columns are `{}`", columns.join("`, `"));
-                        Err(self.invalid(key, name, &allowed))
-                    }
+                    (None, _) => Err(self.invalid(key, name, &self.known_columns(columns))),
                 }
             }
         }
