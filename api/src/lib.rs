@@ -9,6 +9,7 @@ pub mod console;
 pub mod dead_letters;
 pub mod decisions;
 pub mod evaluate;
+pub mod forwarded;
 mod guard;
 pub mod intake;
 pub mod metrics;
