@@ -112,7 +112,7 @@ impl Worker {
     }
 
     /// Puts in a partition that a checkpoint gave, and what alert rules knew of it.
-    pub(super) fn restore(&mut self, partition: Partition, rules: &[u8]) {
+    pub(super) fn restore(&mut self, partition: Partition, rules: &[(u64, Vec<u8>)]) {
         self.observer.restore(partition.id(), rules);
         let owned = self.own(partition);
         self.partitions.insert(owned.partition.id().clone(), owned);
@@ -201,8 +201,8 @@ impl Worker {
             .map_err(|error| error.to_string())?;
         let layers = self.shared.layers.table();
         let states = self.partitions.iter_mut().map(|(id, owned)| {
-            let rules = self.observer.save(id);
             let since = since.get(id).copied().unwrap_or(0);
+            let rules = self.observer.save(id, since, owned.partition.generation);
             PartitionState::take(&mut owned.partition, &layers, since, rules)
         });
         Ok(states.collect())
