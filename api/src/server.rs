@@ -32,7 +32,8 @@ use crate::alerting::Alerting;
 use crate::app::App;
 use crate::config::{Checked, Config};
 use crate::console::{self, ConsoleSettings};
-use crate::decisions::Decisions;
+use crate::dead_letters::Lists;
+use crate::decisions::{Decisions, Keep};
 use crate::evaluate::{NotifyPolicy, SensorObserver, follow_cells};
 use crate::intake::{Intake, Log};
 use crate::routes::tiles::TileCaches;
@@ -91,7 +92,7 @@ impl Server {
         let data_dir = &config.storage.data_dir;
         std::fs::create_dir_all(data_dir)
             .map_err(|error| format!("storage.data_dir {}: {error}", data_dir.display()))?;
-        let decisions = Decisions::open(data_dir).await?;
+        let decisions = Decisions::open(data_dir, config.alerts.bounds()).await?;
         if let Some(begun) = Purge::unfinished(data_dir)? {
             return Err(PurgeError::Unfinished(begun.feed).into());
         }
@@ -105,6 +106,13 @@ impl Server {
             RuleBounds {
                 base_resolution: u8::from(checked.resolution),
                 longest_window: config.grid.retention.steps().days.0,
+                shortest_window: config.grid.bucket.0 * 2,
+            },
+            Keep {
+                ended_alerts: config.alerts.keep.0,
+                max_ended_alerts: config.alerts.max_ended,
+                delivered: config.webhooks.keep_delivered.0,
+                dead: config.webhooks.keep_dead.0,
             },
             Arc::new(|| wall_clock().micros()),
         )
@@ -192,6 +200,7 @@ impl Server {
         let offsets = restored.offsets().clone();
         // From here on a start that fails writes a last checkpoint.
         let (pipeline, reader) = restored.start()?;
+        alerting.watch_layers_of(reader.clone());
 
         let mut readers = Readers::default();
         let journal_span = journal
@@ -273,8 +282,9 @@ impl Server {
             sql: SqlEngine::over(&checked.places, sql_limits(config))?,
             alerting,
             dead_letters,
+            dead_letter_lists: Lists::default(),
             replaying: Arc::default(),
-            tiles: TileCaches::default(),
+            tiles: TileCaches::new(config.edge.bounds),
             changes,
             pipeline: pipeline.clone(),
             kafka: kafka.as_ref().map(KafkaSource::status),

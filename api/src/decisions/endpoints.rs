@@ -3,7 +3,7 @@
 use riskgrid_analytics::rules::{Rule, Severity};
 
 use super::row::read_from_row;
-use super::{Decisions, DecisionsError, random_hex};
+use super::{Decisions, DecisionsError, MAX_WEBHOOKS, random_hex};
 use crate::webhooks::Secret;
 
 /// A receiver. Its secret never leaves this type but to sign.
@@ -84,6 +84,16 @@ impl Decisions {
         let severities = serde_json::to_string(&new.severities)
             .map_err(|error| DecisionsError::unreadable("webhook", &error))?;
         let mut transaction = self.begin().await?;
+        let webhooks: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM webhooks")
+            .fetch_one(&mut *transaction)
+            .await?;
+        if webhooks.cast_unsigned() >= MAX_WEBHOOKS {
+            return Err(DecisionsError::TooMany {
+                what: "webhooks",
+                most: MAX_WEBHOOKS,
+                remedy: "delete some",
+            });
+        }
         let insert = sqlx::query(
             "INSERT INTO webhooks (id, name, url, secret, severities, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
         )
@@ -180,10 +190,13 @@ impl Decisions {
             .bind(now)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("UPDATE deliveries SET state = 'dead' WHERE webhook = $1 AND state = 'pending'")
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "UPDATE deliveries SET state = 'dead', settled_at = $2 WHERE webhook = $1 AND state = 'pending'",
+        )
+        .bind(id)
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
         Ok(transaction.commit().await?)
     }
 

@@ -111,6 +111,9 @@ read_from_row!(DueRow {
     attempts
 });
 
+/// The newest attempts of a delivery that are kept to be looked at: all of four rounds.
+const ATTEMPTS_KEPT: i64 = 64;
+
 impl Decisions {
     /// Ids of the endpoints with a delivery due at `now` (wall clock, µs).
     pub async fn endpoints_due(&self, now: i64) -> Result<Vec<String>, DecisionsError> {
@@ -171,12 +174,14 @@ impl Decisions {
         };
         let mut transaction = self.begin().await?;
         let updated = sqlx::query(
-            "UPDATE deliveries SET state = $2, attempts = attempts + 1, next_attempt_at = $3, delivered_at = $4 WHERE id = $1",
+            "UPDATE deliveries SET state = $2, attempts = attempts + 1, next_attempt_at = $3, delivered_at = $4,
+                settled_at = CASE WHEN $2 = 'pending' THEN NULL ELSE $5 END WHERE id = $1",
         )
         .bind(delivery)
         .bind(state)
         .bind(next_attempt_at)
         .bind(delivered_at)
+        .bind(attempt.at)
         .execute(&mut *transaction)
         .await?;
         // The webhook may have been deleted meanwhile, and its deliveries with it.
@@ -192,8 +197,24 @@ impl Decisions {
             .bind(&attempt.error)
             .execute(&mut *transaction)
             .await?;
+            // Replays add to them without an end.
+            sqlx::query(
+                "DELETE FROM attempts WHERE delivery = $1
+                    AND number <= (SELECT MAX(number) FROM attempts WHERE delivery = $1) - $2",
+            )
+            .bind(delivery)
+            .bind(ATTEMPTS_KEPT)
+            .execute(&mut *transaction)
+            .await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        let tally = self.tally();
+        let counter = match becomes {
+            DeliveryState::Delivered => &tally.attempts_delivered,
+            DeliveryState::Pending { .. } | DeliveryState::Dead => &tally.attempts_failed,
+        };
+        tally.add(counter, 1);
+        Ok(())
     }
 
     /// The newest deliveries of an endpoint with their attempts, newest first.
@@ -240,7 +261,7 @@ impl Decisions {
             return Err(DecisionsError::Conflict(message.to_owned()));
         }
         let revived = sqlx::query(
-            "UPDATE deliveries SET state = 'pending', attempts = 0, next_attempt_at = $3
+            "UPDATE deliveries SET state = 'pending', attempts = 0, next_attempt_at = $3, settled_at = NULL
                 WHERE webhook = $1 AND state = 'dead' AND ($2 IS NULL OR id = $2)",
         )
         .bind(webhook)
@@ -250,26 +271,6 @@ impl Decisions {
         .await?;
         transaction.commit().await?;
         Ok(revived.rows_affected())
-    }
-
-    /// Forgets deliveries of resolved alerts that were delivered before `before` (wall clock, µs), so that the
-    /// outbox stays bounded by time. Answers how many.
-    pub async fn forget_delivered(&self, before: i64) -> Result<u64, DecisionsError> {
-        const OLD: &str = "FROM deliveries WHERE state = 'delivered' AND delivered_at < $1
-            AND alert IN (SELECT id FROM alerts WHERE state = 'resolved')";
-        let mut transaction = self.begin().await?;
-        sqlx::query(sqlx::AssertSqlSafe(format!(
-            "DELETE FROM attempts WHERE delivery IN (SELECT id {OLD})"
-        )))
-        .bind(before)
-        .execute(&mut *transaction)
-        .await?;
-        let forgotten = sqlx::query(sqlx::AssertSqlSafe(format!("DELETE {OLD}")))
-            .bind(before)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(forgotten.rows_affected())
     }
 }
 

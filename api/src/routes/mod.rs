@@ -50,7 +50,9 @@ impl From<DecisionsError> for Problem {
             DecisionsError::NameTaken { .. } | DecisionsError::Conflict(_) => {
                 Self::conflict(error.to_string())
             }
-            DecisionsError::UnknownWebhook { .. } => Self::unprocessable(error.to_string()),
+            DecisionsError::UnknownWebhook { .. } | DecisionsError::TooMany { .. } => {
+                Self::unprocessable(error.to_string())
+            }
             DecisionsError::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => {
                 Self::unavailable("the decisions database is busy or closing; try again", 5)
             }

@@ -104,10 +104,18 @@ async fn start(folder: &Path, waits: &[Duration]) -> Arc<Alerting> {
         retries: RetrySchedule::new(waits.to_vec()),
         ..DeliverySettings::default()
     };
-    let decisions = Decisions::open(folder).await.unwrap();
-    Alerting::start(decisions, settings, RuleBounds::default(), Arc::new(wall_clock))
+    let decisions = Decisions::open(folder, crate::decisions::Bounds::default())
         .await
-        .unwrap()
+        .unwrap();
+    Alerting::start(
+        decisions,
+        settings,
+        RuleBounds::default(),
+        crate::decisions::Keep::default(),
+        Arc::new(wall_clock),
+    )
+    .await
+    .unwrap()
 }
 
 async fn endpoint(alerting: &Alerting, name: &str, url: String) -> Endpoint {
@@ -154,7 +162,7 @@ fn transitions(webhooks: &[&str], sensor: &str, ends: bool) -> Vec<Transition> {
 
 async fn record(alerting: &Alerting, transitions: &[Transition]) {
     alerting
-        .record(transitions, Notify::Send, wall_clock(), None)
+        .record(transitions, Notify::Send, wall_clock())
         .await
         .unwrap();
 }

@@ -29,8 +29,6 @@ pub struct DeliverySettings {
     pub retries: RetrySchedule,
     /// Attempts to one endpoint at the same time. Default: 4.
     pub concurrency: usize,
-    /// How long delivered messages of resolved alerts are kept to be looked at. Default: 30 days.
-    pub keep_delivered: Duration,
 }
 
 impl Default for DeliverySettings {
@@ -40,7 +38,6 @@ impl Default for DeliverySettings {
             timeout: Duration::from_secs(15),
             retries: RetrySchedule::default(),
             concurrency: 4,
-            keep_delivered: Duration::from_hours(30 * 24),
         }
     }
 }
@@ -55,7 +52,6 @@ pub struct Deliveries {
 /// Looked at again at least so often, in case the wall clock was set.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 const AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
-const BETWEEN_CLEANINGS: Duration = Duration::from_hours(1);
 
 impl Deliveries {
     /// Starts the worker; it begins with what an earlier process left.
@@ -109,13 +105,8 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self) {
-        let mut clean_at = i64::MIN;
         loop {
             let now = (self.clock)();
-            if clean_at <= now {
-                self.clean(now).await;
-                clean_at = now.saturating_add(BETWEEN_CLEANINGS.as_micros() as i64);
-            }
             let sleep = match self.start_due(now).await {
                 Ok(sleep) => sleep,
                 Err(error) => {
@@ -189,20 +180,6 @@ impl Worker {
             }
         });
         self.running.insert(handle.id(), key);
-    }
-
-    async fn clean(&self, now: i64) {
-        let before = now.saturating_sub(self.settings.keep_delivered.as_micros() as i64);
-        match self.decisions.forget_delivered(before).await {
-            Ok(forgotten) if forgotten > 0 => tracing::info!(forgotten, "old deliveries forgotten"),
-            Ok(_) => {}
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "old deliveries cannot be forgotten"
-                );
-            }
-        }
     }
 }
 
