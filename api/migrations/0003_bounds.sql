@@ -14,6 +14,11 @@ CREATE TABLE rules_deleted (
     deleted_at BIGINT NOT NULL
 );
 
+-- Webhooks that are deleted while their deliveries are being taken away.
+CREATE TABLE webhooks_deleted (
+    id TEXT PRIMARY KEY
+);
+
 -- What rules on cells remember: the cells that are pending or firing, and (cell 0) the event time they were looked at.
 CREATE TABLE rule_cells (
     rule_id TEXT NOT NULL,

@@ -68,6 +68,16 @@ pub struct EvaluatorCounts {
     pub refused_readings: AtomicU64,
 }
 
+/// How a rule stands to its layer.
+enum OnItsLayer {
+    /// It can fire, as far as is known.
+    Fits,
+    /// There is no such layer yet.
+    NotKnown,
+    /// The layer has not what it asks for.
+    Never(InvalidRule),
+}
+
 /// Alerting could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum AlertingError {
@@ -198,7 +208,7 @@ impl Alerting {
     /// Checks a client's rule, stores it and hands the new set to the evaluators.
     pub async fn create_rule(&self, json: &Value) -> Result<Rule, RuleError> {
         let rule = Rule::from_json(&random_hex().map_err(RuleError::Decisions)?, json, &self.bounds)?;
-        if let Some(Some(problem)) = self.on_its_layer(&rule) {
+        if let OnItsLayer::Never(problem) = self.on_its_layer(&rule) {
             return Err(problem.into());
         }
         let _announced_in_order = self.rule_changes.lock().await;
@@ -216,28 +226,31 @@ impl Alerting {
 
     /// Why a rule does nothing at present, for whoever made it; none when it does.
     pub fn warning_of(&self, rule: &Rule) -> Option<String> {
-        match self.on_its_layer(rule)? {
-            None => None,
-            Some(problem) if problem.problems.is_empty() => Some(format!(
+        match self.on_its_layer(rule) {
+            OnItsLayer::Fits => None,
+            OnItsLayer::NotKnown => Some(format!(
                 "there is no layer `{}` yet: the rule is judged from the first event of that layer on. GET /v1/layers lists \
                  those that are known",
                 rule.layer
             )),
-            Some(problem) => Some(format!("the rule never fires: {problem}")),
+            OnItsLayer::Never(problem) => Some(format!("the rule never fires: {problem}")),
         }
     }
 
-    /// What is wrong with a rule on its layer: nothing, or without a problem that the layer is not known. `None` while it
-    /// is not known which layers there are.
-    fn on_its_layer(&self, rule: &Rule) -> Option<Option<InvalidRule>> {
-        let snapshot = self.grid.get()?.snapshot();
+    fn on_its_layer(&self, rule: &Rule) -> OnItsLayer {
+        let Some(grid) = self.grid.get() else {
+            return OnItsLayer::Fits;
+        };
+        let snapshot = grid.snapshot();
         let layer = snapshot
             .layers
             .find(&rule.layer)
             .and_then(|index| snapshot.layers.get(index));
-        Some(layer.map_or(Some(InvalidRule { problems: Vec::new() }), |layer| {
-            rule.fits(layer).err()
-        }))
+        match layer.map(|layer| rule.fits(layer)) {
+            None => OnItsLayer::NotKnown,
+            Some(Ok(())) => OnItsLayer::Fits,
+            Some(Err(problem)) => OnItsLayer::Never(problem),
+        }
     }
 
     /// Deletes a rule and ends its open alerts: the first of them before this returns, the others soon after, piece by

@@ -115,7 +115,7 @@ fn each_complaint_names_field_value_and_what_is_allowed() {
         ),
         (
             with(calls(), "at_least", json!(1e30)),
-            "`at_least` is 1e30; allowed: a number from 0 to 2^64, which count can be",
+            "`at_least` is 1e+30; allowed: a number from 0 to 2^64, which count can be",
         ),
         (
             with(calls(), "clear_below", json!(-0.5)),

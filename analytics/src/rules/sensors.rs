@@ -73,7 +73,12 @@ impl SensorRules {
 
     /// Puts the state that the steps of a checkpoint hold in the place of the present one, see
     /// [`PartitionRules::restore`]; states of rules that no longer exist are dropped.
+    /// Empty steps are those of a partition that no rule had looked at.
     pub fn restore(&mut self, partition: &str, steps: &[(u64, Vec<u8>)]) -> Result<(), RestoreError> {
+        if steps.iter().all(|(_, saved)| saved.is_empty()) {
+            self.partitions.remove(partition);
+            return Ok(());
+        }
         let restored = PartitionRules::restore(Arc::clone(&self.rules), steps)?;
         self.partitions.insert(partition.to_owned(), restored);
         Ok(())

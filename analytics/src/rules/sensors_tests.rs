@@ -128,6 +128,10 @@ fn sensors_at_rest_cost_nothing_and_a_step_holds_what_changed_only() {
     assert_eq!(restored.instances(), 1_998);
 }
 
+/// A sensor of a saved state: its newest reading, phase and cell.
+type SavedSensor<'a> = (&'a str, Option<(i64, f64, super::super::step::Phase, u64)>);
+type SavedRules<'a> = Vec<(&'a str, Vec<SavedSensor<'a>>)>;
+
 #[test]
 fn a_state_of_the_format_before_is_read_and_what_changed_after_it_is_known() {
     // As that format was: everything, sensors at rest too.
@@ -137,10 +141,7 @@ fn a_state_of_the_format_before_is_read_and_what_changed_after_it_is_known() {
             rules.observe("p0", reading(sensor, *value, 0));
         }
         let whole = rules.save("p0", 0, 1);
-        let state: Vec<(
-            &str,
-            Vec<(&str, Option<(i64, f64, super::super::step::Phase, u64)>)>,
-        )> = postcard::from_bytes(&whole[1..]).unwrap();
+        let state: SavedRules<'_> = postcard::from_bytes(&whole[1..]).unwrap();
         let state: Vec<_> = state
             .into_iter()
             .map(|(rule, of_rule)| {

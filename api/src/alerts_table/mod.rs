@@ -114,8 +114,10 @@ impl AlertsScan {
             batches.push(batch);
             after = next;
             if after.is_none() || left == 0 {
-                let _memory = memory;
-                return Ok(Reading { batches, _memory });
+                return Ok(Reading {
+                    batches,
+                    _memory: memory,
+                });
             }
         }
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Decisions, DecisionsError};
+use sqlx::sqlite::SqliteConnection;
 
-/// Rows of one transaction.
-const PIECE: i64 = 500;
+use super::{Decisions, DecisionsError, PIECE, Tally};
+
 /// How long a deleted rule is remembered after its last alert was ended: an evaluator that has not heard of the deletion
 /// yet begins nothing for it.
 const DELETED_RULES_KEPT: Duration = Duration::from_hours(1);
@@ -70,10 +70,11 @@ impl Decisions {
                 tokio::task::yield_now().await;
             }
         }
+        forgotten.deliveries += self.forget_deleted_webhooks().await?;
         self.forget_deleted_rules(before(DELETED_RULES_KEPT)).await?;
         let tally = self.tally();
-        tally.add(&tally.forgotten_alerts, forgotten.alerts);
-        tally.add(&tally.forgotten_deliveries, forgotten.deliveries);
+        Tally::add(&tally.forgotten_alerts, forgotten.alerts);
+        Tally::add(&tally.forgotten_deliveries, forgotten.deliveries);
         Ok(forgotten)
     }
 
@@ -152,16 +153,36 @@ impl Decisions {
         .bind(PIECE)
         .fetch_all(&mut *transaction)
         .await?;
-        for id in &old {
-            for sql in [
-                "DELETE FROM attempts WHERE delivery = $1",
-                "DELETE FROM deliveries WHERE id = $1",
-            ] {
-                sqlx::query(sql).bind(id).execute(&mut *transaction).await?;
-            }
-        }
+        delete_deliveries(&mut transaction, &old).await?;
         transaction.commit().await?;
         Ok(old.len() as u64)
+    }
+
+    /// The deliveries of webhooks that are deleted.
+    async fn forget_deleted_webhooks(&self) -> Result<u64, DecisionsError> {
+        let mut forgotten = 0;
+        loop {
+            let mut transaction = self.begin().await?;
+            let old: Vec<String> = sqlx::query_scalar(
+                "SELECT deliveries.id FROM webhooks_deleted JOIN deliveries ON deliveries.webhook = webhooks_deleted.id
+                    LIMIT $1",
+            )
+            .bind(PIECE)
+            .fetch_all(&mut *transaction)
+            .await?;
+            delete_deliveries(&mut transaction, &old).await?;
+            if old.is_empty() {
+                sqlx::query("DELETE FROM webhooks_deleted")
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await?;
+            if old.is_empty() {
+                return Ok(forgotten);
+            }
+            forgotten += old.len() as u64;
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn forget_deleted_rules(&self, before: i64) -> Result<(), DecisionsError> {
@@ -190,4 +211,16 @@ impl Decisions {
             tokio::task::yield_now().await;
         }
     }
+}
+
+async fn delete_deliveries(connection: &mut SqliteConnection, ids: &[String]) -> Result<(), DecisionsError> {
+    for id in ids {
+        for sql in [
+            "DELETE FROM attempts WHERE delivery = $1",
+            "DELETE FROM deliveries WHERE id = $1",
+        ] {
+            sqlx::query(sql).bind(id).execute(&mut *connection).await?;
+        }
+    }
+    Ok(())
 }

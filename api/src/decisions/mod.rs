@@ -49,6 +49,9 @@ pub use tally::{Held, Tally};
 /// Transitions older than this are recorded and wake nobody.
 pub const MAX_NOTIFY_AGE: Duration = Duration::from_hours(1);
 
+/// Rows that one transaction changes of what is many: a fraction of a second.
+const PIECE: i64 = 500;
+
 const READING_CONNECTIONS: u32 = 4;
 
 /// The schema's steps, each with what it does. One that has been released is never changed.
@@ -249,6 +252,9 @@ fn lock(folder: &Path) -> Result<File, DecisionsError> {
     }
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+mod bounds_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

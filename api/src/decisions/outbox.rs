@@ -7,7 +7,7 @@ use riskgrid_analytics::rules::rfc3339;
 use serde::{Serialize, Serializer};
 
 use super::row::read_from_row;
-use super::{Decisions, DecisionsError};
+use super::{Decisions, DecisionsError, Tally};
 use crate::webhooks::{Attempt, Secret};
 
 /// One message to be sent now.
@@ -117,7 +117,8 @@ const ATTEMPTS_KEPT: i64 = 64;
 impl Decisions {
     /// Ids of the endpoints with a delivery due at `now` (wall clock, µs).
     pub async fn endpoints_due(&self, now: i64) -> Result<Vec<String>, DecisionsError> {
-        let sql = "SELECT DISTINCT webhook FROM deliveries WHERE state = 'pending' AND next_attempt_at <= $1";
+        let sql = "SELECT DISTINCT webhook FROM deliveries WHERE state = 'pending' AND next_attempt_at <= $1
+                AND EXISTS (SELECT 1 FROM webhooks WHERE id = webhook AND disabled_at IS NULL)";
         Ok(sqlx::query_scalar(sql)
             .bind(now)
             .fetch_all(self.readers())
@@ -129,7 +130,7 @@ impl Decisions {
         let rows: Vec<DueRow> = sqlx::query_as(
             "SELECT d.id, d.webhook, w.url, w.secret, d.body, d.attempts
                FROM deliveries d JOIN webhooks w ON w.id = d.webhook
-              WHERE d.webhook = $1 AND d.state = 'pending' AND d.next_attempt_at <= $2
+              WHERE d.webhook = $1 AND w.disabled_at IS NULL AND d.state = 'pending' AND d.next_attempt_at <= $2
                 AND NOT EXISTS (SELECT 1 FROM deliveries older WHERE older.webhook = d.webhook
                     AND older.alert = d.alert AND older.seq < d.seq AND older.state = 'pending')
               ORDER BY d.next_attempt_at, d.seq LIMIT $3",
@@ -213,7 +214,7 @@ impl Decisions {
             DeliveryState::Delivered => &tally.attempts_delivered,
             DeliveryState::Pending { .. } | DeliveryState::Dead => &tally.attempts_failed,
         };
-        tally.add(counter, 1);
+        Tally::add(counter, 1);
         Ok(())
     }
 
@@ -260,9 +261,23 @@ impl Decisions {
                 "the receiver answered 410 and was switched off; a successful POST …/test switches it on";
             return Err(DecisionsError::Conflict(message.to_owned()));
         }
+        drop(transaction);
+        let Some(delivery) = delivery else {
+            // Those that were dead before: what dies again meanwhile stays dead.
+            return self
+                .in_pieces(
+                    "UPDATE deliveries SET state = 'pending', attempts = 0, next_attempt_at = $2, settled_at = NULL
+                        WHERE id IN (SELECT id FROM deliveries WHERE webhook = $1 AND state = 'dead'
+                            AND (settled_at IS NULL OR settled_at <= $2) LIMIT $3)",
+                    webhook,
+                    now,
+                )
+                .await;
+        };
+        let mut transaction = self.begin().await?;
         let revived = sqlx::query(
             "UPDATE deliveries SET state = 'pending', attempts = 0, next_attempt_at = $3, settled_at = NULL
-                WHERE webhook = $1 AND state = 'dead' AND ($2 IS NULL OR id = $2)",
+                WHERE webhook = $1 AND state = 'dead' AND id = $2",
         )
         .bind(webhook)
         .bind(delivery)

@@ -9,7 +9,7 @@ use super::alerts::{Alert, AlertRow, AlertState, alert_row};
 use super::bounds::{Draft, RULE_FULL, Reached};
 use super::cells::CellState;
 use super::notice::add_transition;
-use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE};
+use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE, Tally};
 
 /// Whether transitions wake anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,11 +124,11 @@ impl<'a> Recording<'a> {
             .iter()
             .filter(|alert| alert.state == AlertState::Resolved);
         let ended = ended.count() as u64;
-        tally.add(&tally.ended, ended);
-        tally.add(&tally.began, self.recorded.alerts.len() as u64 - ended);
+        Tally::add(&tally.ended, ended);
+        Tally::add(&tally.began, self.recorded.alerts.len() as u64 - ended);
         let [of_rule, of_all] = self.refused;
-        tally.add(&tally.refused_by_rule, of_rule);
-        tally.add(&tally.refused_by_all, of_all);
+        Tally::add(&tally.refused_by_rule, of_rule);
+        Tally::add(&tally.refused_by_all, of_all);
         Ok(self.recorded)
     }
 
@@ -177,8 +177,13 @@ impl<'a> Recording<'a> {
             "the rule is full: no more alerts of it begin until some end; make it narrower, or allow more"
         );
         let at = transition.at;
+        let episode = episode_id(rule_id, RULE_FULL, at);
+        if alert_row(&mut self.transaction, &episode).await?.is_some() {
+            // It was full at this very time before.
+            return Ok(());
+        }
         self.insert(&Transition {
-            episode: episode_id(rule_id, RULE_FULL, at),
+            episode,
             rule: RULE_FULL.to_owned(),
             sensor: None,
             cell: None,

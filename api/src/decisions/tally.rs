@@ -27,8 +27,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    #[expect(clippy::unused_self, reason = "reads as a method of what is counted in")]
-    pub(super) fn add(&self, counter: &AtomicU64, by: u64) {
+    pub(super) fn add(counter: &AtomicU64, by: u64) {
         counter.fetch_add(by, Ordering::Relaxed);
     }
 }

@@ -151,7 +151,12 @@ mod tests {
         };
         let document = tilejson(&polar);
         let bounds = document["bounds"].as_array().expect("a list");
-        assert_eq!((&bounds[0], &bounds[1]), (&json!(-180.0), &json!(-85.051_129)));
+        assert_eq!(bounds[0], -180.0);
+        assert!(
+            bounds[1]
+                .as_f64()
+                .is_some_and(|south| (-85.051_129..-85.051_128).contains(&south))
+        );
         assert_eq!(document["center"][2], 14);
         assert!(
             document["riskgrid:newest"][0]
