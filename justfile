@@ -30,13 +30,19 @@ crash kills="30" events="2000000":
         RISKGRID_TEST_KAFKA="${RISKGRID_TEST_KAFKA-$PWD/fixtures/kafka/kafka}" \
         cargo test --workspace --locked --test it --test kafka every_cell_survives_kills -- --nocapture --test-threads=1
 
-# random bytes into a decoder (`cloudevent`, `feed`) or the reader of checkpoints (`checkpoint`), led by what they reach
-fuzz target="cloudevent" seconds="120":
+# random bytes into one target, led by what they reach: of crate ingest `cloudevent`, `feed`, `mapping`, `journal`,
+# `checkpoint`; of crate api `tile_address`, `sql_parameters`, `accept`. A find goes into its folder of seeds: tests replay it
+fuzz target="cloudevent" seconds="60" crate="ingest":
     mkdir -p target/fuzz/corpus/{{target}}
     CARGO_TARGET_DIR="$PWD/target/fuzz" \
         RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares" \
-        cargo run --release --locked --manifest-path ingest/fuzz/Cargo.toml --bin {{target}} --target "$(rustc -vV | sed -n 's/^host: //p')" -- \
-        -max_total_time={{seconds}} -max_len=4096 -artifact_prefix=target/fuzz/ target/fuzz/corpus/{{target}} ingest/fuzz/seeds/{{target}}
+        cargo run --release --locked --manifest-path {{crate}}/fuzz/Cargo.toml --bin {{target}} --target "$(rustc -vV | sed -n 's/^host: //p')" -- \
+        -max_total_time={{seconds}} -max_len=4096 -artifact_prefix=target/fuzz/ target/fuzz/corpus/{{target}} {{crate}}/fuzz/seeds/{{target}}
+
+# every fuzz target, a minute each; those of crate api compile DataFusion once more, with the flags of fuzzing
+fuzz-all seconds="60":
+    for target in cloudevent feed mapping journal checkpoint; do just fuzz "$target" {{seconds}} ingest || exit 1; done
+    for target in tile_address sql_parameters accept; do just fuzz "$target" {{seconds}} api || exit 1; done
 
 # licences, bans, sources and advisories; installs cargo-deny at the first time (about 2 minutes on two cores)
 deny:

@@ -1,7 +1,8 @@
 //! What all routes share.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::http::{HeaderName, HeaderValue, Response};
 use riskgrid_analytics::sql::SqlEngine;
@@ -50,8 +51,8 @@ pub struct App {
     pub clock: fn() -> EventTime,
     /// Set when the server is asked to stop: then it is no longer ready.
     pub stopping: AtomicBool,
-    /// When the newest checkpoint was written, microseconds; 0 before the first.
-    pub checkpointed: Arc<AtomicI64>,
+    /// When the newest checkpoint was written, if any was.
+    pub checkpointed: Arc<Mutex<Option<Instant>>>,
 }
 
 impl App {
@@ -63,6 +64,12 @@ impl App {
         if self.pipeline.has_failed() {
             return Some("a thread of ingest has ended by a defect; start riskgrid again".to_owned());
         }
+        if let Some(late) = self.pipeline.is_late_by() {
+            return Some(format!(
+                "what readers see is {} s older than it should be: ingest stands still, and its log says why",
+                late.as_secs()
+            ));
+        }
         let kafka = self.kafka.as_ref()?;
         let problems = kafka.problems();
         if !problems.is_empty() {
@@ -72,9 +79,9 @@ impl App {
     }
 
     /// Seconds since the newest checkpoint, if any was written.
-    pub fn checkpoint_age(&self, now: EventTime) -> Option<f64> {
-        let at = self.checkpointed.load(Ordering::Relaxed);
-        (at > 0).then(|| now.since(EventTime::from_micros(at)) as f64 / 1e6)
+    pub fn checkpoint_age(&self) -> Option<f64> {
+        let at = *self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner);
+        at.map(|at| at.elapsed().as_secs_f64())
     }
 
     /// How many partitions of the log this node shows, and how many there are.

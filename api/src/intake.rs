@@ -10,7 +10,7 @@ use riskgrid_ingest::edge::{Edge, FeedRules, PartitionClock, PlaceCache};
 use riskgrid_ingest::grid::GridReader;
 use riskgrid_ingest::source::journal::{Journal, JournalError};
 use riskgrid_ingest::source::kafka::{DeadLetterTopic, EventProducer};
-use riskgrid_ingest::{EventKind, EventTime, LIVE_DOMAIN, Refusal, RefusalReason};
+use riskgrid_ingest::{EventKind, EventTime, LIVE_DOMAIN, Refusal, RefusalReason, Writer};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -132,6 +132,9 @@ impl Intake {
             }
         }
         let count = accepted.len();
+        let in_letters = refused.iter().map(|(_, _, bytes)| bytes.len());
+        let in_log = accepted.iter().map(|(_, _, bytes)| bytes.len());
+        self.ask_for_room(in_log.sum(), in_letters.sum())?;
         if count > 0 {
             self.append(accepted, now).await?;
         }
@@ -170,6 +173,8 @@ impl Intake {
             results.push((letter.key(), result));
         }
         let count = accepted.len();
+        let in_log = accepted.iter().map(|(_, _, bytes)| bytes.len()).sum();
+        self.ask_for_room(in_log, results.len())?;
         if count > 0 {
             self.append(accepted, now).await?;
             self.accepted.fetch_add(count as u64, Ordering::Relaxed);
@@ -182,6 +187,22 @@ impl Intake {
             tracing::warn!(%error, "what became of replays is not noted with their dead letters");
         }
         Ok(results.into_iter().map(|(_, result)| result).collect())
+    }
+
+    /// Before anything of a request is written: what is accepted and what is refused are kept both or neither.
+    fn ask_for_room(&self, in_log: usize, in_letters: usize) -> Result<(), IntakeUnavailable> {
+        let bytes = match &self.log {
+            Log::Journal(_) => in_log + in_letters,
+            Log::Kafka(_) => in_letters,
+        };
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.dead_letters
+            .room()
+            .ask(Writer::Intake, bytes as u64)
+            .map(drop)
+            .map_err(|none| IntakeUnavailable(none.to_string()))
     }
 
     /// Judges one event by itself, the catalogue and the layers known now. Lateness is its partition's to judge.

@@ -6,6 +6,7 @@ pub mod app;
 pub mod command_line;
 pub mod config;
 pub mod console;
+pub mod data_dir;
 pub mod dead_letters;
 pub mod decisions;
 pub mod evaluate;

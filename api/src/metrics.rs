@@ -4,7 +4,7 @@ use prometheus::{Encoder, IntGaugeVec, Opts, Registry, TextEncoder, core::Collec
 use prometheus::{Gauge, IntCounterVec};
 use riskgrid_ingest::grid::{GridSnapshot, Step};
 use riskgrid_ingest::source::Progress;
-use riskgrid_ingest::{EventTime, RefusalReason};
+use riskgrid_ingest::{EventTime, RefusalReason, Writer};
 
 use crate::app::App;
 use crate::decisions::Held;
@@ -154,8 +154,25 @@ pub fn render(app: &App, held: &Held, now: EventTime) -> prometheus::Result<Stri
         &registry,
         "riskgrid_checkpoint_age_seconds",
         "age of the newest checkpoint; NaN before this run has written one",
-        app.checkpoint_age(now).unwrap_or(f64::NAN),
+        app.checkpoint_age().unwrap_or(f64::NAN),
     )?;
+    gauge(
+        &registry,
+        "riskgrid_snapshot_age_seconds",
+        "age of what readers see: since the newest snapshot was made, or since the oldest change that it does not show came",
+        app.pipeline.snapshot_age().as_secs_f64(),
+    )?;
+    let without_room = counter(
+        &registry,
+        "riskgrid_writes_without_room_total",
+        "writes that were not begun because the disk had less left than storage.min_free keeps from this writer",
+        &["writer"],
+    )?;
+    for writer in Writer::ALL {
+        without_room
+            .with_label_values(&[writer.name()])
+            .inc_by(app.dead_letters.room().refused(writer));
+    }
     let failed = counter(
         &registry,
         "riskgrid_checkpoint_failures_total",

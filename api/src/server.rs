@@ -5,25 +5,23 @@ use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use riskgrid_analytics::rules::RuleBounds;
 use riskgrid_analytics::sql::{SqlEngine, SqlLimits};
-use riskgrid_ingest::EventTime;
-use riskgrid_ingest::checkpoint::CheckpointStore;
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::decode::feed::{FeedClock, FeedOrigin};
 use riskgrid_ingest::edge::Edge;
 use riskgrid_ingest::grid::{GridPublisher, PartitionId};
+use riskgrid_ingest::identity::node_id;
 use riskgrid_ingest::layer_store::{LayerCatalogue, LayerStore};
 use riskgrid_ingest::observer::EventObserver;
 use riskgrid_ingest::pipeline::{Feed, Pipeline, PipelineHandle, PipelineSettings};
 use riskgrid_ingest::purge::{Purge, PurgeError};
 use riskgrid_ingest::source::journal::Journal;
-use riskgrid_ingest::source::kafka::{
-    DeadLetterTopic, EventProducer, KafkaSource, create_own_topics, instance_id,
-};
+use riskgrid_ingest::source::kafka::{DeadLetterTopic, EventProducer, KafkaSource, create_own_topics};
+use riskgrid_ingest::{EventTime, Room};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -40,14 +38,16 @@ use crate::routes::tiles::TileCaches;
 use crate::sources::{Readers, check_journal};
 use crate::stream::Changes;
 use crate::webhooks::DeliverySettings;
-use crate::{guard, routes};
+use crate::{data_dir, guard, routes};
 
 /// Sums that windows ask for again take at most this part of what aggregates may take, beside them.
 const PART_FOR_BLOCK_SUMS: usize = 16;
 /// How long open connections may finish when the server stops; streams never would.
 const DRAIN: Duration = Duration::from_secs(3);
-/// How often old journal entries and raw dead letters are looked for.
+/// How often old journal entries are looked for.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
+/// How often all of those dead letters are gone through.
+const RAW_EXPIRY: Duration = Duration::from_hours(1);
 
 /// Why the server could not start: says what, and what to do.
 pub type StartError = Box<dyn Error + Send + Sync>;
@@ -90,9 +90,12 @@ impl Server {
     ) -> Result<Self, StartError> {
         let config = &checked.config;
         let data_dir = &config.storage.data_dir;
-        std::fs::create_dir_all(data_dir)
-            .map_err(|error| format!("storage.data_dir {}: {error}", data_dir.display()))?;
-        let decisions = Decisions::open(data_dir, config.alerts.bounds()).await?;
+        let folder_of_state = data_dir.clone();
+        waiting(move || data_dir::prepare(&folder_of_state)).await?;
+        let room = config.storage.room();
+        let decisions = Decisions::open(data_dir, config.alerts.bounds())
+            .await?
+            .within(room.clone());
         if let Some(begun) = Purge::unfinished(data_dir)? {
             return Err(PurgeError::Unfinished(begun.feed).into());
         }
@@ -119,19 +122,17 @@ impl Server {
         .await?;
         let policy = NotifyPolicy::new(replayed_domains(&checked));
 
-        let node = instance_id(data_dir).map_err(|error| {
-            format!(
-                "the node's id in storage.data_dir {}: {error}",
-                data_dir.display()
-            )
-        })?;
-        let (storage, id) = (config.storage.clone(), node.clone());
-        let (checkpoints, layer_store) = waiting(move || {
-            let (own, shared) = storage.open_checkpoints()?;
-            let layer_store = LayerStore::open(shared.clone())?;
-            Ok((CheckpointStore::new(own, shared, &id)?, layer_store))
+        let (storage, room_for_checkpoints) = (config.storage.clone(), room.clone());
+        let (node, checkpoints, layer_store) = waiting(move || {
+            let (own, shared) = storage.open_checkpoints(&room_for_checkpoints)?;
+            let node = node_id(&storage.data_dir, &own)?;
+            let layer_store = LayerStore::open_beside(shared.clone(), std::slice::from_ref(&own))?;
+            let checkpoints = storage.checkpoint_store(own, shared, &node)?;
+            Ok((node, checkpoints, layer_store))
         })
         .await?;
+        // Somebody took out what it held, so as to begin without.
+        let is_journal_emptied = checkpoints.is_emptied(&PartitionId::of_journal())?;
         let source_key = layer_store.source_key();
         let layers = LayerCatalogue::new(checked.layers.clone(), layer_store);
         let edge = Edge {
@@ -140,13 +141,13 @@ impl Server {
             bounds: config.edge.bounds,
             source_key,
         };
-        let dead_letters = DeadLetterStore::open(&data_dir.join("dead-letters"))?;
+        let dead_letters = DeadLetterStore::open_within(&data_dir.join("dead-letters"), room.clone())?;
         let dead_letter_topic = if config.kafka.is_enabled() {
             Some(Arc::new(DeadLetterTopic::new(&config.kafka)?))
         } else {
             None
         };
-        let checkpointed = Arc::new(AtomicI64::new(0));
+        let checkpointed: Arc<Mutex<Option<Instant>>> = Arc::default();
         let durable_journal = Arc::new(AtomicI64::new(0));
         let kafka_committer: Arc<OnceLock<Committer>> = Arc::default();
         let observer = {
@@ -192,10 +193,12 @@ impl Server {
             clock: wall_clock,
         };
         let restored = waiting(move || Ok(pipeline.restore()?)).await?;
-        let journal = open_journal(config)?;
+        let journal = open_journal(config, room)?;
         let journal_offset = restored.offsets().get(&PartitionId::of_journal()).copied();
-        if let (Some(journal), Some(offset)) = (&journal, journal_offset) {
-            check_journal(journal, offset, &config.storage.data_dir.join("journal"))?;
+        if let Some(journal) = &journal
+            && !is_journal_emptied
+        {
+            check_journal(journal, journal_offset, &config.storage.data_dir.join("journal"))?;
         }
         let offsets = restored.offsets().clone();
         // From here on a start that fails writes a last checkpoint.
@@ -397,12 +400,12 @@ async fn waiting<T: Send + 'static>(
 type Committer = Box<dyn Fn(&[(PartitionId, i64)]) + Send + Sync>;
 
 fn listener(
-    checkpointed: Arc<AtomicI64>,
+    checkpointed: Arc<Mutex<Option<Instant>>>,
     durable_journal: Arc<AtomicI64>,
     kafka: Arc<OnceLock<Committer>>,
 ) -> riskgrid_ingest::pipeline::CheckpointListener {
     Box::new(move |durable| {
-        checkpointed.store(wall_clock().micros(), Ordering::Relaxed);
+        *checkpointed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         if let Some((_, offset)) = durable.iter().find(|(id, _)| *id == PartitionId::of_journal()) {
             durable_journal.store(*offset, Ordering::Relaxed);
         }
@@ -413,18 +416,12 @@ fn listener(
 }
 
 /// Without Kafka the journal is the log. With Kafka one that is there from before is still read to its end.
-fn open_journal(config: &Config) -> Result<Option<Journal>, StartError> {
+fn open_journal(config: &Config, room: Room) -> Result<Option<Journal>, StartError> {
     let folder = config.storage.data_dir.join("journal");
     if config.kafka.is_enabled() && !folder.exists() {
         return Ok(None);
     }
-    let journal = Journal::open(&folder, config.storage.min_free.0).map_err(|error| {
-        format!(
-            "{}: {error}. One process at a time may use storage.data_dir",
-            folder.display()
-        )
-    })?;
-    Ok(Some(journal))
+    Ok(Some(Journal::open_within(&folder, room)?))
 }
 
 fn start_kafka(
@@ -484,15 +481,15 @@ async fn keep_house(
     dead_letters: DeadLetterStore,
 ) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
-    let mut next_raw_expiry = EventTime::from_micros(0);
+    let mut next_raw_expiry = Instant::now();
     loop {
         ticks.tick().await;
         let (journal, dead_letters) = (journal.clone(), dead_letters.clone());
         let offset = durable.load(Ordering::Relaxed);
         let now = wall_clock();
-        let expire_raw = now >= next_raw_expiry;
+        let expire_raw = Instant::now() >= next_raw_expiry;
         if expire_raw {
-            next_raw_expiry = now.plus(riskgrid_ingest::HOUR);
+            next_raw_expiry = Instant::now() + RAW_EXPIRY;
         }
         let swept = tokio::task::spawn_blocking(move || {
             if let Some(Err(error)) = journal.map(|journal| journal.expire(offset, now.plus(-retention))) {

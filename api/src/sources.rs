@@ -21,12 +21,13 @@ const ROWS: usize = 2_000;
 /// How often a thread looks whether it should stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Whether the journal still is the log that a checkpoint has read up to `offset`.
+/// Whether the journal still is the log that a checkpoint has read up to `read_to`, or that no checkpoint has read yet.
 ///
 /// # Errors
 /// It ends before, or entries are missing there: says what to do. Events that are appended to such a journal would
 /// get offsets that count as read.
-pub fn check_journal(journal: &Journal, offset: i64, folder: &Path) -> Result<(), String> {
+pub fn check_journal(journal: &Journal, read_to: Option<i64>, folder: &Path) -> Result<(), String> {
+    let offset = read_to.unwrap_or(0);
     let end = journal.end();
     let next = journal.read(offset, 1, Duration::ZERO);
     let first = match next {
@@ -40,10 +41,18 @@ pub fn check_journal(journal: &Journal, offset: i64, folder: &Path) -> Result<()
     } else {
         return Ok(());
     };
+    if read_to.is_none() {
+        return Err(format!(
+            "the journal in {} {problem}, and there is no checkpoint of what came before: it was lost. Nothing was changed; \
+             restore the folder `journal@0` of the folder of checkpoints from a backup; or make it, with nothing in it: then \
+             the journal is read from where it begins, and what was counted before is gone",
+            folder.display()
+        ));
+    }
     Err(format!(
         "the journal in {} {problem}, and its checkpoint has read up to {offset}: it was removed or replaced. Restore it \
-         from a backup; or remove the folder `journal@0` from the folder of checkpoints: then the journal is read from its \
-         beginning, and what was counted before is gone",
+         from a backup; or empty the folder `journal@0` of the folder of checkpoints: then the journal is read from where it \
+         begins, and what was counted before is gone",
         folder.display()
     ))
 }

@@ -143,7 +143,7 @@ pub fn grid_with(
         Arc::clone(&layers),
         30_000_000,
     );
-    let snapshot = publisher.publish(vec![heard], layers, received);
+    let snapshot = publisher.publish(vec![heard], layers, std::time::Instant::now());
     let counted = snapshot.counts().accepted;
     (snapshot, counted)
 }

@@ -72,7 +72,16 @@ impl LayerStore {
     /// # Errors
     /// When they cannot be read or made, or are of another format.
     pub fn open(files: Files) -> Result<Self, LayerStoreError> {
-        let source_key = read_or_make_key(&files)?;
+        Self::open_beside(files, &[])
+    }
+
+    /// The same, where checkpoints that depend on it may lie in other places too: without them, and without any beside it, a
+    /// key may be made.
+    ///
+    /// # Errors
+    /// When they cannot be read or made, are of another format, or are missing.
+    pub fn open_beside(files: Files, others: &[Files]) -> Result<Self, LayerStoreError> {
+        let source_key = read_or_make_key(&files, others)?;
         let mut store = Self {
             files,
             source_key,
@@ -90,14 +99,28 @@ impl LayerStore {
 
     /// Reads what other nodes have learnt since the last look. Numbers have no gaps.
     fn read_on(&mut self) -> Result<(), LayerStoreError> {
-        let names = self.files.names(FOLDER)?;
+        let mut names = self.files.names(FOLDER)?;
+        let mut has_looked_again = false;
         loop {
             let name = layer_name(self.read + 1);
-            if !names.contains(&name) {
+            if names.contains(&name) {
+                let file: LayerFile = read(&self.files, &name)?;
+                self.take(file.entry);
+                continue;
+            }
+            let is_last = !names.iter().any(|later| is_layer_name(later) && *later > name);
+            if is_last {
                 return Ok(());
             }
-            let file: LayerFile = read(&self.files, &name)?;
-            self.take(file.entry);
+            if has_looked_again {
+                return Err(LayerStoreError::Contents {
+                    place: self.files.place_of(FOLDER, &name),
+                    problem: "it is missing, and later ones are there; restore it from a backup".to_owned(),
+                });
+            }
+            // Made by another node while the names were read.
+            names = self.files.names(FOLDER)?;
+            has_looked_again = true;
         }
     }
 
@@ -156,12 +179,43 @@ fn layer_name(number: usize) -> String {
     format!("layer-{number:08}.json")
 }
 
-fn read_or_make_key(files: &Files) -> Result<SourceKey, LayerStoreError> {
+fn is_layer_name(name: &str) -> bool {
+    name.starts_with("layer-") && name.ends_with(".json")
+}
+
+/// A place below which something was made with a key.
+fn place_with_a_key(files: &Files, others: &[Files]) -> Result<Option<String>, LayerStoreError> {
+    if files.names(FOLDER)?.iter().any(|name| is_layer_name(name)) {
+        return Ok(Some(files.place(FOLDER)));
+    }
+    for files in std::iter::once(files).chain(others) {
+        for folder in files.folders()?.into_iter().filter(|name| name.contains('@')) {
+            if !files.names(&folder)?.is_empty() {
+                return Ok(Some(files.place(&folder)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn read_or_make_key(files: &Files, others: &[Files]) -> Result<SourceKey, LayerStoreError> {
     let unusable = |problem: String| LayerStoreError::Contents {
         place: files.place_of(FOLDER, SOURCE_KEY),
         problem,
     };
-    if !files.names(FOLDER)?.iter().any(|name| name == SOURCE_KEY) {
+    let is_there = || -> Result<bool, LayerStoreError> {
+        Ok(files.names(FOLDER)?.iter().any(|name| name == SOURCE_KEY))
+    };
+    if !is_there()? {
+        // Looked for again: another node may have made it meanwhile, and the rest with it.
+        if let Some(place) = place_with_a_key(files, others)?
+            && !is_there()?
+        {
+            return Err(unusable(format!(
+                "it is missing, and {place} was made with it: with another key reporters would count anew. Nothing was \
+                 changed; restore it from a backup, or copy the folder `{FOLDER}` from where it was before"
+            )));
+        }
         let mut key = [0; 16];
         getrandom::fill(&mut key).map_err(|error| unusable(format!("no random key: {error}")))?;
         let contents = KeyFile {

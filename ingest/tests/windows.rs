@@ -66,12 +66,16 @@ fn grid(
     );
     let mut states: BTreeMap<PartitionId, Partition> = BTreeMap::new();
     let mut places = PlaceCache::new(Resolution::Nine);
-    let mut publish = |states: &mut BTreeMap<PartitionId, Partition>, now| {
+    let mut publish = |states: &mut BTreeMap<PartitionId, Partition>| {
         let views = states.values_mut().map(|partition| Heard {
             view: partition.view(&settings.calendar),
             heard: None,
         });
-        publisher.publish(views.collect(), Arc::new(layers.clone()), now)
+        publisher.publish(
+            views.collect(),
+            Arc::new(layers.clone()),
+            std::time::Instant::now(),
+        )
     };
     let edge = Edge {
         resolution: Resolution::Nine,
@@ -111,10 +115,10 @@ fn grid(
         while partition.slice_bytes() > bytes && partition.give_up_oldest().is_some() {}
         // Snapshots in between make late events settle at different moments.
         if number % 37 == 0 {
-            publish(&mut states, time);
+            publish(&mut states);
         }
     }
-    (publish(&mut states, EventTime::from_micros(START)), admitted)
+    (publish(&mut states), admitted)
 }
 
 const LAYER: LayerIndex = LayerIndex(0);

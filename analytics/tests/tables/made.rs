@@ -180,7 +180,7 @@ pub(crate) fn grid_in(zone: Tz, reference: &Arc<Places>, events: &[Made]) -> Arc
             .unwrap();
         partition.apply(&judged.event, &layers);
     }
-    let now = EventTime::from_micros(START);
+    let now = std::time::Instant::now();
     let views = states.values_mut().map(|partition| Heard {
         view: partition.view(&settings.calendar),
         heard: Some(now),

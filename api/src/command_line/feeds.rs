@@ -7,13 +7,15 @@ use clap::{Args, Subcommand};
 use riskgrid_ingest::checkpoint::{CheckpointStore, Files};
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::decode::feed::FeedOrigin;
+use riskgrid_ingest::identity::node_id;
 use riskgrid_ingest::layer_store::LayerStore;
 use riskgrid_ingest::purge::{Purge, PurgeError, Purged};
-use riskgrid_ingest::source::kafka::{instance_id, oldest_offsets};
+use riskgrid_ingest::source::kafka::oldest_offsets;
 use serde_json::json;
 
 use super::VerbResult;
 use crate::config::{Checked, CheckedFeed, Config};
+use crate::data_dir;
 use crate::decisions::{Bounds, Decisions};
 use crate::server::wall_clock;
 
@@ -68,9 +70,9 @@ fn open_checkpoints(
     checked: &Checked,
 ) -> Result<(CheckpointStore, Files), Box<dyn std::error::Error + Send + Sync>> {
     let storage = &checked.config.storage;
-    let node = instance_id(&storage.data_dir)?;
-    let (own, shared) = storage.open_checkpoints()?;
-    Ok((CheckpointStore::new(own, shared.clone(), &node)?, shared))
+    let (own, shared) = storage.open_checkpoints(&storage.room())?;
+    let node = node_id(&storage.data_dir, &own)?;
+    Ok((storage.checkpoint_store(own, shared.clone(), &node)?, shared))
 }
 
 fn has_state(checked: &Checked) -> bool {
@@ -126,6 +128,7 @@ async fn purge(checked: &Checked, name: &str, is_agreed: bool) -> VerbResult {
         )
         .into());
     }
+    data_dir::prepare(data_dir)?;
     let decisions = Decisions::open(data_dir, Bounds::default())
         .await
         .map_err(|error| {

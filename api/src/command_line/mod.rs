@@ -13,12 +13,16 @@ mod sql;
 
 use std::error::Error;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use riskgrid_ingest::seal::{seal, was_sealed};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::ConfigError;
+use crate::data_dir::make_files_private;
 
 /// riskgrid turns a city's sensor readings and reports into one live picture of risk on a hexagonal grid:
 /// SQL for analysts, heat tiles for maps, alerts by webhook for operations teams.
@@ -74,10 +78,17 @@ pub fn run(arguments: Arguments) -> ExitCode {
         "warn"
     };
     start_log(arguments.log, level);
+    if matches!(arguments.verb, Verb::Serve(_) | Verb::Demo(_) | Verb::Feeds(_)) {
+        make_files_private();
+    }
     // One provider for all TLS; set first thing, so nobody else has set one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let result = match arguments.verb {
-        Verb::Serve(arguments) => on_runtime(serve::run(arguments)),
+        // Only once the runtime is gone has everything let go of the stores.
+        Verb::Serve(arguments) => on_runtime(serve::run(arguments)).and_then(|(data_dir, result)| {
+            seal_state(&data_dir, result.is_ok());
+            result
+        }),
         Verb::Demo(arguments) => on_runtime(demo::run(arguments)),
         Verb::Generate(arguments) => on_runtime(generate::run(arguments)),
         Verb::CheckConfig(arguments) => check_config::run(&arguments),
@@ -95,13 +106,35 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
+/// How long the stores may take to close.
+const CLOSING: Duration = Duration::from_secs(5);
+/// The same where they may be another process's.
+const CLOSING_UNUSED: Duration = Duration::from_millis(500);
+
 type VerbResult = Result<(), Box<dyn Error + Send + Sync>>;
 
-fn on_runtime(verb: impl Future<Output = VerbResult>) -> VerbResult {
+fn on_runtime<T>(
+    verb: impl Future<Output = Result<T, Box<dyn Error + Send + Sync>>>,
+) -> Result<T, Box<dyn Error + Send + Sync>> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?
         .block_on(verb)
+}
+
+/// After a start that was refused too, where there was a seal: what was whole then must not be lost unseen until the next.
+fn seal_state(data_dir: &Path, went_well: bool) {
+    if !went_well && !was_sealed(data_dir) {
+        return;
+    }
+    let patience = if went_well { CLOSING } else { CLOSING_UNUSED };
+    match seal(data_dir, patience) {
+        Ok(false) if went_well => {
+            tracing::warn!("the stores are still open: the next start cannot tell whether files were lost");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the next start cannot tell whether files were lost"),
+    }
 }
 
 fn start_log(format: LogFormat, level: &str) {

@@ -1,12 +1,13 @@
 //! `riskgrid serve`.
 
+use std::error::Error;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{VerbResult, asked_to_stop};
-use crate::config::Config;
+use crate::config::{Checked, Config};
 use crate::server::{Server, ServerOptions};
 
 /// Where and with what.
@@ -34,7 +35,10 @@ pub(super) fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-pub(super) async fn run(arguments: ServeArguments) -> VerbResult {
+/// Serves until it is asked to stop: the folder of its state, and how it went.
+pub(super) async fn run(
+    arguments: ServeArguments,
+) -> Result<(PathBuf, VerbResult), Box<dyn Error + Send + Sync>> {
     let mut flags = Vec::new();
     if let Some(listen) = arguments.listen {
         flags.push(("server.listen", listen.to_string()));
@@ -45,11 +49,16 @@ pub(super) async fn run(arguments: ServeArguments) -> VerbResult {
     let loaded = Config::load(arguments.config.as_deref(), &flags)?;
     let folder = loaded.folder.clone();
     let checked = loaded.check()?;
+    let data_dir = checked.config.storage.data_dir.clone();
     let options = ServerOptions {
         speed: arguments.speed,
         base_map: None,
     };
-    let server = Server::start(checked, &folder, options).await?;
+    Ok((data_dir, serve(checked, &folder, options).await))
+}
+
+async fn serve(checked: Checked, folder: &Path, options: ServerOptions) -> VerbResult {
+    let server = Server::start(checked, folder, options).await?;
     println!("riskgrid serves http://{}", server.address());
     asked_to_stop().await?;
     tracing::info!("stopping: draining, then a last checkpoint");

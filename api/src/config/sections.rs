@@ -4,7 +4,10 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use riskgrid_ingest::checkpoint::{BucketSettings, Files, InvalidLocation, Location};
+use riskgrid_ingest::Room;
+use riskgrid_ingest::checkpoint::{
+    BucketSettings, CheckpointError, CheckpointStore, Files, InvalidLocation, Location,
+};
 use riskgrid_ingest::edge::Bounds as PlaceBounds;
 use serde::{Deserialize, Serialize};
 
@@ -53,7 +56,9 @@ pub struct StorageSection {
     pub checkpoints: String,
     /// Time between checkpoints while events come. Default `10s`.
     pub checkpoint_every: Span,
-    /// The journal keeps so much of its disk free (at most a tenth of it) and answers 503 below. Default 256MiB.
+    /// So much of the disk of `data_dir` stays free (at most a tenth of it): with less, events over HTTP are answered 503;
+    /// with half of it, the log is no longer read once a refused record cannot be kept; with an eighth, checkpoints wait;
+    /// with a sixteenth, decisions. Default 256MiB.
     pub min_free: ByteSize,
     /// How long the journal keeps entries that checkpoints cover. Default `24h`.
     pub journal_retention: Span,
@@ -104,10 +109,40 @@ impl StorageSection {
     ///
     /// # Errors
     /// A place that cannot be used: says what to do.
-    pub fn open_checkpoints(&self) -> Result<(Files, Files), Box<dyn Error + Send + Sync>> {
-        let own = Files::open_folder(&self.own_checkpoints())?;
-        let shared = Files::open(&self.checkpoint_location()?, &self.object_store.settings())?;
-        Ok((own, shared))
+    pub fn open_checkpoints(&self, room: &Room) -> Result<(Files, Files), Box<dyn Error + Send + Sync>> {
+        let own = Files::open_folder(&self.own_checkpoints())?.within(room.clone());
+        if self.checkpoints.is_empty() {
+            return Ok((own.clone(), own));
+        }
+        let location = self.checkpoint_location()?;
+        let shared = Files::open(&location, &self.object_store.settings())?;
+        Ok(match location {
+            Location::Folder(folder) => (own, shared.within(Room::new(&folder, self.min_free.0))),
+            Location::Bucket(_) => (own, shared),
+        })
+    }
+
+    /// The room on the disk of `data_dir`.
+    pub fn room(&self) -> Room {
+        Room::new(&self.data_dir, self.min_free.0)
+    }
+
+    /// The checkpoints of the node of this id, over the places that [`open_checkpoints`](Self::open_checkpoints) gave.
+    ///
+    /// # Errors
+    /// When the system gives no random number.
+    pub fn checkpoint_store(
+        &self,
+        own: Files,
+        shared: Files,
+        node: &str,
+    ) -> Result<CheckpointStore, CheckpointError> {
+        let store = CheckpointStore::new(own, shared, node)?;
+        Ok(if self.checkpoints.is_empty() {
+            store.alone()
+        } else {
+            store
+        })
     }
 }
 

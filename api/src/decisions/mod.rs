@@ -22,11 +22,15 @@ mod rules;
 mod tally;
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sqlx::migrate::{Migration, MigrationType, Migrator};
+use riskgrid_ingest::state_folder::{FILE_MODE, make_folder};
+use riskgrid_ingest::{NoRoom, Room, Writer};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -53,6 +57,10 @@ pub const MAX_NOTIFY_AGE: Duration = Duration::from_hours(1);
 const PIECE: i64 = 500;
 
 const READING_CONNECTIONS: u32 = 4;
+/// Bytes of the largest database that is looked through at the start; a larger one would hold the start up.
+const LOOKED_THROUGH: u64 = 64 << 20;
+/// Bytes that a transaction may add.
+const TRANSACTION: u64 = 256 << 10;
 
 /// The schema's steps, each with what it does. One that has been released is never changed.
 const MIGRATIONS: [(&str, &str); 3] = [
@@ -92,6 +100,33 @@ pub enum DecisionsError {
         #[source]
         source: std::io::Error,
     },
+    /// The database is gone.
+    #[error(
+        "{} is missing or empty, but was made before. It holds rules, alerts, webhooks and the audit. Nothing was changed; \
+         restore it from a backup, with its side files; or remove {} to begin without what it held",
+        path.display(), lock.display()
+    )]
+    Missing {
+        /// The database.
+        path: PathBuf,
+        /// What says that it was made.
+        lock: PathBuf,
+    },
+    /// The database is not one, or not whole.
+    #[error(
+        "{} cannot be used: {problem}. It holds rules, alerts, webhooks and the audit. Restore it from a backup, with its \
+         side files; or move it away and remove decisions.lock to begin without what it held",
+        path.display()
+    )]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Less room than is kept in reserve.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// The schema could not be brought up to date.
     #[error("cannot bring the decisions database up to date; a newer riskgrid may have written it")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -161,6 +196,7 @@ struct Inner {
     bounds: Bounds,
     census: Mutex<Census>,
     tally: Tally,
+    room: Option<Room>,
     /// Held as long as anybody may write.
     _lock: File,
 }
@@ -168,9 +204,15 @@ struct Inner {
 impl Decisions {
     /// Opens or makes `decisions.sqlite` in `folder`, and locks it to this process. It holds no more than `bounds` allow.
     pub async fn open(folder: &Path, bounds: Bounds) -> Result<Self, DecisionsError> {
-        let lock = lock(folder)?;
+        let mut lock = lock(folder)?;
+        let path = folder.join("decisions.sqlite");
+        let bytes = prepare(&path, &lock)?;
+        let damaged = |error: &dyn std::fmt::Display| DecisionsError::Damaged {
+            path: path.clone(),
+            problem: error.to_string(),
+        };
         let options = SqliteConnectOptions::new()
-            .filename(folder.join("decisions.sqlite"))
+            .filename(&path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // A committed decision survives a power cut: the checkpoint that relies on it does too.
@@ -182,11 +224,27 @@ impl Decisions {
                 .idle_timeout(None)
                 .max_lifetime(None)
         };
-        let writer = pool(1).connect_with(options.clone()).await?;
-        migrations().run(&writer).await?;
+        let writer = pool(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(|error| damaged(&error))?;
+        if (1..=LOOKED_THROUGH).contains(&bytes) {
+            let found: String = sqlx::query_scalar("PRAGMA quick_check(1)")
+                .fetch_one(&writer)
+                .await
+                .map_err(|error| damaged(&error))?;
+            if found != "ok" {
+                return Err(damaged(&found));
+            }
+        }
+        migrations().run(&writer).await.map_err(|error| match error {
+            MigrateError::Execute(error) => damaged(&error),
+            other => other.into(),
+        })?;
         let readers = pool(READING_CONNECTIONS)
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
+        mark_as_made(&mut lock).map_err(|source| DecisionsError::File { path, source })?;
         let decisions = Self {
             inner: Arc::new(Inner {
                 writer,
@@ -194,6 +252,7 @@ impl Decisions {
                 bounds,
                 census: Mutex::default(),
                 tally: Tally::default(),
+                room: None,
                 _lock: lock,
             }),
         };
@@ -209,6 +268,27 @@ impl Decisions {
 
     fn census(&self) -> MutexGuard<'_, Census> {
         self.inner.census.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, which leaves free what `room` says.
+    #[must_use]
+    pub fn within(mut self, room: Room) -> Self {
+        // Nobody has another copy yet.
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.room = Some(room);
+        }
+        self
+    }
+
+    /// Whether something may be written: what was done without being noted is done again.
+    ///
+    /// # Errors
+    /// There is no room for it.
+    pub fn ask_for_room(&self) -> Result<(), NoRoom> {
+        match &self.inner.room {
+            Some(room) => room.ask(Writer::Decisions, TRANSACTION).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// Waits for running queries and closes the file. Later calls fail.
@@ -228,8 +308,49 @@ impl Decisions {
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, DecisionsError> {
+        self.ask_for_room()?;
         Ok(self.inner.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
+}
+
+/// Looks for the database, or makes an empty one that only its user can read: its side files get the same rights. Its
+/// bytes.
+fn prepare(path: &Path, mut lock: &File) -> Result<u64, DecisionsError> {
+    let failed = |source| DecisionsError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let bytes = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == ErrorKind::NotFound => 0,
+        Err(error) => return Err(failed(error)),
+    };
+    if bytes == 0 {
+        let mut made = Vec::new();
+        lock.read_to_end(&mut made).map_err(failed)?;
+        if !made.is_empty() {
+            return Err(DecisionsError::Missing {
+                path: path.to_owned(),
+                lock: path.with_extension("lock"),
+            });
+        }
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(FILE_MODE)
+            .open(path)
+            .map_err(failed)?;
+    }
+    Ok(bytes)
+}
+
+/// From now on a database that is not there was lost.
+fn mark_as_made(lock: &mut File) -> std::io::Result<()> {
+    if lock.metadata()?.len() == 0 {
+        lock.write_all(b"decisions.sqlite was made\n")?;
+        lock.sync_all()?;
+    }
+    Ok(())
 }
 
 fn lock(folder: &Path) -> Result<File, DecisionsError> {
@@ -238,11 +359,13 @@ fn lock(folder: &Path) -> Result<File, DecisionsError> {
         path: path.clone(),
         source,
     };
-    std::fs::create_dir_all(folder).map_err(failed)?;
+    make_folder(folder).map_err(failed)?;
     let file = OpenOptions::new()
         .create(true)
         .truncate(false)
+        .read(true)
         .write(true)
+        .mode(FILE_MODE)
         .open(&path)
         .map_err(failed)?;
     match file.try_lock() {

@@ -117,7 +117,9 @@ const ATTEMPTS_KEPT: i64 = 64;
 impl Decisions {
     /// Ids of the endpoints with a delivery due at `now` (wall clock, µs).
     pub async fn endpoints_due(&self, now: i64) -> Result<Vec<String>, DecisionsError> {
-        let sql = "SELECT DISTINCT webhook FROM deliveries WHERE state = 'pending' AND next_attempt_at <= $1
+        // What was not tried yet is due at once, whatever the clock says.
+        let sql = "SELECT DISTINCT webhook FROM deliveries
+            WHERE state = 'pending' AND (attempts = 0 OR next_attempt_at <= $1)
                 AND EXISTS (SELECT 1 FROM webhooks WHERE id = webhook AND disabled_at IS NULL)";
         Ok(sqlx::query_scalar(sql)
             .bind(now)
@@ -130,7 +132,8 @@ impl Decisions {
         let rows: Vec<DueRow> = sqlx::query_as(
             "SELECT d.id, d.webhook, w.url, w.secret, d.body, d.attempts
                FROM deliveries d JOIN webhooks w ON w.id = d.webhook
-              WHERE d.webhook = $1 AND w.disabled_at IS NULL AND d.state = 'pending' AND d.next_attempt_at <= $2
+              WHERE d.webhook = $1 AND w.disabled_at IS NULL AND d.state = 'pending'
+                AND (d.attempts = 0 OR d.next_attempt_at <= $2)
                 AND NOT EXISTS (SELECT 1 FROM deliveries older WHERE older.webhook = d.webhook
                     AND older.alert = d.alert AND older.seq < d.seq AND older.state = 'pending')
               ORDER BY d.next_attempt_at, d.seq LIMIT $3",
@@ -153,12 +156,44 @@ impl Decisions {
 
     /// When the next delivery after `now` falls due, wall clock, µs.
     pub async fn next_due_after(&self, now: i64) -> Result<Option<i64>, DecisionsError> {
-        let sql =
-            "SELECT MIN(next_attempt_at) FROM deliveries WHERE state = 'pending' AND next_attempt_at > $1";
+        let sql = "SELECT MIN(next_attempt_at) FROM deliveries WHERE state = 'pending' AND attempts > 0 AND next_attempt_at > $1";
         Ok(sqlx::query_scalar(sql)
             .bind(now)
             .fetch_one(self.readers())
             .await?)
+    }
+
+    /// Moves the next attempts of what was tried before by so many µs. Answers how many.
+    pub async fn move_retries(&self, by: i64) -> Result<u64, DecisionsError> {
+        let mut transaction = self.begin().await?;
+        let moved = sqlx::query(
+            "UPDATE deliveries SET next_attempt_at = next_attempt_at + $1 WHERE state = 'pending' AND attempts > 0",
+        )
+        .bind(by)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(moved.rows_affected())
+    }
+
+    /// Makes no next attempt later than `latest` (wall clock, µs). Answers how many were.
+    pub async fn limit_retries(&self, latest: i64) -> Result<u64, DecisionsError> {
+        let sql = "SELECT COUNT(*) FROM deliveries WHERE state = 'pending' AND next_attempt_at > $1";
+        let later: i64 = sqlx::query_scalar(sql)
+            .bind(latest)
+            .fetch_one(self.readers())
+            .await?;
+        if later > 0 {
+            let mut transaction = self.begin().await?;
+            sqlx::query(
+                "UPDATE deliveries SET next_attempt_at = $1 WHERE state = 'pending' AND next_attempt_at > $1",
+            )
+            .bind(latest)
+            .execute(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+        }
+        Ok(later as u64)
     }
 
     /// Stores an attempt and what follows from it.

@@ -53,6 +53,7 @@ impl From<DecisionsError> for Problem {
             DecisionsError::UnknownWebhook { .. } | DecisionsError::TooMany { .. } => {
                 Self::unprocessable(error.to_string())
             }
+            DecisionsError::NoRoom(none) => Self::unavailable(none.to_string(), 30),
             DecisionsError::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => {
                 Self::unavailable("the decisions database is busy or closing; try again", 5)
             }

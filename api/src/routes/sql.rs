@@ -44,8 +44,22 @@ async fn by_get(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    run(&app, parse_parameters(&query.unwrap_or_default())?, &headers).await
+}
+
+/// Whether the parameters of a `GET` make a question. This is for fuzzing.
+pub fn are_parameters(query: &str) -> bool {
+    parse_parameters(query).is_ok()
+}
+
+/// Whether an `Accept` names something that answers can be written in. This is for fuzzing.
+pub fn is_accepted(accept: HeaderValue) -> bool {
+    accepted_format(&HeaderMap::from_iter([(header::ACCEPT, accept)])).is_ok()
+}
+
+fn parse_parameters(query: &str) -> Result<Query, Problem> {
     let mut request = Query::default();
-    for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         let wrong =
             |allowed: &str| Problem::bad_request(format!("`{name}` is `{value}`; allowed: {allowed}"));
         match &*name {
@@ -63,7 +77,7 @@ async fn by_get(
             }
         }
     }
-    run(&app, request, &headers).await
+    Ok(request)
 }
 
 async fn by_post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {

@@ -13,6 +13,7 @@ mod address;
 mod schedule;
 mod secret;
 mod sender;
+mod steady_clock;
 mod validate;
 mod worker;
 

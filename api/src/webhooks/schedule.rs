@@ -14,6 +14,10 @@ pub struct RetrySchedule {
 /// A receiver cannot ask for a longer pause than this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(24);
 
+/// Parts of a wait that it is spread over.
+const LEAST_SPREAD: f64 = 0.8;
+const LONGEST_SPREAD: f64 = 1.2;
+
 impl Default for RetrySchedule {
     /// From one second to a day, 16 attempts in about three days.
     fn default() -> Self {
@@ -48,6 +52,12 @@ impl RetrySchedule {
         Self { waits }
     }
 
+    /// No wait is longer.
+    pub fn longest(&self) -> Duration {
+        let longest = self.waits.iter().max().copied().unwrap_or_default();
+        longest.mul_f64(LONGEST_SPREAD).max(LONGEST_RETRY_AFTER)
+    }
+
     /// How long to wait after attempt `attempts` (from 1) failed; `None` when it was the last.
     ///
     /// Spread by up to a fifth either way, by a hash of delivery and attempt, so that those that failed together do
@@ -60,7 +70,8 @@ impl RetrySchedule {
     ) -> Option<Duration> {
         let wait = self.waits.get((attempts as usize).checked_sub(1)?)?;
         let hash = XxHash3_64::oneshot_with_seed(u64::from(attempts), delivery.as_bytes());
-        let spread = 0.8 + 0.4 * ((hash >> 11) as f64 / (1u64 << 53) as f64);
+        let spread =
+            LEAST_SPREAD + (LONGEST_SPREAD - LEAST_SPREAD) * ((hash >> 11) as f64 / (1u64 << 53) as f64);
         let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
         Some(wait.mul_f64(spread).max(asked))
     }

@@ -98,6 +98,10 @@ fn wall_clock() -> i64 {
 }
 
 async fn start(folder: &Path, waits: &[Duration]) -> Arc<Alerting> {
+    start_by(folder, waits, Arc::new(wall_clock)).await
+}
+
+async fn start_by(folder: &Path, waits: &[Duration], clock: Clock) -> Arc<Alerting> {
     let settings = DeliverySettings {
         allow_private: true,
         timeout: Duration::from_secs(10),
@@ -107,15 +111,10 @@ async fn start(folder: &Path, waits: &[Duration]) -> Arc<Alerting> {
     let decisions = Decisions::open(folder, crate::decisions::Bounds::default())
         .await
         .unwrap();
-    Alerting::start(
-        decisions,
-        settings,
-        RuleBounds::default(),
-        crate::decisions::Keep::default(),
-        Arc::new(wall_clock),
-    )
-    .await
-    .unwrap()
+    let keep = crate::decisions::Keep::default();
+    Alerting::start(decisions, settings, RuleBounds::default(), keep, clock)
+        .await
+        .unwrap()
 }
 
 async fn endpoint(alerting: &Alerting, name: &str, url: String) -> Endpoint {
@@ -365,5 +364,41 @@ async fn retry_after_is_waited_for() {
         "{:?}",
         started.elapsed()
     );
+    alerting.stop().await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_neither_holds_up_an_attempt_nor_brings_it_forward() {
+    const WAIT: Duration = Duration::from_millis(1_500);
+    const HOUR: i64 = 3_600_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let set_by = Arc::new(std::sync::atomic::AtomicI64::new(0));
+    let clock: Clock = {
+        let set_by = Arc::clone(&set_by);
+        Arc::new(move || wall_clock() + set_by.load(std::sync::atomic::Ordering::Relaxed))
+    };
+    let alerting = start_by(folder.path(), &[WAIT; 4], clock).await;
+    let receiver = Receiver::answering(&[500, 500, 500]);
+    let ops = endpoint(&alerting, "ops", receiver.listen().await).await;
+    record(&alerting, &transitions(&["ops"], "a", false)).await;
+    let mut came = 1;
+    receiver.wait_for(came).await;
+    for jump in [-HOUR, 2 * HOUR, -1_000 * 24 * HOUR] {
+        let began = Instant::now();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        set_by.fetch_add(jump, std::sync::atomic::Ordering::Relaxed);
+        alerting.deliveries.wake();
+        came += 1;
+        receiver.wait_for(came).await;
+        // A wait is spread by a fifth.
+        assert!(
+            began.elapsed() > WAIT / 2,
+            "brought forward, the clock set by {jump}"
+        );
+    }
+    wait_for_state(&alerting, &ops.id, &["delivered"]).await;
+    // What is new is due at once, though its time is later than the clock's.
+    record(&alerting, &transitions(&["ops"], "b", false)).await;
+    receiver.wait_for(came + 1).await;
     alerting.stop().await;
 }

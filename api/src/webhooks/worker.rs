@@ -6,13 +6,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinHandle, JoinSet};
 
 use super::schedule::RetrySchedule;
 use super::sender::Sender;
+use super::steady_clock::SteadyClock;
 use crate::decisions::{Decisions, DecisionsError, Delivery, DeliveryState};
 
 /// Tells the wall clock in µs since 1970 UTC.
@@ -62,6 +63,7 @@ impl Deliveries {
             decisions,
             sender,
             settings,
+            steady: Arc::new(SteadyClock::new(Arc::clone(&clock))),
             clock,
             wake: Arc::clone(&wake),
             stopping,
@@ -96,6 +98,7 @@ struct Worker {
     sender: Sender,
     settings: DeliverySettings,
     clock: Clock,
+    steady: Arc<SteadyClock>,
     wake: Arc<Notify>,
     stopping: watch::Receiver<bool>,
     attempts: JoinSet<()>,
@@ -105,8 +108,10 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self) {
+        self.limit_waits().await;
         loop {
-            let now = (self.clock)();
+            self.follow_the_clock().await;
+            let now = self.steady.now();
             let sleep = match self.start_due(now).await {
                 Ok(sleep) => sleep,
                 Err(error) => {
@@ -137,9 +142,43 @@ impl Worker {
         while self.attempts.join_next().await.is_some() {}
     }
 
+    /// Moves what waits for another attempt when the wall clock was set: it was to wait for a time, not until an hour.
+    async fn follow_the_clock(&self) {
+        let Some(set_by) = self.steady.was_set_by() else {
+            return;
+        };
+        match self.decisions.move_retries(set_by).await {
+            Ok(moved) => {
+                tracing::warn!(
+                    seconds = set_by / 1_000_000,
+                    moved,
+                    "the wall clock was set; deliveries wait as long as they would have"
+                );
+                self.steady.follow(set_by);
+            }
+            Err(error) => log_database(&error, "waits of deliveries cannot be moved with the clock"),
+        }
+    }
+
+    /// While nobody looked the wall clock may have been set back: nothing waits for longer than the longest wait.
+    async fn limit_waits(&self) {
+        let latest = self
+            .steady
+            .now()
+            .saturating_add(self.settings.retries.longest().as_micros() as i64);
+        if let Err(error) = self.decisions.limit_retries(latest).await {
+            log_database(&error, "waits of deliveries cannot be looked through");
+        }
+    }
+
     /// Starts what is due and has room; answers how long there will be nothing new.
     async fn start_due(&mut self, now: i64) -> Result<Duration, DecisionsError> {
-        for endpoint in self.decisions.endpoints_due(now).await? {
+        let endpoints = self.decisions.endpoints_due(now).await?;
+        if !endpoints.is_empty() && self.decisions.ask_for_room().is_err() {
+            // What could not be noted would be sent again and again.
+            return Ok(AFTER_DATABASE_ERROR);
+        }
+        for endpoint in endpoints {
             let running: HashSet<&str> = self
                 .running
                 .values()
@@ -172,8 +211,9 @@ impl Worker {
         let key = (delivery.webhook.clone(), delivery.id.clone());
         let (decisions, sender) = (self.decisions.clone(), self.sender.clone());
         let (retries, clock) = (self.settings.retries.clone(), Arc::clone(&self.clock));
+        let steady = Arc::clone(&self.steady);
         let handle = self.attempts.spawn(async move {
-            if let Err(error) = attempt(&decisions, &sender, &retries, &clock, &delivery).await {
+            if let Err(error) = attempt(&decisions, &sender, &retries, (&clock, &steady), &delivery).await {
                 // It stays pending and is sent again: at least once.
                 log_unstored(&error, &delivery.id);
                 tokio::time::sleep(AFTER_DATABASE_ERROR).await;
@@ -181,6 +221,10 @@ impl Worker {
         });
         self.running.insert(handle.id(), key);
     }
+}
+
+fn log_database(error: &(dyn std::error::Error + 'static), what: &str) {
+    tracing::error!(error, "{what}");
 }
 
 fn log_unstored(error: &(dyn std::error::Error + 'static), delivery_id: &str) {
@@ -191,7 +235,7 @@ async fn attempt(
     decisions: &Decisions,
     sender: &Sender,
     retries: &RetrySchedule,
-    clock: &Clock,
+    (wall, steady): (&Clock, &SteadyClock),
     delivery: &Delivery,
 ) -> Result<(), DecisionsError> {
     let attempt = sender
@@ -200,7 +244,7 @@ async fn attempt(
             &delivery.secret,
             &delivery.id,
             &delivery.body,
-            clock(),
+            wall(),
         )
         .await;
     let attempts = delivery.attempts.saturating_add(1);
@@ -208,7 +252,7 @@ async fn attempt(
     let becomes = match wait {
         _ if attempt.is_delivered() => DeliveryState::Delivered,
         Some(wait) if !attempt.is_gone() => {
-            let next_attempt_at = clock().saturating_add(wait.as_micros() as i64);
+            let next_attempt_at = steady.now().saturating_add(wait.as_micros() as i64);
             DeliveryState::Pending { next_attempt_at }
         }
         _ => DeliveryState::Dead,

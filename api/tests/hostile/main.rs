@@ -9,7 +9,7 @@
 )]
 
 #[path = "../crash_rig/mod.rs"]
-#[allow(dead_code, reason = "a rig that other test binaries use too")]
+#[allow(dead_code, unused_imports, reason = "a rig that other test binaries use too")]
 mod crash_rig;
 mod http;
 mod operator;

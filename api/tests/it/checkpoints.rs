@@ -147,7 +147,7 @@ async fn a_journal_that_is_not_the_one_the_checkpoint_read_is_refused() {
 
 #[tokio::test]
 async fn a_file_in_place_of_the_folder_of_checkpoints_is_named() {
-    let server = killed_server().await;
+    let mut server = killed_server().await;
     let folder = server.data().join("checkpoints");
     let kept = server.data().join("kept");
     fs::rename(&folder, &kept).unwrap();

@@ -149,19 +149,43 @@ impl Server {
     }
 
     /// Starts it again when it must refuse to; what it says about it.
-    pub(crate) fn is_refused(&self) -> String {
-        let said = self.folder.path().join("refusal");
+    pub(crate) fn is_refused(&mut self) -> String {
+        match self.restart_or_refusal() {
+            Err(said) => said,
+            Ok(()) => panic!("it serves: {}", self.said()),
+        }
+    }
+
+    /// Starts it again; what it says when it refuses to.
+    pub(crate) fn restart_or_refusal(&mut self) -> Result<(), String> {
         let mut command = self.command();
-        command.stderr(std::fs::File::create(&said).unwrap());
+        command.stderr(std::fs::File::create(self.log()).unwrap());
         let (mut process, lines) = spawn(&mut command);
-        let printed = lines.recv_timeout(DEADLINE);
-        // Ended already when its output has.
-        process.kill().unwrap();
-        let status = process.wait().unwrap();
-        let said = std::fs::read_to_string(said).unwrap();
-        assert_eq!(printed, Err(mpsc::RecvTimeoutError::Disconnected), "{said}");
-        assert_eq!(status.code(), Some(1), "{said}");
-        said
+        match lines.recv_timeout(DEADLINE) {
+            Ok(line) => {
+                self.url = line.strip_prefix("riskgrid serves ").expect(&line).to_owned();
+                self.process = Some(process);
+                Ok(())
+            }
+            Err(end) => {
+                // Ended already when its output has.
+                process.kill().unwrap();
+                let status = process.wait().unwrap();
+                let said = self.said();
+                assert_eq!(end, mpsc::RecvTimeoutError::Disconnected, "{said}");
+                assert_eq!(status.code(), Some(1), "{said}");
+                Err(said)
+            }
+        }
+    }
+
+    /// What the process has logged that [`restart_or_refusal`](Self::restart_or_refusal) started.
+    pub(crate) fn said(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
     }
 
     fn command(&self) -> Command {

@@ -1,4 +1,13 @@
-//! A grid for fuzz targets: what was decoded is judged and applied as ingest does it, and the accounts must balance.
+//! What the fuzz targets do with their bytes. Ordinary tests do the same with every seed, and with every find that was
+//! kept as one, in `ingest/tests/seeds.rs`.
+//!
+//! What was decoded is judged and applied as ingest does it, and the accounts must balance.
+
+pub mod checkpoint;
+pub mod cloudevent;
+pub mod feed;
+pub mod journal;
+pub mod mapping;
 
 use chrono_tz::Tz;
 use h3o::Resolution;
@@ -63,7 +72,12 @@ impl Grid {
                 bounds: None,
                 source_key: SourceKey([7; 16]),
             },
-            partition: Partition::new(PartitionId::of_journal(), rules.domain.as_str().into(), SETTINGS, 0),
+            partition: Partition::new(
+                PartitionId::of_journal(),
+                rules.domain.as_str().into(),
+                SETTINGS,
+                0,
+            ),
             rules,
             layers: layers(),
             places: PlaceCache::new(Resolution::Nine),
@@ -76,8 +90,14 @@ impl Grid {
         self.read += 1;
         let clock = self.partition.clock();
         let judged = candidate.and_then(|candidate| {
-            self.edge
-                .judge(candidate, RECEIVED, &self.rules, clock, &self.layers, &mut self.places)
+            self.edge.judge(
+                candidate,
+                RECEIVED,
+                &self.rules,
+                clock,
+                &self.layers,
+                &mut self.places,
+            )
         });
         match judged {
             Ok(judged) if judged.new_layer.is_none() => {
@@ -93,8 +113,20 @@ impl Grid {
         let view = self.partition.view(&SETTINGS.calendar);
         let counts = &view.counts;
         assert_eq!(counts.read, self.read);
-        assert_eq!(counts.read, counts.accepted + counts.duplicate + counts.refused_total());
+        assert_eq!(
+            counts.read,
+            counts.accepted + counts.duplicate + counts.refused_total()
+        );
         let counted: u64 = view.layers.values().map(|(_, totals)| totals.count).sum();
         assert!(counted <= counts.accepted);
     }
 }
+
+/// The targets by the names of their binaries and of the folders of their seeds.
+pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+    ("checkpoint", checkpoint::run),
+    ("cloudevent", cloudevent::run),
+    ("feed", feed::run),
+    ("journal", journal::run),
+    ("mapping", mapping::run),
+];

@@ -6,6 +6,7 @@ use super::CheckpointError;
 use super::bucket::Bucket;
 use super::folder::Folder;
 use super::location::{BucketSettings, Location};
+use crate::room::Room;
 
 /// A place below which partitions have folders, and folders have files. Copies are the same place.
 #[derive(Clone, Debug)]
@@ -38,6 +39,15 @@ impl Files {
         Folder::open(folder).map(|folder| Self(Place::Folder(folder)))
     }
 
+    /// The same, which leaves free what `room` says where it is a folder.
+    #[must_use]
+    pub fn within(self, room: Room) -> Self {
+        match self.0 {
+            Place::Folder(place) => Self(Place::Folder(place.within(room))),
+            bucket @ Place::Bucket(_) => Self(bucket),
+        }
+    }
+
     /// Whether both are one place, under whatever names.
     pub(crate) fn is_same_place(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
@@ -57,7 +67,11 @@ impl Files {
 
     /// A file as people find it.
     pub(crate) fn place_of(&self, folder: &str, name: &str) -> String {
-        self.place(&format!("{folder}/{name}"))
+        if folder.is_empty() {
+            self.place(name)
+        } else {
+            self.place(&format!("{folder}/{name}"))
+        }
     }
 
     /// The folders, in order of their names.

@@ -1,10 +1,13 @@
 //! Files on a disk, of this machine or one that several nodes share.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::CheckpointError;
+use crate::room::{Room, Writer};
+use crate::state_folder::{self, FILE_MODE, make_folder};
 
 /// How the names of files end that are being written.
 const UNFINISHED: &str = ".new";
@@ -15,6 +18,8 @@ pub(super) struct Folder {
     root: PathBuf,
     /// Tells this process's unfinished files from those of other nodes.
     writer: u32,
+    /// What must stay free of its disk.
+    room: Option<Room>,
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
@@ -25,7 +30,7 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Chec
 impl Folder {
     /// Opens the folder, made when absent.
     pub(super) fn open(root: &Path) -> Result<Self, CheckpointError> {
-        fs::create_dir_all(root).map_err(io_error("making folder", root))?;
+        make_folder(root).map_err(io_error("making folder", root))?;
         let mut writer = [0; 4];
         getrandom::fill(&mut writer).map_err(|error| CheckpointError::Io {
             action: "no random number to write into",
@@ -35,7 +40,14 @@ impl Folder {
         Ok(Self {
             root: root.to_owned(),
             writer: u32::from_ne_bytes(writer),
+            room: None,
         })
+    }
+
+    /// The same, which leaves free what `room` says.
+    pub(super) fn within(mut self, room: Room) -> Self {
+        self.room = Some(room);
+        self
     }
 
     /// Whether both are one folder, under whatever names.
@@ -74,10 +86,11 @@ impl Folder {
     /// Makes a file that is whole and durable under its name, or not there at all. `false`: the name is taken.
     pub(super) fn create(&self, folder: &str, name: &str, bytes: &[u8]) -> Result<bool, CheckpointError> {
         let folder = self.root.join(folder);
-        if !folder.is_dir() {
-            fs::create_dir_all(&folder).map_err(io_error("making folder", &folder))?;
-            sync_folder(&self.root)?;
+        if let Some(room) = &self.room {
+            room.ask(Writer::Checkpoints, bytes.len() as u64)
+                .map_err(|none| io_error("writing", &folder.join(name))(io::Error::other(none)))?;
         }
+        make_folder(&folder).map_err(io_error("making folder", &folder))?;
         let unfinished = folder.join(format!("{name}.{:08x}{UNFINISHED}", self.writer));
         let path = folder.join(name);
         let written = write_synced(&unfinished, bytes).map_err(io_error("writing", &path));
@@ -120,13 +133,12 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .write(true)
         .create(true)
         .truncate(true)
+        .mode(FILE_MODE)
         .open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
 fn sync_folder(folder: &Path) -> Result<(), CheckpointError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(io_error("syncing", folder))
+    state_folder::sync_folder(folder).map_err(io_error("syncing", folder))
 }

@@ -117,6 +117,13 @@ pub(crate) fn topic_name(topic: &str) -> String {
     name
 }
 
+/// Whether a folder is of a partition that no two nodes share.
+pub(super) fn is_of_one_node(folder: &str) -> bool {
+    let topic = folder.rsplit_once('@').map_or(folder, |(topic, _)| topic);
+    let [journal, file] = [PartitionId::of_journal(), PartitionId::of_file("")];
+    topic == topic_name(&journal.topic) || topic.starts_with(&topic_name(&file.topic))
+}
+
 /// The epoch in a file's name.
 pub(super) fn epoch_of(name: &str) -> Option<u64> {
     name.split_once('-')?.0.parse().ok()

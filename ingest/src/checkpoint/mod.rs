@@ -39,6 +39,7 @@ pub use restore::StateError;
 pub(crate) use state::PartitionState;
 pub use store::CheckpointStore;
 pub(crate) use store::Claimed;
+pub(crate) use store::owners;
 
 /// Reads the bytes of one checkpoint file as far as the start does that finds it; whether they make a partition. Damaged
 /// bytes are told by their hash before; this is for fuzzing what would come after.
@@ -101,6 +102,21 @@ pub enum CheckpointError {
     Taken {
         /// The file.
         place: String,
+    },
+    /// In a place of this node's alone there is what another one made.
+    #[error(
+        "{folder} was written by node {owner}, and this is node {node}: its id, in the file kafka-instance-id of \
+         storage.data_dir, was lost or replaced, or the folder was copied from another node. Nothing was changed; write \
+         {owner} into that file, or remove the folder if its partition is another node's. Where nodes share this folder, \
+         name it in storage.checkpoints of each"
+    )]
+    OfAnother {
+        /// The partition's folder.
+        folder: String,
+        /// Who claimed it last.
+        owner: String,
+        /// This node.
+        node: String,
     },
     /// Another node has the partition now.
     #[error("{folder} belongs to another node since epoch {epoch}: nothing was written")]

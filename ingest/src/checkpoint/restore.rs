@@ -19,7 +19,7 @@ pub(crate) struct Restored {
 pub enum StateError {
     /// Learnt layers come from files of their own, which must be there.
     #[error(
-        "layer `{0}` is in the checkpoint but not in the folder `catalogue`; restore that folder, or remove the checkpoint and read the log again"
+        "layer `{0}` is in the checkpoint but not in the folder `catalogue`; restore that folder from a backup, or remove the checkpoint and read the log again"
     )]
     UnknownLayer(String),
     /// A layer counts what it did not count then.

@@ -1,11 +1,13 @@
 //! The checkpoints of the partitions that this node has: found after any crash, claimed, and written.
 
+use std::collections::BTreeSet;
+
 use hashbrown::HashMap;
 
 use super::CheckpointError;
 use super::files::Files;
 use super::held::Held;
-use super::manifest::{CLAIM, Claim, folder_name, newest_epoch, newest_manifest};
+use super::manifest::{CLAIM, Claim, folder_name, is_of_one_node, newest_epoch, newest_manifest};
 use super::reading::{read_all, read_newest};
 use super::restore::Restored;
 use super::state::PartitionState;
@@ -20,6 +22,8 @@ pub struct CheckpointStore {
     shared: Files,
     /// Both are one place.
     is_one_place: bool,
+    /// No other node writes into either.
+    is_alone: bool,
     /// This node, in claims.
     pub(super) node: Claim,
     held: HashMap<PartitionId, Held>,
@@ -48,11 +52,29 @@ impl CheckpointStore {
         })?;
         Ok(Self {
             is_one_place: own.is_same_place(&shared),
+            is_alone: false,
             own,
             shared,
             node,
             held: HashMap::new(),
         })
+    }
+
+    /// The same, in a place that no other node writes into: what bears another node's name there is told, and not passed
+    /// over.
+    #[must_use]
+    pub const fn alone(mut self) -> Self {
+        self.is_alone = true;
+        self
+    }
+
+    /// Whether the folder of a partition is there and empty: somebody took out what it held, to begin without.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_emptied(&self, id: &PartitionId) -> Result<bool, CheckpointError> {
+        let (files, folder) = (self.files(id), folder_name(id));
+        Ok(files.folders()?.contains(&folder) && files.names(&folder)?.is_empty())
     }
 
     pub(super) fn all_files(&self) -> Vec<Files> {
@@ -79,7 +101,7 @@ impl CheckpointStore {
         for files in self.all_files() {
             for folder in files.folders()?.into_iter().filter(|name| name.contains('@')) {
                 let names = files.names(&folder)?;
-                if owner(&files, &folder, &names)?.is_none_or(|owner| owner == self.node.owner) {
+                if self.is_its_own(&files, &folder, &names)? {
                     folders.push((files.clone(), folder, names));
                 }
             }
@@ -94,6 +116,27 @@ impl CheckpointStore {
             }
         }
         Ok(all)
+    }
+
+    /// Whether what a folder holds is this node's to restore. What only it can have written it takes under whatever name.
+    fn is_its_own(&self, files: &Files, folder: &str, names: &[String]) -> Result<bool, CheckpointError> {
+        let is_in_its_own_place = files.is_same_place(&self.own);
+        if is_in_its_own_place && is_of_one_node(folder) {
+            return Ok(true);
+        }
+        match owner(files, folder, names)? {
+            Some(owner) if owner != self.node.owner => {
+                if is_in_its_own_place && (self.is_alone || !self.is_one_place) {
+                    return Err(CheckpointError::OfAnother {
+                        folder: files.place(folder),
+                        owner,
+                        node: self.node.owner.clone(),
+                    });
+                }
+                Ok(false)
+            }
+            _ => Ok(true),
+        }
     }
 
     /// Makes this node the one that has a partition, and reads its newest whole checkpoint. Only for partitions that
@@ -206,6 +249,16 @@ pub(super) fn create_claim(
         error: error.into(),
     })?;
     files.create(folder, &Claim::file_name(epoch), &json)
+}
+
+/// Who claimed the partitions of a place last.
+pub(crate) fn owners(files: &Files) -> Result<BTreeSet<String>, CheckpointError> {
+    let mut owners = BTreeSet::new();
+    for folder in files.folders()?.into_iter().filter(|name| name.contains('@')) {
+        let names = files.names(&folder)?;
+        owners.extend(owner(files, &folder, &names)?);
+    }
+    Ok(owners)
 }
 
 /// Who claimed a partition last; `None` when nobody did, or the claim says nothing.

@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::embedded_store::StoreOpenError;
 use crate::grid::PartitionId;
 use crate::refusal::{Refusal, RefusalReason};
+use crate::room::NoRoom;
 use crate::time::EventTime;
 
 pub(crate) use replays::QueuedReplay;
@@ -174,6 +176,12 @@ pub enum DeadLetterError {
     /// The embedded store failed.
     #[error("the store of dead letters: {0}")]
     Store(#[from] fjall::Error),
+    /// It cannot be opened.
+    #[error("the store of dead letters: {0}")]
+    Open(#[from] StoreOpenError),
+    /// Less room than is kept in reserve.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// It failed before, and could not be opened again yet.
     #[error("the store of dead letters is closed after an error; it is opened again when its disk has room")]
     Closed,

@@ -9,6 +9,9 @@ use super::{DeadLetterError, DeadLetterStore, LetterKey, prefix};
 use crate::grid::PartitionId;
 use crate::time::EventTime;
 
+/// Bytes of one beside its topic, at most.
+const REPLAY: usize = 128;
+
 /// A dead letter in the queue of its partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct QueuedReplay {
@@ -45,6 +48,12 @@ impl DeadLetterStore {
         partition: &PartitionId,
         replays: &[QueuedReplay],
     ) -> Result<(), DeadLetterError> {
+        self.ask(
+            replays
+                .iter()
+                .map(|replay| REPLAY + replay.letter.topic.len())
+                .sum(),
+        )?;
         self.write(|store| {
             let mut batch = store.database.batch().durability(Some(PersistMode::SyncData));
             for replay in replays {

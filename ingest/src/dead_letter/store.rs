@@ -10,13 +10,17 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::{DeadLetter, DeadLetterError, HTTP_TOPIC, LetterKey, prefix};
 use crate::decode::cloudevent::BinaryAttributes;
+use crate::embedded_store;
 use crate::refusal::Refusal;
+use crate::room::{Room, Writer};
 use crate::time::{DAY, EventTime};
 
 /// How long raw bytes are kept, in microseconds after the record was received.
 const RAW_RETENTION: i64 = 30 * DAY;
 /// Free bytes of the disk with which a store that failed is opened again.
 const ROOM: u64 = 1 << 20;
+/// Bytes around a record, or of a note about one.
+const SMALL: usize = 4 << 10;
 /// The store. Clones share it.
 ///
 /// After a failed write fjall takes no more; then the store is closed and opened again, which cuts off a torn write.
@@ -29,6 +33,7 @@ struct Shared {
     folder: PathBuf,
     id: u64,
     store: RwLock<Option<OpenStore>>,
+    room: Room,
 }
 
 #[derive(Clone)]
@@ -70,7 +75,7 @@ pub struct RawRecord {
 
 impl OpenStore {
     fn open(folder: &Path) -> Result<Self, DeadLetterError> {
-        let database = Database::builder(folder).cache_size(8 << 20).open()?;
+        let database = embedded_store::open(folder)?;
         let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
         let (letters, raw) = (keyspace("letters")?, keyspace("raw")?);
         let (attributes, replays) = (keyspace("attributes")?, keyspace("replays")?);
@@ -162,11 +167,17 @@ fn decode(bytes: &[u8]) -> Result<DeadLetter, DeadLetterError> {
 impl DeadLetterStore {
     /// Opens it in a folder of its own, made when absent.
     pub fn open(folder: &Path) -> Result<Self, DeadLetterError> {
+        Self::open_within(folder, Room::new(folder, 0))
+    }
+
+    /// The same, which leaves free what `room` says.
+    pub fn open_within(folder: &Path, room: Room) -> Result<Self, DeadLetterError> {
         let store = OpenStore::open(folder)?;
         let shared = Shared {
             folder: folder.to_owned(),
             id: store.id()?,
             store: RwLock::new(Some(store)),
+            room,
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -184,16 +195,19 @@ impl DeadLetterStore {
     /// # Errors
     /// Nothing of it is kept, or all: try again with the same key.
     pub fn insert(&self, letter: &DeadLetter, record: KeptRecord<'_>) -> Result<bool, DeadLetterError> {
+        self.ask(SMALL + record.bytes.len())?;
         self.write(|store| store.insert(letter, record))
     }
 
     /// Notes that a letter was replayed and that its event is counted. Durable after [`persist`](Self::persist).
     pub fn mark_replayed(&self, key: &LetterKey, at: EventTime) -> Result<(), DeadLetterError> {
+        self.ask(SMALL)?;
         self.write(|store| store.change(key, |letter| letter.replayed = Some(at)))
     }
 
     /// Notes why a letter that was replayed was refused again. Durable after [`persist`](Self::persist).
     pub fn mark_refused(&self, key: &LetterKey, refusal: &Refusal) -> Result<(), DeadLetterError> {
+        self.ask(SMALL)?;
         self.write(|store| {
             store.change(key, |letter| {
                 letter.replayed = None;
@@ -214,6 +228,17 @@ impl DeadLetterStore {
     /// Makes durable what was kept so far.
     pub fn persist(&self) -> Result<(), DeadLetterError> {
         self.write(|store| Ok(store.database.persist(PersistMode::SyncData)?))
+    }
+
+    /// The room on its disk.
+    pub fn room(&self) -> &Room {
+        &self.shared.room
+    }
+
+    /// Before anything is written: after a write that a full disk tore the store takes no more.
+    pub(super) fn ask(&self, bytes: usize) -> Result<(), DeadLetterError> {
+        self.shared.room.ask(Writer::DeadLetters, bytes as u64)?;
+        Ok(())
     }
 
     pub(super) fn write<T>(
@@ -301,6 +326,7 @@ impl DeadLetterStore {
     /// of how many records.
     pub fn expire(&self, now: EventTime) -> Result<usize, DeadLetterError> {
         let store = self.store()?;
+        self.ask(SMALL)?;
         store.expire_replays(now.plus(-RAW_RETENTION))?;
         let mut dropped = 0;
         for letter in self.iter() {

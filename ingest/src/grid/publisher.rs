@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use h3o::Resolution;
@@ -13,13 +14,13 @@ use crate::layer::LayerTable;
 use crate::places::Places;
 use crate::time::EventTime;
 
-/// What readers may see of a partition, and when (wall clock) its source was last heard from, if it was.
+/// What readers may see of a partition, and when its source was last heard from, if it was.
 #[derive(Clone, Debug)]
 pub struct Heard {
     /// Its state.
     pub view: PartitionView,
     /// For `complete_to`: a source that says nothing for long holds nobody up.
-    pub heard: Option<EventTime>,
+    pub heard: Option<Instant>,
 }
 
 /// Makes one snapshot of all partitions. Readers hold a [`GridReader`] and never wait for it.
@@ -101,7 +102,7 @@ impl GridPublisher {
         &mut self,
         mut partitions: Vec<Heard>,
         layers: Arc<LayerTable>,
-        now: EventTime,
+        now: Instant,
     ) -> Arc<GridSnapshot> {
         partitions.sort_by(|a, b| a.view.id.cmp(&b.view.id));
         let domains = self.domain_clocks(&partitions, now);
@@ -131,12 +132,15 @@ impl GridPublisher {
 
     /// `complete_to` is the least watermark of the partitions heard from lately; if none, the end of the newest
     /// bucket; it never goes back.
-    fn domain_clocks(&mut self, partitions: &[Heard], now: EventTime) -> Vec<DomainClock> {
+    fn domain_clocks(&mut self, partitions: &[Heard], now: Instant) -> Vec<DomainClock> {
         let mut domains: BTreeMap<Arc<str>, (Option<EventTime>, Option<EventTime>)> = BTreeMap::new();
         for Heard { view, heard } in partitions {
             let (least, newest) = domains.entry(Arc::clone(&view.domain)).or_default();
             *newest = (*newest).max(view.newest);
-            let is_active = heard.is_some_and(|heard| now.since(heard) < self.idle_after);
+            let is_active = heard.is_some_and(|heard| {
+                let silent = now.saturating_duration_since(heard).as_micros();
+                i64::try_from(silent).unwrap_or(i64::MAX) < self.idle_after
+            });
             if let (true, Some(watermark)) = (is_active, view.watermark) {
                 *least = Some(least.map_or(watermark, |least| least.min(watermark)));
             }

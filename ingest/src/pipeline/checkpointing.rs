@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -36,8 +36,10 @@ pub(super) struct Checkpointing {
 
 impl Checkpointing {
     pub(super) fn run(mut self, asked: &Receiver<Request>) {
+        let mut due = Instant::now() + self.every;
         loop {
-            match asked.recv_timeout(self.every) {
+            // However often something else is asked for.
+            match asked.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(Request::Checkpoint(done)) => {
                     // Who asked may have gone.
                     let _ = done.send(self.checkpoint());
@@ -58,6 +60,7 @@ impl Checkpointing {
                     return;
                 }
                 Err(RecvTimeoutError::Timeout) => {
+                    due = Instant::now() + self.every;
                     if self.shared.is_unsaved.load(Ordering::Acquire)
                         && let Err(error) = self.checkpoint()
                     {
@@ -179,6 +182,7 @@ impl Checkpointing {
     }
 
     fn stop(&mut self) -> Result<(), String> {
+        self.shared.is_stopping.store(true, Ordering::Relaxed);
         // Its thread may have ended already.
         let _ = self.stop_publishing.try_send(());
         let saved = self.checkpoint();

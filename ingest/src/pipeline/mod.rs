@@ -5,6 +5,7 @@
 //! lock. Queues are bounded: when a worker is behind, its sources stop reading, and nothing is dropped.
 
 mod checkpointing;
+mod freshness;
 mod publishing;
 mod record;
 mod replaying;
@@ -15,11 +16,12 @@ use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use self::checkpointing::{Checkpointing, Request};
+use self::freshness::Freshness;
 use self::publishing::{Publishing, WorkerViews};
 use self::worker::{Task, ViewDoor, Worker};
 use crate::checkpoint::{CheckpointError, CheckpointStore};
@@ -61,6 +63,7 @@ impl PipelineHandle {
         if let Some(waiting) = self.shared.waiting.get(number) {
             waiting.fetch_add(1, Ordering::Relaxed);
         }
+        self.shared.freshness.handed_over(number, Instant::now());
         worker.send(Task::Apply(batch)).map_err(|_| PipelineEnded)
     }
 
@@ -68,6 +71,17 @@ impl PipelineHandle {
     pub fn waiting(&self) -> Vec<usize> {
         let waiting = self.shared.waiting.iter();
         waiting.map(|waiting| waiting.load(Ordering::Relaxed)).collect()
+    }
+
+    /// How old what readers see is: since the newest snapshot was made, or since the oldest change that it does not show was
+    /// handed over; what is longer.
+    pub fn snapshot_age(&self) -> Duration {
+        self.shared.freshness.age(Instant::now())
+    }
+
+    /// By how much the newest snapshot is later than any load explains, or the oldest change that it does not show.
+    pub fn is_late_by(&self) -> Option<Duration> {
+        self.shared.freshness.is_late_by(Instant::now())
     }
 
     /// Whether a thread of it has ended without being asked to: a defect, after which the process should be started again.
@@ -230,6 +244,9 @@ struct Shared {
     is_unsaved: AtomicBool,
     /// A worker has ended without being asked to.
     has_failed: AtomicBool,
+    /// The last checkpoint is to be written: nobody waits for the disk any more.
+    is_stopping: AtomicBool,
+    freshness: Freshness,
     failed_checkpoints: AtomicU64,
     /// Partitions that turned out to be another node's; there are never more than the node had.
     lost: Mutex<Vec<PartitionId>>,
@@ -269,7 +286,7 @@ pub struct Pipeline {
     pub on_checkpoint: CheckpointListener,
     /// Intervals.
     pub settings: PipelineSettings,
-    /// The wall clock; the pipeline itself reads none.
+    /// The wall clock, for what events are judged by; nothing is paced by it.
     pub clock: fn() -> EventTime,
 }
 
@@ -306,6 +323,8 @@ impl Pipeline {
             is_unpublished: AtomicBool::new(false),
             is_unsaved: AtomicBool::new(false),
             has_failed: AtomicBool::new(false),
+            is_stopping: AtomicBool::new(false),
+            freshness: Freshness::new(count, self.settings.publish_every, Instant::now()),
             failed_checkpoints: AtomicU64::new(0),
             lost: Mutex::default(),
         });

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Shared;
+use super::freshness::Shown;
 use super::worker::{Task, Views};
 use crate::grid::{GridPublisher, Heard};
 
@@ -34,32 +35,37 @@ pub(super) struct Publishing {
 impl Publishing {
     /// Runs until it is told to stop, or nobody can tell it any more.
     pub(super) fn run(mut self, stopped: &Receiver<()>) {
-        let every = i64::try_from(self.every.as_micros()).unwrap_or(i64::MAX);
-        let clock = self.shared.clock;
-        let mut published = clock();
+        let mut due = Instant::now() + self.every;
         while stopped.recv_timeout(self.every) == Err(RecvTimeoutError::Timeout) {
             // Without events a snapshot still moves `complete_to` when a partition falls idle.
             let is_unpublished = self.shared.is_unpublished.load(Ordering::Acquire);
-            let due = if is_unpublished { every } else { 4 * every };
-            let now = clock();
-            if now.since(published) < due {
+            let now = Instant::now();
+            if now
+                < due
+                    + if is_unpublished {
+                        Duration::ZERO
+                    } else {
+                        3 * self.every
+                    }
+            {
                 continue;
             }
             self.shared.is_unpublished.store(false, Ordering::Release);
-            let made = self.look();
-            let began = clock();
+            let (made, shown) = self.look();
+            let began = Instant::now();
             self.publish();
             // Making a snapshot may take long on a large grid; ingest gets at least nine tenths of the time.
-            let cost = made + clock().since(began);
-            published = now.plus((cost * 9 - every).max(0));
+            let cost = made + began.elapsed();
+            due = now + self.every.max(cost * 9);
+            self.shared.freshness.published(&shown, now, due + 3 * self.every);
         }
         // Readers may still ask while the last checkpoint is written.
         self.look();
         self.publish();
     }
 
-    /// Takes what the workers say, and returns the microseconds that the slowest of them needed for it.
-    fn look(&mut self) -> i64 {
+    /// Takes what the workers say: how long the slowest of them needed for it, and who said something.
+    fn look(&mut self) -> (Duration, Vec<Shown>) {
         for worker in &mut self.workers {
             if !worker.is_asked {
                 worker.wanted.store(true, Ordering::Release);
@@ -68,13 +74,18 @@ impl Publishing {
                 worker.is_asked = true;
             }
         }
-        let mut slowest = 0;
-        for worker in &mut self.workers {
+        let (mut slowest, mut shown) = (Duration::ZERO, Vec::new());
+        for (number, worker) in self.workers.iter_mut().enumerate() {
             match worker.answers.recv_timeout(PATIENCE) {
                 Ok(views) => {
                     worker.last = views.partitions;
                     worker.is_asked = false;
                     slowest = slowest.max(views.cost);
+                    shown.push(Shown {
+                        worker: number,
+                        at: views.made,
+                        has_more: views.has_more,
+                    });
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     // Shown as it was; what it says later is taken then.
@@ -83,7 +94,7 @@ impl Publishing {
                 Err(RecvTimeoutError::Disconnected) => self.shared.worker_has_ended(),
             }
         }
-        slowest
+        (slowest, shown)
     }
 
     /// Makes one snapshot of what the workers said last.
@@ -91,7 +102,6 @@ impl Publishing {
         let views = self.workers.iter().flat_map(|worker| worker.last.iter().cloned());
         // The table after the views: it holds every layer that they name.
         let layers = self.shared.layers.table();
-        self.publisher
-            .publish(views.collect(), layers, (self.shared.clock)());
+        self.publisher.publish(views.collect(), layers, Instant::now());
     }
 }

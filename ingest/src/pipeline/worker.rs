@@ -1,9 +1,11 @@
 //! A thread that owns some of the partitions: decodes, judges and applies their records, one partition's always in order.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
@@ -60,14 +62,21 @@ pub(super) struct ViewDoor {
 #[derive(Debug)]
 pub(super) struct Views {
     pub(super) partitions: Vec<Heard>,
-    /// Microseconds that it took to make them.
-    pub(super) cost: i64,
+    /// When they were made.
+    pub(super) made: Instant,
+    /// How long it took to make them.
+    pub(super) cost: Duration,
+    /// Batches wait that are not in them.
+    pub(super) has_more: bool,
 }
 
-/// A partition, and when (wall clock) its source was last heard from.
+/// A partition, and when its source was last heard from.
 pub(super) struct Owned {
     pub(super) partition: Partition,
-    heard: Option<EventTime>,
+    heard: Option<Instant>,
+    /// A record was left in the middle, because the pipeline stops: nothing of what came since its last checkpoint is
+    /// saved, and all of it is read again.
+    is_cut_off: bool,
     /// Replays that are queued and not in the state, because a crash undid them; in their order.
     pub(super) queued: VecDeque<QueuedReplay>,
 }
@@ -82,6 +91,8 @@ pub(super) struct Worker {
     pub(super) layers: Arc<LayerTable>,
     places: PlaceCache,
     pub(super) live_rules: FeedRules,
+    /// Something could not be stored before the pipeline was to stop.
+    is_cut_off: Cell<bool>,
 }
 
 /// Where an event is in its partition, and when its record was received.
@@ -108,6 +119,7 @@ impl Worker {
                 domain: LIVE_DOMAIN.to_owned(),
                 ..FeedRules::default()
             },
+            is_cut_off: Cell::new(false),
         }
     }
 
@@ -123,6 +135,7 @@ impl Worker {
             queued: self.queued_of(&partition),
             partition,
             heard: None,
+            is_cut_off: false,
         }
     }
 
@@ -165,11 +178,16 @@ impl Worker {
                 Task::Stop => return,
             }
             if door.wanted.swap(false, Ordering::AcqRel) {
-                let began = (self.shared.clock)();
-                let partitions = self.views();
-                let cost = (self.shared.clock)().since(began);
+                let made = Instant::now();
+                let waiting = self.shared.waiting.get(self.number);
+                let views = Views {
+                    has_more: waiting.is_some_and(|waiting| waiting.load(Ordering::Relaxed) > 0),
+                    partitions: self.views(),
+                    made,
+                    cost: made.elapsed(),
+                };
                 // There is room, by the door's rule; an error means that nobody publishes any more.
-                let _ = door.answer.try_send(Views { partitions, cost });
+                let _ = door.answer.try_send(views);
             }
         }
     }
@@ -200,7 +218,8 @@ impl Worker {
             .persist()
             .map_err(|error| error.to_string())?;
         let layers = self.shared.layers.table();
-        let states = self.partitions.iter_mut().map(|(id, owned)| {
+        let whole = self.partitions.iter_mut().filter(|(_, owned)| !owned.is_cut_off);
+        let states = whole.map(|(id, owned)| {
             let since = since.get(id).copied().unwrap_or(0);
             let rules = self.observer.save(id, since, owned.partition.generation);
             PartitionState::take(&mut owned.partition, &layers, since, rules)
@@ -222,8 +241,12 @@ impl Worker {
             let domain = rules.domain.as_str().into();
             self.own(Partition::new(id.clone(), domain, self.shared.grid, 0))
         });
+        if owned.is_cut_off {
+            self.partitions.insert(id.clone(), owned);
+            return;
+        }
         let now = (self.shared.clock)();
-        owned.heard = Some(now);
+        owned.heard = Some(Instant::now());
         self.layers = self.shared.layers.table();
         let Owned {
             partition, queued, ..
@@ -231,7 +254,7 @@ impl Worker {
         match &batch.records {
             Records::Owned(records) => {
                 for record in records {
-                    if !partition.expects(record.offset) {
+                    if !partition.expects(record.offset) || self.is_cut_off.get() {
                         continue;
                     }
                     self.replay_due(partition, queued, record.offset);
@@ -246,7 +269,7 @@ impl Worker {
             }
             Records::Kafka(messages) => {
                 for message in messages.iter() {
-                    if !partition.expects(message.offset()) {
+                    if !partition.expects(message.offset()) || self.is_cut_off.get() {
                         continue;
                     }
                     self.replay_due(partition, queued, message.offset());
@@ -268,6 +291,11 @@ impl Worker {
                     partition.advance_to(message.offset() + 1);
                 }
             }
+        }
+        if self.is_cut_off.get() {
+            owned.is_cut_off = true;
+            self.partitions.insert(id.clone(), owned);
+            return;
         }
         self.replay_due(partition, queued, partition.next_offset());
         let newest = partition.newest();
@@ -460,10 +488,9 @@ impl Worker {
     /// Stores a layer durably before any event of it is counted. Waits while the disk refuses: counting without it
     /// would be decided differently after a restart.
     fn learn(&mut self, layer: &Layer) {
-        while let Err(error) = self.shared.layers.learn(layer) {
-            tracing::error!(%error, layer = layer.id, "a new layer cannot be stored; ingest waits for the disk");
-            std::thread::park_timeout(RETRY);
-        }
+        self.insist("a new layer", || {
+            self.shared.layers.learn(layer).map_err(|error| error.to_string())
+        });
         self.layers = self.shared.layers.table();
     }
 
@@ -475,6 +502,9 @@ impl Worker {
         record: KeptRecord<'_>,
         size: u64,
     ) {
+        if self.is_cut_off.get() {
+            return;
+        }
         let id = partition.id();
         let mut letter = DeadLetter::new(
             (&id.topic, id.partition, origin.offset, origin.index),
@@ -483,26 +513,43 @@ impl Worker {
             record.bytes,
         );
         letter.size = size;
-        while let Err(error) = self.keep(&letter, record) {
-            tracing::error!(error, "a dead letter cannot be stored; ingest waits");
-            std::thread::park_timeout(RETRY);
-        }
+        self.insist("a dead letter", || self.keep(&letter, record));
         partition.refuse(refusal.reason);
     }
 
-    /// Hands the record to the topic, whose producer is flushed before each checkpoint, and keeps it here. What is read
+    /// Tries until it is stored, and says so once when it is not. When the pipeline is to stop it gives up: then the
+    /// partition is left as its last checkpoint has it.
+    fn insist(&self, what: &str, store: impl Fn() -> Result<(), String>) {
+        let mut is_told = false;
+        while let Err(error) = store() {
+            if self.shared.is_stopping.load(Ordering::Relaxed) {
+                self.is_cut_off.set(true);
+                return;
+            }
+            if !is_told {
+                tracing::error!(error, "{what} cannot be stored; ingest waits for the disk");
+                is_told = true;
+            }
+            std::thread::park_timeout(RETRY);
+        }
+        if is_told {
+            tracing::warn!("{what} is stored now; ingest goes on");
+        }
+    }
+
+    /// Keeps the record here, and hands it to the topic, whose producer is flushed before each checkpoint. What is read
     /// again after a crash is produced again, under the same key: whether it had left the producer's queue is not known.
     fn keep(&self, letter: &DeadLetter, record: KeptRecord<'_>) -> Result<(), String> {
-        if let Some(topic) = &self.shared.dead_letter_topic {
-            topic
-                .send(letter, record.bytes)
-                .map_err(|error| error.to_string())?;
-        }
         self.shared
             .dead_letters
             .insert(letter, record)
-            .map(drop)
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.to_string())?;
+        match &self.shared.dead_letter_topic {
+            Some(topic) => topic
+                .send(letter, record.bytes)
+                .map_err(|error| error.to_string()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -13,12 +13,16 @@ use std::time::Duration;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use tokio::sync::oneshot;
 
+use crate::embedded_store::{self, StoreOpenError};
+use crate::room::{NoRoom, Room, Writer};
 use crate::time::EventTime;
 
 /// Requests waiting for the committer. When it is full, appending answers [`JournalError::Busy`].
 const WAITING_REQUESTS: usize = 256;
 /// Requests of one group commit.
 const GROUP: usize = 256;
+/// Entries that are dropped by one write.
+const EXPIRED_AT_ONCE: usize = 1_000;
 /// How often the committer tries to open a store that it had to close.
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -29,13 +33,11 @@ pub enum JournalError {
     #[error("the journal is busy; try again in a moment")]
     Busy,
     /// Less room than the reserve.
-    #[error("the disk of the journal has {available} bytes left, {reserve} are kept in reserve; make room")]
-    DiskFull {
-        /// Free bytes.
-        available: u64,
-        /// Bytes that must stay free.
-        reserve: u64,
-    },
+    #[error(transparent)]
+    DiskFull(#[from] NoRoom),
+    /// It cannot be opened.
+    #[error(transparent)]
+    Open(#[from] StoreOpenError),
     /// The store failed.
     #[error("the journal: {0}")]
     Store(String),
@@ -67,6 +69,7 @@ struct Append {
     done: oneshot::Sender<Result<i64, JournalError>>,
 }
 
+#[derive(Clone)]
 struct OpenStore {
     database: Database,
     entries: Keyspace,
@@ -79,7 +82,7 @@ struct Shared {
     end: AtomicI64,
     grown: Condvar,
     grown_guard: Mutex<()>,
-    reserve: u64,
+    room: Room,
 }
 
 /// The journal. Clones share it.
@@ -95,6 +98,14 @@ impl Journal {
     /// # Errors
     /// When the folder cannot be made or another process has it open.
     pub fn open(folder: &Path, reserve: u64) -> Result<Self, JournalError> {
+        Self::open_within(folder, Room::new(folder, reserve))
+    }
+
+    /// The same, which leaves free what `room` says.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, is damaged, or another process has it open.
+    pub fn open_within(folder: &Path, room: Room) -> Result<Self, JournalError> {
         let store = OpenStore::open(folder)?;
         let end = store.end()?;
         let shared = Arc::new(Shared {
@@ -103,7 +114,7 @@ impl Journal {
             end: AtomicI64::new(end),
             grown: Condvar::new(),
             grown_guard: Mutex::new(()),
-            reserve,
+            room,
         });
         let (appends, waiting) = sync_channel(WAITING_REQUESTS);
         let committer = Arc::clone(&shared);
@@ -178,30 +189,33 @@ impl Journal {
         Ok(entries)
     }
 
-    /// Drops entries below `offset` that were received before `received`. Returns how many.
+    /// Drops all entries below `offset` that were received before `received`, some at a time, so that commits go on
+    /// between. Returns how many.
+    ///
+    /// # Errors
+    /// Some may be dropped: another call drops the rest.
     pub fn expire(&self, offset: i64, received: EventTime) -> Result<usize, JournalError> {
-        let store = lock(&self.shared.store);
-        let Some(store) = store.as_ref() else { return Ok(0) };
         let mut dropped = 0;
-        // The newest entry stays: its key is what tells the end of the log at the next start.
-        for guard in store
-            .entries
-            .range(..key(offset.min(self.end() - 1)))
-            .take(10_000)
-        {
-            let (key, value) = guard.into_inner()?;
-            if decode(&key, &value).is_some_and(|entry| entry.received >= received) {
-                break;
+        loop {
+            self.shared
+                .room
+                .ask(Writer::DeadLetters, EXPIRED_AT_ONCE as u64)?;
+            // Held for the clone only: a store that is closed meanwhile is closed once this part is done.
+            let Some(store) = lock(&self.shared.store).clone() else {
+                return Ok(dropped);
+            };
+            // The newest entry stays: its key is what tells the end of the log at the next start.
+            let part = store.expire(offset.min(self.end() - 1), received)?;
+            dropped += part;
+            if part < EXPIRED_AT_ONCE {
+                return Ok(dropped);
             }
-            store.entries.remove(key)?;
-            dropped += 1;
         }
-        Ok(dropped)
     }
 
     /// Free bytes on the journal's disk, less the reserve; 0 when it is used up.
     pub fn room(&self) -> u64 {
-        self.shared.room().map_or(0, |room| room)
+        self.shared.room.ask(Writer::Intake, 1).unwrap_or(0)
     }
 }
 
@@ -219,9 +233,7 @@ impl Shared {
             let Some(first) = first else { continue };
             let mut group = vec![first];
             group.extend(waiting.try_iter().take(GROUP - 1));
-            let result = opened
-                .and_then(|()| self.room())
-                .and_then(|_| self.commit(&group));
+            let result = opened.and_then(|()| self.commit(&group));
             match result {
                 Ok(first_offset) => {
                     self.end
@@ -259,6 +271,8 @@ impl Shared {
     }
 
     fn commit(&self, group: &[Append]) -> Result<i64, JournalError> {
+        let bytes = group.iter().map(Append::bytes).sum::<usize>();
+        self.room.ask(Writer::Intake, bytes as u64)?;
         let store = lock(&self.store);
         let Some(store) = store.as_ref() else {
             return Err(JournalError::Closed);
@@ -278,7 +292,7 @@ impl Shared {
         if store.is_some() {
             return Ok(());
         }
-        self.room()?;
+        self.room.ask(Writer::Intake, 1)?;
         let opened = OpenStore::open(&self.folder)?;
         opened.remove_from(self.end.load(Ordering::Acquire))?;
         *store = Some(opened);
@@ -287,25 +301,31 @@ impl Shared {
         self.wake_readers();
         Ok(())
     }
-
-    fn room(&self) -> Result<u64, JournalError> {
-        let available =
-            fs4::available_space(&self.folder).map_err(|error| JournalError::Store(error.to_string()))?;
-        let total = fs4::total_space(&self.folder).map_err(|error| JournalError::Store(error.to_string()))?;
-        // A small disk cannot spare the whole reserve.
-        let reserve = self.reserve.min(total / 10);
-        available
-            .checked_sub(reserve)
-            .filter(|room| *room > 0)
-            .ok_or(JournalError::DiskFull { available, reserve })
-    }
 }
 
 impl OpenStore {
     fn open(folder: &Path) -> Result<Self, JournalError> {
-        let database = Database::builder(folder).cache_size(8 << 20).open()?;
+        let database = embedded_store::open(folder)?;
         let entries = database.keyspace("entries", KeyspaceCreateOptions::default)?;
         Ok(Self { database, entries })
+    }
+
+    /// Drops some of the entries below `end` that were received before `received`; returns how many.
+    fn expire(&self, end: i64, received: EventTime) -> Result<usize, JournalError> {
+        let mut batch = self.database.batch();
+        let mut dropped = 0;
+        for guard in self.entries.range(..key(end)).take(EXPIRED_AT_ONCE) {
+            let (key, value) = guard.into_inner()?;
+            if received_of(&value).is_some_and(|at| at >= received) {
+                break;
+            }
+            batch.remove(&self.entries, key);
+            dropped += 1;
+        }
+        if dropped > 0 {
+            batch.commit()?;
+        }
+        Ok(dropped)
     }
 
     /// Removes what a failed write left behind whole: its requests were told that nothing of them is kept.
@@ -339,10 +359,31 @@ fn key(offset: i64) -> [u8; 8] {
     (offset.max(0) as u64).to_be_bytes()
 }
 
+impl Append {
+    /// Of its entry.
+    fn bytes(&self) -> usize {
+        8 + self.events.iter().map(|event| event.len() + 4).sum::<usize>()
+    }
+}
+
+/// Reads the bytes of one entry as the start does that finds them; whether they are one, which is then written as the same
+/// bytes. This is for fuzzing.
+pub fn is_an_entry(key: &[u8], value: &[u8]) -> bool {
+    decode(key, value).is_some_and(|entry| {
+        let (done, _) = oneshot::channel();
+        let again = encode(&Append {
+            received: entry.received,
+            events: entry.events,
+            done,
+        });
+        assert_eq!(again, value, "an entry is written as it was read");
+        true
+    })
+}
+
 /// Received (8 bytes), then each event with its length (4 bytes).
 fn encode(append: &Append) -> Vec<u8> {
-    let bytes: usize = append.events.iter().map(|event| event.len() + 4).sum();
-    let mut value = Vec::with_capacity(8 + bytes);
+    let mut value = Vec::with_capacity(append.bytes());
     value.extend_from_slice(&append.received.micros().to_le_bytes());
     for event in &append.events {
         value.extend_from_slice(&(event.len() as u32).to_le_bytes());
@@ -351,9 +392,15 @@ fn encode(append: &Append) -> Vec<u8> {
     value
 }
 
+fn received_of(value: &[u8]) -> Option<EventTime> {
+    let (received, _) = value.split_first_chunk::<8>()?;
+    Some(EventTime::from_micros(i64::from_le_bytes(*received)))
+}
+
 fn decode(key: &[u8], value: &[u8]) -> Option<JournalEntry> {
     let offset = u64::from_be_bytes(key.try_into().ok()?) as i64;
-    let (received, mut rest) = value.split_first_chunk::<8>()?;
+    let received = received_of(value)?;
+    let mut rest = value.get(8..)?;
     let mut events = Vec::new();
     while let Some((length, tail)) = rest.split_first_chunk::<4>() {
         let (event, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
@@ -362,7 +409,7 @@ fn decode(key: &[u8], value: &[u8]) -> Option<JournalEntry> {
     }
     rest.is_empty().then_some(JournalEntry {
         offset,
-        received: EventTime::from_micros(i64::from_le_bytes(*received)),
+        received,
         events,
     })
 }
@@ -404,5 +451,60 @@ mod tests {
         assert_eq!(journal.expire(5, EventTime::from_micros(10)).unwrap(), 4);
         assert_eq!(journal.read(0, 10, Duration::ZERO).unwrap().len(), 1);
         assert_eq!(journal.end(), 5);
+    }
+
+    #[test]
+    fn all_that_is_past_its_time_goes_at_once_and_commits_go_on_meanwhile() {
+        const OLD: i64 = 60_000;
+        const NEW: i64 = 300;
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(folder.path(), 0).unwrap();
+        let runtime = runtime();
+        let append_all = |times: std::ops::Range<i64>| {
+            let appends: Vec<_> = times
+                .map(|time| {
+                    let journal = journal.clone();
+                    async move {
+                        loop {
+                            let entry = (EventTime::from_micros(time), vec![b"event".to_vec()]);
+                            match journal.append(entry.0, entry.1).await {
+                                Ok(_) => return,
+                                Err(JournalError::Busy) => tokio::task::yield_now().await,
+                                Err(error) => panic!("{error}"),
+                            }
+                        }
+                    }
+                })
+                .collect();
+            runtime.block_on(async {
+                let tasks = tokio::task::LocalSet::new();
+                for append in appends {
+                    tasks.spawn_local(append);
+                }
+                tasks.await;
+            });
+        };
+        append_all(0..OLD);
+        // Appends are answered while entries are dropped.
+        let dropping = journal.clone();
+        let expiry =
+            std::thread::spawn(move || dropping.expire(OLD, EventTime::from_micros(i64::MAX)).unwrap());
+        append_all(OLD..OLD + NEW);
+        assert!(expiry.join().unwrap() >= OLD as usize - 1);
+        let first = journal.read(0, 1, Duration::ZERO).unwrap();
+        assert!(first[0].offset >= OLD - 1, "{}", first[0].offset);
+        assert_eq!(journal.end(), OLD + NEW);
+        // What is too young stays.
+        assert_eq!(
+            journal
+                .expire(OLD + NEW, EventTime::from_micros(OLD + 10))
+                .unwrap(),
+            first_left(&first)
+        );
+    }
+
+    /// Of entries up to number 60 010, those that are still there.
+    fn first_left(first: &[JournalEntry]) -> usize {
+        (60_010 - first[0].offset) as usize
     }
 }

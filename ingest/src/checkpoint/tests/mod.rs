@@ -179,7 +179,7 @@ impl Run {
             .publish(
                 vec![Heard { view, heard: None }],
                 layers,
-                EventTime::from_micros(START),
+                std::time::Instant::now(),
             );
         let all = Span {
             start: EventTime::from_micros(START - DAY),

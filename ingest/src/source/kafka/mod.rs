@@ -8,7 +8,6 @@ mod retention;
 mod topics;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use rdkafka::ClientConfig;
 use serde::{Deserialize, Serialize};
@@ -80,23 +79,5 @@ impl KafkaSettings {
 
     fn refresh_millis(&self) -> u128 {
         humantime::parse_duration(&self.refresh).map_or(5_000, |refresh| refresh.as_millis().max(10))
-    }
-}
-
-/// The id by which the group knows this node, kept in `folder` so that a restart has its partitions back at once.
-///
-/// # Errors
-/// When the file can be neither read nor written.
-pub fn instance_id(folder: &Path) -> std::io::Result<String> {
-    let path = folder.join("kafka-instance-id");
-    match std::fs::read_to_string(&path) {
-        Ok(id) if !id.trim().is_empty() => Ok(id.trim().to_owned()),
-        Ok(_) | Err(_) => {
-            let mut bytes = [0; 8];
-            getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
-            let id = format!("riskgrid-{:016x}", u64::from_be_bytes(bytes));
-            std::fs::write(&path, &id)?;
-            Ok(id)
-        }
     }
 }

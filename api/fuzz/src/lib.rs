@@ -1,0 +1,41 @@
+//! What the fuzz targets do with their bytes. An ordinary test does the same with every seed, and with every find that was
+//! kept as one, in `api/tests/it/seeds.rs`.
+
+use axum::http::HeaderValue;
+use chrono::TimeDelta;
+use riskgrid_api::routes::sql::{are_parameters, is_accepted};
+use riskgrid_api::tiles::TileRequest;
+
+/// The targets by the names of their binaries and of the folders of their seeds.
+pub const TARGETS: [(&str, fn(&[u8])); 3] = [
+    ("accept", accept),
+    ("sql_parameters", sql_parameters),
+    ("tile_address", tile_address),
+];
+
+/// The header `Accept` of a question.
+pub fn accept(bytes: &[u8]) {
+    if let Ok(value) = HeaderValue::from_bytes(bytes) {
+        is_accepted(value);
+    }
+}
+
+/// What follows the `?` of a question.
+pub fn sql_parameters(bytes: &[u8]) {
+    are_parameters(&String::from_utf8_lossy(bytes));
+}
+
+/// What follows the layer in the address of a tile. One that is a tile has an address of its own, which is that tile.
+pub fn tile_address(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let (path, query) = text.split_once('?').unwrap_or((&text, ""));
+    let mut parts = path.splitn(3, '/');
+    let mut next = || parts.next().unwrap_or_default();
+    let (z, x, y) = (next(), next(), next());
+    let longest = TimeDelta::days(900);
+    if let Ok(request) = TileRequest::parse(z, x, y, query, longest) {
+        assert!(request.query.window > TimeDelta::zero() && request.query.window <= longest);
+        let again = TileRequest::parse(z, x, y, "", longest).map(|again| again.tile);
+        assert_eq!(again, Ok(request.tile));
+    }
+}
