@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     /// The edge of the map in degrees, less what rounding takes.
-    const EDGE: f64 = 85.051_128;
+    const EDGE: f64 = 85.051_128_779;
 
     fn holds([west, south, east, north]: [f64; 4], place: LatLng) -> bool {
         let latitude = place.lat().clamp(-EDGE, EDGE);

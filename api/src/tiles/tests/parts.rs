@@ -14,6 +14,8 @@ use super::*;
 /// Units of a tile, and of the buffer around it.
 const EXTENT: f64 = 4096.0;
 const BUFFER: f64 = 64.0;
+/// Areas of the map that are as good as none.
+const SLIVER: f64 = 1e-8;
 /// Latitudes past this are held there, in degrees.
 const HIGHEST: f64 = 89.9;
 
@@ -111,6 +113,11 @@ fn around(shape: &MultiPolygon<f64>) -> f64 {
 
 /// Fails unless both are the same to within the rounding to whole units.
 fn assert_same(cell: CellIndex, number: u8, tile: TileId) -> Result<(), TestCaseError> {
+    // What lies past the map's edges is a sliver along them, by decision and not by definition.
+    let on_map = outline(cell).intersection(&rectangle((-9.0, 0.0), (9.0, 1.0)));
+    if on_map.unsigned_area() < SLIVER {
+        return Ok(());
+    }
     let (wanted, drawn) = (wanted(cell, tile), drawn(cell, number, tile));
     let differing = wanted.xor(&drawn).unsigned_area();
     let allowed = around(&wanted) + 16.0;
