@@ -51,7 +51,7 @@ export function startAlerts({ layerOf, asOf, changed, show }) {
 
   function row(alert) {
     const acknowledge = element('button', {
-      type: 'button', 'data-control': 'acknowledge', 'aria-label': `Acknowledge ${alert.rule}, ${alert.sensor ?? alert.cell}`,
+      type: 'button', 'data-control': 'acknowledge', 'aria-label': `Acknowledge ${alert.rule}, ${placeOf(alert)}`,
       onclick: (event) => settle(alert, event.currentTarget),
     }, 'Acknowledge');
     return element('li', { 'data-severity': alert.severity, 'data-state': alert.state, 'data-alert': alert.id },
@@ -59,7 +59,7 @@ export function startAlerts({ layerOf, asOf, changed, show }) {
       element('span', { class: 'row-number' }, number(alert.value), alert.unit ? element('small', {}, ` ${alert.unit}`) : null),
       element('span', { class: 'row-detail' },
         element('span', { class: 'row-severity' }, alert.severity),
-        alert.state === 'firing' ? '' : ` ${alert.state}`, ` · ${alert.layerName} · ${alert.sensor ?? `cell ${alert.cell}`}`,
+        alert.state === 'firing' ? '' : ` ${alert.state}`, ` · ${alert.layerName} · ${placeOf(alert)}`,
         element('br'), alert.since),
       element('span', { class: 'row-actions' }, alert.state === 'firing' ? acknowledge : null));
   }
@@ -80,11 +80,16 @@ export function startAlerts({ layerOf, asOf, changed, show }) {
     const firing = alerts.filter((one) => one.state === 'firing');
     const fresh = firing.filter((one) => known && !known.has(one.id));
     known = new Set(firing.map((one) => one.id));
-    if (fresh.length === 1) byId('announcement').textContent = `New ${fresh[0].severity} alert: ${fresh[0].rule}, ${fresh[0].sensor ?? 'one cell'}`;
+    if (fresh.length === 1) byId('announcement').textContent = `New ${fresh[0].severity} alert: ${fresh[0].rule}, ${placeOf(fresh[0])}`;
     if (fresh.length > 1) byId('announcement').textContent = `${fresh.length} new alerts, the gravest ${fresh[0].severity}: ${fresh[0].rule}`;
   }
 
   return { load };
+}
+
+/** One that tells of a whole rule has no place. */
+function placeOf(alert) {
+  return alert.sensor ?? (alert.cell ? `cell ${alert.cell}` : 'the whole rule');
 }
 
 function byUrgency(a, b) {

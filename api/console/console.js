@@ -78,7 +78,7 @@ async function start() {
     const answer = layer && await ask(`/v1/tiles/${layer.layer}.json`).catch(() => null);
     if (!answer) return;
     learnAsOf(layer.domain, answer.asOf);
-    if (!Array.isArray(settings.center)) fitOnce(map, answer.body.bounds);
+    if (!Array.isArray(settings.center)) fitOnce(map, answer.body['riskgrid:newest']);
   });
   const loadAlerts = atMostEvery(1_000, alerts.load);
   const loadSilent = atMostEvery(5_000, silent.load);

@@ -11,7 +11,7 @@ const STILL_MS = 60_000;
 const BEHIND_MS = 15 * 60_000;
 
 /**
- * Opens the stream. `on.tiles(layers)`, `on.alert()` and `on.watermark(time, domain)` follow its events; `on.poll()` asks for everything
+ * Opens the stream. A page that fell behind is told that it missed something, and asks for everything anew. `on.tiles(layers)`, `on.alert()` and `on.watermark(time, domain)` follow its events; `on.poll()` asks for everything
  * anew and runs every 5 s without the stream, every 15 s with it, so that a stream that hangs is noticed.
  */
 export function startLive(on) {
@@ -27,7 +27,13 @@ export function startLive(on) {
     stream = new EventSource('/v1/stream');
     stream.addEventListener('open', () => { on.poll(); judge(); });
     stream.addEventListener('error', judge);
-    stream.addEventListener('tiles', (event) => on.tiles(read(event).layers ?? []));
+    stream.addEventListener('missed', () => on.poll());
+    stream.addEventListener('tiles', (event) => {
+      const { layers } = read(event);
+      // Which layers changed is not told to a page that fell behind: any may have.
+      if (Array.isArray(layers)) on.tiles(layers);
+      else on.poll();
+    });
     stream.addEventListener('alert', () => on.alert());
     stream.addEventListener('watermark', (event) => {
       const { as_of: asOf, domain } = read(event);

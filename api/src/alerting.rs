@@ -1,16 +1,30 @@
 //! Alerting as one thing: decisions stored, webhooks told, rules and changes handed to whoever follows them.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use riskgrid_analytics::rules::{InvalidRule, Rule, RuleBounds, Transition};
+use riskgrid_analytics::rules::{CellChange, InvalidRule, Rule, RuleBounds, Transition};
+use riskgrid_ingest::grid::GridReader;
 use serde_json::Value;
 use tokio::sync::{Mutex, broadcast, watch};
+use tokio::task::JoinHandle;
 
-use crate::decisions::{Alert, Decisions, DecisionsError, Notify, Recorded, random_hex};
+use crate::decisions::{
+    Alert, CellState, Decisions, DecisionsError, ENDED_AT_ONCE, Held, Keep, Notify, Recorded, random_hex,
+};
 use crate::webhooks::{Clock, Deliveries, DeliverySettings, Sender, SenderError};
 
 /// Changes of alerts that a slow follower may be behind; one that is further behind is told that it missed some.
 const CHANGES_KEPT: usize = 1_024;
+/// Transitions that are stored in one transaction: others can write between two.
+const STORED_AT_ONCE: usize = 500;
+/// How long a scrape of the metrics waits for the database.
+const HELD_WITHIN: Duration = Duration::from_secs(2);
+/// How often what has ended is looked at.
+const HOUSEKEEPING: Duration = Duration::from_mins(1);
+/// When to try again after the database refused.
+const AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
 
 /// Everything that the alerting routes and the evaluators of rules share.
 pub struct Alerting {
@@ -26,9 +40,42 @@ pub struct Alerting {
     pub changes: broadcast::Sender<Arc<Alert>>,
     /// The wall clock.
     pub clock: Clock,
+    /// What evaluators count.
+    pub evaluators: EvaluatorCounts,
     bounds: RuleBounds,
+    /// Tells which layers there are, once the grid is there.
+    grid: OnceLock<GridReader>,
+    /// Wakes who ends the alerts of deleted rules.
+    rule_deleted: Arc<tokio::sync::Notify>,
+    /// Forgets, and ends the alerts of deleted rules.
+    tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    /// What the database held when it was asked last.
+    held: std::sync::Mutex<Held>,
     /// Held from the change of a rule to its announcement, so that the newest set is announced last.
     rule_changes: Mutex<()>,
+}
+
+/// What evaluators of rules remember, and what they could not take up.
+#[derive(Debug, Default)]
+pub struct EvaluatorCounts {
+    /// Cells that are pending or firing.
+    pub cells: AtomicU64,
+    /// Sensors that are pending or firing.
+    pub sensors: AtomicU64,
+    /// Evaluations of a cell that were left out because its rule remembers as many as it may.
+    pub refused_cells: AtomicU64,
+    /// Readings that were not judged because the rule remembers as many sensors as it may.
+    pub refused_readings: AtomicU64,
+}
+
+/// How a rule stands to its layer.
+enum OnItsLayer {
+    /// It can fire, as far as is known.
+    Fits,
+    /// There is no such layer yet.
+    NotKnown,
+    /// The layer has not what it asks for.
+    Never(InvalidRule),
 }
 
 /// Alerting could not start.
@@ -59,54 +106,187 @@ impl Alerting {
         decisions: Decisions,
         settings: DeliverySettings,
         bounds: RuleBounds,
+        keep: Keep,
         clock: Clock,
     ) -> Result<Arc<Self>, AlertingError> {
         let rules = decisions.rules().await?;
         let sender = Sender::new(settings.allow_private, settings.timeout)?;
         let deliveries = Deliveries::start(decisions.clone(), sender.clone(), settings, Arc::clone(&clock));
-        Ok(Arc::new(Self {
+        let alerting = Arc::new(Self {
             decisions,
             sender,
             deliveries,
             on_rules_changed: watch::Sender::new(rules),
             changes: broadcast::Sender::new(CHANGES_KEPT),
             clock,
+            evaluators: EvaluatorCounts::default(),
             bounds,
+            grid: OnceLock::new(),
+            rule_deleted: Arc::default(),
+            tasks: std::sync::Mutex::default(),
+            held: std::sync::Mutex::default(),
             rule_changes: Mutex::new(()),
-        }))
+        });
+        let tasks = [
+            tokio::spawn(keep_house(
+                alerting.decisions.clone(),
+                keep,
+                Arc::clone(&alerting.clock),
+            )),
+            // It must not keep alive what it works for.
+            tokio::spawn(end_alerts_of_deleted_rules(
+                Arc::downgrade(&alerting),
+                Arc::clone(&alerting.rule_deleted),
+            )),
+        ];
+        if let Ok(mut running) = alerting.tasks.lock() {
+            running.extend(tasks);
+        }
+        Ok(alerting)
     }
 
-    /// Stores transitions (see [`Decisions::record`]), then wakes the worker and tells followers.
+    /// From now on rules are checked against the layers of this grid.
+    pub fn watch_layers_of(&self, grid: GridReader) {
+        // Set once, at the start.
+        let _ = self.grid.set(grid);
+    }
+
+    /// Stores transitions (see [`Decisions::record`]) piece by piece, then wakes the worker and tells followers.
+    ///
+    /// # Errors
+    /// Then some pieces may be stored: the same call again changes nothing of those.
     pub async fn record(
         &self,
         transitions: &[Transition],
         notify: Notify,
         now: i64,
-        state: Option<(&str, &[u8])>,
     ) -> Result<(), DecisionsError> {
-        let recorded = self.decisions.record(transitions, notify, now, state).await?;
-        self.announce(recorded);
+        for piece in transitions.chunks(STORED_AT_ONCE) {
+            let recorded = self.decisions.record(piece, notify, now, None).await?;
+            self.announce(recorded);
+        }
+        Ok(())
+    }
+
+    /// As [`record`](Self::record), with what changed of a rule on cells: each cell in the transaction of its transitions.
+    /// Both are in the order of cells.
+    ///
+    /// # Errors
+    /// As [`record`](Self::record).
+    pub async fn record_cells(
+        &self,
+        mut transitions: &[Transition],
+        notify: Notify,
+        now: i64,
+        state: CellState<'_>,
+    ) -> Result<(), DecisionsError> {
+        let mut changes: &[CellChange] = state.changes;
+        while !transitions.is_empty() || !changes.is_empty() {
+            let mut end = transitions.len().min(STORED_AT_ONCE);
+            let cell = |at: usize| transitions.get(at).and_then(|transition| transition.cell);
+            while end > 0 && end < transitions.len() && cell(end) == cell(end - 1) {
+                end += 1;
+            }
+            let (piece, later) = transitions.split_at(end);
+            let last = piece.last().and_then(|transition| transition.cell);
+            let of_piece = match last {
+                Some(last) if !later.is_empty() => changes.partition_point(|(cell, _)| *cell <= last),
+                _ => changes.len().min(STORED_AT_ONCE),
+            };
+            let (changed, changed_later) = changes.split_at(of_piece);
+            let state = CellState {
+                changes: changed,
+                ..state
+            };
+            let recorded = self.decisions.record(piece, notify, now, Some(state)).await?;
+            self.announce(recorded);
+            (transitions, changes) = (later, changed_later);
+        }
         Ok(())
     }
 
     /// Checks a client's rule, stores it and hands the new set to the evaluators.
     pub async fn create_rule(&self, json: &Value) -> Result<Rule, RuleError> {
         let rule = Rule::from_json(&random_hex().map_err(RuleError::Decisions)?, json, &self.bounds)?;
+        if let OnItsLayer::Never(problem) = self.on_its_layer(&rule) {
+            return Err(problem.into());
+        }
         let _announced_in_order = self.rule_changes.lock().await;
         self.decisions.create_rule(&rule, (self.clock)()).await?;
-        self.on_rules_changed.send_replace(self.decisions.rules().await?);
+        let rules = self
+            .on_rules_changed
+            .borrow()
+            .iter()
+            .cloned()
+            .chain([rule.clone()])
+            .collect();
+        self.on_rules_changed.send_replace(rules);
         Ok(rule)
     }
 
-    /// Deletes a rule and resolves its open alerts; `false` when there is no such rule.
+    /// Why a rule does nothing at present, for whoever made it; none when it does.
+    pub fn warning_of(&self, rule: &Rule) -> Option<String> {
+        match self.on_its_layer(rule) {
+            OnItsLayer::Fits => None,
+            OnItsLayer::NotKnown => Some(format!(
+                "there is no layer `{}` yet: the rule is judged from the first event of that layer on. GET /v1/layers lists \
+                 those that are known",
+                rule.layer
+            )),
+            OnItsLayer::Never(problem) => Some(format!("the rule never fires: {problem}")),
+        }
+    }
+
+    fn on_its_layer(&self, rule: &Rule) -> OnItsLayer {
+        let Some(grid) = self.grid.get() else {
+            return OnItsLayer::Fits;
+        };
+        let snapshot = grid.snapshot();
+        let layer = snapshot
+            .layers
+            .find(&rule.layer)
+            .and_then(|index| snapshot.layers.get(index));
+        match layer.map(|layer| rule.fits(layer)) {
+            None => OnItsLayer::NotKnown,
+            Some(Ok(())) => OnItsLayer::Fits,
+            Some(Err(problem)) => OnItsLayer::Never(problem),
+        }
+    }
+
+    /// Deletes a rule and ends its open alerts: the first of them before this returns, the others soon after, piece by
+    /// piece, so that others can write meanwhile. `false` when there is no such rule.
     pub async fn delete_rule(&self, id: &str) -> Result<bool, DecisionsError> {
         let _announced_in_order = self.rule_changes.lock().await;
-        let Some(recorded) = self.decisions.delete_rule(id, (self.clock)()).await? else {
+        let deleted = self.decisions.delete_rule(id, (self.clock)()).await;
+        if !matches!(deleted, Ok(None)) {
+            let rules = self
+                .on_rules_changed
+                .borrow()
+                .iter()
+                .filter(|rule| rule.id != id)
+                .cloned()
+                .collect();
+            self.on_rules_changed.send_replace(rules);
+            self.rule_deleted.notify_one();
+        }
+        let Some(recorded) = deleted? else {
             return Ok(false);
         };
-        self.on_rules_changed.send_replace(self.decisions.rules().await?);
         self.announce(recorded);
         Ok(true)
+    }
+
+    /// What the database holds; as it was told last, when it does not answer soon.
+    pub async fn held(&self) -> Held {
+        let now = tokio::time::timeout(HELD_WITHIN, self.decisions.held()).await;
+        let mut known = self
+            .held
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Ok(Ok(now)) = now {
+            *known = now;
+        }
+        *known
     }
 
     /// Acknowledges an alert; `None` when there is no such alert.
@@ -120,6 +300,16 @@ impl Alerting {
 
     /// Stops the worker, then closes the database. Evaluators stop before.
     pub async fn stop(&self) {
+        let tasks = self
+            .tasks
+            .lock()
+            .map(|mut tasks| std::mem::take(&mut *tasks))
+            .unwrap_or_default();
+        for task in tasks {
+            task.abort();
+            // It was told to end, so how it ended says nothing.
+            let _ = task.await;
+        }
         self.deliveries.stop().await;
         self.decisions.close().await;
     }
@@ -134,5 +324,59 @@ impl Alerting {
     fn tell(&self, alert: Alert) {
         // An error means that nobody follows.
         let _ = self.changes.send(Arc::new(alert));
+    }
+}
+
+/// Forgets what has been kept for long enough, until the runtime ends.
+async fn keep_house(decisions: Decisions, keep: Keep, clock: Clock) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match decisions.forget_old(&keep, clock()).await {
+            Ok(forgotten) if forgotten != crate::decisions::Forgotten::default() => {
+                tracing::info!(?forgotten, "what had ended long ago was forgotten");
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "what ended long ago stays for now"
+            ),
+        }
+    }
+}
+
+/// Ends what deleted rules left open, also what an earlier process left.
+async fn end_alerts_of_deleted_rules(
+    alerting: std::sync::Weak<Alerting>,
+    rule_deleted: Arc<tokio::sync::Notify>,
+) {
+    loop {
+        let Some(alerting) = alerting.upgrade() else {
+            return;
+        };
+        let now = (alerting.clock)();
+        match alerting
+            .decisions
+            .end_alerts_of_deleted_rules(ENDED_AT_ONCE, now)
+            .await
+        {
+            Ok(recorded) if recorded.alerts.is_empty() => {
+                // An evaluator that has not heard of the deletion began nothing, so only a deletion gives work.
+                drop(alerting);
+                rule_deleted.notified().await;
+            }
+            Ok(recorded) => {
+                alerting.announce(recorded);
+                tokio::task::yield_now().await;
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "alerts of a deleted rule are not ended yet"
+                );
+                tokio::time::sleep(AFTER_DATABASE_ERROR).await;
+            }
+        }
     }
 }

@@ -14,6 +14,7 @@ use riskgrid_ingest::source::Progress;
 use riskgrid_ingest::source::kafka::KafkaStatus;
 
 use crate::alerting::Alerting;
+use crate::dead_letters::Lists;
 use crate::intake::Intake;
 use crate::routes::tiles::TileCaches;
 use crate::stream::Changes;
@@ -30,6 +31,8 @@ pub struct App {
     pub alerting: Arc<Alerting>,
     /// Refused records.
     pub dead_letters: DeadLetterStore,
+    /// Bounds the lists of them that are made at once.
+    pub dead_letter_lists: Lists,
     /// Held by the one who replays some of them.
     pub replaying: Arc<tokio::sync::Mutex<()>>,
     /// What tiles keep between requests.

@@ -12,6 +12,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::trace::TraceLayer;
 
 use crate::config::ServerSection;
+use crate::forwarded::{Addresses, External, note};
 use crate::problem::Problem;
 
 struct Hosts {
@@ -19,6 +20,8 @@ struct Hosts {
     /// name of its own (DNS rebinding).
     loopback_only: bool,
     origins: Vec<String>,
+    /// The host of `server.public_url`.
+    public: Option<String>,
 }
 
 /// Wraps the routes.
@@ -39,7 +42,9 @@ pub(crate) fn protect(
             format!("server.cors_origins: `{origin}` is no origin; write it like https://map.example")
         })?);
     }
+    let addresses = Arc::new(Addresses::new(settings)?);
     let hosts = Arc::new(Hosts {
+        public: addresses.public_authority().map(str::to_owned),
         loopback_only: address.ip().is_loopback(),
         origins: settings.cors_origins.clone(),
     });
@@ -73,12 +78,13 @@ pub(crate) fn protect(
         .layer(from_fn(plain_errors_as_problems))
         .layer(cors)
         .layer(from_fn_with_state(hosts, check_host))
+        .layer(from_fn_with_state(addresses, note))
         .layer(TraceLayer::new_for_http()))
 }
 
 async fn check_host(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
     if hosts.loopback_only
-        && let Err(why) = hosts.check(request.headers())
+        && let Err(why) = hosts.check(request.headers(), request.extensions().get())
     {
         return Problem::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", why).into_response();
     }
@@ -86,12 +92,16 @@ async fn check_host(State(hosts): State<Arc<Hosts>>, request: Request, next: Nex
 }
 
 impl Hosts {
-    fn check(&self, headers: &HeaderMap) -> Result<(), String> {
+    fn check(&self, headers: &HeaderMap, external: Option<&External>) -> Result<(), String> {
         let host = headers
             .get(header::HOST)
             .and_then(|host| host.to_str().ok())
             .unwrap_or_default();
-        if !is_this_machine(host) {
+        let is_public = self
+            .public
+            .as_ref()
+            .is_some_and(|public| host.eq_ignore_ascii_case(public));
+        if !is_public && !is_this_machine(host) {
             return Err(format!(
                 "the Host `{}` is not this machine; use 127.0.0.1 or localhost",
                 shown(host)
@@ -103,7 +113,9 @@ impl Hosts {
         let origin = origin.to_str().unwrap_or_default();
         let own = origin
             .split_once("://")
-            .is_some_and(|(_, authority)| authority == host);
+            .is_some_and(|(_, authority)| authority == host)
+            // A proxy may ask under another host than the page did.
+            || external.is_some_and(|external| external.origin() == origin);
         if own || self.origins.iter().any(|allowed| allowed == origin) {
             Ok(())
         } else {
@@ -196,12 +208,13 @@ mod tests {
         let hosts = Hosts {
             loopback_only: true,
             origins: vec!["https://map.example".to_owned()],
+            public: None,
         };
         let check = |origin: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:8080"));
             headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
-            hosts.check(&headers).is_ok()
+            hosts.check(&headers, None).is_ok()
         };
         assert!(check("http://127.0.0.1:8080"));
         assert!(check("https://map.example"));

@@ -10,6 +10,7 @@ pub mod data_dir;
 pub mod dead_letters;
 pub mod decisions;
 pub mod evaluate;
+pub mod forwarded;
 mod guard;
 pub mod intake;
 pub mod metrics;

@@ -7,12 +7,15 @@ use riskgrid_ingest::source::Progress;
 use riskgrid_ingest::{EventTime, RefusalReason, Writer};
 
 use crate::app::App;
+use crate::decisions::Held;
+
+mod alerting;
 
 /// The page as text.
 ///
 /// # Errors
 /// When a name or label is not valid, which is a defect.
-pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
+pub fn render(app: &App, held: &Held, now: EventTime) -> prometheus::Result<String> {
     let registry = Registry::new();
     let snapshot = app.reader.snapshot();
     let counts = snapshot.counts();
@@ -172,22 +175,18 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
         "bytes of these batches; at 32 MiB of a worker its sources wait",
         app.pipeline.waiting_bytes().into_iter().sum::<usize>() as f64,
     )?;
-    if let Some(age) = watermark_age(&snapshot, now) {
-        gauge(
-            &registry,
-            "riskgrid_watermark_age_seconds",
-            "age of the live domain's complete_to",
-            age,
-        )?;
-    }
-    if let Some(saved) = app.checkpoint_age() {
-        gauge(
-            &registry,
-            "riskgrid_checkpoint_age_seconds",
-            "age of the newest checkpoint",
-            saved,
-        )?;
-    }
+    gauge(
+        &registry,
+        "riskgrid_watermark_age_seconds",
+        "age of the live domain's complete_to; NaN before its first event",
+        watermark_age(&snapshot, now).unwrap_or(f64::NAN),
+    )?;
+    gauge(
+        &registry,
+        "riskgrid_checkpoint_age_seconds",
+        "age of the newest checkpoint; NaN before this run has written one",
+        app.checkpoint_age().unwrap_or(f64::NAN),
+    )?;
     gauge(
         &registry,
         "riskgrid_snapshot_age_seconds",
@@ -238,6 +237,23 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
         "room of the journal above its reserve",
         app.intake.room() as f64,
     )?;
+    alerting::register_all(&registry, &app.alerting, held, now)?;
+    let missed = counter(
+        &registry,
+        "riskgrid_stream_missed_total",
+        "changes that pages were too slow to be told one by one; they were told to look at everything",
+        &[],
+    )?;
+    missed.with_label_values::<&str>(&[]).inc_by(app.changes.missed());
+    let lists = counter(
+        &registry,
+        "riskgrid_dead_letter_lists_refused_total",
+        "lists of dead letters that were not made because as many were being made as may be at once",
+        &[],
+    )?;
+    lists
+        .with_label_values::<&str>(&[])
+        .inc_by(app.dead_letter_lists.refused());
 
     let mut page = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut page)?;

@@ -30,7 +30,8 @@ use crate::alerting::Alerting;
 use crate::app::App;
 use crate::config::{Checked, Config};
 use crate::console::{self, ConsoleSettings};
-use crate::decisions::Decisions;
+use crate::dead_letters::Lists;
+use crate::decisions::{Decisions, Keep};
 use crate::evaluate::{NotifyPolicy, SensorObserver, follow_cells};
 use crate::intake::{Intake, Log};
 use crate::routes::tiles::TileCaches;
@@ -92,7 +93,9 @@ impl Server {
         let folder_of_state = data_dir.clone();
         waiting(move || data_dir::prepare(&folder_of_state)).await?;
         let room = config.storage.room();
-        let decisions = Decisions::open(data_dir).await?.within(room.clone());
+        let decisions = Decisions::open(data_dir, config.alerts.bounds())
+            .await?
+            .within(room.clone());
         if let Some(begun) = Purge::unfinished(data_dir)? {
             return Err(PurgeError::Unfinished(begun.feed).into());
         }
@@ -106,6 +109,13 @@ impl Server {
             RuleBounds {
                 base_resolution: u8::from(checked.resolution),
                 longest_window: config.grid.retention.steps().days.0,
+                shortest_window: config.grid.bucket.0 * 2,
+            },
+            Keep {
+                ended_alerts: config.alerts.keep.0,
+                max_ended_alerts: config.alerts.max_ended,
+                delivered: config.webhooks.keep_delivered.0,
+                dead: config.webhooks.keep_dead.0,
             },
             Arc::new(|| wall_clock().micros()),
         )
@@ -194,6 +204,7 @@ impl Server {
         let offsets = restored.offsets().clone();
         // From here on a start that fails writes a last checkpoint.
         let (pipeline, reader) = restored.start()?;
+        alerting.watch_layers_of(reader.clone());
 
         let mut readers = Readers::default();
         let journal_span = journal
@@ -275,8 +286,9 @@ impl Server {
             sql: SqlEngine::over(&checked.places, sql_limits(config))?,
             alerting,
             dead_letters,
+            dead_letter_lists: Lists::default(),
             replaying: Arc::default(),
-            tiles: TileCaches::default(),
+            tiles: TileCaches::new(config.edge.bounds),
             changes,
             pipeline: pipeline.clone(),
             kafka: kafka.as_ref().map(KafkaSource::status),

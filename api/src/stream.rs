@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use riskgrid_ingest::grid::{GridReader, GridSnapshot, Version};
 use serde_json::json;
 use tokio::sync::broadcast;
@@ -20,14 +21,29 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The source of `GET /v1/stream`.
 #[derive(Clone)]
-pub struct Changes(broadcast::Sender<Arc<Change>>);
+pub struct Changes {
+    to_pages: broadcast::Sender<Arc<Change>>,
+    /// Changes that pages were too slow to be told.
+    missed: Arc<AtomicU64>,
+}
 
 struct Change {
     name: &'static str,
     data: String,
 }
 
+impl Change {
+    fn event(&self) -> Event {
+        Event::default().event(self.name).data(&self.data)
+    }
+}
+
 impl Changes {
+    /// Changes that pages were too slow to be told, one by one.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+
     /// Follows the grid and the alerts until the runtime ends.
     pub fn follow(reader: GridReader, alerting: &Alerting) -> Self {
         let (sender, _) = broadcast::channel(CHANGES_KEPT);
@@ -56,23 +72,39 @@ impl Changes {
                 let _ = to_pages.send(Arc::new(Change { name: "alert", data }));
             }
         });
-        Self(sender)
+        Self {
+            to_pages: sender,
+            missed: Arc::default(),
+        }
     }
 
-    /// A page's own stream.
+    /// A page's own stream. One that fell behind gets the event `missed` in the place of what it was not told: that may
+    /// have changed anything, so everything is to be looked at again. For those that do not know `missed`, the events of
+    /// each kind follow that name nothing.
     pub fn subscribe(&self) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
-        let receiver = self.0.subscribe();
-        let events = futures::stream::unfold(receiver, |mut receiver| async {
-            let event = match receiver.recv().await {
-                Ok(change) => Event::default().event(change.name).data(&change.data),
-                // What was missed may have changed anything.
-                Err(broadcast::error::RecvError::Lagged(_)) => {
-                    Event::default().event("tiles").data("{\"layers\":null}")
+        let receiver = self.to_pages.subscribe();
+        let missed = Arc::clone(&self.missed);
+        let events = futures::stream::unfold((receiver, missed), |(mut receiver, missed)| async {
+            let events = match receiver.recv().await {
+                Ok(change) => vec![change.event()],
+                Err(broadcast::error::RecvError::Lagged(changes)) => {
+                    missed.fetch_add(changes, Ordering::Relaxed);
+                    let changes = Change {
+                        name: "missed",
+                        data: json!({ "changes": changes }).to_string(),
+                    };
+                    let unnamed = [("tiles", "{\"layers\":null}"), ("alert", "{}")];
+                    let unnamed = unnamed.map(|(name, data)| Event::default().event(name).data(data));
+                    std::iter::once(changes.event()).chain(unnamed).collect()
                 }
                 Err(broadcast::error::RecvError::Closed) => return None,
             };
-            Some((Ok(event), receiver))
-        });
+            Some((
+                futures::stream::iter(events.into_iter().map(Ok)),
+                (receiver, missed),
+            ))
+        })
+        .flatten();
         Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(10)))
     }
 }

@@ -24,11 +24,12 @@ pub trait EventObserver: Send {
     /// Then none of this worker's partitions gets a checkpoint, and this is tried again later.
     fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>>;
 
-    /// What must be put into the partition's checkpoint.
-    fn save(&self, partition: &PartitionId) -> Vec<u8>;
+    /// What changed of the partition after the generation `since` (0: everything), for the step of `generation` of its
+    /// checkpoint. That step may fail: then the next one asks for what this one held too.
+    fn save(&mut self, partition: &PartitionId, since: u64, generation: u64) -> Vec<u8>;
 
-    /// Takes up what a checkpoint held.
-    fn restore(&mut self, partition: &PartitionId, saved: &[u8]);
+    /// Takes up what the steps of a checkpoint held, each with its generation, the oldest first.
+    fn restore(&mut self, partition: &PartitionId, steps: &[(u64, Vec<u8>)]);
 
     /// The partition is another node's now: its timers run there.
     fn forget(&mut self, partition: &PartitionId);
@@ -44,9 +45,9 @@ impl EventObserver for NoObserver {
     fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
-    fn save(&self, _: &PartitionId) -> Vec<u8> {
+    fn save(&mut self, _: &PartitionId, _: u64, _: u64) -> Vec<u8> {
         Vec::new()
     }
-    fn restore(&mut self, _: &PartitionId, _: &[u8]) {}
+    fn restore(&mut self, _: &PartitionId, _: &[(u64, Vec<u8>)]) {}
     fn forget(&mut self, _: &PartitionId) {}
 }

@@ -34,10 +34,10 @@ impl EventObserver for NoRules {
     fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
-    fn save(&self, _: &PartitionId) -> Vec<u8> {
+    fn save(&mut self, _: &PartitionId, _: u64, _: u64) -> Vec<u8> {
         Vec::new()
     }
-    fn restore(&mut self, _: &PartitionId, _: &[u8]) {}
+    fn restore(&mut self, _: &PartitionId, _: &[(u64, Vec<u8>)]) {}
     fn forget(&mut self, _: &PartitionId) {}
 }
 

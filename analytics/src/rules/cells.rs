@@ -4,22 +4,48 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::partition::{FORMAT, RestoreError};
+use super::partition::{MAX_INSTANCES, RestoreError};
 use super::rule::Rule;
 use super::step::{InstanceState, Phase, advance, step};
 use super::transition::Transition;
+
+/// The format of a state that is one value.
+const WHOLE_FORMAT: u8 = 1;
 
 /// The state of the rules on cells. Only cells that are pending or firing are remembered, so it stays small.
 #[derive(Clone, Debug, Default)]
 pub struct CellRules {
     rules: BTreeMap<String, RuleCells>,
+    /// Cells that were not judged because their rule remembers as many as it may.
+    refused: u64,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct RuleCells {
     /// Event time of the newest evaluation, µs.
     evaluated: Option<i64>,
     cells: BTreeMap<u64, InstanceState>,
+}
+
+/// A cell whose phase changed: as it is now, `None` at rest.
+pub type CellChange = (u64, Option<InstanceState>);
+
+/// What an evaluation did.
+#[derive(Clone, Debug, Default)]
+pub struct Evaluated {
+    /// Alerts that began or ended, in the order of cells.
+    pub transitions: Vec<Transition>,
+    /// Store these in the transaction that stores the transitions.
+    pub changes: Vec<CellChange>,
+    /// How to take it back, when it could not be stored.
+    pub undo: Undo,
+}
+
+/// What was before an evaluation.
+#[derive(Clone, Debug, Default)]
+pub struct Undo {
+    evaluated: Option<i64>,
+    cells: Vec<CellChange>,
 }
 
 impl CellRules {
@@ -47,16 +73,21 @@ impl CellRules {
         rows: impl Iterator<Item = (u64, f64)>,
         at: i64,
         now: i64,
-    ) -> Vec<Transition> {
+    ) -> Evaluated {
         let known = self.rules.entry(rule.id.clone()).or_default();
+        let mut done = Evaluated::default();
+        done.undo.evaluated = known.evaluated;
         if known.evaluated.is_some_and(|evaluated| at < evaluated) {
-            return Vec::new();
+            return done;
         }
         known.evaluated = Some(at);
         let values = values_of_concern(rule, &known.cells, rows);
-        let mut transitions = Vec::new();
         for (cell, value) in values {
-            let before = known.cells.remove(&cell);
+            let before = known.cells.get(&cell).copied();
+            if before.is_none() && known.cells.len() >= MAX_INSTANCES {
+                self.refused += 1;
+                continue;
+            }
             let (after, changes) = match (value, before) {
                 (Some(value), before) => step(before, value, at, rule),
                 (None, Some(before)) => without_value(before, at, rule),
@@ -64,28 +95,73 @@ impl CellRules {
             };
             let (after, timer_change) = advance(after, now, rule);
             let changes = changes.into_iter().chain(timer_change);
-            transitions.extend(changes.map(|change| Transition::new(rule, None, Some(cell), change)));
-            if after.phase != Phase::Quiet {
-                known.cells.insert(cell, after);
+            done.transitions
+                .extend(changes.map(|change| Transition::new(rule, None, Some(cell), change)));
+            let after = Some(after).filter(|after| after.phase != Phase::Quiet);
+            match after {
+                Some(after) => drop(known.cells.insert(cell, after)),
+                None => drop(known.cells.remove(&cell)),
+            }
+            done.undo.cells.push((cell, before));
+            if before.map(|before| before.phase) != after.map(|after| after.phase) {
+                done.changes.push((cell, after));
             }
         }
-        transitions
+        done
     }
 
-    /// The state as bytes; store it in the transaction that stores the transitions.
-    pub fn save(&self) -> Vec<u8> {
-        postcard::to_extend(&self.rules, vec![FORMAT]).unwrap_or_default()
-    }
-
-    /// The state that [`CellRules::save`] wrote; empty bytes are no state.
-    pub fn restore(saved: &[u8]) -> Result<Self, RestoreError> {
-        match saved.split_first() {
-            None => Ok(Self::default()),
-            Some((&FORMAT, bytes)) => Ok(Self {
-                rules: postcard::from_bytes(bytes)?,
-            }),
-            Some((&found, _)) => Err(RestoreError::Format { found }),
+    /// Takes the newest evaluation of a rule back.
+    pub fn undo(&mut self, rule_id: &str, undo: Undo) {
+        let Some(known) = self.rules.get_mut(rule_id) else {
+            return;
+        };
+        known.evaluated = undo.evaluated;
+        for (cell, before) in undo.cells {
+            match before {
+                Some(before) => drop(known.cells.insert(cell, before)),
+                None => drop(known.cells.remove(&cell)),
+            }
         }
+    }
+
+    /// Puts back what was stored of a rule: when it was evaluated, and its cells that are pending or firing.
+    pub fn put_back(
+        &mut self,
+        rule_id: &str,
+        evaluated: Option<i64>,
+        cells: impl IntoIterator<Item = (u64, InstanceState)>,
+    ) {
+        let known = self.rules.entry(rule_id.to_owned()).or_default();
+        known.evaluated = evaluated.max(known.evaluated);
+        known.cells.extend(cells);
+    }
+
+    /// Everything that is remembered: of each rule when it was evaluated, and its cells.
+    pub fn all(&self) -> impl Iterator<Item = (&str, Option<i64>, Vec<CellChange>)> {
+        self.rules.iter().map(|(id, known)| {
+            let cells = known.cells.iter().map(|(cell, state)| (*cell, Some(*state)));
+            (id.as_str(), known.evaluated, cells.collect())
+        })
+    }
+
+    /// Cells that are pending or firing.
+    pub fn instances(&self) -> usize {
+        self.rules.values().map(|known| known.cells.len()).sum()
+    }
+
+    /// Cells that were not judged because their rule remembers as many as it may.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The state as one value, as it was stored before it was stored by cell.
+    pub fn restore(saved: &[u8]) -> Result<Self, RestoreError> {
+        let rules = match saved.split_first() {
+            None => BTreeMap::new(),
+            Some((&WHOLE_FORMAT, bytes)) => postcard::from_bytes(bytes)?,
+            Some((&found, _)) => return Err(RestoreError::Format { found }),
+        };
+        Ok(Self { rules, refused: 0 })
     }
 }
 

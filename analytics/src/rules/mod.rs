@@ -12,6 +12,7 @@
 //! Times are microseconds since 1970 UTC, the event time of the readings.
 
 mod cells;
+mod changes;
 mod fields;
 mod partition;
 mod read;
@@ -21,9 +22,9 @@ mod step;
 mod transition;
 mod words;
 
-pub use cells::CellRules;
+pub use cells::{CellChange, CellRules, Evaluated, Undo};
 pub use fields::{FieldProblem, InvalidRule};
-pub use partition::{PartitionRules, RestoreError, SensorReading};
+pub use partition::{MAX_INSTANCES, PartitionRules, RestoreError, SensorReading};
 pub use rule::{Rule, RuleBounds};
 pub use sensors::SensorRules;
 pub use step::{Change, InstanceState, Phase, advance, step};

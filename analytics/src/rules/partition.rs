@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use hashbrown::hash_map::Entry;
 use serde::{Deserialize, Serialize};
 
+use super::changes::Changes;
 use super::rule::Rule;
-use super::step::{Change, InstanceState, advance, step};
+use super::step::{Change, InstanceState, Phase, advance, step};
 use super::transition::Transition;
 use super::words::Per;
 
@@ -43,13 +43,19 @@ pub enum RestoreError {
     Damaged(#[from] postcard::Error),
 }
 
-pub(super) const FORMAT: u8 = 1;
+/// What changed since a generation.
+pub(super) const FORMAT: u8 = 2;
+/// Everything, sensors at rest too.
+const OLD_FORMAT: u8 = 1;
 
-/// Sensors remembered for one rule in one partition. A new sensor beyond them is not judged, and counted in
+/// Instances that are pending or firing of one rule in one partition. A further one is not judged, and counted in
 /// [`PartitionRules::refused_readings`]; about 100 MB for a rule at the limit.
-const MAX_INSTANCES: usize = 1_000_000;
+pub const MAX_INSTANCES: usize = 1_000_000;
 
 /// The rules on sensors of one partition; a worker may own it without locks.
+///
+/// Only instances that are pending or firing are remembered: who feeds it gives each sensor's readings in the order of
+/// their times, so a sensor at rest has nothing to be remembered by.
 pub struct PartitionRules {
     rules: Arc<[Rule]>,
     rules_of_layer: HashMap<String, Vec<usize>>,
@@ -59,7 +65,12 @@ pub struct PartitionRules {
     timers: BTreeSet<(i64, usize, Box<str>)>,
     transitions: Vec<Transition>,
     refused_readings: u64,
+    changes: Changes,
 }
+
+/// What a step of a checkpoint says of the rules: of each rule by its id, the instances that changed; those that are at
+/// rest again have none.
+type Step<'a> = Vec<(&'a str, Vec<(&'a str, Option<Instance>)>)>;
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Instance {
@@ -82,6 +93,7 @@ impl PartitionRules {
                 .push(index);
         }
         let instances = rules.iter().map(|_| HashMap::new()).collect();
+        let changes = Changes::of_rules(rules.len());
         Self {
             rules,
             rules_of_layer,
@@ -89,6 +101,7 @@ impl PartitionRules {
             timers: BTreeSet::new(),
             transitions: Vec::new(),
             refused_readings: 0,
+            changes,
         }
     }
 
@@ -104,14 +117,20 @@ impl PartitionRules {
         for (rule, instances) in replacement.rules.iter().zip(&mut replacement.instances) {
             *instances = kept.remove(rule.id.as_str()).unwrap_or_default();
         }
+        let places: Vec<Option<usize>> = {
+            let known: HashMap<&str, usize> = self.rules.iter().map(|rule| &*rule.id).zip(0..).collect();
+            let rules = replacement.rules.iter();
+            rules.map(|rule| known.get(&*rule.id).copied()).collect()
+        };
+        replacement.changes = std::mem::take(&mut self.changes).moved(places.into_iter());
         replacement.transitions = std::mem::take(&mut self.transitions);
         replacement.refused_readings = self.refused_readings;
         replacement.start_timers();
         *self = replacement;
     }
 
-    /// Judges one reading by every rule of its layer. A reading older than the sensor's newest, or not finite,
-    /// changes nothing.
+    /// Judges one reading by every rule of its layer. A reading older than the newest of a sensor that is pending or
+    /// firing, or not finite, changes nothing.
     pub fn observe(&mut self, reading: SensorReading<'_>) {
         let Some(of_layer) = self.rules_of_layer.get(reading.layer) else {
             return;
@@ -123,33 +142,35 @@ impl PartitionRules {
             let (Some(rule), Some(instances)) = (self.rules.get(index), self.instances.get_mut(index)) else {
                 continue;
             };
-            let is_full = instances.len() >= MAX_INSTANCES;
-            let (before, after, changes) = match instances.entry(reading.sensor.into()) {
-                Entry::Occupied(mut known) => {
-                    let before = known.get().state;
-                    if reading.at < before.newest {
-                        continue;
-                    }
-                    let (after, changes) = step(Some(before), reading.value, reading.at, rule);
-                    known.insert(Instance {
-                        state: after,
-                        cell: reading.cell,
-                    });
-                    (Some(before), after, changes)
-                }
-                Entry::Vacant(_) if is_full => {
-                    self.refused_readings += 1;
+            let before = instances.get(reading.sensor).map(|known| known.state);
+            if before.is_some_and(|before| reading.at < before.newest) {
+                continue;
+            }
+            let (after, changes) = step(before, reading.value, reading.at, rule);
+            let was_at_rest = before.is_none();
+            if after.phase == Phase::Quiet {
+                if was_at_rest {
                     continue;
                 }
-                Entry::Vacant(new) => {
-                    let (after, changes) = step(None, reading.value, reading.at, rule);
-                    new.insert(Instance {
-                        state: after,
-                        cell: reading.cell,
-                    });
-                    (None, after, changes)
+                instances.remove(reading.sensor);
+            } else if was_at_rest && instances.len() >= MAX_INSTANCES {
+                self.refused_readings += 1;
+                continue;
+            } else {
+                let instance = Instance {
+                    state: after,
+                    cell: reading.cell,
+                };
+                match instances.get_mut(reading.sensor) {
+                    Some(known) => *known = instance,
+                    None => drop(instances.insert(reading.sensor.into(), instance)),
                 }
-            };
+            }
+            // What fires again and again is the same to whoever goes on from it; what is pending fires with its value.
+            let is_pending = matches!(after.phase, Phase::Pending { .. });
+            if is_pending || before.map(|before| before.phase) != Some(after.phase) {
+                self.changes.note(index, reading.sensor);
+            }
             let (due_before, due_after) = (before.and_then(|state| state.due(rule)), after.due(rule));
             if due_before != due_after {
                 if let Some(due) = due_before {
@@ -186,6 +207,7 @@ impl PartitionRules {
             };
             let (state, change) = advance(instance.state, now, rule);
             instance.state = state;
+            self.changes.note(index, &sensor);
             self.transitions.extend(
                 change
                     .map(|change: Change| Transition::new(rule, Some(&sensor), Some(instance.cell), change)),
@@ -198,48 +220,102 @@ impl PartitionRules {
         std::mem::take(&mut self.transitions)
     }
 
+    /// Instances that are pending or firing.
+    pub fn instances(&self) -> usize {
+        self.instances.iter().map(HashMap::len).sum()
+    }
+
     /// Readings that were not judged because a rule already remembers its largest number of sensors.
     pub fn refused_readings(&self) -> u64 {
         self.refused_readings
     }
 
-    /// The state as bytes; equal states give equal bytes.
-    pub fn save(&self) -> Vec<u8> {
-        let rules: Vec<(&str, Vec<(&str, Instance)>)> = self
-            .rules
-            .iter()
-            .zip(&self.instances)
-            .filter(|(rule, _)| rule.per == Per::Sensor)
-            .map(|(rule, instances)| {
-                let mut sorted: Vec<(&str, Instance)> = instances
+    /// What changed after a generation (0: everything) as bytes, for a step of `generation` of a checkpoint; equal states
+    /// that changed alike give equal bytes.
+    pub fn save(&mut self, since: u64, generation: u64) -> Vec<u8> {
+        self.changes.begin_step(since, generation);
+        let mut step: Step<'_> = Vec::new();
+        for (index, (rule, instances)) in self.rules.iter().zip(&self.instances).enumerate() {
+            let mut of_rule: Vec<(&str, Option<Instance>)> = if since == 0 {
+                instances
                     .iter()
-                    .map(|(sensor, instance)| (&**sensor, *instance))
-                    .collect();
-                sorted.sort_unstable_by(|left, right| left.0.cmp(right.0));
-                (rule.id.as_str(), sorted)
-            })
-            .collect();
-        postcard::to_extend(&rules, vec![FORMAT]).unwrap_or_default()
+                    .map(|(sensor, instance)| (&**sensor, Some(*instance)))
+                    .collect()
+            } else {
+                let changed = self.changes.since(index, since);
+                changed
+                    .map(|sensor| (sensor, instances.get(sensor).copied()))
+                    .collect()
+            };
+            if !of_rule.is_empty() {
+                of_rule.sort_unstable_by(|left, right| left.0.cmp(right.0));
+                step.push((&*rule.id, of_rule));
+            }
+        }
+        postcard::to_extend(&step, vec![FORMAT]).unwrap_or_default()
     }
 
-    /// The state that [`PartitionRules::save`] wrote, for the rules that still exist.
-    pub fn restore(rules: Arc<[Rule]>, saved: &[u8]) -> Result<Self, RestoreError> {
+    /// The state that the steps of a checkpoint hold (each with its generation, the oldest first, which holds everything),
+    /// for the rules that still exist.
+    pub fn restore(rules: Arc<[Rule]>, steps: &[(u64, Vec<u8>)]) -> Result<Self, RestoreError> {
         let mut partition = Self::new(rules);
-        let saved: Vec<(String, Vec<(String, Instance)>)> = match saved.split_first() {
-            None => return Ok(partition),
-            Some((&FORMAT, bytes)) => postcard::from_bytes(bytes)?,
-            Some((&found, _)) => return Err(RestoreError::Format { found }),
-        };
-        let mut by_id: HashMap<String, Vec<(String, Instance)>> = saved.into_iter().collect();
-        for (rule, instances) in partition.rules.iter().zip(&mut partition.instances) {
-            let of_rule = by_id.remove(rule.id.as_str()).unwrap_or_default();
-            *instances = of_rule
-                .into_iter()
-                .map(|(sensor, instance)| (sensor.into_boxed_str(), instance))
-                .collect();
+        let places: HashMap<String, usize> = partition
+            .rules
+            .iter()
+            .map(|rule| rule.id.clone())
+            .zip(0..)
+            .collect();
+        for (number, (generation, saved)) in steps.iter().enumerate() {
+            let generation = (number > 0).then_some(*generation);
+            match saved.split_first() {
+                None => {}
+                Some((&FORMAT, bytes)) => {
+                    let step: Step<'_> = postcard::from_bytes(bytes)?;
+                    for (rule, changed) in step {
+                        let Some(index) = places.get(rule) else { continue };
+                        for (sensor, instance) in changed {
+                            partition.put(*index, sensor, instance, generation);
+                        }
+                    }
+                }
+                Some((&OLD_FORMAT, bytes)) => {
+                    let whole: Vec<(&str, Vec<(&str, Instance)>)> = postcard::from_bytes(bytes)?;
+                    partition.clear(generation);
+                    for (rule, instances) in whole {
+                        let Some(index) = places.get(rule) else { continue };
+                        for (sensor, instance) in instances {
+                            let instance = Some(instance).filter(|known| known.state.phase != Phase::Quiet);
+                            partition.put(*index, sensor, instance, generation);
+                        }
+                    }
+                }
+                Some((&found, _)) => return Err(RestoreError::Format { found }),
+            }
         }
         partition.start_timers();
         Ok(partition)
+    }
+
+    /// `generation` is that of the step that says so, unless it is the first.
+    fn put(&mut self, index: usize, sensor: &str, instance: Option<Instance>, generation: Option<u64>) {
+        if let Some(instances) = self.instances.get_mut(index) {
+            match instance {
+                Some(instance) => drop(instances.insert(sensor.into(), instance)),
+                None => drop(instances.remove(sensor)),
+            }
+        }
+        if let Some(generation) = generation {
+            self.changes.note_in(index, sensor, generation);
+        }
+    }
+
+    fn clear(&mut self, generation: Option<u64>) {
+        for index in 0..self.instances.len() {
+            let instances = self.instances.get_mut(index).map(std::mem::take);
+            for sensor in instances.unwrap_or_default().into_keys() {
+                self.put(index, &sensor, None, generation);
+            }
+        }
     }
 
     fn start_timers(&mut self) {

@@ -42,9 +42,25 @@ pub(super) fn read_metric(fields: &mut Fields<'_>, per: Option<Per>) -> Option<M
     )
 }
 
-pub(super) fn read_limit(fields: &mut Fields<'_>) -> Option<Limit> {
-    let above = fields.optional("above", "a number", Value::as_f64);
-    let at_least = fields.optional("at_least", "a number", Value::as_f64);
+/// No count passes this: it is kept in 64 bits.
+const COUNTS_END: f64 = 18_446_744_073_709_551_616.0;
+
+/// A limit in the numbers that the metric can be.
+fn read_number(fields: &mut Fields<'_>, name: &'static str, metric: Option<Metric>) -> Option<f64> {
+    let counts = metric.filter(|metric| matches!(metric, Metric::Count | Metric::Weight | Metric::Sources));
+    let allowed = counts.map_or_else(
+        || "a number".to_owned(),
+        |metric| format!("a number from 0 to 2^64, which {} can be", metric.as_str()),
+    );
+    fields.optional(name, &allowed, |value| {
+        let number = value.as_f64()?;
+        (counts.is_none() || (0.0..COUNTS_END).contains(&number)).then_some(number)
+    })
+}
+
+pub(super) fn read_limit(fields: &mut Fields<'_>, metric: Option<Metric>) -> Option<Limit> {
+    let above = read_number(fields, "above", metric);
+    let at_least = read_number(fields, "at_least", metric);
     match (
         fields.value("above").is_some(),
         fields.value("at_least").is_some(),
@@ -64,8 +80,12 @@ pub(super) fn read_limit(fields: &mut Fields<'_>) -> Option<Limit> {
     }
 }
 
-pub(super) fn read_clear_below(fields: &mut Fields<'_>, limit: Option<Limit>) -> Option<f64> {
-    let clear_below = fields.optional("clear_below", "a number", Value::as_f64)?;
+pub(super) fn read_clear_below(
+    fields: &mut Fields<'_>,
+    limit: Option<Limit>,
+    metric: Option<Metric>,
+) -> Option<f64> {
+    let clear_below = read_number(fields, "clear_below", metric)?;
     if let Some(limit) = limit
         && clear_below > limit.value()
     {
@@ -88,12 +108,18 @@ pub(super) fn read_window(
         }
         return None;
     }
+    let shortest = match bounds.shortest_window {
+        Duration::ZERO => String::new(),
+        shortest => format!("from {} (two buckets) ", humantime::format_duration(shortest)),
+    };
     let allowed = format!(
-        "a whole number and m, h or d, like 15m, up to {}",
+        "a whole number and m, h or d, like 15m, {}up to {}",
+        shortest,
         humantime::format_duration(bounds.longest_window)
     );
+    let possible = bounds.shortest_window..=bounds.longest_window;
     fields.required("window", &allowed, |value| {
-        parse_window(value.as_str()?).filter(|window| *window <= bounds.longest_window)
+        parse_window(value.as_str()?).filter(|window| possible.contains(window))
     })
 }
 

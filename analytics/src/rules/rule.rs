@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use riskgrid_ingest::grid::Metric;
+use riskgrid_ingest::{Layer, LayerKind};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::fields::{Fields, InvalidRule};
+use super::fields::{FieldProblem, Fields, InvalidRule};
 use super::read::{
     LONGEST_HOLD, is_layer_id, one_problem, read_clear_below, read_limit, read_metric, read_names,
     read_resolution, read_window,
@@ -20,6 +21,8 @@ pub struct RuleBounds {
     pub base_resolution: u8,
     /// The longest window that the grid's retention covers.
     pub longest_window: Duration,
+    /// The shortest window: two buckets, so that one of them is always whole.
+    pub shortest_window: Duration,
 }
 
 impl Default for RuleBounds {
@@ -28,6 +31,7 @@ impl Default for RuleBounds {
         Self {
             base_resolution: 15,
             longest_window: Duration::from_hours(3_650 * 24),
+            shortest_window: Duration::ZERO,
         }
     }
 }
@@ -73,6 +77,11 @@ impl Rule {
     /// # Errors
     /// [`InvalidRule`] with every field that is missing, unknown or out of bounds.
     pub fn from_json(id: &str, json: &Value, bounds: &RuleBounds) -> Result<Self, InvalidRule> {
+        Self::read(id, json, bounds, true)
+    }
+
+    /// One that is stored already stays a rule, though its limit may be none that a new one may have.
+    fn read(id: &str, json: &Value, bounds: &RuleBounds, is_new: bool) -> Result<Self, InvalidRule> {
         let Some(object) = json.as_object() else {
             return Err(one_problem(
                 "rule",
@@ -107,8 +116,9 @@ impl Rule {
             _ => None,
         });
         let metric = read_metric(&mut fields, per);
-        let limit = read_limit(&mut fields);
-        let clear_below = read_clear_below(&mut fields, limit);
+        let judged = metric.filter(|_| is_new);
+        let limit = read_limit(&mut fields, judged);
+        let clear_below = read_clear_below(&mut fields, limit, judged);
         let hold = fields
             .optional("for", "a duration up to 30d, like 0s, 2m or 1h 30m", |value| {
                 humantime::parse_duration(value.as_str()?)
@@ -153,6 +163,63 @@ impl Rule {
         }
     }
 
+    /// Whether it can fire on its layer: what the layer has no such thing of, or no such value, is named.
+    ///
+    /// # Errors
+    /// [`InvalidRule`] with every field that makes it a rule that never fires.
+    pub fn fits(&self, layer: &Layer) -> Result<(), InvalidRule> {
+        let problem = |field: &str, found: String, allowed: String| FieldProblem {
+            field: field.to_owned(),
+            found,
+            allowed,
+        };
+        let kind = layer.kind;
+        let mut problems = Vec::new();
+        if self.per == Per::Sensor && kind != LayerKind::Observation {
+            let allowed = format!(
+                "cell, for `{}` is a layer of reports, which no sensor sends",
+                layer.id
+            );
+            problems.push(problem("per", "\"sensor\"".to_owned(), allowed));
+        } else if !self.metric.applies_to(kind) {
+            let all = Metric::ALL.iter().filter(|metric| metric.applies_to(kind));
+            let names: Vec<&str> = all.map(|metric| metric.as_str()).collect();
+            let allowed = format!(
+                "{}, for `{}` is a layer of {}s",
+                names.join(", "),
+                layer.id,
+                kind.as_str()
+            );
+            problems.push(problem(
+                "metric",
+                format!("\"{}\"", self.metric.as_str()),
+                allowed,
+            ));
+        }
+        // Values are kept as whole numbers of the layer's smallest unit.
+        let largest = layer.scale().value(i64::MAX as f64).abs();
+        let is_one_value = matches!(
+            self.metric,
+            Metric::Mean | Metric::Min | Metric::Max | Metric::Last
+        );
+        if is_one_value && kind == LayerKind::Observation && self.limit.value().abs() > largest {
+            let allowed = format!(
+                "a number between -{largest} and {largest}, which values of `{}` can be",
+                layer.id
+            );
+            problems.push(problem(
+                self.limit.comparison(),
+                self.limit.value().to_string(),
+                allowed,
+            ));
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(InvalidRule { problems })
+        }
+    }
+
     /// Reads a rule as it was serialised, `id` included.
     ///
     /// # Errors
@@ -162,7 +229,7 @@ impl Rule {
             .map_err(|error| one_problem("rule", &error.to_string(), "a stored rule"))?;
         let id = json.as_object_mut().and_then(|object| object.remove("id"));
         match id.as_ref().and_then(Value::as_str) {
-            Some(id) => Self::from_json(id, &json, &RuleBounds::default()),
+            Some(id) => Self::read(id, &json, &RuleBounds::default(), false),
             None => Err(one_problem("id", "missing", "the id of the rule")),
         }
     }

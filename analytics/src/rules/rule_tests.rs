@@ -15,6 +15,7 @@ fn calls() -> Value {
 const BOUNDS: RuleBounds = RuleBounds {
     base_resolution: 9,
     longest_window: Duration::from_hours(48),
+    shortest_window: Duration::from_mins(2),
 };
 
 fn message(rule: &Value) -> String {
@@ -98,11 +99,27 @@ fn each_complaint_names_field_value_and_what_is_allowed() {
         ),
         (
             with(calls(), "window", json!("15s")),
-            "`window` is \"15s\"; allowed: a whole number and m, h or d, like 15m, up to 2days",
+            "`window` is \"15s\"; allowed: a whole number and m, h or d, like 15m, from 2m (two buckets) up to 2days",
         ),
         (
             with(calls(), "window", json!("49h")),
-            "`window` is \"49h\"; allowed: a whole number and m, h or d, like 15m, up to 2days",
+            "`window` is \"49h\"; allowed: a whole number and m, h or d, like 15m, from 2m (two buckets) up to 2days",
+        ),
+        (
+            with(calls(), "window", json!("1m")),
+            "`window` is \"1m\"; allowed: a whole number and m, h or d, like 15m, from 2m (two buckets) up to 2days",
+        ),
+        (
+            with(calls(), "at_least", json!(-1)),
+            "`at_least` is -1; allowed: a number from 0 to 2^64, which count can be",
+        ),
+        (
+            with(calls(), "at_least", json!(1e30)),
+            "`at_least` is 1e+30; allowed: a number from 0 to 2^64, which count can be",
+        ),
+        (
+            with(calls(), "clear_below", json!(-0.5)),
+            "`clear_below` is -0.5; allowed: a number from 0 to 2^64, which count can be",
         ),
         (
             with(calls(), "for", json!("long")),
@@ -135,4 +152,41 @@ fn all_problems_are_told_at_once() {
         fields,
         ["name", "kind", "layer", "metric", "above", "window", "severity"]
     );
+}
+
+#[test]
+fn a_rule_that_never_fires_on_its_layer_is_told_why() {
+    let layer = |kind: &str| {
+        let settings = serde_json::from_value(json!({"id": "x", "kind": kind, "unit": "m"})).unwrap();
+        let table = riskgrid_ingest::LayerTable::new(&[settings], 8).unwrap();
+        std::sync::Arc::clone(table.get(table.find("x").unwrap()).unwrap())
+    };
+    let (reports, water) = (layer("report"), layer("observation"));
+    for metric in Metric::ALL {
+        let mut json = calls();
+        json["metric"] = json!(metric.as_str());
+        let rule = Rule::from_json("r", &json, &BOUNDS).unwrap();
+        assert!(rule.fits(&water).is_ok(), "{metric:?}");
+        let on_reports = rule.fits(&reports);
+        assert_eq!(
+            on_reports.is_ok(),
+            metric.applies_to(LayerKind::Report),
+            "{metric:?}"
+        );
+        if let Err(invalid) = on_reports {
+            assert_eq!(invalid.problems[0].field, "metric");
+            assert!(
+                invalid.problems[0].allowed.starts_with("count, weight, sources"),
+                "{invalid}"
+            );
+        }
+    }
+    let mut json = river();
+    let rule = Rule::from_json("r", &json, &BOUNDS).unwrap();
+    assert!(rule.fits(&water).is_ok());
+    assert_eq!(rule.fits(&reports).unwrap_err().problems[0].field, "per");
+    json["above"] = json!(1e300);
+    json["clear_below"] = json!(0);
+    let rule = Rule::from_json("r", &json, &BOUNDS).unwrap();
+    assert_eq!(rule.fits(&water).unwrap_err().problems[0].field, "above");
 }

@@ -62,22 +62,24 @@ impl SensorRules {
             .collect()
     }
 
-    /// The state of one partition, for its checkpoint. Transitions not yet taken are not in it.
-    pub fn save(&self, partition: &str) -> Vec<u8> {
-        self.partitions
-            .get(partition)
-            .map(PartitionRules::save)
+    /// What changed of one partition after a generation (0: everything), for a step of its checkpoint, see
+    /// [`PartitionRules::save`]. Transitions not yet taken are not in it.
+    pub fn save(&mut self, partition: &str, since: u64, generation: u64) -> Vec<u8> {
+        let known = self.partitions.get_mut(partition);
+        known
+            .map(|known| known.save(since, generation))
             .unwrap_or_default()
     }
 
-    /// Puts a saved state in the place of the present one; states of rules that no longer exist are dropped.
-    /// Empty bytes are the state of a partition that was never seen.
-    pub fn restore(&mut self, partition: &str, saved: &[u8]) -> Result<(), RestoreError> {
-        if saved.is_empty() {
+    /// Puts the state that the steps of a checkpoint hold in the place of the present one, see
+    /// [`PartitionRules::restore`]; states of rules that no longer exist are dropped.
+    /// Empty steps are those of a partition that no rule had looked at.
+    pub fn restore(&mut self, partition: &str, steps: &[(u64, Vec<u8>)]) -> Result<(), RestoreError> {
+        if steps.iter().all(|(_, saved)| saved.is_empty()) {
             self.partitions.remove(partition);
             return Ok(());
         }
-        let restored = PartitionRules::restore(Arc::clone(&self.rules), saved)?;
+        let restored = PartitionRules::restore(Arc::clone(&self.rules), steps)?;
         self.partitions.insert(partition.to_owned(), restored);
         Ok(())
     }
@@ -85,6 +87,11 @@ impl SensorRules {
     /// Forgets a partition that another node owns now.
     pub fn forget(&mut self, partition: &str) {
         self.partitions.remove(partition);
+    }
+
+    /// Instances that are pending or firing, of all partitions.
+    pub fn instances(&self) -> usize {
+        self.partitions.values().map(PartitionRules::instances).sum()
     }
 
     /// Readings that were not judged, by reason of [`PartitionRules::refused_readings`].

@@ -90,12 +90,83 @@ fn a_rule_made_at_run_time_judges_from_then_on_and_others_keep_their_state() {
 
 #[test]
 fn a_state_of_another_format_is_refused() {
-    let refused = SensorRules::new(rules()).restore("p0", &[99, 1, 2]);
-    assert!(matches!(refused, Err(RestoreError::Format { found: 99 })));
+    let restored = |saved: Vec<u8>| SensorRules::new(rules()).restore("p0", &[(1, saved)]);
     assert!(matches!(
-        SensorRules::new(rules()).restore("p0", &[FORMAT, 200]),
+        restored(vec![99, 1, 2]),
+        Err(RestoreError::Format { found: 99 })
+    ));
+    assert!(matches!(
+        restored(vec![FORMAT, 200]),
         Err(RestoreError::Damaged(_))
     ));
+}
+
+#[test]
+fn sensors_at_rest_cost_nothing_and_a_step_holds_what_changed_only() {
+    let mut rules = SensorRules::new(self::rules());
+    for number in 0..1_000 {
+        rules.observe("p0", reading(&format!("calm {number}"), 1.0, 0));
+        rules.observe("p0", reading(&format!("high {number}"), 4.0, 0));
+    }
+    rules.advance("p0", 130 * SECOND);
+    assert_eq!(rules.instances(), 2_000);
+    let whole = rules.save("p0", 0, 1);
+    for number in 0..1_000 {
+        rules.observe("p0", reading(&format!("calm {number}"), 2.0, 140 * SECOND));
+        rules.observe("p0", reading(&format!("high {number}"), 4.5, 140 * SECOND));
+    }
+    rules.observe("p0", reading("high 7", 1.0, 150 * SECOND));
+    let step = rules.save("p0", 1, 2);
+    assert!(
+        whole.len() > 40_000 && step.len() < 100,
+        "{} {}",
+        whole.len(),
+        step.len()
+    );
+    let mut restored = SensorRules::new(self::rules());
+    restored.restore("p0", &[(1, whole), (2, step)]).unwrap();
+    assert_eq!(restored.instances(), 1_998);
+}
+
+/// A sensor of a saved state: its newest reading, phase and cell.
+type SavedSensor<'a> = (&'a str, Option<(i64, f64, super::super::step::Phase, u64)>);
+type SavedRules<'a> = Vec<(&'a str, Vec<SavedSensor<'a>>)>;
+
+#[test]
+fn a_state_of_the_format_before_is_read_and_what_changed_after_it_is_known() {
+    // As that format was: everything, sensors at rest too.
+    let old = |sensors: &[(&str, f64)]| {
+        let mut rules = SensorRules::new(self::rules());
+        for (sensor, value) in sensors {
+            rules.observe("p0", reading(sensor, *value, 0));
+        }
+        let whole = rules.save("p0", 0, 1);
+        let state: SavedRules<'_> = postcard::from_bytes(&whole[1..]).unwrap();
+        let state: Vec<_> = state
+            .into_iter()
+            .map(|(rule, of_rule)| {
+                let all = of_rule
+                    .into_iter()
+                    .map(|(sensor, instance)| (sensor, instance.unwrap()));
+                let mut all: Vec<_> = all.collect();
+                all.push(("calm", (0, 1.0, super::super::step::Phase::Quiet, CELL)));
+                (rule, all)
+            })
+            .collect();
+        postcard::to_extend(&state, vec![1]).unwrap()
+    };
+    let steps = [
+        (1, old(&[("a", 4.0), ("b", 4.0)])),
+        (2, old(&[("b", 4.0), ("c", 4.0)])),
+    ];
+    let mut restored = SensorRules::new(rules());
+    restored.restore("p0", &steps).unwrap();
+    assert_eq!(restored.instances(), 4);
+    // The second step is written anew: what the first one said of `a` must not come back.
+    let anew = restored.save("p0", 1, 3);
+    let mut again = SensorRules::new(rules());
+    again.restore("p0", &[steps[0].clone(), (3, anew)]).unwrap();
+    assert_eq!(again.save("p0", 0, 4), restored.save("p0", 0, 4));
 }
 
 #[derive(Clone, Debug)]
@@ -145,16 +216,66 @@ proptest! {
         let mut straight = SensorRules::new(rules());
         let mut expected = feed(&mut straight, &stream[..cut], &mut newest);
         let newest_at_cut = newest;
-        let checkpoint = straight.save("p0");
+        let checkpoint = straight.save("p0", 0, 1);
         expected.extend(feed(&mut straight, &stream[cut..], &mut newest));
 
         let mut restarted = SensorRules::new(rules());
-        restarted.restore("p0", &checkpoint).unwrap();
-        prop_assert_eq!(&restarted.save("p0"), &checkpoint);
+        restarted.restore("p0", &[(1, checkpoint.clone())]).unwrap();
+        prop_assert_eq!(&restarted.save("p0", 0, 1), &checkpoint);
         let mut newest = newest_at_cut;
         let again = feed(&mut restarted, &stream[cut..], &mut newest);
-        prop_assert_eq!(restarted.save("p0"), straight.save("p0"));
+        prop_assert_eq!(restarted.save("p0", 0, 2), straight.save("p0", 0, 2));
         let tail = &expected[expected.len() - again.len()..];
         prop_assert_eq!(again.as_slice(), tail);
+    }
+
+    /// The grid tells of each sensor's newest readings only. Checkpoints are chains whose steps are written, fail, are
+    /// merged as it comes, with a kill after any of them.
+    #[test]
+    fn a_chain_of_changes_gives_the_same_as_no_restart(
+        stream in stream(), saves in prop::collection::vec((1usize..8, 0usize..6, 0u8..10), 1..30),
+    ) {
+        let mut newest_of: std::collections::BTreeMap<&str, i64> = std::collections::BTreeMap::new();
+        let in_order: Vec<Fed> = stream
+            .into_iter()
+            .filter(|fed| {
+                let newest = newest_of.entry(fed.sensor).or_insert(i64::MIN);
+                let is_newest = fed.at >= *newest;
+                *newest = fed.at.max(*newest);
+                is_newest
+            })
+            .collect();
+        let (mut straight, mut killed) = (SensorRules::new(rules()), SensorRules::new(rules()));
+        let (mut newest, mut newest_of_killed) = (i64::MIN / 2, i64::MIN / 2);
+        let mut chain: Vec<(u64, Vec<u8>)> = Vec::new();
+        let (mut generation, mut saved_at, mut newest_saved) = (0, 0, i64::MIN / 2);
+        let mut at = 0;
+        for (read, merged, fate) in saves {
+            let end = (at + read).min(in_order.len());
+            let expected = feed(&mut straight, &in_order[at..end], &mut newest);
+            let found = feed(&mut killed, &in_order[at..end], &mut newest_of_killed);
+            prop_assert_eq!(found, expected);
+            at = end;
+            generation += 1;
+            let kept = chain.len().saturating_sub(merged);
+            let since = kept.checked_sub(1).map_or(0, |last| chain[last].0);
+            let step = killed.save("p0", since, generation);
+            // One in five is not written.
+            if fate >= 2 {
+                chain.truncate(kept);
+                chain.push((generation, step));
+                (saved_at, newest_saved) = (at, newest);
+            }
+            // One in three is followed by a kill; what was read since is read again.
+            if fate % 3 == 0 {
+                killed = SensorRules::new(rules());
+                killed.restore("p0", &chain).unwrap();
+                generation = chain.last().map_or(0, |last| last.0);
+                newest_of_killed = newest_saved;
+                feed(&mut killed, &in_order[saved_at..at], &mut newest_of_killed);
+            }
+        }
+        let rest = &in_order[at..];
+        prop_assert_eq!(feed(&mut killed, rest, &mut newest_of_killed), feed(&mut straight, rest, &mut newest));
     }
 }

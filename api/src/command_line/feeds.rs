@@ -16,7 +16,7 @@ use serde_json::json;
 use super::VerbResult;
 use crate::config::{Checked, CheckedFeed, Config};
 use crate::data_dir;
-use crate::decisions::Decisions;
+use crate::decisions::{Bounds, Decisions};
 use crate::server::wall_clock;
 
 /// List or purge.
@@ -129,9 +129,11 @@ async fn purge(checked: &Checked, name: &str, is_agreed: bool) -> VerbResult {
         .into());
     }
     data_dir::prepare(data_dir)?;
-    let decisions = Decisions::open(data_dir).await.map_err(|error| {
-        format!("{error}. A feed is purged while the server is stopped; nothing was touched")
-    })?;
+    let decisions = Decisions::open(data_dir, Bounds::default())
+        .await
+        .map_err(|error| {
+            format!("{error}. A feed is purged while the server is stopped; nothing was touched")
+        })?;
     let purged = purge_locked(checked, feed, &decisions, data_dir, is_agreed).await;
     decisions.close().await;
     if let Some(purged) = purged? {

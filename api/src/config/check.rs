@@ -13,6 +13,7 @@ use riskgrid_ingest::places::{self, Places};
 use riskgrid_ingest::{DAY, HOUR, LayerTable};
 
 use super::{Config, ConfigError, Loaded};
+use crate::forwarded::Addresses;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Longer would outlast the time within which Kafka's group must hear of a member that reads.
@@ -130,6 +131,14 @@ impl Loaded {
             return wrong(
                 "`storage.object_store`: access_key_id and secret_access_key_file go together; set both, or neither and use \
                  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                    .to_owned(),
+            );
+        }
+        Addresses::new(&config.server).map_err(ConfigError)?;
+        let alerts = &config.alerts;
+        if alerts.max_rules == 0 || alerts.max_open_per_rule == 0 || alerts.max_open == 0 {
+            return wrong(
+                "`alerts.max_rules`, `alerts.max_open_per_rule` and `alerts.max_open` must be at least 1"
                     .to_owned(),
             );
         }

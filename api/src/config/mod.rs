@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Checked, CheckedFeed};
 pub use sections::{
-    ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, RetentionSection, RetentionSteps,
-    ServerSection, SqlSection, StorageSection, WebhooksSection,
+    AlertsSection, ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, RetentionSection,
+    RetentionSteps, ServerSection, SqlSection, StorageSection, WebhooksSection,
 };
 pub use values::{ByteSize, Span};
 
@@ -43,6 +43,8 @@ pub struct Config {
     pub sql: SqlSection,
     /// `[webhooks]`: delivery of alerts.
     pub webhooks: WebhooksSection,
+    /// `[alerts]`: how many rules and alerts there may be, and how long they are kept.
+    pub alerts: AlertsSection,
     /// `[console]`: the page at `/`.
     pub console: ConsoleSection,
     /// `[[layers]]`: the layer catalogue.
@@ -181,7 +183,7 @@ mod tests {
         let defaults = serde_json::to_value(&defaults).unwrap();
         let object_store = &defaults["storage"]["object_store"];
         for (section, value) in [
-            "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "console",
+            "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "alerts", "console",
         ]
         .map(|section| (section, &defaults[section]))
         .into_iter()

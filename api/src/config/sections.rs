@@ -8,10 +8,11 @@ use riskgrid_ingest::Room;
 use riskgrid_ingest::checkpoint::{
     BucketSettings, CheckpointError, CheckpointStore, Files, InvalidLocation, Location,
 };
-use riskgrid_ingest::edge::Bounds;
+use riskgrid_ingest::edge::Bounds as PlaceBounds;
 use serde::{Deserialize, Serialize};
 
 use super::values::{ByteSize, Span};
+use crate::decisions::{Bounds, Keep};
 
 /// `[server]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,6 +26,10 @@ pub struct ServerSection {
     pub max_body: ByteSize,
     /// Origins of pages that may call from a browser, such as `https://map.example`. Default none.
     pub cors_origins: Vec<String>,
+    /// How clients reach this server, such as `https://map.example`: what links begin with. Default: as each request says.
+    pub public_url: Option<String>,
+    /// Addresses and networks of proxies whose `X-Forwarded-Proto`, `-Host` and `-For` are believed. Default none.
+    pub trusted_proxies: Vec<String>,
 }
 
 impl Default for ServerSection {
@@ -34,6 +39,8 @@ impl Default for ServerSection {
             open: false,
             max_body: ByteSize::mebibytes(64),
             cors_origins: Vec::new(),
+            public_url: None,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -323,7 +330,7 @@ pub struct EdgeSection {
     /// Bytes of hashes of one partition; when spent, the horizon shortens. Default 1GiB.
     pub dedup_bytes: ByteSize,
     /// West, south, east, north in degrees; places outside are refused. Default none.
-    pub bounds: Option<Bounds>,
+    pub bounds: Option<PlaceBounds>,
 }
 
 impl Default for EdgeSection {
@@ -374,6 +381,10 @@ pub struct WebhooksSection {
     pub allow_private: bool,
     /// How long one attempt may take. Default `15s`.
     pub timeout: Span,
+    /// How long deliveries that were made are kept, of alerts that are not open. Default `30d`.
+    pub keep_delivered: Span,
+    /// How long deliveries that were given up are kept to be replayed. Default `30d`.
+    pub keep_dead: Span,
 }
 
 impl Default for WebhooksSection {
@@ -381,6 +392,48 @@ impl Default for WebhooksSection {
         Self {
             allow_private: false,
             timeout: Span::seconds(15),
+            keep_delivered: Span(Keep::default().delivered),
+            keep_dead: Span(Keep::default().dead),
+        }
+    }
+}
+
+/// `[alerts]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlertsSection {
+    /// Most rules. Default 10 000.
+    pub max_rules: u64,
+    /// Most open alerts of one rule; more do not begin, and one alert `rule full` says so. Default 10 000.
+    pub max_open_per_rule: u64,
+    /// Most open alerts of all rules. Default 100 000.
+    pub max_open: u64,
+    /// How long alerts that ended are kept, with their transitions. Default `90d`.
+    pub keep: Span,
+    /// Most alerts that ended; of more, the oldest are forgotten before their time. Default 1 000 000.
+    pub max_ended: u64,
+}
+
+impl Default for AlertsSection {
+    fn default() -> Self {
+        let (bounds, keep) = (Bounds::default(), Keep::default());
+        Self {
+            max_rules: bounds.rules,
+            max_open_per_rule: bounds.open_of_rule,
+            max_open: bounds.open,
+            keep: Span(keep.ended_alerts),
+            max_ended: keep.max_ended_alerts,
+        }
+    }
+}
+
+impl AlertsSection {
+    /// How much the decisions database may hold.
+    pub const fn bounds(&self) -> Bounds {
+        Bounds {
+            rules: self.max_rules,
+            open_of_rule: self.max_open_per_rule,
+            open: self.max_open,
         }
     }
 }

@@ -4,6 +4,7 @@ use riskgrid_ingest::dead_letter::{DeadLetter, DeadLetterError, DeadLetterStore,
 use riskgrid_ingest::{EventTime, RefusalReason};
 use serde_json::{Map, Value, json};
 
+use super::Looking;
 use crate::problem::Problem;
 
 /// Rows of a page, unless asked for.
@@ -144,8 +145,8 @@ impl Choice {
         Ok(())
     }
 
-    /// The letters of this page, in order of their keys; `next` when there are more. `is_wanted` decides beside the
-    /// filters.
+    /// The letters of this page, in order of their keys; `next` when there are more, or may be: a look that is over answers
+    /// with what it has found. `is_wanted` decides beside the filters.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -153,6 +154,7 @@ impl Choice {
         &self,
         store: &DeadLetterStore,
         is_wanted: impl Fn(&DeadLetter) -> bool,
+        looking: &mut Looking,
     ) -> Result<(Vec<DeadLetter>, Option<LetterKey>), DeadLetterError> {
         if let Some(key) = &self.filters.key {
             let letter = store.get(key)?;
@@ -160,8 +162,14 @@ impl Choice {
             return Ok((letter.into_iter().collect(), None));
         }
         let mut letters: Vec<DeadLetter> = Vec::new();
+        // A look is not over before it has seen some.
+        let mut seen = None;
         for letter in store.iter_after(self.after.as_ref()) {
             let letter = letter?;
+            if looking.is_over() {
+                return Ok((letters, seen));
+            }
+            seen = Some(letter.key());
             if !self.filters.hold(&letter) || !is_wanted(&letter) {
                 continue;
             }

@@ -6,7 +6,7 @@ use riskgrid_ingest::dead_letter::{DeadLetter, HTTP_TOPIC, LetterKey};
 use riskgrid_ingest::pipeline::{ReplayError, Replayed};
 use serde::Serialize;
 
-use super::Choice;
+use super::{Choice, Looking};
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -39,11 +39,16 @@ pub async fn replay(app: &Arc<App>, who: &str, choice: Choice) -> Result<ReplayA
         ));
     };
     let (store, asked) = (app.dead_letters.clone(), choice.to_json());
-    let (letters, next) =
-        tokio::task::spawn_blocking(move || choice.take(&store, |letter| letter.replayed.is_none()))
-            .await
-            .map_err(|error| Problem::internal(&error))?
-            .map_err(|error| Problem::unavailable(error.to_string(), 5))?;
+    let (letters, next) = tokio::task::spawn_blocking(move || {
+        choice.take(
+            &store,
+            |letter| letter.replayed.is_none(),
+            &mut Looking::to_the_end(),
+        )
+    })
+    .await
+    .map_err(|error| Problem::internal(&error))?
+    .map_err(|error| Problem::unavailable(error.to_string(), 5))?;
     let count = i64::try_from(letters.len()).unwrap_or(i64::MAX);
     app.alerting
         .decisions

@@ -3,7 +3,7 @@
 use riskgrid_analytics::rules::{Rule, Severity};
 
 use super::row::read_from_row;
-use super::{Decisions, DecisionsError, random_hex};
+use super::{Decisions, DecisionsError, MAX_WEBHOOKS, PIECE, random_hex};
 use crate::webhooks::Secret;
 
 /// A receiver. Its secret never leaves this type but to sign.
@@ -84,6 +84,16 @@ impl Decisions {
         let severities = serde_json::to_string(&new.severities)
             .map_err(|error| DecisionsError::unreadable("webhook", &error))?;
         let mut transaction = self.begin().await?;
+        let webhooks: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM webhooks")
+            .fetch_one(&mut *transaction)
+            .await?;
+        if webhooks.cast_unsigned() >= MAX_WEBHOOKS {
+            return Err(DecisionsError::TooMany {
+                what: "webhooks",
+                most: MAX_WEBHOOKS,
+                remedy: "delete some",
+            });
+        }
         let insert = sqlx::query(
             "INSERT INTO webhooks (id, name, url, secret, severities, created_at) VALUES ($1, $2, $3, $4, $5, $6)",
         )
@@ -139,7 +149,8 @@ impl Decisions {
         row.map(EndpointRow::into_endpoint).transpose()
     }
 
-    /// Deletes a webhook with its deliveries, also those not yet made. `false` when there is no such webhook.
+    /// Deletes a webhook: none of its deliveries is made or shown any more; they are taken away by
+    /// [`forget_old`](Self::forget_old), piece by piece. `false` when there is no such webhook.
     ///
     /// # Errors
     /// [`DecisionsError::Conflict`] while a rule names it, or the database's.
@@ -162,8 +173,7 @@ impl Decisions {
             return Err(DecisionsError::Conflict(message));
         }
         for statement in [
-            "DELETE FROM attempts WHERE delivery IN (SELECT id FROM deliveries WHERE webhook = $1)",
-            "DELETE FROM deliveries WHERE webhook = $1",
+            "INSERT INTO webhooks_deleted (id) VALUES ($1)",
             "DELETE FROM webhooks WHERE id = $1",
         ] {
             sqlx::query(statement).bind(id).execute(&mut *transaction).await?;
@@ -180,11 +190,42 @@ impl Decisions {
             .bind(now)
             .execute(&mut *transaction)
             .await?;
-        sqlx::query("UPDATE deliveries SET state = 'dead' WHERE webhook = $1 AND state = 'pending'")
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        // What waits is not due any more; that it is dead may be written piece by piece.
+        self.in_pieces(
+            "UPDATE deliveries SET state = 'dead', settled_at = $2 WHERE id IN
+                (SELECT id FROM deliveries WHERE webhook = $1 AND state = 'pending' LIMIT $3)",
+            id,
+            now,
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Runs a statement on pieces of its rows until there are none left; answers on how many it worked. `$1` is a webhook,
+    /// `$2` the wall clock, `$3` the size of a piece.
+    pub(super) async fn in_pieces(
+        &self,
+        sql: &'static str,
+        webhook: &str,
+        now: i64,
+    ) -> Result<u64, DecisionsError> {
+        let mut rows = 0;
+        loop {
+            let mut transaction = self.begin().await?;
+            let piece = sqlx::query(sql)
+                .bind(webhook)
+                .bind(now)
+                .bind(PIECE)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            rows += piece.rows_affected();
+            if piece.rows_affected() < PIECE.cast_unsigned() {
+                return Ok(rows);
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Switches a webhook on again: its receiver answered a test.

@@ -8,19 +8,24 @@
 
 mod alerts;
 mod audit;
+mod bounds;
+mod cells;
 mod endpoints;
+mod forget;
 mod ids;
+mod lines;
 mod notice;
 mod outbox;
 mod record;
 mod row;
 mod rules;
+mod tally;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use riskgrid_ingest::state_folder::{FILE_MODE, make_folder};
@@ -33,13 +38,23 @@ use sqlx::{SqlSafeStr, Sqlite, Transaction};
 
 pub use alerts::{Alert, AlertPage, AlertQuery, AlertState};
 pub use audit::AuditRow;
+use bounds::Census;
+pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
+pub use cells::CellState;
 pub use endpoints::{Endpoint, NewEndpoint};
+pub use forget::{Forgotten, Keep};
 pub use ids::{random_hex, webhook_id};
+pub use lines::{AlertLine, Bound, Conditions, LinePlace};
 pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
 pub use record::{Notify, Recorded};
+pub use rules::ENDED_AT_ONCE;
+pub use tally::{Held, Tally};
 
 /// Transitions older than this are recorded and wake nobody.
 pub const MAX_NOTIFY_AGE: Duration = Duration::from_hours(1);
+
+/// Rows that one transaction changes of what is many: a fraction of a second.
+const PIECE: i64 = 500;
 
 const READING_CONNECTIONS: u32 = 4;
 /// Bytes of the largest database that is looked through at the start; a larger one would hold the start up.
@@ -48,9 +63,10 @@ const LOOKED_THROUGH: u64 = 64 << 20;
 const TRANSACTION: u64 = 256 << 10;
 
 /// The schema's steps, each with what it does. One that has been released is never changed.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("decisions", include_str!("../../migrations/0001_decisions.sql")),
     ("audit", include_str!("../../migrations/0002_audit.sql")),
+    ("bounds", include_str!("../../migrations/0003_bounds.sql")),
 ];
 
 fn migrations() -> Migrator {
@@ -133,6 +149,16 @@ pub enum DecisionsError {
         /// The name.
         name: String,
     },
+    /// There are as many as there may be.
+    #[error("there are {most} {what} already, and there may be no more; {remedy}")]
+    TooMany {
+        /// `rules` or `webhooks`.
+        what: &'static str,
+        /// How many there may be.
+        most: u64,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// It cannot be done in the present state.
     #[error("{0}")]
     Conflict(String),
@@ -167,14 +193,17 @@ pub struct Decisions {
 struct Inner {
     writer: SqlitePool,
     readers: SqlitePool,
+    bounds: Bounds,
+    census: Mutex<Census>,
+    tally: Tally,
     room: Option<Room>,
     /// Held as long as anybody may write.
     _lock: File,
 }
 
 impl Decisions {
-    /// Opens or makes `decisions.sqlite` in `folder`, and locks it to this process.
-    pub async fn open(folder: &Path) -> Result<Self, DecisionsError> {
+    /// Opens or makes `decisions.sqlite` in `folder`, and locks it to this process. It holds no more than `bounds` allow.
+    pub async fn open(folder: &Path, bounds: Bounds) -> Result<Self, DecisionsError> {
         let mut lock = lock(folder)?;
         let path = folder.join("decisions.sqlite");
         let bytes = prepare(&path, &lock)?;
@@ -216,14 +245,29 @@ impl Decisions {
             .connect_with(options.pragma("query_only", "ON"))
             .await?;
         mark_as_made(&mut lock).map_err(|source| DecisionsError::File { path, source })?;
-        Ok(Self {
+        let decisions = Self {
             inner: Arc::new(Inner {
                 writer,
                 readers,
+                bounds,
+                census: Mutex::default(),
+                tally: Tally::default(),
                 room: None,
                 _lock: lock,
             }),
-        })
+        };
+        let census = Census::take(&decisions).await?;
+        *decisions.census() = census;
+        Ok(decisions)
+    }
+
+    /// How much it may hold.
+    pub fn bounds(&self) -> &Bounds {
+        &self.inner.bounds
+    }
+
+    fn census(&self) -> MutexGuard<'_, Census> {
+        self.inner.census.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same, which leaves free what `room` says.
@@ -331,6 +375,9 @@ fn lock(folder: &Path) -> Result<File, DecisionsError> {
     }
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+mod bounds_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

@@ -7,7 +7,7 @@ use riskgrid_analytics::rules::rfc3339;
 use serde::{Serialize, Serializer};
 
 use super::row::read_from_row;
-use super::{Decisions, DecisionsError};
+use super::{Decisions, DecisionsError, Tally};
 use crate::webhooks::{Attempt, Secret};
 
 /// One message to be sent now.
@@ -111,12 +111,16 @@ read_from_row!(DueRow {
     attempts
 });
 
+/// The newest attempts of a delivery that are kept to be looked at: all of four rounds.
+const ATTEMPTS_KEPT: i64 = 64;
+
 impl Decisions {
     /// Ids of the endpoints with a delivery due at `now` (wall clock, µs).
     pub async fn endpoints_due(&self, now: i64) -> Result<Vec<String>, DecisionsError> {
         // What was not tried yet is due at once, whatever the clock says.
         let sql = "SELECT DISTINCT webhook FROM deliveries
-            WHERE state = 'pending' AND (attempts = 0 OR next_attempt_at <= $1)";
+            WHERE state = 'pending' AND (attempts = 0 OR next_attempt_at <= $1)
+                AND EXISTS (SELECT 1 FROM webhooks WHERE id = webhook AND disabled_at IS NULL)";
         Ok(sqlx::query_scalar(sql)
             .bind(now)
             .fetch_all(self.readers())
@@ -128,7 +132,8 @@ impl Decisions {
         let rows: Vec<DueRow> = sqlx::query_as(
             "SELECT d.id, d.webhook, w.url, w.secret, d.body, d.attempts
                FROM deliveries d JOIN webhooks w ON w.id = d.webhook
-              WHERE d.webhook = $1 AND d.state = 'pending' AND (d.attempts = 0 OR d.next_attempt_at <= $2)
+              WHERE d.webhook = $1 AND w.disabled_at IS NULL AND d.state = 'pending'
+                AND (d.attempts = 0 OR d.next_attempt_at <= $2)
                 AND NOT EXISTS (SELECT 1 FROM deliveries older WHERE older.webhook = d.webhook
                     AND older.alert = d.alert AND older.seq < d.seq AND older.state = 'pending')
               ORDER BY d.next_attempt_at, d.seq LIMIT $3",
@@ -205,12 +210,14 @@ impl Decisions {
         };
         let mut transaction = self.begin().await?;
         let updated = sqlx::query(
-            "UPDATE deliveries SET state = $2, attempts = attempts + 1, next_attempt_at = $3, delivered_at = $4 WHERE id = $1",
+            "UPDATE deliveries SET state = $2, attempts = attempts + 1, next_attempt_at = $3, delivered_at = $4,
+                settled_at = CASE WHEN $2 = 'pending' THEN NULL ELSE $5 END WHERE id = $1",
         )
         .bind(delivery)
         .bind(state)
         .bind(next_attempt_at)
         .bind(delivered_at)
+        .bind(attempt.at)
         .execute(&mut *transaction)
         .await?;
         // The webhook may have been deleted meanwhile, and its deliveries with it.
@@ -226,8 +233,24 @@ impl Decisions {
             .bind(&attempt.error)
             .execute(&mut *transaction)
             .await?;
+            // Replays add to them without an end.
+            sqlx::query(
+                "DELETE FROM attempts WHERE delivery = $1
+                    AND number <= (SELECT MAX(number) FROM attempts WHERE delivery = $1) - $2",
+            )
+            .bind(delivery)
+            .bind(ATTEMPTS_KEPT)
+            .execute(&mut *transaction)
+            .await?;
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        let tally = self.tally();
+        let counter = match becomes {
+            DeliveryState::Delivered => &tally.attempts_delivered,
+            DeliveryState::Pending { .. } | DeliveryState::Dead => &tally.attempts_failed,
+        };
+        Tally::add(counter, 1);
+        Ok(())
     }
 
     /// The newest deliveries of an endpoint with their attempts, newest first.
@@ -273,9 +296,23 @@ impl Decisions {
                 "the receiver answered 410 and was switched off; a successful POST …/test switches it on";
             return Err(DecisionsError::Conflict(message.to_owned()));
         }
+        drop(transaction);
+        let Some(delivery) = delivery else {
+            // Those that were dead before: what dies again meanwhile stays dead.
+            return self
+                .in_pieces(
+                    "UPDATE deliveries SET state = 'pending', attempts = 0, next_attempt_at = $2, settled_at = NULL
+                        WHERE id IN (SELECT id FROM deliveries WHERE webhook = $1 AND state = 'dead'
+                            AND (settled_at IS NULL OR settled_at <= $2) LIMIT $3)",
+                    webhook,
+                    now,
+                )
+                .await;
+        };
+        let mut transaction = self.begin().await?;
         let revived = sqlx::query(
-            "UPDATE deliveries SET state = 'pending', attempts = 0, next_attempt_at = $3
-                WHERE webhook = $1 AND state = 'dead' AND ($2 IS NULL OR id = $2)",
+            "UPDATE deliveries SET state = 'pending', attempts = 0, next_attempt_at = $3, settled_at = NULL
+                WHERE webhook = $1 AND state = 'dead' AND id = $2",
         )
         .bind(webhook)
         .bind(delivery)
@@ -284,26 +321,6 @@ impl Decisions {
         .await?;
         transaction.commit().await?;
         Ok(revived.rows_affected())
-    }
-
-    /// Forgets deliveries of resolved alerts that were delivered before `before` (wall clock, µs), so that the
-    /// outbox stays bounded by time. Answers how many.
-    pub async fn forget_delivered(&self, before: i64) -> Result<u64, DecisionsError> {
-        const OLD: &str = "FROM deliveries WHERE state = 'delivered' AND delivered_at < $1
-            AND alert IN (SELECT id FROM alerts WHERE state = 'resolved')";
-        let mut transaction = self.begin().await?;
-        sqlx::query(sqlx::AssertSqlSafe(format!(
-            "DELETE FROM attempts WHERE delivery IN (SELECT id {OLD})"
-        )))
-        .bind(before)
-        .execute(&mut *transaction)
-        .await?;
-        let forgotten = sqlx::query(sqlx::AssertSqlSafe(format!("DELETE {OLD}")))
-            .bind(before)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(forgotten.rows_affected())
     }
 }
 

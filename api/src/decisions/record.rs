@@ -1,12 +1,15 @@
 //! Storing what the rules decided: alert, transition and outbox rows in one transaction, once.
 
-use riskgrid_analytics::rules::{Transition, TransitionKind};
+use riskgrid_analytics::rules::{Transition, TransitionKind, episode_id};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnection;
+use sqlx::{Sqlite, Transaction};
 
 use super::alerts::{Alert, AlertRow, AlertState, alert_row};
+use super::bounds::{Draft, RULE_FULL, Reached};
+use super::cells::CellState;
 use super::notice::add_transition;
-use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE};
+use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE, Tally};
 
 /// Whether transitions wake anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,194 +30,313 @@ pub struct Recorded {
 }
 
 impl Decisions {
-    /// Stores transitions in their order, in one transaction, with `state` (a key and its bytes) beside them.
+    /// Stores transitions in their order, in one transaction, with the state of a rule on cells beside them.
     ///
     /// A transition that is stored already changes nothing; nor does a re-derived episode that overlaps a stored
-    /// one of the same rule and instance. `now`, in µs, is the clock that judges their age.
+    /// one of the same rule and instance, nor one of a rule that is deleted. `now`, in µs, is the clock that judges their
+    /// age. Where a rule, or all, have as many open alerts as they may, an alert does not begin; one alert
+    /// [`RULE_FULL`] tells so, until a tenth is free again.
     pub async fn record(
         &self,
         transitions: &[Transition],
         notify: Notify,
         now: i64,
-        state: Option<(&str, &[u8])>,
+        cells: Option<CellState<'_>>,
     ) -> Result<Recorded, DecisionsError> {
-        let mut recorded = Recorded::default();
-        if transitions.is_empty() && state.is_none() {
-            return Ok(recorded);
+        if transitions.is_empty() && cells.is_none() {
+            return Ok(Recorded::default());
         }
-        let mut transaction = self.begin().await?;
+        let mut recording = Recording::begin(self, notify, now).await?;
         for transition in transitions {
-            let changed = match transition.kind {
-                TransitionKind::Firing => begin_alert(&mut transaction, transition, notify, now).await?,
-                TransitionKind::Resolved => end_alert(&mut transaction, transition, notify, now).await?,
-            };
-            if let Some((alert, queued)) = changed {
-                recorded.alerts.push(alert);
-                recorded.queued += queued;
+            match transition.kind {
+                TransitionKind::Firing => recording.begin_alert(transition).await?,
+                TransitionKind::Resolved => recording.end_alert(transition).await?,
             }
         }
-        if let Some((key, bytes)) = state {
-            sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value")
-                .bind(key)
-                .bind(bytes)
-                .execute(&mut *transaction)
-                .await?;
+        if let Some(cells) = cells {
+            cells.write(&mut recording.transaction).await?;
         }
-        transaction.commit().await?;
-        Ok(recorded)
+        recording.end_full_alerts().await?;
+        recording.commit().await
+    }
+
+    /// Ends up to `most` open alerts of rules that are deleted, telling those who were told that they fire.
+    pub async fn end_alerts_of_deleted_rules(&self, most: u32, now: i64) -> Result<Recorded, DecisionsError> {
+        let mut recording = Recording::begin(self, Notify::Send, now).await?;
+        let open: Vec<AlertRow> = sqlx::query_as(
+            "SELECT alerts.* FROM rules_deleted JOIN alerts ON alerts.rule_id = rules_deleted.id
+                WHERE alerts.resolved_at IS NULL LIMIT $1",
+        )
+        .bind(i64::from(most))
+        .fetch_all(&mut *recording.transaction)
+        .await?;
+        let evidence = json!({"reason": "the rule was deleted"});
+        for row in open {
+            let alert = row.into_alert()?;
+            let end = End {
+                at: now.max(alert.fired_at),
+                value: alert.value,
+                evidence: &evidence,
+            };
+            recording.resolve(alert, end, false).await?;
+        }
+        recording.end_full_alerts().await?;
+        recording.commit().await
     }
 }
 
-async fn begin_alert(
-    connection: &mut SqliteConnection,
-    transition: &Transition,
+/// One transaction that begins and ends alerts.
+struct Recording<'a> {
+    decisions: &'a Decisions,
+    transaction: Transaction<'static, Sqlite>,
+    draft: Draft,
+    recorded: Recorded,
+    refused: [u64; 2],
     notify: Notify,
     now: i64,
-) -> Result<Option<(Alert, usize)>, DecisionsError> {
-    let known: Option<i64> = sqlx::query_scalar(
-        "SELECT 1 FROM alerts WHERE id = $1 OR (rule_id = $2 AND instance = $3
-            AND (resolved_at IS NULL OR (fired_at <= $4 AND resolved_at > $4))) LIMIT 1",
-    )
-    .bind(&transition.episode)
-    .bind(&transition.rule_id)
-    .bind(transition.instance())
-    .bind(transition.fired_at)
-    .fetch_optional(&mut *connection)
-    .await?;
-    if known.is_some() {
-        return Ok(None);
-    }
-    sqlx::query(
-        "INSERT INTO alerts (id, rule_id, rule, instance, state, severity, layer, sensor, cell, value, at, fired_at,
-            evidence, webhooks) VALUES ($1, $2, $3, $4, 'firing', $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-    )
-    .bind(&transition.episode)
-    .bind(&transition.rule_id)
-    .bind(&transition.rule)
-    .bind(transition.instance())
-    .bind(transition.severity.name())
-    .bind(&transition.layer)
-    .bind(&transition.sensor)
-    .bind(transition.cell.map(u64::cast_signed))
-    .bind(transition.value)
-    .bind(transition.at)
-    .bind(transition.fired_at)
-    .bind(transition.evidence.to_string())
-    .bind(json!(transition.webhooks).to_string())
-    .execute(&mut *connection)
-    .await?;
-    let how = if is_stale(transition.at, notify, now) {
-        "not_sent_stale"
-    } else {
-        "sent"
-    };
-    let alert = stored_alert(connection, &transition.episode).await?;
-    let queued = add_transition(connection, &alert, 1, &transition.evidence, how, now).await?;
-    Ok(Some((alert, queued)))
 }
 
-async fn end_alert(
-    connection: &mut SqliteConnection,
-    transition: &Transition,
-    notify: Notify,
-    now: i64,
-) -> Result<Option<(Alert, usize)>, DecisionsError> {
-    // The episode itself; else the stored one that covers its beginning; else the open one that it ends.
-    let found: Option<AlertRow> = sqlx::query_as(
-        "SELECT * FROM alerts WHERE id = $1 OR (rule_id = $2 AND instance = $3
-            AND ((fired_at <= $4 AND resolved_at > $4) OR (resolved_at IS NULL AND fired_at < $5)))
-            ORDER BY id = $1 DESC, resolved_at IS NULL LIMIT 1",
-    )
-    .bind(&transition.episode)
-    .bind(&transition.rule_id)
-    .bind(transition.instance())
-    .bind(transition.fired_at)
-    .bind(transition.at)
-    .fetch_optional(&mut *connection)
-    .await?;
-    let Some(row) = found.filter(|row| row.resolved_at.is_none()) else {
-        return Ok(None);
-    };
-    let end = End {
-        at: transition.at.max(row.fired_at),
-        value: transition.value,
-        evidence: &transition.evidence,
-    };
-    let is_stale = is_stale(transition.at, notify, now);
-    resolve(connection, row.into_alert()?, end, is_stale, now)
+impl<'a> Recording<'a> {
+    async fn begin(decisions: &'a Decisions, notify: Notify, now: i64) -> Result<Self, DecisionsError> {
+        Ok(Self {
+            decisions,
+            transaction: decisions.begin().await?,
+            draft: Draft::default(),
+            recorded: Recorded::default(),
+            refused: [0, 0],
+            notify,
+            now,
+        })
+    }
+
+    async fn commit(self) -> Result<Recorded, DecisionsError> {
+        let (decisions, draft) = (self.decisions, self.draft);
+        // Before the next transaction can begin: it must count on from here.
+        decisions.census().apply(&draft, 1);
+        if let Err(error) = self.transaction.commit().await {
+            decisions.census().apply(&draft, -1);
+            return Err(error.into());
+        }
+        let tally = decisions.tally();
+        let ended = self
+            .recorded
+            .alerts
+            .iter()
+            .filter(|alert| alert.state == AlertState::Resolved);
+        let ended = ended.count() as u64;
+        Tally::add(&tally.ended, ended);
+        Tally::add(&tally.began, self.recorded.alerts.len() as u64 - ended);
+        let [of_rule, of_all] = self.refused;
+        Tally::add(&tally.refused_by_rule, of_rule);
+        Tally::add(&tally.refused_by_all, of_all);
+        Ok(self.recorded)
+    }
+
+    async fn begin_alert(&mut self, transition: &Transition) -> Result<(), DecisionsError> {
+        let known: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM alerts WHERE id = $1 OR (rule_id = $2 AND instance = $3
+                AND (resolved_at IS NULL OR (fired_at <= $4 AND resolved_at > $4)))
+             UNION ALL SELECT 1 FROM rules_deleted WHERE id = $2 LIMIT 1",
+        )
+        .bind(&transition.episode)
+        .bind(&transition.rule_id)
+        .bind(transition.instance())
+        .bind(transition.fired_at)
+        .fetch_optional(&mut *self.transaction)
+        .await?;
+        if known.is_some() {
+            return Ok(());
+        }
+        let rule_id = &transition.rule_id;
+        let (reached, open) = {
+            let census = self.decisions.census();
+            let reached = self.draft.reached(&census, rule_id, self.decisions.bounds());
+            (reached, self.draft.open(&census, rule_id))
+        };
+        let Some(reached) = reached else {
+            return self.insert(transition).await;
+        };
+        self.refused[usize::from(reached == Reached::OfAll)] += 1;
+        let is_told = {
+            let told = self.draft.full.get(rule_id).copied();
+            told.unwrap_or_else(|| self.decisions.census().full.contains(rule_id))
+        };
+        if is_told {
+            return Ok(());
+        }
+        self.draft.full.insert(rule_id.clone(), true);
+        let bounds = self.decisions.bounds();
+        let (key, most, open) = match reached {
+            Reached::OfRule => ("alerts.max_open_per_rule", bounds.open_of_rule, open.0),
+            Reached::OfAll => ("alerts.max_open", bounds.open, open.1),
+        };
+        tracing::warn!(
+            rule = transition.rule,
+            key,
+            most,
+            "the rule is full: no more alerts of it begin until some end; make it narrower, or allow more"
+        );
+        let at = transition.at;
+        let episode = episode_id(rule_id, RULE_FULL, at);
+        if alert_row(&mut self.transaction, &episode).await?.is_some() {
+            // It was full at this very time before.
+            return Ok(());
+        }
+        self.insert(&Transition {
+            episode,
+            rule: RULE_FULL.to_owned(),
+            sensor: None,
+            cell: None,
+            value: open as f64,
+            fired_at: at,
+            evidence: json!({"rule": transition.rule, "reason": "no more alerts of this rule begin until some end",
+                "limit": key, "most": most, "open": open}),
+            ..transition.clone()
+        })
         .await
-        .map(Some)
+    }
+
+    async fn insert(&mut self, transition: &Transition) -> Result<(), DecisionsError> {
+        sqlx::query(
+            "INSERT INTO alerts (id, rule_id, rule, instance, state, severity, layer, sensor, cell, value, at, fired_at,
+                evidence, webhooks) VALUES ($1, $2, $3, $4, 'firing', $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        )
+        .bind(&transition.episode)
+        .bind(&transition.rule_id)
+        .bind(&transition.rule)
+        .bind(transition.instance())
+        .bind(transition.severity.name())
+        .bind(&transition.layer)
+        .bind(&transition.sensor)
+        .bind(transition.cell.map(u64::cast_signed))
+        .bind(transition.value)
+        .bind(transition.at)
+        .bind(transition.fired_at)
+        .bind(transition.evidence.to_string())
+        .bind(json!(transition.webhooks).to_string())
+        .execute(&mut *self.transaction)
+        .await?;
+        let how = if self.is_stale(transition.at) {
+            "not_sent_stale"
+        } else {
+            "sent"
+        };
+        let alert = stored_alert(&mut self.transaction, &transition.episode).await?;
+        let evidence = &transition.evidence;
+        let queued = add_transition(&mut self.transaction, &alert, 1, evidence, how, self.now).await?;
+        self.recorded.queued += queued;
+        self.recorded.alerts.push(alert);
+        self.draft.began(&transition.rule_id);
+        Ok(())
+    }
+
+    async fn end_alert(&mut self, transition: &Transition) -> Result<(), DecisionsError> {
+        // The episode itself; else the stored one that covers its beginning; else the open one that it ends.
+        let found: Option<AlertRow> = sqlx::query_as(
+            "SELECT * FROM alerts WHERE id = $1 OR (rule_id = $2 AND instance = $3
+                AND ((fired_at <= $4 AND resolved_at > $4) OR (resolved_at IS NULL AND fired_at < $5)))
+                ORDER BY id = $1 DESC, resolved_at IS NULL LIMIT 1",
+        )
+        .bind(&transition.episode)
+        .bind(&transition.rule_id)
+        .bind(transition.instance())
+        .bind(transition.fired_at)
+        .bind(transition.at)
+        .fetch_optional(&mut *self.transaction)
+        .await?;
+        let Some(row) = found.filter(|row| row.resolved_at.is_none()) else {
+            return Ok(());
+        };
+        let end = End {
+            at: transition.at.max(row.fired_at),
+            value: transition.value,
+            evidence: &transition.evidence,
+        };
+        let is_stale = self.is_stale(transition.at);
+        self.resolve(row.into_alert()?, end, is_stale).await
+    }
+
+    /// Ends the alerts that told of rules which have room again.
+    async fn end_full_alerts(&mut self) -> Result<(), DecisionsError> {
+        if !self.draft.has_ended_any() {
+            return Ok(());
+        }
+        let with_room = {
+            let census = self.decisions.census();
+            self.draft.with_room_again(&census, self.decisions.bounds())
+        };
+        for rule_id in with_room {
+            self.draft.full.insert(rule_id.clone(), false);
+            let row: Option<AlertRow> = sqlx::query_as(
+                "SELECT * FROM alerts WHERE rule_id = $1 AND instance = '' AND rule = $2 AND resolved_at IS NULL",
+            )
+            .bind(&rule_id)
+            .bind(RULE_FULL)
+            .fetch_optional(&mut *self.transaction)
+            .await?;
+            let Some(row) = row else { continue };
+            let alert = row.into_alert()?;
+            let newest = self.recorded.alerts.iter().map(|alert| alert.at).max();
+            let evidence = json!({"reason": "alerts of this rule begin again"});
+            let end = End {
+                at: newest.unwrap_or(self.now).max(alert.fired_at),
+                value: alert.value,
+                evidence: &evidence,
+            };
+            let is_stale = self.is_stale(end.at);
+            self.resolve(alert, end, is_stale).await?;
+        }
+        Ok(())
+    }
+
+    fn is_stale(&self, at: i64) -> bool {
+        self.notify == Notify::NotSentStale || self.now.saturating_sub(at) > MAX_NOTIFY_AGE.as_micros() as i64
+    }
+
+    async fn resolve(
+        &mut self,
+        mut alert: Alert,
+        end: End<'_>,
+        is_stale: bool,
+    ) -> Result<(), DecisionsError> {
+        let connection = &mut *self.transaction;
+        sqlx::query(
+            "UPDATE alerts SET state = 'resolved', resolved_at = $2, at = $2, value = $3 WHERE id = $1",
+        )
+        .bind(&alert.id)
+        .bind(end.at)
+        .bind(end.value)
+        .execute(&mut *connection)
+        .await?;
+        alert.state = AlertState::Resolved;
+        (alert.resolved_at, alert.at, alert.value) = (Some(end.at), end.at, end.value);
+        let number: i64 = sqlx::query_scalar("SELECT MAX(number) + 1 FROM transitions WHERE alert = $1")
+            .bind(&alert.id)
+            .fetch_one(&mut *connection)
+            .await?;
+        let firing: String =
+            sqlx::query_scalar("SELECT notify FROM transitions WHERE alert = $1 AND number = 1")
+                .bind(&alert.id)
+                .fetch_one(&mut *connection)
+                .await?;
+        let how = match firing.as_str() {
+            _ if is_stale => "not_sent_stale",
+            "sent" => "sent",
+            // An all-clear for what nobody was told of would only puzzle.
+            _ => "not_sent_firing_unsent",
+        };
+        let queued = add_transition(connection, &alert, number, end.evidence, how, self.now).await?;
+        self.draft.ended(&alert.rule_id);
+        self.recorded.queued += queued;
+        self.recorded.alerts.push(alert);
+        Ok(())
+    }
 }
 
 struct End<'a> {
     at: i64,
     value: f64,
     evidence: &'a Value,
-}
-
-async fn resolve(
-    connection: &mut SqliteConnection,
-    mut alert: Alert,
-    end: End<'_>,
-    is_stale: bool,
-    now: i64,
-) -> Result<(Alert, usize), DecisionsError> {
-    sqlx::query("UPDATE alerts SET state = 'resolved', resolved_at = $2, at = $2, value = $3 WHERE id = $1")
-        .bind(&alert.id)
-        .bind(end.at)
-        .bind(end.value)
-        .execute(&mut *connection)
-        .await?;
-    alert.state = AlertState::Resolved;
-    (alert.resolved_at, alert.at, alert.value) = (Some(end.at), end.at, end.value);
-    let number: i64 = sqlx::query_scalar("SELECT MAX(number) + 1 FROM transitions WHERE alert = $1")
-        .bind(&alert.id)
-        .fetch_one(&mut *connection)
-        .await?;
-    let firing: String = sqlx::query_scalar("SELECT notify FROM transitions WHERE alert = $1 AND number = 1")
-        .bind(&alert.id)
-        .fetch_one(&mut *connection)
-        .await?;
-    let how = match firing.as_str() {
-        _ if is_stale => "not_sent_stale",
-        "sent" => "sent",
-        // An all-clear for what nobody was told of would only puzzle.
-        _ => "not_sent_firing_unsent",
-    };
-    let queued = add_transition(connection, &alert, number, end.evidence, how, now).await?;
-    Ok((alert, queued))
-}
-
-/// Ends the open alerts of a rule that is being deleted.
-pub(super) async fn resolve_alerts_of_rule(
-    connection: &mut SqliteConnection,
-    rule_id: &str,
-    now: i64,
-) -> Result<Recorded, DecisionsError> {
-    let open: Vec<AlertRow> = sqlx::query_as(
-        "SELECT * FROM alerts WHERE rule_id = $1 AND resolved_at IS NULL ORDER BY fired_at, id",
-    )
-    .bind(rule_id)
-    .fetch_all(&mut *connection)
-    .await?;
-    let evidence = json!({"reason": "the rule was deleted"});
-    let mut recorded = Recorded::default();
-    for row in open {
-        let alert = row.into_alert()?;
-        let end = End {
-            at: now.max(alert.fired_at),
-            value: alert.value,
-            evidence: &evidence,
-        };
-        let (alert, queued) = resolve(connection, alert, end, false, now).await?;
-        recorded.alerts.push(alert);
-        recorded.queued += queued;
-    }
-    Ok(recorded)
-}
-
-fn is_stale(at: i64, notify: Notify, now: i64) -> bool {
-    notify == Notify::NotSentStale || now.saturating_sub(at) > MAX_NOTIFY_AGE.as_micros() as i64
 }
 
 async fn stored_alert(connection: &mut SqliteConnection, id: &str) -> Result<Alert, DecisionsError> {

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use riskgrid_analytics::rules::Rule;
 
-use super::record::{Recorded, resolve_alerts_of_rule};
+use super::record::Recorded;
 use super::{Decisions, DecisionsError};
+
+/// Alerts that are ended in one transaction: a fraction of a second.
+pub const ENDED_AT_ONCE: u32 = 200;
 
 impl Decisions {
     /// Stores a new rule.
@@ -15,6 +18,16 @@ impl Decisions {
     pub async fn create_rule(&self, rule: &Rule, now: i64) -> Result<(), DecisionsError> {
         let body = serde_json::to_string(rule).map_err(|error| DecisionsError::unreadable("rule", &error))?;
         let mut transaction = self.begin().await?;
+        let rules: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM rules")
+            .fetch_one(&mut *transaction)
+            .await?;
+        if rules.cast_unsigned() >= self.bounds().rules {
+            return Err(DecisionsError::TooMany {
+                what: "rules",
+                most: self.bounds().rules,
+                remedy: "delete some, or raise `alerts.max_rules`",
+            });
+        }
         for name in &rule.webhooks {
             let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM webhooks WHERE name = $1")
                 .bind(name)
@@ -60,8 +73,9 @@ impl Decisions {
         body.as_deref().map(read_rule).transpose()
     }
 
-    /// Deletes a rule and resolves its open alerts, telling those who were told that they fire.
-    /// `None` when there is no such rule.
+    /// Deletes a rule: nothing begins for it any more. Its open alerts are ended piece by piece, by
+    /// [`end_alerts_of_deleted_rules`](Self::end_alerts_of_deleted_rules): a piece of them by this call, whose outcome it
+    /// answers. `None` when there is no such rule.
     pub async fn delete_rule(&self, id: &str, now: i64) -> Result<Option<Recorded>, DecisionsError> {
         let mut transaction = self.begin().await?;
         let deleted = sqlx::query("DELETE FROM rules WHERE id = $1")
@@ -71,9 +85,15 @@ impl Decisions {
         if deleted.rows_affected() == 0 {
             return Ok(None);
         }
-        let recorded = resolve_alerts_of_rule(&mut transaction, id, now).await?;
+        sqlx::query("INSERT INTO rules_deleted (id, deleted_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING")
+            .bind(id)
+            .bind(now)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
-        Ok(Some(recorded))
+        self.end_alerts_of_deleted_rules(ENDED_AT_ONCE, now)
+            .await
+            .map(Some)
     }
 }
 

@@ -12,7 +12,9 @@ const START: i64 = 1_795_334_400 * SECOND;
 
 async fn opened() -> (TempDir, Decisions) {
     let folder = tempfile::tempdir().unwrap();
-    let decisions = Decisions::open(folder.path()).await.unwrap();
+    let decisions = Decisions::open(folder.path(), crate::decisions::Bounds::default())
+        .await
+        .unwrap();
     (folder, decisions)
 }
 
@@ -65,7 +67,10 @@ async fn notified(decisions: &Decisions) -> Vec<String> {
 #[tokio::test]
 async fn a_second_process_is_told_who_has_the_file() {
     let (folder, decisions) = opened().await;
-    let error = Decisions::open(folder.path()).await.err().unwrap();
+    let error = Decisions::open(folder.path(), crate::decisions::Bounds::default())
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(error, DecisionsError::Locked { .. }));
     assert!(
         error.to_string().contains("in use by another riskgrid process"),
@@ -73,7 +78,9 @@ async fn a_second_process_is_told_who_has_the_file() {
     );
     decisions.close().await;
     drop(decisions);
-    Decisions::open(folder.path()).await.unwrap();
+    Decisions::open(folder.path(), crate::decisions::Bounds::default())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -119,11 +126,10 @@ async fn alert_transition_and_outbox_are_stored_together_and_once() {
     let transitions = decided(&rule, "river-7", &[(0, 3.62), (60, 3.0)]);
     let now = START + 61 * SECOND;
     let recorded = decisions
-        .record(&transitions, Notify::Send, now, Some(("cells", b"state")))
+        .record(&transitions, Notify::Send, now, None)
         .await
         .unwrap();
     assert_eq!((recorded.alerts.len(), recorded.queued), (2, 2));
-    assert_eq!(decisions.meta("cells").await.unwrap().unwrap(), b"state");
 
     let again = decisions
         .record(&transitions, Notify::Send, now + HOUR, None)
@@ -318,7 +324,9 @@ async fn everything_is_there_after_reopening() {
     decisions.close().await;
     drop(decisions);
 
-    let decisions = Decisions::open(folder.path()).await.unwrap();
+    let decisions = Decisions::open(folder.path(), crate::decisions::Bounds::default())
+        .await
+        .unwrap();
     assert_eq!(decisions.alert(&alert.id).await.unwrap().unwrap(), alert);
     assert_eq!(decisions.rules().await.unwrap().to_vec(), [rule]);
     let stored = decisions.endpoint(&ops.id).await.unwrap().unwrap();

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use riskgrid_analytics::rules::{Rule, SensorReading, SensorRules, Transition};
+use riskgrid_analytics::rules::{MAX_INSTANCES, Rule, SensorReading, SensorRules, Transition};
 use riskgrid_ingest::grid::PartitionId;
 use riskgrid_ingest::observer::EventObserver;
 use riskgrid_ingest::{Event, EventTime, LIVE_DOMAIN, Layer};
@@ -52,6 +53,10 @@ pub struct SensorObserver {
     alerting: Arc<Alerting>,
     policy: NotifyPolicy,
     runtime: Handle,
+    /// Readings that were not judged, as told last.
+    refused: u64,
+    /// Sensors that are pending or firing, as told last.
+    instances: u64,
     /// Decided and not stored yet, with the domain and `now` that they were decided in.
     waiting: Vec<(String, i64, Vec<Transition>)>,
 }
@@ -67,6 +72,8 @@ impl SensorObserver {
             alerting,
             policy,
             runtime,
+            refused: 0,
+            instances: 0,
             waiting: Vec::new(),
         }
     }
@@ -79,11 +86,26 @@ impl SensorObserver {
         }
     }
 
+    fn tell_refused(&mut self) {
+        let refused = self.rules.refused_readings();
+        if refused > self.refused {
+            if self.refused == 0 {
+                tracing::warn!(
+                    most = MAX_INSTANCES,
+                    "a rule remembers as many sensors as it may: further ones are not judged; make it narrower"
+                );
+            }
+            let counter = &self.alerting.evaluators.refused_readings;
+            counter.fetch_add(refused - self.refused, Ordering::Relaxed);
+        }
+        self.refused = refused;
+    }
+
     fn store(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
         while let Some((domain, replay_now, transitions)) = self.waiting.first() {
             let (notify, now) = self.policy.of(domain, (self.alerting.clock)(), *replay_now);
             self.runtime
-                .block_on(self.alerting.record(transitions, notify, now, None))?;
+                .block_on(self.alerting.record(transitions, notify, now))?;
             self.waiting.remove(0);
         }
         Ok(())
@@ -110,6 +132,7 @@ impl EventObserver for SensorObserver {
     fn advance(&mut self, partition: &PartitionId, domain: &str, now: EventTime) {
         self.follow_rules();
         self.rules.advance(&partition.to_string(), now.micros());
+        self.tell_refused();
         let transitions = self.rules.take_transitions();
         if !transitions.is_empty() {
             self.waiting.push((domain.to_owned(), now.micros(), transitions));
@@ -130,17 +153,20 @@ impl EventObserver for SensorObserver {
     }
 
     fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
+        // All observers add to one number.
+        let instances = self.rules.instances() as u64;
+        let counter = &self.alerting.evaluators.sensors;
+        counter.fetch_add(instances.wrapping_sub(self.instances), Ordering::Relaxed);
+        self.instances = instances;
         self.store()
     }
 
-    fn save(&self, partition: &PartitionId) -> Vec<u8> {
-        self.rules.save(&partition.to_string())
+    fn save(&mut self, partition: &PartitionId, since: u64, generation: u64) -> Vec<u8> {
+        self.rules.save(&partition.to_string(), since, generation)
     }
 
-    fn restore(&mut self, partition: &PartitionId, saved: &[u8]) {
-        if !saved.is_empty()
-            && let Err(error) = self.rules.restore(&partition.to_string(), saved)
-        {
+    fn restore(&mut self, partition: &PartitionId, steps: &[(u64, Vec<u8>)]) {
+        if let Err(error) = self.rules.restore(&partition.to_string(), steps) {
             tracing::warn!(%error, %partition, "timers of alert rules start anew; alerts that fire are in the database");
         }
     }

@@ -1,14 +1,14 @@
 //! Bodies and parameters of requests, with our problems in the place of the framework's texts.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 
 use axum::Json;
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
+use crate::forwarded::External;
 use crate::problem::Problem;
 
 /// A JSON body of type `T`.
@@ -53,10 +53,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(address.map_or_else(
+        let external = parts.extensions.get::<External>();
+        let client = external.and_then(|external| external.client);
+        Ok(Self(client.map_or_else(
             || "unknown".to_owned(),
-            |ConnectInfo(address)| address.ip().to_string(),
+            |client| client.to_string(),
         )))
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::body::{Caller, JsonBody, Parameters};
 use crate::app::App;
-use crate::dead_letters::{Allowed, Choice, ReplayAnswer};
+use crate::dead_letters::{Allowed, Choice, Looking, ReplayAnswer};
 use crate::problem::Problem;
 
 /// Raw bytes of a page, or of one letter.
@@ -33,7 +33,9 @@ async fn list(
 ) -> Result<Json<Value>, Problem> {
     let choice = Choice::read(&pairs, Allowed::LIST)?;
     let (store, filters, is_raw) = (app.dead_letters.clone(), choice.to_json(), choice.raw);
-    let (rows, next, given) = tokio::task::spawn_blocking(move || page(&store, &choice))
+    // Dropped with this request, also when its client is gone: then the thread stops looking.
+    let (_turn, looking) = app.dead_letter_lists.turn()?;
+    let (rows, next, given) = tokio::task::spawn_blocking(move || page(&store, &choice, looking))
         .await
         .map_err(|error| Problem::internal(&error))?
         .map_err(|error| Problem::unavailable(error.to_string(), 5))?;
@@ -51,11 +53,17 @@ async fn list(
 fn page(
     store: &DeadLetterStore,
     choice: &Choice,
+    mut looking: Looking,
 ) -> Result<(Vec<Value>, Option<LetterKey>, i64), DeadLetterError> {
-    let (letters, next) = choice.take(store, |_| true)?;
+    let (letters, next) = choice.take(store, |_| true, &mut looking)?;
     let mut rows = Vec::with_capacity(letters.len());
     let (mut bytes, mut given) = (0, 0);
     for letter in &letters {
+        if looking.is_over()
+            && let Some(last) = rows.len().checked_sub(1)
+        {
+            return Ok((rows, letters.get(last).map(DeadLetter::key), given));
+        }
         let mut row = to_json(letter);
         if choice.raw {
             if bytes >= RAW_BYTES_OF_PAGE {

@@ -55,7 +55,8 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn show_metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let page = metrics::render(&app, (app.clock)()).map_err(|error| Problem::internal(&error))?;
+    let held = app.alerting.held().await;
+    let page = metrics::render(&app, &held, (app.clock)()).map_err(|error| Problem::internal(&error))?;
     Ok((
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         page,

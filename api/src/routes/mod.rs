@@ -50,8 +50,10 @@ impl From<DecisionsError> for Problem {
             DecisionsError::NameTaken { .. } | DecisionsError::Conflict(_) => {
                 Self::conflict(error.to_string())
             }
+            DecisionsError::UnknownWebhook { .. } | DecisionsError::TooMany { .. } => {
+                Self::unprocessable(error.to_string())
+            }
             DecisionsError::NoRoom(none) => Self::unavailable(none.to_string(), 30),
-            DecisionsError::UnknownWebhook { .. } => Self::unprocessable(error.to_string()),
             DecisionsError::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => {
                 Self::unavailable("the decisions database is busy or closing; try again", 5)
             }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::body::JsonBody;
 use crate::alerting::{Alerting, RuleError};
+use crate::forwarded::External;
 use crate::problem::Problem;
 
 /// The routes under `/v1/rules`.
@@ -21,32 +22,43 @@ pub fn routes(state: Arc<Alerting>) -> Router {
         .with_state(state)
 }
 
-type Created = (StatusCode, [(HeaderName, String); 1], Json<Rule>);
+type Created = (StatusCode, [(HeaderName, String); 1], Json<Value>);
 
 async fn create(
     State(alerting): State<Arc<Alerting>>,
+    external: External,
     JsonBody(json): JsonBody<Value>,
 ) -> Result<Created, Problem> {
     let rule = alerting.create_rule(&json).await.map_err(|error| match error {
         RuleError::Invalid(invalid) => invalid_rule(&invalid),
         RuleError::Decisions(error) => error.into(),
     })?;
-    let location = [(header::LOCATION, format!("/v1/rules/{}", rule.id))];
-    Ok((StatusCode::CREATED, location, Json(rule)))
+    let location = [(
+        header::LOCATION,
+        format!("{}/v1/rules/{}", external.base, rule.id),
+    )];
+    Ok((StatusCode::CREATED, location, Json(shown(&alerting, &rule)?)))
 }
 
 async fn list(State(alerting): State<Arc<Alerting>>) -> Result<Json<Value>, Problem> {
     let rules = alerting.decisions.rules().await?;
+    let rules = rules.iter().map(|rule| shown(&alerting, rule));
+    let rules: Vec<Value> = rules.collect::<Result<_, _>>()?;
     Ok(Json(json!({ "rules": rules })))
 }
 
-async fn show(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> Result<Json<Rule>, Problem> {
-    alerting
-        .decisions
-        .rule(&id)
-        .await?
-        .map(Json)
-        .ok_or_else(no_such_rule)
+async fn show(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+    let rule = alerting.decisions.rule(&id).await?.ok_or_else(no_such_rule)?;
+    Ok(Json(shown(&alerting, &rule)?))
+}
+
+/// The rule, with a `warning` while it does nothing.
+fn shown(alerting: &Alerting, rule: &Rule) -> Result<Value, Problem> {
+    let mut shown = serde_json::to_value(rule).map_err(|error| Problem::internal(&error))?;
+    if let Some(warning) = alerting.warning_of(rule) {
+        shown["warning"] = warning.into();
+    }
+    Ok(shown)
 }
 
 async fn delete(

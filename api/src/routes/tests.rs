@@ -26,7 +26,9 @@ struct Answer {
 impl Server {
     async fn start(allow_private: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let decisions = Decisions::open(folder.path()).await.unwrap();
+        let decisions = Decisions::open(folder.path(), crate::decisions::Bounds::default())
+            .await
+            .unwrap();
         let settings = DeliverySettings {
             allow_private,
             ..DeliverySettings::default()
@@ -34,9 +36,18 @@ impl Server {
         let bounds = RuleBounds {
             base_resolution: 9,
             longest_window: Duration::from_hours(24),
+            shortest_window: Duration::from_mins(2),
         };
         let clock = Arc::new(|| chrono::Utc::now().timestamp_micros());
-        let alerting = Alerting::start(decisions, settings, bounds, clock).await.unwrap();
+        let alerting = Alerting::start(
+            decisions,
+            settings,
+            bounds,
+            crate::decisions::Keep::default(),
+            clock,
+        )
+        .await
+        .unwrap();
         let url = listen(super::alerting(&alerting)).await;
         Self {
             _folder: folder,
@@ -257,7 +268,7 @@ async fn alerts_are_listed_acknowledged_and_told_to_followers() {
     }
     server
         .alerting
-        .record(&rules.take_transitions(), Notify::Send, now, None)
+        .record(&rules.take_transitions(), Notify::Send, now)
         .await
         .unwrap();
     assert_eq!(changes.recv().await.unwrap().sensor.as_deref(), Some("river-7"));

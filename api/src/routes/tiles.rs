@@ -11,16 +11,19 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chrono::TimeDelta;
-use h3o::Resolution;
+use h3o::{CellIndex, Resolution};
 use moka::sync::Cache;
+use riskgrid_ingest::edge::Bounds;
 use riskgrid_ingest::grid::{GridSnapshot, Metric, Span, Version};
-use riskgrid_ingest::{EventTime, LayerIndex};
+use riskgrid_ingest::{EventTime, LIVE_DOMAIN, LayerIndex};
 
 use super::layers::find;
 use crate::app::App;
+use crate::forwarded::External;
 use crate::problem::Problem;
 use crate::tiles::{
-    CellValues, ContentCoding, GeometryCache, TileJson, TileRequest, TileSet, resolution_for_zoom, tilejson,
+    CellValues, ContentCoding, Extent, GeometryCache, TileJson, TileRequest, TileSet, resolution_for_zoom,
+    tilejson,
 };
 
 /// Bytes of hexagon outlines that are kept encoded.
@@ -43,17 +46,40 @@ struct SetKey {
 pub struct TileCaches {
     geometry: GeometryCache,
     sets: Cache<SetKey, Arc<TileSet>>,
+    /// Where events may be, by the configuration.
+    places: Option<Bounds>,
+    /// Where all that was kept of a layer is, by how many events had been counted then.
+    kept: Cache<(LayerIndex, u64), Option<Extent>>,
 }
 
-impl Default for TileCaches {
-    fn default() -> Self {
+impl TileCaches {
+    /// Empty ones. `places` is where events may be.
+    pub fn new(places: Option<Bounds>) -> Self {
         Self {
+            places,
+            kept: Cache::new(SETS),
             geometry: GeometryCache::new(GEOMETRY_BYTES),
             sets: Cache::builder()
                 .max_capacity(SETS)
                 .time_to_idle(Duration::from_mins(1))
                 .build(),
         }
+    }
+
+    /// What the tiles of a layer can show, whatever window is asked for, now and for as long as a map keeps the document:
+    /// of live layers, wherever events may be; of historic ones, what is kept of them. `None` is the whole map.
+    fn bounds(&self, snapshot: &GridSnapshot, index: LayerIndex) -> Option<Extent> {
+        let is_live = snapshot.layers.get(index)?.domain == LIVE_DOMAIN;
+        if is_live {
+            let allowed = Extent::around(&self.places?, snapshot.resolution);
+            // Events of before the bounds were set are kept: looked at once, for no more of them come.
+            let kept = self
+                .kept
+                .get_with((index, u64::MAX), || all_kept(snapshot, index));
+            return Some(kept.map_or(allowed, |kept| kept.with(allowed)));
+        }
+        let count = snapshot.totals(index)?.count;
+        self.kept.get_with((index, count), || all_kept(snapshot, index))
     }
 }
 
@@ -70,7 +96,7 @@ async fn describe(
     State(app): State<Arc<App>>,
     Path(file): Path<String>,
     RawQuery(query): RawQuery,
-    headers: HeaderMap,
+    external: External,
 ) -> Result<Response, Problem> {
     let Some(id) = file.strip_suffix(".json") else {
         return Err(Problem::not_found(
@@ -85,15 +111,16 @@ async fn describe(
     )
     .map_err(|error| Problem::bad_request(error.to_string()))?;
     let metric = metric_of(&snapshot, index, request.metric)?;
-    let Some(layer) = snapshot.layers.get(index) else {
+    let Some(layer) = snapshot.layers.get(index).cloned() else {
         return Err(Problem::not_found("the layer is gone"));
     };
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("127.0.0.1:8080");
     let suffix = query.map_or_else(String::new, |query| format!("?{query}"));
-    let url = format!("http://{host}/v1/tiles/{id}/{{z}}/{{x}}/{{y}}.mvt{suffix}");
+    let url = format!("{}/v1/tiles/{id}/{{z}}/{{x}}/{{y}}.mvt{suffix}", external.base);
+    let (of, at) = (Arc::clone(&app), Arc::clone(&snapshot));
+    let (bounds, newest) =
+        tokio::task::spawn_blocking(move || (of.tiles.bounds(&at, index), newest_day(&at, index)))
+            .await
+            .map_err(|error| Problem::internal(&error))?;
     let body = tilejson(&TileJson {
         layer: &layer.id,
         label: &layer.label,
@@ -105,7 +132,8 @@ async fn describe(
         },
         tiles: &url,
         base: snapshot.resolution,
-        bounds: bounds_of(&snapshot, index),
+        bounds,
+        newest,
     });
     let mut response = axum::Json(body).into_response();
     let as_of = snapshot.clock_of(index).and_then(|clock| clock.complete_to);
@@ -113,22 +141,24 @@ async fn describe(
     Ok(response)
 }
 
-/// The box of the layer's newest day, by cell centres; none when it is empty.
-fn bounds_of(snapshot: &GridSnapshot, index: LayerIndex) -> Option<[f64; 4]> {
+/// Where the hexagons of the layer's newest day are; none when it is empty.
+fn newest_day(snapshot: &GridSnapshot, index: LayerIndex) -> Option<Extent> {
     let end = snapshot.totals(index)?.last_time.plus(1);
     let span = snapshot.snap(index, end.plus(-riskgrid_ingest::DAY), end);
-    let cells = snapshot.sum(index, span, snapshot.resolution);
-    let centres = cells
-        .cells()
-        .iter()
-        .filter_map(|cell| h3o::CellIndex::try_from(*cell).ok())
-        .map(h3o::LatLng::from);
-    centres.fold(None, |bounds: Option<[f64; 4]>, centre| {
-        let (lon, lat) = (centre.lng(), centre.lat());
-        Some(bounds.map_or([lon, lat, lon, lat], |[west, south, east, north]| {
-            [west.min(lon), south.min(lat), east.max(lon), north.max(lat)]
-        }))
-    })
+    let sums = snapshot.sum(index, span, snapshot.resolution);
+    Extent::of(
+        sums.cells()
+            .iter()
+            .filter_map(|cell| CellIndex::try_from(*cell).ok()),
+    )
+}
+
+/// Where hexagons are of all that is kept of the layer.
+fn all_kept(snapshot: &GridSnapshot, index: LayerIndex) -> Option<Extent> {
+    let totals = snapshot.totals(index)?;
+    let span = snapshot.snap(index, totals.first_time, totals.last_time.plus(1));
+    let sums = snapshot.sum(index, span, snapshot.resolution);
+    Extent::of_all_zooms(sums.cells(), snapshot.resolution)
 }
 
 fn metric_of(snapshot: &GridSnapshot, index: LayerIndex, name: &str) -> Result<Metric, Problem> {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::body::{JsonBody, Parameters};
 use crate::alerting::Alerting;
 use crate::decisions::{Endpoint, random_hex};
+use crate::forwarded::External;
 use crate::problem::Problem;
 use crate::webhooks::{InvalidWebhook, WebhookRequest};
 
@@ -35,6 +36,7 @@ type Created = (StatusCode, [(HeaderName, String); 1], Json<Value>);
 
 async fn create(
     State(alerting): State<Arc<Alerting>>,
+    external: External,
     JsonBody(request): JsonBody<WebhookRequest>,
 ) -> Result<Created, Problem> {
     let new = request
@@ -49,7 +51,10 @@ async fn create(
         .await?;
     let mut body = shown(&endpoint);
     body["secret"] = json!(endpoint.secret.reveal());
-    let location = [(header::LOCATION, format!("/v1/webhooks/{}", endpoint.id))];
+    let location = [(
+        header::LOCATION,
+        format!("{}/v1/webhooks/{}", external.base, endpoint.id),
+    )];
     Ok((StatusCode::CREATED, location, Json(body)))
 }
 

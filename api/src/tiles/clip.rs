@@ -1,4 +1,5 @@
-//! Polygons in the plane, cut to a box (Sutherland and Hodgman 1974, "Reentrant polygon clipping").
+//! Polygons in the plane, cut to a box, side by side of it (Sutherland and Hodgman 1974, "Reentrant polygon clipping"); what
+//! they leave as one ring with edges that run along a side to and fro is here the rings that it stands for.
 
 /// A point of the map plane; the unit is the caller's (the world, or a tile's units). `y` grows to the south.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,6 +71,14 @@ impl Side {
         }
     }
 
+    /// How far along the side the point is.
+    fn along(self, point: Point) -> f64 {
+        match self {
+            Self::Left(_) | Self::Right(_) => point.y,
+            Self::Top(_) | Self::Bottom(_) => point.x,
+        }
+    }
+
     /// Where the edge crosses this side: exactly on it, so that what is outside has exactly no area.
     fn crossing(self, from: Point, to: Point) -> Point {
         let share = self.depth(from) / (self.depth(from) - self.depth(to));
@@ -82,20 +91,87 @@ impl Side {
     }
 }
 
+/// Rings side by side in one list; none is closed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rings {
+    points: Vec<Point>,
+    /// Where each ring ends in `points`.
+    ends: Vec<usize>,
+}
+
+impl Rings {
+    pub(crate) fn clear(&mut self) {
+        self.points.clear();
+        self.ends.clear();
+    }
+
+    /// Adds a ring; one without a point is none.
+    pub(crate) fn push(&mut self, ring: impl IntoIterator<Item = Point>) {
+        self.points.extend(ring);
+        self.end_ring();
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[Point]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let ranges = starts.zip(&self.ends);
+        ranges.filter_map(|(start, end)| self.points.get(start..*end))
+    }
+
+    /// The corners of all rings.
+    pub(crate) fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    pub(crate) fn points_mut(&mut self) -> &mut [Point] {
+        &mut self.points
+    }
+
+    /// The area that rings without a common point cover together.
+    pub(crate) fn area(&self) -> f64 {
+        self.iter().map(|ring| signed_area(ring).abs()).sum()
+    }
+
+    fn end_ring(&mut self) {
+        if self.ends.last().copied().unwrap_or(0) < self.points.len() {
+            self.ends.push(self.points.len());
+        }
+    }
+}
+
+/// Where a ring crosses a side: how far along it, of which of its pieces inside, and at which end of that piece.
+#[derive(Clone, Copy)]
+struct Crossing {
+    along: f64,
+    piece: usize,
+    is_entry: bool,
+}
+
+/// The working memory of cutting a ring that comes back to a side again and again.
+#[derive(Default)]
+struct Pieces {
+    /// What is inside of the ring, from crossing to crossing, both included.
+    inside: Rings,
+    crossings: Vec<Crossing>,
+    /// The piece that goes on where each one leaves.
+    next: Vec<usize>,
+}
+
 /// Cuts polygons, keeping its working memory between them.
 #[derive(Default)]
 pub(crate) struct Clipper {
-    ring: Vec<Point>,
-    next: Vec<Point>,
+    rings: Rings,
+    next: Rings,
+    pieces: Pieces,
 }
 
 impl Clipper {
-    /// The part of `ring` (not closed, either winding) in `limits`; empty when nothing is.
-    ///
-    /// A ring that is not convex may come back with edges that run along the border to and fro; its area is right.
-    pub(crate) fn clip(&mut self, ring: &[Point], limits: &Box2) -> &[Point] {
-        self.ring.clear();
-        self.ring.extend_from_slice(ring);
+    /// The parts of the rings (not closed, either winding, each simple) in `limits`; none when nothing is. A ring that
+    /// leaves and comes back is as many rings as there are parts.
+    pub(crate) fn clip<'a>(&mut self, rings: impl IntoIterator<Item = &'a [Point]>, limits: &Box2) -> &Rings {
+        self.rings.clear();
+        for ring in rings {
+            self.rings.push(ring.iter().copied());
+        }
         for side in [
             Side::Left(limits.min_x),
             Side::Right(limits.max_x),
@@ -104,24 +180,121 @@ impl Clipper {
         ] {
             self.keep(side);
         }
-        &self.ring
+        &self.rings
     }
 
     fn keep(&mut self, side: Side) {
         self.next.clear();
-        let mut previous = self.ring.last().copied();
-        for &point in &self.ring {
-            if let Some(from) = previous
-                && (side.depth(from) < 0.0) != (side.depth(point) < 0.0)
-            {
-                self.next.push(side.crossing(from, point));
+        for ring in self.rings.iter() {
+            match crossings(ring, side) {
+                0 if ring.first().is_some_and(|point| side.depth(*point) < 0.0) => {}
+                0 => self.next.push(ring.iter().copied()),
+                2 => keep_one_part(ring, side, &mut self.next),
+                _ => self.pieces.keep_all_parts(ring, side, &mut self.next),
             }
-            if side.depth(point) >= 0.0 {
-                self.next.push(point);
-            }
-            previous = Some(point);
         }
-        std::mem::swap(&mut self.ring, &mut self.next);
+        std::mem::swap(&mut self.rings, &mut self.next);
+    }
+}
+
+/// Each corner with the one before it.
+fn edges(ring: &[Point]) -> impl Iterator<Item = (Point, Point)> {
+    let before = ring.iter().cycle().skip(ring.len().saturating_sub(1));
+    before.copied().zip(ring.iter().copied())
+}
+
+fn is_crossed(side: Side, from: Point, to: Point) -> bool {
+    (side.depth(from) < 0.0) != (side.depth(to) < 0.0)
+}
+
+fn crossings(ring: &[Point], side: Side) -> usize {
+    edges(ring)
+        .filter(|(from, to)| is_crossed(side, *from, *to))
+        .count()
+}
+
+fn keep_one_part(ring: &[Point], side: Side, kept: &mut Rings) {
+    for (from, to) in edges(ring) {
+        if is_crossed(side, from, to) {
+            kept.points.push(side.crossing(from, to));
+        }
+        if side.depth(to) >= 0.0 {
+            kept.points.push(to);
+        }
+    }
+    kept.end_ring();
+}
+
+impl Pieces {
+    /// Along the side, a simple ring is inside from its first crossing to its second, from its third to its fourth, and so
+    /// on: there its pieces are joined.
+    fn keep_all_parts(&mut self, ring: &[Point], side: Side, kept: &mut Rings) {
+        self.cut(ring, side);
+        self.join();
+        let pieces: Vec<&[Point]> = self.inside.iter().collect();
+        let mut is_used = vec![false; pieces.len()];
+        for first in 0..pieces.len() {
+            let mut piece = first;
+            while let (Some(false), Some(points)) = (is_used.get(piece), pieces.get(piece)) {
+                if let Some(used) = is_used.get_mut(piece) {
+                    *used = true;
+                }
+                kept.points.extend_from_slice(points);
+                piece = self.next.get(piece).copied().unwrap_or(first);
+            }
+            kept.end_ring();
+        }
+    }
+
+    fn cut(&mut self, ring: &[Point], side: Side) {
+        self.inside.clear();
+        self.crossings.clear();
+        let outside = ring.iter().position(|point| side.depth(*point) < 0.0);
+        let mut from_outside: Vec<Point> = ring.to_vec();
+        // From a corner outside on, so that no piece is cut in two.
+        from_outside.rotate_left(outside.map_or(0, |outside| (outside + 1) % ring.len()));
+        for (from, to) in edges(&from_outside) {
+            if is_crossed(side, from, to) {
+                let crossing = side.crossing(from, to);
+                self.inside.points.push(crossing);
+                let is_entry = side.depth(from) < 0.0;
+                self.crossings.push(Crossing {
+                    along: side.along(crossing),
+                    piece: self.inside.ends.len(),
+                    is_entry,
+                });
+                if !is_entry {
+                    self.inside.end_ring();
+                }
+            }
+            if side.depth(to) >= 0.0 {
+                self.inside.points.push(to);
+            }
+        }
+    }
+
+    fn join(&mut self) {
+        self.crossings.sort_by(|a, b| a.along.total_cmp(&b.along));
+        self.next.clear();
+        self.next.resize(self.inside.ends.len(), 0);
+        for first in (0..self.crossings.len()).step_by(2) {
+            // Of crossings in one place the order is not known: what enters goes with what leaves.
+            let Some(&one) = self.crossings.get(first) else {
+                return;
+            };
+            let others = self.crossings.iter().skip(first + 1);
+            let Some(other) = others.clone().position(|other| other.is_entry != one.is_entry) else {
+                return;
+            };
+            self.crossings.swap(first + 1, first + 1 + other);
+            let Some(&other) = self.crossings.get(first + 1) else {
+                return;
+            };
+            let (entry, exit) = if one.is_entry { (one, other) } else { (other, one) };
+            if let Some(next) = self.next.get_mut(exit.piece) {
+                *next = entry.piece;
+            }
+        }
     }
 }
 
@@ -155,44 +328,74 @@ mod tests {
         points.iter().map(|&(x, y)| Point { x, y }).collect()
     }
 
+    fn clipped(points: &[(f64, f64)]) -> Rings {
+        Clipper::default().clip([&*ring(points)], &UNIT).clone()
+    }
+
     #[test]
     fn a_triangle_over_a_corner_loses_what_is_outside() {
-        let mut clipper = Clipper::default();
-        let clipped = clipper.clip(&ring(&[(0.5, 0.5), (1.5, 0.5), (0.5, 1.5)]), &UNIT);
-        assert!((signed_area(clipped) - 0.25).abs() < 1e-12);
-        assert!(UNIT.contains(&Box2::around(clipped)));
+        let clipped = clipped(&[(0.5, 0.5), (1.5, 0.5), (0.5, 1.5)]);
+        assert!((clipped.area() - 0.25).abs() < 1e-12);
+        assert!(UNIT.contains(&Box2::around(clipped.points())));
     }
 
     #[test]
     fn what_only_touches_a_side_has_no_area() {
-        let mut clipper = Clipper::default();
         for outside in [
             [(1.0, 0.1), (2.0, 0.3), (1.0, 0.9)],
             [(0.3, -2.0), (0.7, 0.0), (0.1, 0.0)],
         ] {
-            let area = signed_area(clipper.clip(&ring(&outside), &UNIT));
+            let area = clipped(&outside).area();
             assert!(area.abs() <= 0.0, "{area}");
         }
     }
 
     #[test]
     fn a_ring_around_the_box_becomes_the_box() {
-        let mut clipper = Clipper::default();
-        let clipped = clipper.clip(
-            &ring(&[(-9.0, -9.0), (9.0, -9.0), (9.0, 9.0), (-9.0, 9.0)]),
-            &UNIT,
-        );
-        assert!((signed_area(clipped) - 1.0).abs() < 1e-12);
+        let clipped = clipped(&[(-9.0, -9.0), (9.0, -9.0), (9.0, 9.0), (-9.0, 9.0)]);
+        assert!((clipped.area() - 1.0).abs() < 1e-12);
     }
 
     #[test]
     fn nothing_is_left_of_what_is_elsewhere() {
-        let mut clipper = Clipper::default();
-        assert!(
-            clipper
-                .clip(&ring(&[(2.0, 2.0), (3.0, 2.0), (3.0, 3.0)]), &UNIT)
-                .is_empty()
-        );
-        assert!(clipper.clip(&[], &UNIT).is_empty());
+        assert_eq!(clipped(&[(2.0, 2.0), (3.0, 2.0), (3.0, 3.0)]).iter().count(), 0);
+        assert_eq!(clipped(&[]).iter().count(), 0);
+    }
+
+    #[test]
+    fn a_comb_is_as_many_rings_as_it_has_teeth_inside() {
+        // Its back is left of the box, its teeth reach in; both windings, and from each corner on.
+        let mut comb = vec![
+            (-1.0, 0.05),
+            (0.5, 0.1),
+            (-0.5, 0.2),
+            (0.7, 0.3),
+            (-0.5, 0.4),
+            (0.9, 0.5),
+            (-1.0, 0.9),
+        ];
+        for _ in 0..2 {
+            for _ in 0..comb.len() {
+                comb.rotate_left(1);
+                let clipped = clipped(&comb);
+                assert_eq!(clipped.iter().count(), 3);
+                assert!(clipped.iter().all(|part| signed_area(part).abs() > 0.0));
+            }
+            comb.reverse();
+        }
+    }
+
+    #[test]
+    fn a_dent_that_reaches_the_side_parts_a_ring_and_one_that_does_not_leaves_it_whole() {
+        for (depth, parts) in [(0.9, 1), (-0.1, 2)] {
+            let dented = [
+                (0.1, -0.5),
+                (0.9, -0.5),
+                (0.9, 0.5),
+                (0.5, depth - 0.4),
+                (0.1, 0.5),
+            ];
+            assert_eq!(clipped(&dented).iter().count(), parts);
+        }
     }
 }

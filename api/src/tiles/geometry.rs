@@ -5,10 +5,10 @@
 
 use h3o::CellIndex;
 
-use super::clip::{Box2, Clipper, Point, signed_area};
+use super::clip::{Box2, Clipper, Point, Rings};
 use super::outline::OutlineMaker;
 use super::protobuf::{Wire, put_bytes_field, put_varint, put_varint_field, zigzag};
-use super::ring::{Corner, rounded_ring};
+use super::ring::{Corner, RoundedRings};
 use super::tile_id::TileId;
 
 /// Units along a side of a tile.
@@ -44,8 +44,10 @@ const CLOSE_PATH: u64 = 7 | 1 << 3;
 pub(crate) struct HexagonEncoder {
     outlines: OutlineMaker,
     clipper: Clipper,
-    in_tile_units: Vec<Point>,
-    ring: Vec<Corner>,
+    tile_clipper: Clipper,
+    in_tile_units: Rings,
+    drawn: Rings,
+    rounded: RoundedRings,
     commands: Vec<u8>,
 }
 
@@ -54,7 +56,7 @@ impl HexagonEncoder {
     /// the tile.
     pub(crate) fn append(&mut self, cell: CellIndex, tile: TileId, out: &mut Vec<u8>) {
         let outline = self.outlines.outline(cell);
-        let around = Box2::around(outline);
+        let around = Box2::around(outline.points());
         let scale = tile.tiles_across();
         let (column, row) = (f64::from(tile.x()), f64::from(tile.y()));
         let unit = f64::from(EXTENT);
@@ -79,19 +81,29 @@ impl HexagonEncoder {
                 continue;
             }
             self.in_tile_units.clear();
-            self.in_tile_units
-                .extend(outline.iter().map(|point| to_tile(point.x, point.y)));
-            let is_inside = TILE.contains(&limits);
-            if !is_inside && signed_area(self.clipper.clip(&self.in_tile_units, &TILE)).abs() <= 0.0 {
-                continue;
+            for ring in outline.iter() {
+                self.in_tile_units
+                    .push(ring.iter().map(|point| to_tile(point.x, point.y)));
             }
-            let drawn = if is_inside || TILE_AND_BUFFER.contains(&limits) {
+            let drawn = if TILE.contains(&limits) {
                 &self.in_tile_units
             } else {
-                self.clipper.clip(&self.in_tile_units, &TILE_AND_BUFFER)
+                let in_buffer = if TILE_AND_BUFFER.contains(&limits) {
+                    &self.in_tile_units
+                } else {
+                    self.clipper.clip(self.in_tile_units.iter(), &TILE_AND_BUFFER)
+                };
+                self.drawn.clear();
+                for ring in in_buffer.iter() {
+                    if self.tile_clipper.clip([ring], &TILE).area() > 0.0 {
+                        self.drawn.push(ring.iter().copied());
+                    }
+                }
+                &self.drawn
             };
-            rounded_ring(drawn, EXTENT as i32, &mut self.ring);
-            put_ring(&self.ring, &mut pen, &mut self.commands);
+            for ring in self.rounded.of(drawn, EXTENT as i32) {
+                put_ring(ring, &mut pen, &mut self.commands);
+            }
         }
         if !self.commands.is_empty() {
             put_varint_field(FEATURE_TYPE, TYPE_POLYGON, out);

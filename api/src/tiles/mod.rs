@@ -21,6 +21,7 @@ mod cache;
 mod clip;
 mod encode;
 mod etag;
+mod extent;
 mod geometry;
 mod index;
 mod outline;
@@ -40,6 +41,7 @@ mod tests;
 
 pub use cache::GeometryCache;
 pub use etag::{ContentCoding, ContentHash};
+pub use extent::Extent;
 pub use request::{InvalidTileQuery, METRICS, TileQuery, TileRequest, TileRequestError};
 pub use resolution::{resolution_for_zoom, resolutions};
 pub use tile_id::{MAX_ZOOM, NoSuchTile, TileId};

@@ -8,7 +8,7 @@ use std::f64::consts::{PI, TAU};
 
 use h3o::{CellIndex, LatLng};
 
-use super::clip::{Box2, Clipper, Point};
+use super::clip::{Box2, Clipper, Point, Rings};
 
 /// The whole height of the map, unbounded sideways: outlines over the antimeridian leave the unit square.
 const BAND: Box2 = Box2 {
@@ -37,14 +37,16 @@ const SLIVER_HEIGHT: f64 = 1.0 / (1_u64 << 30) as f64;
 #[derive(Default)]
 pub(crate) struct OutlineMaker {
     ring: Vec<Point>,
+    parts: Rings,
     clipper: Clipper,
 }
 
 impl OutlineMaker {
-    /// The cell's outline, a ring that is not closed. It starts in the unit square's width and may leave it eastwards (a
-    /// cell over the antimeridian); it is within its height.
-    pub(crate) fn outline(&mut self, cell: CellIndex) -> &[Point] {
+    /// The cell's outline: rings that are not closed, one but for coarse cells at the map's edges. They start in the unit
+    /// square's width and may leave it eastwards (a cell over the antimeridian); they are within its height.
+    pub(crate) fn outline(&mut self, cell: CellIndex) -> &Rings {
         self.ring.clear();
+        self.parts.clear();
         for corner in cell.boundary().iter() {
             let mut point = project(*corner);
             if let Some(previous) = self.ring.last() {
@@ -54,15 +56,17 @@ impl OutlineMaker {
         }
         let (first, last) = match (self.ring.first(), self.ring.last()) {
             (Some(first), Some(last)) => (*first, *last),
-            _ => return &self.ring,
+            _ => return &self.parts,
         };
         let turns = nearest_turn(first.x, last.x) - first.x;
         if turns.abs() > 0.5 {
             self.spread_over_pole(turns, first.y < 0.5);
+        } else {
+            self.parts.push(self.ring.iter().copied());
         }
         self.keep_on_map();
         self.start_in_unit_width();
-        &self.ring
+        &self.parts
     }
 
     /// A ring once around a pole is, on the map, everything between a wavy line over the whole width and the map's edge.
@@ -88,28 +92,23 @@ impl OutlineMaker {
             x: ends.min_x,
             y: past_the_edge,
         });
-        let clipped = self.clipper.clip(
-            &self.ring,
-            &Box2 {
-                min_y: -1.0,
-                max_y: 2.0,
-                ..WORLD
-            },
-        );
-        self.ring.clear();
-        self.ring.extend_from_slice(clipped);
+        let width = Box2 {
+            min_y: -1.0,
+            max_y: 2.0,
+            ..WORLD
+        };
+        self.parts.clone_from(self.clipper.clip([&*self.ring], &width));
     }
 
     fn keep_on_map(&mut self) {
-        let whole = Box2::around(&self.ring);
+        let whole = Box2::around(self.parts.points());
         if BAND.contains(&whole) {
             return;
         }
-        let clipped = self.clipper.clip(&self.ring, &BAND);
-        let kept = Box2::around(clipped);
+        let clipped = self.clipper.clip(self.parts.iter(), &BAND);
+        let kept = Box2::around(clipped.points());
         if kept.max_y - kept.min_y >= SLIVER_HEIGHT {
-            self.ring.clear();
-            self.ring.extend_from_slice(clipped);
+            self.parts.clone_from(clipped);
             return;
         }
         let (min_y, max_y) = if whole.min_y < 0.0 {
@@ -117,8 +116,8 @@ impl OutlineMaker {
         } else {
             (1.0 - SLIVER_HEIGHT, 1.0)
         };
-        self.ring.clear();
-        self.ring.extend([
+        self.parts.clear();
+        self.parts.push([
             Point {
                 x: whole.min_x,
                 y: min_y,
@@ -139,10 +138,10 @@ impl OutlineMaker {
     }
 
     fn start_in_unit_width(&mut self) {
-        let west = Box2::around(&self.ring).min_x;
+        let west = Box2::around(self.parts.points()).min_x;
         let laps = west.floor();
         if laps != 0.0 {
-            for point in &mut self.ring {
+            for point in self.parts.points_mut() {
                 point.x -= laps;
             }
         }
@@ -173,11 +172,14 @@ mod tests {
     use h3o::Resolution;
     use proptest::prelude::*;
 
-    use super::super::clip::signed_area;
     use super::*;
 
-    fn outline(cell: CellIndex) -> Vec<Point> {
-        OutlineMaker::default().outline(cell).to_vec()
+    fn outline(cell: CellIndex) -> Rings {
+        OutlineMaker::default().outline(cell).clone()
+    }
+
+    fn around(cell: CellIndex) -> Box2 {
+        Box2::around(outline(cell).points())
     }
 
     fn cell_at(lat: f64, lng: f64, resolution: Resolution) -> CellIndex {
@@ -197,8 +199,7 @@ mod tests {
     #[test]
     fn a_cell_over_the_antimeridian_is_narrow() {
         for lat in [-60.0, 0.0, 52.0] {
-            let ring = outline(cell_at(lat, 180.0, Resolution::Five));
-            let around = Box2::around(&ring);
+            let around = around(cell_at(lat, 180.0, Resolution::Five));
             assert!(around.max_x - around.min_x < 0.01, "{around:?}");
             assert!(around.min_x < 1.0 && around.max_x > 1.0, "{around:?}");
         }
@@ -211,7 +212,7 @@ mod tests {
             for (lat, edge) in [(90.0, 0.0), (-90.0, 1.0)] {
                 // The pole's own cell by index may be another than the one whose outline goes around it.
                 let near = cell_at(lat, 0.0, resolution).grid_disk::<Vec<_>>(1);
-                let around = near.into_iter().map(|cell| Box2::around(&outline(cell)));
+                let around = near.into_iter().map(around);
                 let spans = |found: &Box2| found.min_x.abs() < 1e-12 && (found.max_x - 1.0).abs() < 1e-12;
                 let spanning: Vec<Box2> = around.filter(spans).collect();
                 assert_eq!(spanning.len(), 1, "{resolution} {lat}: {spanning:?}");
@@ -227,8 +228,7 @@ mod tests {
 
     #[test]
     fn a_coarse_cell_over_a_pole_fills_the_map_up_to_its_edge() {
-        let ring = outline(cell_at(90.0, 0.0, Resolution::Zero));
-        let around = Box2::around(&ring);
+        let around = around(cell_at(90.0, 0.0, Resolution::Zero));
         // Its corner at 87.4° N, 145.6° E is above the edge; from its corner at 81.3° N the map is filled upwards.
         assert!(
             around.min_y.abs() < 1e-12 && (around.max_y - 0.232_275).abs() < 1e-6,
@@ -244,9 +244,9 @@ mod tests {
     fn every_cell_of_the_coarse_grid_has_an_area_on_the_map() {
         let mut total = 0.0;
         for cell in CellIndex::base_cells() {
-            let ring = outline(cell);
-            assert!(WORLD.min_y <= Box2::around(&ring).min_y && Box2::around(&ring).max_y <= WORLD.max_y);
-            let area = signed_area(&ring).abs();
+            let around = around(cell);
+            assert!(WORLD.min_y <= around.min_y && around.max_y <= WORLD.max_y);
+            let area = outline(cell).area();
             assert!(area > 0.0 && area < 0.3, "{cell}: {area}");
             total += area;
         }
@@ -260,9 +260,9 @@ mod tests {
             lat in -90.0..90.0_f64, lng in -180.0..180.0_f64, resolution in 0..=15_u8,
         ) {
             let resolution = Resolution::try_from(resolution).expect("in range");
-            let ring = outline(cell_at(lat, lng, resolution));
-            let around = Box2::around(&ring);
-            prop_assert!(signed_area(&ring).abs() > 0.0);
+            let cell = cell_at(lat, lng, resolution);
+            let around = around(cell);
+            prop_assert!(outline(cell).area() > 0.0);
             prop_assert!((0.0..1.0).contains(&around.min_x) && around.max_x - around.min_x <= 1.0);
             prop_assert!(around.min_y >= 0.0 && around.max_y <= 1.0);
         }

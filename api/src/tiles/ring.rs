@@ -1,17 +1,52 @@
 //! Rings on a tile's whole-number coordinates: what is left of a polygon after rounding, as a ring that readers accept.
 
-use super::clip::Point;
+use super::clip::{Box2, Point, Rings};
 
 /// A corner in tile units, `y` to the south.
 pub(crate) type Corner = (i32, i32);
 
-/// Rounds a polygon to a valid exterior ring: at least three corners, none twice, no edges that cross, an area above
-/// zero, and clockwise as drawn. Not closed. What rounding leaves without an area is drawn as a box of at least one unit,
-/// moved into `0..=extent` so that it stays visible.
-pub(crate) fn rounded_ring(polygon: &[Point], extent: i32, ring: &mut Vec<Corner>) {
-    ring.clear();
-    for point in polygon {
-        let corner = (point.x.round() as i32, point.y.round() as i32);
+/// Rings after rounding, keeping their memory.
+#[derive(Default)]
+pub(crate) struct RoundedRings {
+    rings: Vec<Vec<Corner>>,
+}
+
+/// Rounds of splitting a ring where it meets itself. Each puts a corner at a meeting, and corners are few.
+const MOST_SPLITS: usize = 64;
+
+impl RoundedRings {
+    /// Rounds polygons to valid exterior rings: each with at least three corners, none twice, no edges that cross, an area
+    /// above zero, and clockwise as drawn. Not closed. What rounding makes meet itself becomes the rings on both sides of the
+    /// meeting; what it leaves without an area is left out, and when nothing has one, all is drawn as a box of at least one
+    /// unit, moved into `0..=extent` so that it stays visible.
+    pub(crate) fn of(&mut self, polygons: &Rings, extent: i32) -> &[Vec<Corner>] {
+        self.rings.clear();
+        for polygon in polygons.iter() {
+            let ring = cleaned(
+                polygon
+                    .iter()
+                    .map(|point| (point.x.round() as i32, point.y.round() as i32)),
+            );
+            if ring.len() < 3 {
+                continue;
+            }
+            if is_convex(&ring) || is_simple(&ring) {
+                self.rings.push(ring);
+            } else {
+                split(ring, &mut self.rings);
+            }
+        }
+        if self.rings.is_empty() && !polygons.points().is_empty() {
+            self.rings.push(box_of_a_unit(polygons.points(), extent));
+        }
+        &self.rings
+    }
+}
+
+/// The corners without repetitions, spikes and corners within edges, clockwise; fewer than three when there is no area.
+fn cleaned(corners: impl IntoIterator<Item = Corner>) -> Vec<Corner> {
+    let mut ring: Vec<Corner> = Vec::new();
+    for corner in corners {
         if ring.last() != Some(&corner) {
             ring.push(corner);
         }
@@ -19,17 +54,91 @@ pub(crate) fn rounded_ring(polygon: &[Point], extent: i32, ring: &mut Vec<Corner
     while ring.len() > 1 && ring.first() == ring.last() {
         ring.pop();
     }
-    drop_corners_within_edges(ring);
-    if twice_area(ring) < 0 {
-        ring.reverse();
+    drop_corners_within_edges(&mut ring);
+    match twice_area(&ring).signum() {
+        0 => ring.clear(),
+        -1 => ring.reverse(),
+        _ => {}
     }
-    if !is_convex(ring) && !is_simple(ring) {
-        let hull = convex_hull(ring);
-        *ring = hull;
+    ring
+}
+
+/// Puts the simple rings that a ring which meets itself is made of into `simple`. Lobes that rounding turned over have no
+/// area that is to be drawn.
+fn split(ring: Vec<Corner>, simple: &mut Vec<Vec<Corner>>) {
+    let mut waiting = vec![ring];
+    let mut splits = 0;
+    while let Some(mut ring) = waiting.pop() {
+        if ring.len() < 3 || twice_area(&ring) <= 0 {
+            continue;
+        }
+        splits += 1;
+        if let Some((first, second)) = corner_twice(&ring) {
+            let lobe: Vec<Corner> = ring.drain(first..second).collect();
+            for part in [lobe, ring] {
+                let is_clockwise = twice_area(&part) > 0;
+                waiting.extend(is_clockwise.then(|| cleaned(part)));
+            }
+        } else if let Some((edge, corner)) = meeting(&ring).filter(|_| splits < MOST_SPLITS) {
+            ring.insert(edge + 1, corner);
+            // The other edge of a crossing meets the new corner in the next round.
+            waiting.push(ring);
+        } else if is_simple(&ring) {
+            simple.push(ring);
+        } else {
+            simple.push(convex_hull(&ring));
+        }
     }
-    if ring.len() < 3 || twice_area(ring) <= 0 {
-        widen_to_a_box(polygon, extent, ring);
+}
+
+/// A corner that the ring comes to twice.
+fn corner_twice(ring: &[Corner]) -> Option<(usize, usize)> {
+    ring.iter().enumerate().find_map(|(first, corner)| {
+        let later = ring.iter().skip(first + 1).position(|other| other == corner)?;
+        Some((first, first + 1 + later))
+    })
+}
+
+/// An edge (by the corner that it starts from) and the place where another corner or edge meets it.
+fn meeting(ring: &[Corner]) -> Option<(usize, Corner)> {
+    let edges: Vec<(Corner, Corner)> = ring
+        .iter()
+        .copied()
+        .zip(ring.iter().copied().cycle().skip(1))
+        .collect();
+    let within = |(a, b): (Corner, Corner), corner: Corner| {
+        corner != a && corner != b && turn(a, b, corner) == 0 && lies_between(a, b, corner)
+    };
+    for (place, edge) in edges.iter().enumerate() {
+        if let Some(corner) = ring.iter().find(|corner| within(*edge, **corner)) {
+            return Some((place, *corner));
+        }
     }
+    for (place, edge) in edges.iter().enumerate() {
+        for other in edges.iter().skip(place + 2) {
+            let crossing =
+                crossing(*edge, *other).filter(|crossing| *crossing != edge.0 && *crossing != edge.1);
+            if let Some(crossing) = crossing {
+                return Some((place, crossing));
+            }
+        }
+    }
+    None
+}
+
+/// Where two edges cross, rounded.
+fn crossing((a, b): (Corner, Corner), (c, d): (Corner, Corner)) -> Option<Corner> {
+    let (to_a, to_b) = (turn(c, d, a), turn(c, d, b));
+    if to_a.signum() * to_b.signum() >= 0 || turn(a, b, c).signum() * turn(a, b, d).signum() >= 0 {
+        return None;
+    }
+    let share = to_a as f64 / (to_a - to_b) as f64;
+    let along = |from: i32, to: i32| share.mul_add(f64::from(to - from), f64::from(from)).round() as i32;
+    Some((along(a.0, b.0), along(a.1, b.1)))
+}
+
+fn lies_between(a: Corner, b: Corner, corner: Corner) -> bool {
+    (a.0.min(b.0)..=a.0.max(b.0)).contains(&corner.0) && (a.1.min(b.1)..=a.1.max(b.1)).contains(&corner.1)
 }
 
 /// Positive when `c` lies clockwise (as drawn) of the line from `a` to `b`.
@@ -92,11 +201,7 @@ fn is_simple(ring: &[Corner]) -> bool {
 }
 
 fn edges_meet((a, b): (Corner, Corner), (c, d): (Corner, Corner)) -> bool {
-    let within = |p: Corner, q: Corner, r: Corner| {
-        turn(p, q, r) == 0
-            && (p.0.min(q.0)..=p.0.max(q.0)).contains(&r.0)
-            && (p.1.min(q.1)..=p.1.max(q.1)).contains(&r.1)
-    };
+    let within = |p: Corner, q: Corner, r: Corner| turn(p, q, r) == 0 && lies_between(p, q, r);
     let sides_differ = |p, q, r, s| turn(p, q, r).signum() * turn(p, q, s).signum() < 0;
     (sides_differ(a, b, c, d) && sides_differ(c, d, a, b))
         || within(a, b, c)
@@ -129,12 +234,11 @@ fn convex_hull(corners: &[Corner]) -> Vec<Corner> {
     hull
 }
 
-fn widen_to_a_box(polygon: &[Point], extent: i32, ring: &mut Vec<Corner>) {
-    let around = super::clip::Box2::around(polygon);
+fn box_of_a_unit(points: &[Point], extent: i32) -> Vec<Corner> {
+    let around = Box2::around(points);
     let (min_x, max_x) = span_of_a_unit(around.min_x, around.max_x, extent);
     let (min_y, max_y) = span_of_a_unit(around.min_y, around.max_y, extent);
-    ring.clear();
-    ring.extend([(min_x, min_y), (max_x, min_y), (max_x, max_y), (min_x, max_y)]);
+    vec![(min_x, min_y), (max_x, min_y), (max_x, max_y), (min_x, max_y)]
 }
 
 /// The rounded span; if that is empty, the unit that holds its middle, within `0..=extent`.
@@ -153,11 +257,16 @@ pub(crate) mod tests {
 
     use super::*;
 
+    fn all_rounded(points: &[(f64, f64)]) -> Vec<Vec<Corner>> {
+        let mut polygon = Rings::default();
+        polygon.push(points.iter().map(|&(x, y)| Point { x, y }));
+        RoundedRings::default().of(&polygon, 4096).to_vec()
+    }
+
     fn rounded(points: &[(f64, f64)]) -> Vec<Corner> {
-        let polygon: Vec<Point> = points.iter().map(|&(x, y)| Point { x, y }).collect();
-        let mut ring = Vec::new();
-        rounded_ring(&polygon, 4096, &mut ring);
-        ring
+        let rings = all_rounded(points);
+        assert_eq!(rings.len(), 1, "{rings:?}");
+        rings[0].clone()
     }
 
     /// Fails unless the ring is what a reader of vector tiles accepts as an exterior one.
@@ -212,6 +321,48 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_neck_that_rounding_closes_leaves_both_sides_of_it() {
+        let hourglass = [
+            (0.0, 0.0),
+            (100.0, 0.0),
+            (50.3, 50.0),
+            (100.0, 100.0),
+            (0.0, 100.0),
+            (49.7, 50.0),
+        ];
+        let rings = all_rounded(&hourglass);
+        assert_eq!(rings.len(), 2, "{rings:?}");
+        rings.iter().for_each(|ring| assert_valid_exterior(ring));
+        assert_eq!(rings.iter().map(|ring| twice_area(ring)).sum::<i64>(), 2 * 5_000);
+    }
+
+    #[test]
+    fn a_neck_along_an_edge_leaves_both_sides_of_it() {
+        // Two blocks that a passage less than half a unit high joins.
+        let blocks = [
+            (0.0, 0.0),
+            (40.0, 0.0),
+            (40.0, 20.0),
+            (60.0, 20.0),
+            (60.0, 0.0),
+            (100.0, 0.0),
+            (100.0, 40.0),
+            (60.0, 40.0),
+            (60.0, 20.4),
+            (40.0, 20.4),
+            (40.0, 40.0),
+            (0.0, 40.0),
+        ];
+        let rings = all_rounded(&blocks);
+        assert_eq!(rings.len(), 2, "{rings:?}");
+        rings.iter().for_each(|ring| assert_valid_exterior(ring));
+        assert_eq!(
+            rings.iter().map(|ring| twice_area(ring)).sum::<i64>(),
+            2 * 2 * 1_600
+        );
+    }
+
+    #[test]
     fn edges_that_run_to_and_fro_are_no_longer_there() {
         let two_bumps = [
             (0.0, 0.0),
@@ -223,7 +374,9 @@ pub(crate) mod tests {
             (5.0, 0.0),
             (0.0, 4.0),
         ];
-        assert_valid_exterior(&rounded(&two_bumps));
+        all_rounded(&two_bumps)
+            .iter()
+            .for_each(|ring| assert_valid_exterior(ring));
     }
 
     proptest! {
@@ -233,9 +386,9 @@ pub(crate) mod tests {
             scale in prop::sample::select(vec![1.0, 0.01, 0.001, 0.0001]),
         ) {
             let points: Vec<_> = points.iter().map(|&(x, y)| (x * scale + 20.0, y * scale + 20.0)).collect();
-            if !points.is_empty() {
-                assert_valid_exterior(&rounded(&points));
-            }
+            let rings = all_rounded(&points);
+            prop_assert_eq!(rings.is_empty(), points.is_empty());
+            rings.iter().for_each(|ring| assert_valid_exterior(ring));
         }
 
         #[test]

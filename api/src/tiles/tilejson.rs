@@ -4,6 +4,7 @@ use h3o::Resolution;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::extent::Extent;
 use super::resolution::resolutions;
 use super::tile_id::MAX_ZOOM;
 
@@ -25,8 +26,10 @@ pub struct TileJson<'a> {
     pub tiles: &'a str,
     /// The resolution that the grid stores.
     pub base: Resolution,
-    /// West, south, east and north in degrees; `None` is the whole map.
-    pub bounds: Option<[f64; 4]>,
+    /// What the tiles can show for as long as it may be kept; `None` is the whole map.
+    pub bounds: Option<Extent>,
+    /// What they show of the newest day, for a first view.
+    pub newest: Option<Extent>,
 }
 
 #[derive(Serialize)]
@@ -39,6 +42,11 @@ struct Document<'a> {
     minzoom: u8,
     maxzoom: u8,
     bounds: [f64; 4],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    center: Option<(f64, f64, u8)>,
+    /// Where the newest day's hexagons are.
+    #[serde(rename = "riskgrid:newest", skip_serializing_if = "Option::is_none")]
+    newest: Option<[f64; 4]>,
     /// H3 resolution of each zoom, from `minzoom` to `maxzoom`.
     #[serde(rename = "riskgrid:resolutions")]
     resolutions: Vec<u8>,
@@ -46,7 +54,11 @@ struct Document<'a> {
 
 /// The document. Its fields do not depend on time or data, except the bounds.
 pub fn tilejson(about: &TileJson<'_>) -> Value {
-    let [west, south, east, north] = about.bounds.unwrap_or([-180.0, -EDGE, 180.0, EDGE]);
+    let whole = [-180.0, -EDGE, 180.0, EDGE];
+    let on_map = |extent: Extent| {
+        let [west, south, east, north] = extent.degrees();
+        [west, south.max(-EDGE), east, north.min(EDGE)]
+    };
     let document = Document {
         tilejson: "3.0.0",
         name: about.label,
@@ -61,12 +73,9 @@ pub fn tilejson(about: &TileJson<'_>) -> Value {
         })],
         minzoom: 0,
         maxzoom: MAX_ZOOM,
-        bounds: [
-            west.max(-180.0),
-            south.max(-EDGE),
-            east.min(180.0),
-            north.min(EDGE),
-        ],
+        bounds: about.bounds.map_or(whole, on_map),
+        center: about.newest.map(|newest| newest.view(MAX_ZOOM)),
+        newest: about.newest.map(on_map),
         resolutions: resolutions(about.base).map(u8::from).collect(),
     };
     json!(document)
@@ -86,6 +95,9 @@ fn fields(about: &TileJson<'_>) -> Map<String, Value> {
 
 #[cfg(test)]
 mod tests {
+    use h3o::CellIndex;
+    use riskgrid_ingest::edge::Bounds;
+
     use super::*;
 
     const ABOUT: TileJson<'static> = TileJson {
@@ -96,6 +108,7 @@ mod tests {
         tiles: "http://127.0.0.1:8080/v1/tiles/water_level/{z}/{x}/{y}.mvt?metric=max",
         base: Resolution::Eight,
         bounds: None,
+        newest: None,
     };
 
     #[test]
@@ -127,13 +140,29 @@ mod tests {
     #[test]
     fn bounds_stay_on_the_map_and_count_is_told_once() {
         let polar = TileJson {
-            bounds: Some([-190.0, -90.0, 10.0, 20.0]),
+            bounds: Some(Extent::around(
+                &Bounds([-10.0, -90.0, 10.0, 20.0]),
+                Resolution::Eight,
+            )),
+            newest: Extent::of(CellIndex::try_from(0x0892_8308_283b_ffff)),
             metric: "count",
             unit: "",
             ..ABOUT
         };
         let document = tilejson(&polar);
-        assert_eq!(document["bounds"], json!([-180.0, -85.051_129, 10.0, 20.0]));
+        let bounds = document["bounds"].as_array().expect("a list");
+        assert_eq!(bounds[0], -180.0);
+        assert!(
+            bounds[1]
+                .as_f64()
+                .is_some_and(|south| (-85.051_129..-85.051_128).contains(&south))
+        );
+        assert_eq!(document["center"][2], 14);
+        assert!(
+            document["riskgrid:newest"][0]
+                .as_f64()
+                .is_some_and(|west| (-123.0..-122.0).contains(&west))
+        );
         assert_eq!(
             document["vector_layers"][0]["fields"].as_object().map(Map::len),
             Some(2)

@@ -108,8 +108,11 @@ async fn start_by(folder: &Path, waits: &[Duration], clock: Clock) -> Arc<Alerti
         retries: RetrySchedule::new(waits.to_vec()),
         ..DeliverySettings::default()
     };
-    let decisions = Decisions::open(folder).await.unwrap();
-    Alerting::start(decisions, settings, RuleBounds::default(), clock)
+    let decisions = Decisions::open(folder, crate::decisions::Bounds::default())
+        .await
+        .unwrap();
+    let keep = crate::decisions::Keep::default();
+    Alerting::start(decisions, settings, RuleBounds::default(), keep, clock)
         .await
         .unwrap()
 }
@@ -158,7 +161,7 @@ fn transitions(webhooks: &[&str], sensor: &str, ends: bool) -> Vec<Transition> {
 
 async fn record(alerting: &Alerting, transitions: &[Transition]) {
     alerting
-        .record(transitions, Notify::Send, wall_clock(), None)
+        .record(transitions, Notify::Send, wall_clock())
         .await
         .unwrap();
 }

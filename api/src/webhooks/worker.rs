@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinHandle, JoinSet};
@@ -30,8 +30,6 @@ pub struct DeliverySettings {
     pub retries: RetrySchedule,
     /// Attempts to one endpoint at the same time. Default: 4.
     pub concurrency: usize,
-    /// How long delivered messages of resolved alerts are kept to be looked at. Default: 30 days.
-    pub keep_delivered: Duration,
 }
 
 impl Default for DeliverySettings {
@@ -41,7 +39,6 @@ impl Default for DeliverySettings {
             timeout: Duration::from_secs(15),
             retries: RetrySchedule::default(),
             concurrency: 4,
-            keep_delivered: Duration::from_hours(30 * 24),
         }
     }
 }
@@ -56,7 +53,6 @@ pub struct Deliveries {
 /// Looked at again at least so often, in case the wall clock was set.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 const AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
-const BETWEEN_CLEANINGS: Duration = Duration::from_hours(1);
 
 impl Deliveries {
     /// Starts the worker; it begins with what an earlier process left.
@@ -112,15 +108,10 @@ struct Worker {
 
 impl Worker {
     async fn run(mut self) {
-        let mut clean_at = Instant::now();
         self.limit_waits().await;
         loop {
             self.follow_the_clock().await;
             let now = self.steady.now();
-            if clean_at <= Instant::now() {
-                self.clean(now).await;
-                clean_at = Instant::now() + BETWEEN_CLEANINGS;
-            }
             let sleep = match self.start_due(now).await {
                 Ok(sleep) => sleep,
                 Err(error) => {
@@ -229,20 +220,6 @@ impl Worker {
             }
         });
         self.running.insert(handle.id(), key);
-    }
-
-    async fn clean(&self, now: i64) {
-        let before = now.saturating_sub(self.settings.keep_delivered.as_micros() as i64);
-        match self.decisions.forget_delivered(before).await {
-            Ok(forgotten) if forgotten > 0 => tracing::info!(forgotten, "old deliveries forgotten"),
-            Ok(_) => {}
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "old deliveries cannot be forgotten"
-                );
-            }
-        }
     }
 }
 

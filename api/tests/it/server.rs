@@ -289,7 +289,8 @@ impl Server {
                 .await
                 .ok()?;
             let page = page.text().await.ok()?;
-            page.contains("\nriskgrid_checkpoint_age_seconds ").then_some(())
+            let age = page.split_once("\nriskgrid_checkpoint_age_seconds ")?.1;
+            (!age.starts_with("NaN")).then_some(())
         })
         .await;
     }

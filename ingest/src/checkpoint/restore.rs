@@ -10,8 +10,8 @@ use crate::time::EventTime;
 /// A partition as it was at its newest whole checkpoint.
 pub(crate) struct Restored {
     pub(crate) partition: Partition,
-    /// What alert rules knew.
-    pub(crate) rules: Vec<u8>,
+    /// What the steps hold of alert rules, each with its generation, the oldest first.
+    pub(crate) rules: Vec<(u64, Vec<u8>)>,
 }
 
 /// Why files that are whole still cannot be used.
@@ -42,6 +42,10 @@ pub(super) fn restore(
         .iter_mut()
         .filter_map(|step| ReportsOfAStep::take(step))
         .collect();
+    let heads = chain.iter_mut().flatten().filter_map(|part| part.head.as_mut());
+    let rules: Vec<(u64, Vec<u8>)> = heads
+        .map(|head| (head.generation, std::mem::take(&mut head.rules)))
+        .collect();
     std::thread::scope(|scope| {
         // They are many, and nothing else needs them.
         let reports = scope.spawn(|| all_reports(reports));
@@ -50,7 +54,7 @@ pub(super) fn restore(
             Ok(reports) => reports,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        growing.finish(open)
+        growing.finish(open, rules)
     })
 }
 
@@ -184,7 +188,7 @@ impl Growing<'_> {
     }
 
     /// Adds what only the last step holds of the present.
-    fn finish(mut self, open: Part) -> Result<Restored, StateError> {
+    fn finish(mut self, open: Part, rules: Vec<(u64, Vec<u8>)>) -> Result<Restored, StateError> {
         for (id, start, slice) in open.open_buckets {
             let (index, kind) = self.known(&id, slice.kind())?;
             self.partition.slices_of(index, kind).restore_open(start, &slice);
@@ -213,9 +217,6 @@ impl Growing<'_> {
         partition.given_up = head.given_up;
         partition.dedup.set_floor(head.dedup_floor);
         partition.restored(head.generation);
-        Ok(Restored {
-            partition,
-            rules: head.rules,
-        })
+        Ok(Restored { partition, rules })
     }
 }

@@ -142,7 +142,7 @@ impl Worker {
     }
 
     /// Puts in a partition that a checkpoint gave, and what alert rules knew of it.
-    pub(super) fn restore(&mut self, partition: Partition, rules: &[u8]) {
+    pub(super) fn restore(&mut self, partition: Partition, rules: &[(u64, Vec<u8>)]) {
         self.observer.restore(partition.id(), rules);
         let owned = self.own(partition);
         self.partitions.insert(owned.partition.id().clone(), owned);
@@ -265,8 +265,8 @@ impl Worker {
         let layers = self.shared.layers.table();
         let whole = self.partitions.iter_mut().filter(|(_, owned)| !owned.is_cut_off);
         let states = whole.map(|(id, owned)| {
-            let rules = self.observer.save(id);
             let since = since.get(id).copied().unwrap_or(0);
+            let rules = self.observer.save(id, since, owned.partition.generation);
             PartitionState::take(&mut owned.partition, &layers, since, rules)
         });
         Ok(states.collect())

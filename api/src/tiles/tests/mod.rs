@@ -3,6 +3,7 @@
 mod conservation;
 mod foreign_reader;
 mod membership;
+mod parts;
 mod tags;
 
 use h3o::{CellIndex, LatLng, Resolution};
@@ -15,12 +16,12 @@ fn resolution(number: u8) -> Resolution {
     Resolution::try_from(number).expect("in range")
 }
 
-fn cell_at(lat: f64, lng: f64, number: u8) -> CellIndex {
+pub(super) fn cell_at(lat: f64, lng: f64, number: u8) -> CellIndex {
     LatLng::new(lat, lng).expect("finite").to_cell(resolution(number))
 }
 
 /// Places where maps go wrong are drawn as often as all others.
-fn places() -> impl Strategy<Value = (f64, f64)> {
+pub(super) fn places() -> impl Strategy<Value = (f64, f64)> {
     (
         prop_oneof![-90.0..90.0_f64, 84.0..90.0_f64, -90.0..-84.0_f64, -1.0..1.0_f64],
         prop_oneof![

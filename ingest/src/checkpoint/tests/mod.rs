@@ -128,11 +128,13 @@ impl Run {
         let restored = store.restore_own(settings, &layers)?;
         let mut partition = Partition::new(id(), LIVE_DOMAIN.into(), settings, 0);
         for restored in restored {
+            let (_, rules) = restored.rules.last().expect("a step");
             assert_eq!(
-                restored.rules,
+                *rules,
                 restored.partition.next_offset().to_le_bytes(),
                 "rules of another state"
             );
+            assert!(restored.rules.is_sorted_by_key(|(generation, _)| *generation));
             partition = restored.partition;
         }
         let layers = Arc::new(layers);

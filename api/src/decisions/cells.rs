@@ -1,0 +1,129 @@
+//! What rules on cells remember, a row a cell: each evaluation writes the rows that it changed, with its transitions.
+
+use std::collections::BTreeMap;
+
+use riskgrid_analytics::rules::{CellChange, CellRules, InstanceState};
+use sqlx::sqlite::SqliteConnection;
+
+use super::row::read_from_row;
+use super::{Decisions, DecisionsError};
+
+/// Where the event time of the newest evaluation is kept: no cell has this index.
+const EVALUATED: i64 = 0;
+/// Key of the state when it was one value.
+const WHOLE: &str = "cell_rules";
+/// Rows of one transaction when that value is taken apart.
+const PIECE: usize = 1_000;
+
+/// The state of one rule after an evaluation, as far as it changed.
+#[derive(Clone, Copy, Debug)]
+pub struct CellState<'a> {
+    /// Which rule.
+    pub rule_id: &'a str,
+    /// Event time of the evaluation, µs.
+    pub evaluated: i64,
+    /// The cells whose phase changed.
+    pub changes: &'a [CellChange],
+}
+
+struct CellRow {
+    rule_id: String,
+    cell: i64,
+    state: Vec<u8>,
+}
+
+read_from_row!(CellRow { rule_id, cell, state });
+
+impl CellState<'_> {
+    pub(super) async fn write(&self, connection: &mut SqliteConnection) -> Result<(), DecisionsError> {
+        put(connection, self.rule_id, EVALUATED, &self.evaluated).await?;
+        for (cell, state) in self.changes {
+            let cell = cell.cast_signed();
+            match state {
+                Some(state) => put(connection, self.rule_id, cell, state).await?,
+                None => {
+                    sqlx::query("DELETE FROM rule_cells WHERE rule_id = $1 AND cell = $2")
+                        .bind(self.rule_id)
+                        .bind(cell)
+                        .execute(&mut *connection)
+                        .await?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn put(
+    connection: &mut SqliteConnection,
+    rule_id: &str,
+    cell: i64,
+    state: &impl serde::Serialize,
+) -> Result<(), DecisionsError> {
+    let bytes = postcard::to_allocvec(state).map_err(|error| DecisionsError::unreadable("cell", &error))?;
+    sqlx::query(
+        "INSERT INTO rule_cells (rule_id, cell, state) VALUES ($1, $2, $3)
+            ON CONFLICT (rule_id, cell) DO UPDATE SET state = excluded.state",
+    )
+    .bind(rule_id)
+    .bind(cell)
+    .bind(bytes)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl Decisions {
+    /// What rules on cells remembered when they were evaluated last.
+    pub async fn cell_rules(&self) -> Result<CellRules, DecisionsError> {
+        self.take_apart_whole().await?;
+        let rows: Vec<CellRow> = sqlx::query_as("SELECT rule_id, cell, state FROM rule_cells")
+            .fetch_all(self.readers())
+            .await?;
+        let unreadable = |error| DecisionsError::unreadable("cell of a rule", &error);
+        let mut by_rule: BTreeMap<String, (Option<i64>, Vec<(u64, InstanceState)>)> = BTreeMap::new();
+        for row in rows {
+            let (evaluated, cells) = by_rule.entry(row.rule_id).or_default();
+            if row.cell == EVALUATED {
+                *evaluated = Some(postcard::from_bytes(&row.state).map_err(unreadable)?);
+            } else {
+                let state = postcard::from_bytes(&row.state).map_err(unreadable)?;
+                cells.push((row.cell.cast_unsigned(), state));
+            }
+        }
+        let mut rules = CellRules::new();
+        for (rule_id, (evaluated, cells)) in by_rule {
+            rules.put_back(&rule_id, evaluated, cells);
+        }
+        Ok(rules)
+    }
+
+    /// An older riskgrid kept all as one value.
+    async fn take_apart_whole(&self) -> Result<(), DecisionsError> {
+        let Some(saved) = self.meta(WHOLE).await? else {
+            return Ok(());
+        };
+        let rules = CellRules::restore(&saved).unwrap_or_else(|error| {
+            tracing::warn!(%error, "timers of rules on cells start anew; alerts that fire are in the database");
+            CellRules::new()
+        });
+        for (rule_id, evaluated, cells) in rules.all() {
+            for changes in cells.chunks(PIECE) {
+                let state = CellState {
+                    rule_id,
+                    evaluated: evaluated.unwrap_or(i64::MIN),
+                    changes,
+                };
+                let mut transaction = self.begin().await?;
+                state.write(&mut transaction).await?;
+                transaction.commit().await?;
+            }
+        }
+        let mut transaction = self.begin().await?;
+        sqlx::query("DELETE FROM meta WHERE key = $1")
+            .bind(WHOLE)
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
+    }
+}

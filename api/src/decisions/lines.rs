@@ -1,0 +1,119 @@
+//! Alerts as the SQL table shows them: read page by page, filtered by the database.
+
+use super::row::read_from_row;
+use super::{Decisions, DecisionsError};
+
+/// Alerts of one page.
+const PAGE: u32 = 1_000;
+
+/// A value that a condition compares with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Bound {
+    /// Of a text.
+    Text(String),
+    /// Of a time in µs, or a cell.
+    Number(i64),
+}
+
+/// Conditions of which all must hold: SQL with `?` for each of the values, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Conditions {
+    /// Such as `state = ?`. Made of names and operators that the program knows, never of a client's text.
+    pub sql: Vec<String>,
+    /// The values.
+    pub values: Vec<Bound>,
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertLine {
+    /// Id of the episode.
+    pub id: String,
+    /// Name of the rule.
+    pub rule: String,
+    /// firing, acknowledged or resolved.
+    pub state: String,
+    /// minor, moderate, major or critical.
+    pub severity: String,
+    /// The layer of its rule.
+    pub layer: String,
+    /// For rules per sensor.
+    pub sensor: Option<String>,
+    /// An H3 cell, its bits.
+    pub cell: Option<i64>,
+    /// Of the newest transition.
+    pub value: f64,
+    /// Of the newest transition that the data made, µs.
+    pub at: i64,
+    /// When it began, µs.
+    pub fired_at: i64,
+    /// When it ended, µs.
+    pub resolved_at: Option<i64>,
+    /// When somebody took it, µs.
+    pub acknowledged_at: Option<i64>,
+}
+
+read_from_row!(AlertLine {
+    id,
+    rule,
+    state,
+    severity,
+    layer,
+    sensor,
+    cell,
+    value,
+    at,
+    fired_at,
+    resolved_at,
+    acknowledged_at
+});
+
+/// A place in the table, newest first.
+#[derive(Clone, Debug)]
+pub struct LinePlace {
+    fired_at: i64,
+    id: String,
+}
+
+impl Decisions {
+    /// The next alerts, newest first, after a place; with the place of the last one when there may be more. At most `most`.
+    pub async fn alert_lines(
+        &self,
+        conditions: &Conditions,
+        after: Option<&LinePlace>,
+        most: usize,
+    ) -> Result<(Vec<AlertLine>, Option<LinePlace>), DecisionsError> {
+        let limit = u32::try_from(most).unwrap_or(u32::MAX).min(PAGE);
+        let mut all: Vec<&str> = conditions.sql.iter().map(String::as_str).collect();
+        if after.is_some() {
+            all.push("(fired_at, id) < (?, ?)");
+        }
+        let wanted = if all.is_empty() {
+            String::new()
+        } else {
+            format!("WHERE {}", all.join(" AND "))
+        };
+        let sql = format!(
+            "SELECT id, rule, state, severity, layer, sensor, cell, value, at, fired_at, resolved_at, acknowledged_at
+               FROM alerts {wanted} ORDER BY fired_at DESC, id DESC LIMIT {limit}"
+        );
+        // The conditions are the program's own words.
+        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
+        for value in &conditions.values {
+            query = match value {
+                Bound::Text(text) => query.bind(text.clone()),
+                Bound::Number(number) => query.bind(*number),
+            };
+        }
+        if let Some(after) = after {
+            query = query.bind(after.fired_at).bind(after.id.clone());
+        }
+        let lines: Vec<AlertLine> = query.fetch_all(self.readers()).await?;
+        let is_whole_page = lines.len() == limit as usize;
+        let next = lines.last().filter(|_| is_whole_page).map(|line| LinePlace {
+            fired_at: line.fired_at,
+            id: line.id.clone(),
+        });
+        Ok((lines, next))
+    }
+}
