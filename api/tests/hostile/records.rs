@@ -103,14 +103,12 @@ async fn a_record_that_cannot_be_applied_is_kept_as_poison_and_the_others_are_co
         assert_eq!(ready.status(), 200);
         assert!(ready.text().await.unwrap().contains("poisoned 1"));
         // Read = accepted + duplicate + refused.
-        let counts = ["accepted", "duplicate", "refused"].map(|result| {
+        let mut counts = Vec::new();
+        for result in ["accepted", "duplicate", "refused"] {
             let name = format!("riskgrid_events_total{{result=\"{result}\"}}");
-            let server = &server;
-            async move { metric(server, &name).await }
-        });
-        let [accepted, duplicate, refused] = counts;
-        let counts = (accepted.await, duplicate.await, refused.await);
-        assert!(counts == (4.0, 0.0, 1.0), "{counts:?}");
+            counts.push(metric(&server, &name).await);
+        }
+        assert!(counts == [4.0, 0.0, 1.0], "{counts:?}");
         // The restart reads it again, or not, and comes to the same.
         server.kill();
         server.restart();
@@ -236,7 +234,7 @@ async fn files_that_are_not_what_their_names_say_are_told_by_name_with_what_to_d
         ),
     ];
     for (name, format, content, says) in cases {
-        let server = Server::not_started();
+        let mut server = Server::not_started();
         std::fs::write(server.path(name), content).unwrap();
         server.configure(&feed(name, format));
         let said = server.is_refused();
