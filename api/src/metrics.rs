@@ -225,6 +225,15 @@ pub fn render(app: &App, held: &Held, now: EventTime) -> prometheus::Result<Stri
         "queries that run",
         app.sql.running().len() as f64,
     )?;
+    let failed = counter(
+        &registry,
+        "riskgrid_sql_internal_errors_total",
+        "statements that failed by a fault of riskgrid's; the log says why under their query_id",
+        &[],
+    )?;
+    failed
+        .with_label_values::<&str>(&[])
+        .inc_by(app.sql.internal_errors());
     gauge(
         &registry,
         "riskgrid_sql_memory_bytes",

@@ -1,5 +1,7 @@
 //! Errors as clients see them: RFC 9457 problem details with a stable `type`, and a detail that tells what to do.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -105,16 +107,19 @@ impl Problem {
         )
     }
 
-    /// 500: our fault. The cause goes to the log, not to the client.
+    /// 500: our fault. The cause goes to the log, not to the client, who gets the number under which it is there.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
-        tracing::error!(error = cause, "request failed");
-        let detail = "the server failed; its log has the cause. Trying again may help";
+        static FAULTS: AtomicU64 = AtomicU64::new(1);
+        let number = FAULTS.fetch_add(1, Ordering::Relaxed);
+        let fault = format!("{:x}-{number:x}", std::process::id());
+        tracing::error!(fault, error = cause, "request failed");
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
             "The server failed",
-            detail,
+            format!("the server failed, which is not the request's fault; its log has the cause under fault {fault}"),
         )
+        .with("fault", fault)
     }
 
     /// 503 with `Retry-After`: it cannot be served now.

@@ -13,7 +13,7 @@ use riskgrid_ingest::decode::cloudevent::decode_structured;
 use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
 use riskgrid_ingest::grid::{
     Applied, Calendar, EventLogLimits, GridPublisher, GridSettings, GridSnapshot, Heard, Partition,
-    PartitionId, Retention, Slice, Span,
+    PartitionId, Retention, Slice, SliceStart, Span, StartsWithin,
 };
 use riskgrid_ingest::{
     DAY, EventTime, HOUR, LIVE_DOMAIN, LayerIndex, LayerKind, LayerSettings, LayerTable, MINUTE, SECOND,
@@ -142,8 +142,15 @@ fn summed_in(snapshot: &GridSnapshot, span: Span) -> BTreeMap<u64, (u64, i128)> 
         .collect()
 }
 
-fn merged(snapshot: &GridSnapshot, time: std::ops::Range<EventTime>) -> Vec<(Span, Slice)> {
-    let slices = snapshot.slices(LAYER, time);
+fn within(first: EventTime, last: EventTime) -> StartsWithin {
+    StartsWithin {
+        first: SliceStart::at(first),
+        last: SliceStart::at(last),
+    }
+}
+
+fn merged(snapshot: &GridSnapshot, starts: StartsWithin) -> Vec<(Span, Slice)> {
+    let slices = snapshot.slices(LAYER, starts);
     slices
         .iter()
         .map(|slices| (slices.span, slices.merged(LayerKind::Observation)))
@@ -181,8 +188,7 @@ proptest! {
         let admitted: Vec<_> = admitted.into_iter().filter(|(time, ..)| *time >= from).collect();
 
         // Conserved: every admitted event in exactly one slice, one row per cell and bucket, spans apart.
-        let everything = EventTime::from_micros(i64::MIN)..EventTime::from_micros(i64::MAX);
-        let slices: Vec<(Span, Slice)> = merged(&snapshot, everything);
+        let slices: Vec<(Span, Slice)> = merged(&snapshot, StartsWithin::ALL);
         let total: u64 = slices.iter().flat_map(|(_, slice)| slice.count.iter()).sum();
         prop_assert_eq!(total, admitted.len() as u64);
         prop_assert_eq!(snapshot.totals(LAYER).unwrap().count, total + expired as u64);
@@ -191,6 +197,18 @@ proptest! {
             let rows: BTreeMap<u64, (u64, i128)> =
                 slice.rows().map(|(cell, a)| (cell, (a.count, a.values.sum))).collect();
             prop_assert_eq!(&rows, &counted(&admitted, *span), "slice {:?}", span);
+        }
+        // Each is found by its start alone, whatever lies before its first event.
+        for (number, (span, _)) in slices.iter().enumerate() {
+            let found = |starts| -> Vec<Span> { merged(&snapshot, starts).into_iter().map(|(span, _)| span).collect() };
+            let beginning = EventTime::from_micros(i64::MIN);
+            prop_assert_eq!(found(within(span.start, span.start)), [*span]);
+            prop_assert_eq!(found(within(beginning, span.start)).len(), number + 1);
+            prop_assert_eq!(found(within(beginning, span.start.plus(-1))).len(), number);
+            prop_assert_eq!(
+                snapshot.covered(LAYER, within(span.start, span.start)).map(|covered| summed_in(&snapshot, covered)),
+                Some(counted(&admitted, *span))
+            );
         }
         for pair in slices.windows(2) {
             prop_assert!(pair[0].0.end <= pair[1].0.start, "{:?} {:?}", pair[0].0, pair[1].0);
@@ -206,7 +224,7 @@ proptest! {
             prop_assert_eq!(&summed_in(&snapshot, span), &expected, "sum over {:?}", span);
             // The slices of the same window.
             let mut of_slices: BTreeMap<u64, (u64, i128)> = BTreeMap::new();
-            for (of_slice, slice) in merged(&snapshot, span.start..span.end) {
+            for (of_slice, slice) in merged(&snapshot, within(span.start, span.end.plus(-1))) {
                 prop_assert!(span.start <= of_slice.start && of_slice.end <= span.end);
                 for (cell, aggregate) in slice.rows() {
                     let sum = of_slices.entry(cell).or_default();
@@ -230,7 +248,7 @@ proptest! {
                 .map(|(of_slice, _)| *of_slice)
                 .filter(|of_slice| start <= of_slice.start && of_slice.start <= end)
                 .collect();
-            let covered = snapshot.covered(LAYER, start, end);
+            let covered = snapshot.covered(LAYER, within(start, end));
             let expected: BTreeMap<u64, (u64, i128)> = starting.iter().fold(BTreeMap::new(), |mut all, of_slice| {
                 for (cell, (count, sum)) in counted(&admitted, *of_slice) {
                     let entry: &mut (u64, i128) = all.entry(cell).or_default();

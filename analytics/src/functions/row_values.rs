@@ -54,8 +54,12 @@ impl<'a> Arguments<'a> {
     }
 
     pub(super) fn value(&self, index: usize) -> Result<&'a ColumnarValue, SqlError> {
-        self.values.get(index).ok_or_else(|| SqlError::Internal {
-            cause: format!("{} was called without argument {}", self.function, index + 1),
+        self.values.get(index).ok_or_else(|| {
+            SqlError::internal(format!(
+                "{} was called without argument {}",
+                self.function,
+                index + 1
+            ))
         })
     }
 

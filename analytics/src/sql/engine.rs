@@ -35,7 +35,7 @@ use super::query_memory::QueryMemory;
 use super::running::{Running, Ticket};
 use super::session::Session;
 use super::stoppable::{Stop, stoppable};
-use super::{SqlError, SqlLimits, expansion, statement};
+use super::{SqlError, SqlLimits, expansion, statement, time_zones};
 
 /// Stack of a thread that plans: a statement at the limit of its depth fits.
 pub(crate) const STACK_BYTES: usize = 32 << 20;
@@ -123,9 +123,7 @@ impl SqlEngine {
             .thread_stack_size(STACK_BYTES)
             .enable_time()
             .build()
-            .map_err(|error| SqlError::Internal {
-                cause: format!("cannot start query threads: {error}"),
-            })?;
+            .map_err(|error| SqlError::internal(format!("cannot start query threads: {error}")))?;
         Ok(Self {
             session: Arc::new(Session::new(limits.threads.get(), places)?),
             memory: Arc::new(GreedyMemoryPool::new(limits.memory_bytes)),
@@ -182,8 +180,7 @@ impl SqlEngine {
                     "{} queries are running, as many as may; try again later",
                     self.limits.max_concurrent
                 ));
-                ticket.ends(Err(refusal.clone()));
-                return Err(refusal);
+                return Err(ticket.fails(refusal));
             }
         };
         ticket.starts();
@@ -237,8 +234,7 @@ impl SqlEngine {
                     Ok(Err(error)) => error,
                     Ok(Ok(())) | Err(_) => rows.reason(),
                 };
-                rows.ticket.ends(Err(error.clone()));
-                return Err(error);
+                return Err(rows.ticket.fails(error));
             },
         }
         Ok(SqlAnswer {
@@ -269,6 +265,11 @@ impl SqlEngine {
         self.runtime
             .as_ref()
             .map_or(0, |runtime| runtime.metrics().num_alive_tasks())
+    }
+
+    /// Statements that failed by a fault of the engine since it was made.
+    pub fn internal_errors(&self) -> u64 {
+        self.running.internal_errors()
     }
 
     /// The bytes of memory that all queries hold.
@@ -325,7 +326,7 @@ impl Query {
 
     async fn start(self) -> Result<SendableRecordBatchStream, SqlError> {
         let statement = statement::parse(&self.request.sql, &self.request.params, self.statement_bytes)?;
-        let limited = self.request.limit.filter(|_| statement::is_query(&statement));
+        let limit = self.request.limit.filter(|_| statement::is_query(&statement));
         let mut state = self
             .session
             .of_query(self.tables, &self.table_functions, self.request.now)?;
@@ -336,20 +337,37 @@ impl Query {
             .with_allow_statements(false)
             .verify_plan(&plan)?;
         expansion::check_expressions(&plan)?;
+        time_zones::check(&plan)?;
         if is_one_table(&plan)? {
             state.config_mut().options_mut().optimizer.max_passes = 1;
         }
-        if let Some(limit) = limited {
-            // One more than asked for tells whether there are more.
-            plan = LogicalPlanBuilder::from(plan)
-                .limit(0, Some(limit.saturating_add(1)))?
-                .build()?;
+        if let Some(limit) = limit {
+            plan = limited(plan, limit)?;
         }
         let plan = stoppable(state.create_physical_plan(&plan).await?, &self.stop)?;
         Ok(execute_stream(
             plan,
             self.session.task_context(&state, self.memory),
         )?)
+    }
+}
+
+/// The plan with a limit; of EXPLAIN that of the explained query, so that it shows and runs what the query would.
+fn limited(plan: LogicalPlan, limit: usize) -> Result<LogicalPlan, DataFusionError> {
+    let below = |input: Arc<LogicalPlan>| limited(Arc::unwrap_or_clone(input), limit).map(Arc::new);
+    match plan {
+        LogicalPlan::Explain(mut explain) => {
+            explain.plan = below(explain.plan)?;
+            Ok(LogicalPlan::Explain(explain))
+        }
+        LogicalPlan::Analyze(mut analyze) => {
+            analyze.input = below(analyze.input)?;
+            Ok(LogicalPlan::Analyze(analyze))
+        }
+        // One more than asked for tells whether there are more.
+        query => LogicalPlanBuilder::from(query)
+            .limit(0, Some(limit.saturating_add(1)))?
+            .build(),
     }
 }
 
@@ -367,6 +385,8 @@ fn is_one_table(plan: &LogicalPlan) -> Result<bool, DataFusionError> {
                 | LogicalPlan::Aggregate(_)
                 | LogicalPlan::Sort(_)
                 | LogicalPlan::Limit(_)
+                | LogicalPlan::Explain(_)
+                | LogicalPlan::Analyze(_)
         );
         Ok(if is_plain {
             TreeNodeRecursion::Continue
@@ -403,9 +423,7 @@ impl Rows {
         self.ticket
             .stopped()
             .cloned()
-            .unwrap_or_else(|| SqlError::Internal {
-                cause: "the task of the query panicked or was lost".to_owned(),
-            })
+            .unwrap_or_else(|| SqlError::internal("the task of the query panicked or was lost"))
     }
 
     fn end(&mut self) -> Poll<Option<Result<RecordBatch, SqlError>>> {
@@ -430,11 +448,10 @@ impl Stream for Rows {
         let polled = this.poll_rows(context);
         match &polled {
             Poll::Ready(Some(Ok(batch))) => this.ticket.add_rows(batch.num_rows()),
-            Poll::Ready(Some(Err(error))) => this.ticket.ends(Err(error.clone())),
-            Poll::Ready(None) => this.ticket.ends(Ok(())),
-            Poll::Pending => {}
+            Poll::Ready(None) => this.ticket.ends(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
-        polled.map_err(SqlError::into_datafusion)
+        polled.map_err(|error| this.ticket.fails(error).into_datafusion())
     }
 }
 

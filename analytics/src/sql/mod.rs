@@ -11,7 +11,7 @@
 //! | joins on geometries by an R-tree | [`spatial_join`] |
 //! | what runs, and what ran | [`running`], [`queries_table`] |
 //! | an end to every query | [`expansion`], [`cooperative`], [`stoppable`], [`query_memory`], [`window_memory`], [`bounded_functions`] |
-//! | a wrong answer of `DataFusion` kept out | [`nested_projections`] |
+//! | a wrong answer of `DataFusion` kept out | [`nested_projections`], [`time_zones`], [`zoned_timestamps`] |
 //! | `information_schema` with comments | [`information_schema`] |
 
 mod bounded_functions;
@@ -37,8 +37,10 @@ mod spatial_join;
 mod statement;
 mod stoppable;
 mod text_concat;
+mod time_zones;
 mod value_bounds;
 mod window_memory;
+mod zoned_timestamps;
 
 pub use cell_column::{CELL_TYPE, COMMENT_KEY, TYPE_KEY, cell_field, commented, is_cell, mark_cell};
 pub(crate) use cell_column::{cell_item, cell_list_type, not_a_cell, parse_cell};

@@ -80,9 +80,23 @@ impl Ticket {
         self.runs.store(true, Ordering::Relaxed);
     }
 
-    /// Its rows have come to their end, or to an error.
-    pub(crate) fn ends(&self, how: Result<(), SqlError>) {
-        let _ = self.ended.set(how);
+    /// Its rows have come to their end.
+    pub(crate) fn ends(&self) {
+        let _ = self.ended.set(Ok(()));
+    }
+
+    /// It has come to an error, which is given back as its caller may see it. Where it is the engine's fault its cause
+    /// goes to the log.
+    pub(crate) fn fails(&self, error: SqlError) -> SqlError {
+        let error = error.of_query(&self.query_id);
+        let is_first = self.ended.set(Err(error.clone())).is_ok();
+        if let (true, SqlError::Internal { cause, .. }) = (is_first, &error) {
+            tracing::error!(query_id = %self.query_id, cause, sql = self.sql, "a statement failed inside the engine");
+            if let Some(list) = self.list.upgrade() {
+                list.internal_errors.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        error
     }
 
     /// What the table `queries` says of it while it is there.
@@ -165,6 +179,8 @@ pub(crate) struct Running {
     tickets: Mutex<HashMap<String, Weak<Ticket>>>,
     /// Those that have ended, oldest first.
     ended: Mutex<VecDeque<QueryRecord>>,
+    /// How many failed by a fault of the engine.
+    internal_errors: AtomicU64,
 }
 
 impl Running {
@@ -216,11 +232,14 @@ impl Running {
             let refusal = SqlError::BadRequest(format!(
                 "a query with the id {query_id} is running; use another id or none"
             ));
-            ticket.ends(Err(refusal.clone()));
-            return Err(refusal);
+            return Err(ticket.fails(refusal));
         }
         tickets.insert(query_id, Arc::downgrade(&ticket));
         Ok(ticket)
+    }
+
+    pub(crate) fn internal_errors(&self) -> u64 {
+        self.internal_errors.load(Ordering::Relaxed)
     }
 
     pub(crate) fn cancel(&self, query_id: &str) -> bool {

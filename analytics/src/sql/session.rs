@@ -24,8 +24,9 @@ use super::cooperative::CooperativeJoins;
 use super::information_schema::{CATALOG, SCHEMA, catalog_of};
 use super::named_arguments::{NamedArguments, NamedTableFunction};
 use super::nested_projections::NestedProjections;
-use super::spatial_join::rules_with_spatial_joins;
+use super::spatial_join::{RankFirst, RankedPlanner, rules_with_spatial_joins};
 use super::window_memory::CountWindowInput;
+use super::zoned_timestamps::zoned;
 use crate::functions;
 use crate::tables::cells::whole_window::WholeWindow;
 use crate::tables::events::cell_counts::CellCounts;
@@ -46,7 +47,7 @@ impl Session {
         // DataFusion registers the local file system by itself.
         runtime.deregister_object_store(ObjectStoreUrl::local_filesystem().as_ref())?;
 
-        let capped = bounded(SessionStateDefaults::default_scalar_functions());
+        let capped = bounded(zoned(SessionStateDefaults::default_scalar_functions()));
         let from_string: Arc<ScalarUDF> = functions::h3_from_string();
         let mut base = SessionStateBuilder::new()
             .with_config(settings(threads))
@@ -64,6 +65,8 @@ impl Session {
             .with_table_function_list(SessionStateDefaults::default_table_functions())
             .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&from_string))))
             .with_analyzer_rule(Arc::new(NestedProjections))
+            .with_analyzer_rule(Arc::new(RankFirst))
+            .with_query_planner(Arc::new(RankedPlanner))
             .with_optimizer_rule(Arc::new(WholeWindow))
             .with_optimizer_rule(Arc::new(CellCounts))
             .with_physical_optimizer_rules(rules_with_spatial_joins())

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, Query, Select, SetExpr, Statement as AstStatement, VisitMut, VisitorMut,
+    Expr, ObjectName, Query, Select, SetExpr, Statement as AstStatement, TableFactor, Value as AstValue,
+    VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use serde_json::Value;
@@ -55,9 +56,17 @@ pub(crate) fn parse(sql: &str, parameters: &[Value], longest: usize) -> Result<S
     Ok(statement)
 }
 
-/// Whether a row limit may be put around the statement's plan.
+/// Whether a row limit may be put around the statement's plan, or the plan that it explains.
 pub(crate) fn is_query(statement: &Statement) -> bool {
-    matches!(statement, Statement::Statement(inner) if matches!(**inner, AstStatement::Query(_)))
+    let is_query = |inner: &AstStatement| matches!(inner, AstStatement::Query(_));
+    match statement {
+        Statement::Explain(explain) => self::is_query(&explain.statement),
+        Statement::Statement(inner) => match inner.as_ref() {
+            AstStatement::Explain { statement, .. } => is_query(statement),
+            inner => is_query(inner),
+        },
+        _ => false,
+    }
 }
 
 fn allow(statement: &mut Statement, placeholders: &mut Placeholders<'_>) -> Result<(), SqlError> {
@@ -179,12 +188,29 @@ impl VisitorMut for Inspector<'_, '_> {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<SqlError> {
+        if matches!(table, TableFactor::Table { sample: Some(_), .. }) {
+            return ControlFlow::Break(SqlError::bad_request(
+                "TABLESAMPLE is not understood, and all rows would be read; WHERE random() < 0.1 keeps about a tenth",
+            ));
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
         if let Some(placeholder) = parameters::placeholder(expr) {
             match self.placeholders.bind(placeholder) {
                 Ok(bound) => *expr = bound,
                 Err(error) => return ControlFlow::Break(error),
             }
+        }
+        if let Expr::AtTimeZone { time_zone, .. } = expr
+            && !matches!(time_zone.as_ref(), Expr::Value(value) if matches!(value.value, AstValue::SingleQuotedString(_)))
+            && parameters::placeholder(time_zone).is_none()
+        {
+            return ControlFlow::Break(SqlError::BadRequest(format!(
+                "AT TIME ZONE {time_zone}: the zone must be a constant text, such as 'Asia/Shanghai'"
+            )));
         }
         self.deeper()
     }

@@ -2,22 +2,26 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
-use datafusion::common::ScalarValue;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::catalog::Session;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
-use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator, Volatility};
-use riskgrid_ingest::EventTime;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable as _, Operator, Volatility, cast};
+use datafusion::physical_expr::PhysicalExpr;
 use riskgrid_ingest::edge::Bounds;
+
+use super::time_filters::{EventsWithin, instant};
 
 /// A conjunction of what is understood; everything else is left to DataFusion.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Narrowing {
     /// Only these layers; all when `None`.
     layers: Option<BTreeSet<String>>,
-    /// Times (of buckets or events) from here on.
-    pub(super) from: EventTime,
-    /// Times up to and with here.
-    pub(super) to: EventTime,
+    /// The times of events.
+    pub(super) times: EventsWithin,
     /// The least cell.
     pub(super) first_cell: u64,
     /// The greatest cell.
@@ -34,11 +38,11 @@ impl fmt::Display for Narrowing {
             let names: Vec<&str> = layers.iter().map(String::as_str).collect();
             parts.push(format!("layer in [{}]", names.join(", ")));
         }
-        if self.from.micros() > i64::MIN {
-            parts.push(format!("from {}", self.from));
+        if self.times.first > EventsWithin::ALL.first {
+            parts.push(format!("from {}", self.times.first));
         }
-        if self.to.micros() < i64::MAX {
-            parts.push(format!("to {}", self.to));
+        if self.times.last < EventsWithin::ALL.last {
+            parts.push(format!("to {}", self.times.last));
         }
         if (self.first_cell, self.last_cell) != (0, u64::MAX) {
             parts.push(format!("cells {:x} to {:x}", self.first_cell, self.last_cell));
@@ -54,8 +58,7 @@ impl Default for Narrowing {
     fn default() -> Self {
         Self {
             layers: None,
-            from: EventTime::from_micros(i64::MIN),
-            to: EventTime::from_micros(i64::MAX),
+            times: EventsWithin::ALL,
             first_cell: 0,
             last_cell: u64::MAX,
             bounds: [f64::NEG_INFINITY, f64::NEG_INFINITY, f64::INFINITY, f64::INFINITY],
@@ -186,13 +189,13 @@ impl Narrowing {
                     self.keep_layers(BTreeSet::from([text.to_owned()]));
                 }
             }
-            "bucket" | "time" => {
-                let Some(time) = time(value) else { return };
+            "time" => {
+                let Some(time) = instant(value) else { return };
                 if is_lower {
-                    self.from = self.from.max(time);
+                    self.times.first = self.times.first.max(time);
                 }
                 if is_upper {
-                    self.to = self.to.min(time);
+                    self.times.last = self.times.last.min(time);
                 }
             }
             "cell" => {
@@ -282,54 +285,25 @@ pub(super) fn uses<'a, T>(
     Some(found)
 }
 
-/// The first and the last time that a filter on one column of times keeps, exactly; none where it is no span.
-pub(super) fn time_span(filter: &Expr) -> Option<(EventTime, EventTime)> {
-    let (first, last) = micros_of(filter)?;
-    Some((EventTime::from_micros(first), EventTime::from_micros(last)))
-}
-
-fn micros_of(filter: &Expr) -> Option<(i64, i64)> {
-    const NONE: (i64, i64) = (i64::MAX, i64::MIN);
-    let compare = |operator: Operator, value: &ScalarValue| -> Option<(i64, i64)> {
-        if value.is_null() {
-            return Some(NONE);
-        }
-        let at = time(value)?.micros();
-        match operator {
-            Operator::Eq => Some((at, at)),
-            Operator::Lt => Some((i64::MIN, at.checked_sub(1)?)),
-            Operator::LtEq => Some((i64::MIN, at)),
-            Operator::Gt => Some((at.checked_add(1)?, i64::MAX)),
-            Operator::GtEq => Some((at, i64::MAX)),
-            _ => None,
-        }
+/// All of `filters` as one condition that gives true, false or NULL; none where there is no filter.
+pub(super) fn condition(
+    state: &dyn Session,
+    filters: impl IntoIterator<Item = Expr>,
+    schema: &DFSchema,
+) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+    let of_truth = |filter: Expr| -> Result<Expr> {
+        // An optimizer may have left nothing but a NULL without a type.
+        let is_of_truth = filter.get_type(schema)? == DataType::Boolean;
+        Ok(if is_of_truth {
+            filter
+        } else {
+            cast(filter, DataType::Boolean)
+        })
     };
-    let both = |a: (i64, i64), b: (i64, i64)| (a.0.max(b.0), a.1.min(b.1));
-    match filter {
-        Expr::BinaryExpr(BinaryExpr {
-            left,
-            op: Operator::And,
-            right,
-        }) => Some(both(micros_of(left)?, micros_of(right)?)),
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (column(left), column(right)) {
-            (Some(_), None) => compare(*op, literal(right)?),
-            (None, Some(_)) => compare(op.swap()?, literal(left)?),
-            _ => None,
-        },
-        Expr::Between(Between {
-            expr,
-            negated: false,
-            low,
-            high,
-        }) => {
-            column(expr)?;
-            Some(both(
-                compare(Operator::GtEq, literal(low)?)?,
-                compare(Operator::LtEq, literal(high)?)?,
-            ))
-        }
-        _ => None,
-    }
+    let filters: Vec<Expr> = filters.into_iter().map(of_truth).collect::<Result<_>>()?;
+    conjunction(filters)
+        .map(|filter| state.create_physical_expr(filter, schema))
+        .transpose()
 }
 
 pub(super) fn column(expr: &Expr) -> Option<&str> {
@@ -356,13 +330,6 @@ pub(super) fn text(value: &ScalarValue) -> Option<&str> {
     }
 }
 
-fn time(value: &ScalarValue) -> Option<EventTime> {
-    match value {
-        ScalarValue::TimestampMicrosecond(Some(micros), _) => Some(EventTime::from_micros(*micros)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -379,16 +346,21 @@ mod tests {
         let filters = [
             col("layer").in_list(vec![lit("a"), lit("b")], false),
             col("layer").eq(lit("b")),
-            col("bucket").gt_eq(at(5)).and(at(9).gt(col("bucket"))),
+            col("time").gt_eq(at(5)).and(at(9).gt(col("time"))),
             col("lon").between(lit(1.0), lit(2.0)),
         ];
         let narrowing = Narrowing::of(&filters);
         assert!(narrowing.admits_layer("b") && !narrowing.admits_layer("a"));
-        assert_eq!((narrowing.from.micros(), narrowing.to.micros()), (5, 9));
+        assert_eq!(
+            (narrowing.times.first.micros(), narrowing.times.last.micros()),
+            (5, 9)
+        );
         assert_eq!(narrowing.bounds(), Some(Bounds([1.0, -90.0, 2.0, 90.0])));
         for filter in [
             col("layer").not_eq(lit("a")),
-            col("bucket").gt(at(5)).or(col("layer").eq(lit("a"))),
+            col("time").gt(at(5)).or(col("layer").eq(lit("a"))),
+            // The start of a bucket bounds no event.
+            col("bucket").gt(at(5)),
             col("count").gt(lit(5)),
             col("layer").in_list(vec![lit("a")], true),
         ] {

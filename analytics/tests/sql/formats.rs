@@ -121,3 +121,98 @@ async fn a_failure_before_the_first_row_is_an_error_not_a_body() {
     };
     assert_eq!(end, Err(SqlError::TimedOut { milliseconds: 100 }));
 }
+
+#[tokio::test]
+async fn in_csv_of_one_column_a_null_is_no_empty_line() {
+    for (sql, expected) in [
+        ("SELECT sum(count) AS n FROM cells WHERE count = 99", "n\n\"\"\n"),
+        ("SELECT sum FROM cells ORDER BY count", "sum\n1.5\n\"\"\n\"\"\n"),
+        ("SELECT NULL AS nothing", "nothing\n\"\"\n"),
+        ("SELECT CAST('NaN' AS DOUBLE) AS x", "x\n\"\"\n"),
+        ("SELECT CAST(NULL AS INT[]) AS x", "x\n\"\"\n"),
+        ("SELECT '' AS x", "x\n\"\"\n"),
+        ("SELECT NULL AS a, NULL AS b", "a,b\n,\n"),
+    ] {
+        assert_eq!(text(sql, AnswerFormat::Csv).await, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn columns_of_one_name_are_refused_where_one_would_be_lost() {
+    let engine = engine();
+    for (sql, format, words) in [
+        (
+            "SELECT x.a, y.a, x.b, y.b, 5 AS c FROM (VALUES (1, 3)) x(a, b), (VALUES (2, 4)) y(a, b)",
+            AnswerFormat::NdJson,
+            "named 'a' and 'b'",
+        ),
+        (
+            "SELECT x.cell, y.cell FROM cells x, cells y",
+            AnswerFormat::NdJson,
+            "named 'cell'",
+        ),
+        (
+            "SELECT * FROM cells x JOIN cells y ON x.cell = y.cell",
+            AnswerFormat::NdJson,
+            "'layer'",
+        ),
+        (
+            "SELECT named_struct('a', 1, 'a', 2) AS pair",
+            AnswerFormat::Json,
+            "column pair",
+        ),
+        (
+            "SELECT named_struct('a', 1, 'a', 2) AS pair",
+            AnswerFormat::Csv,
+            "column pair",
+        ),
+        (
+            "SELECT [named_struct('a', 1, 'a', 2)] AS pairs",
+            AnswerFormat::NdJson,
+            "column pairs",
+        ),
+    ] {
+        match ask(&engine, request(sql), format).await {
+            Err(SqlError::BadRequest(text)) => assert!(text.contains(words), "{sql}: {text}"),
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+    // An array, a line and a batch have places for both.
+    let twice = "SELECT x.a, y.a FROM (VALUES (1)) x(a), (VALUES (2)) y(a)";
+    assert!(text(twice, AnswerFormat::Json).await.contains("[[1,2]]"));
+    assert_eq!(text(twice, AnswerFormat::Csv).await, "a,a\n1,2\n");
+    assert!(
+        ask(
+            &engine,
+            request("SELECT named_struct('a', 1, 'a', 2)"),
+            AnswerFormat::Arrow
+        )
+        .await
+        .is_ok()
+    );
+}
+
+#[tokio::test]
+async fn a_time_without_a_zone_has_none() {
+    let sql = "SELECT to_local_time(bucket AT TIME ZONE 'Asia/Kolkata') AS local, bucket AT TIME ZONE 'Asia/Kolkata' AS zoned, \
+        [arrow_cast(bucket, 'Timestamp(Second, None)')] AS list, named_struct('t', arrow_cast(bucket, 'Timestamp(Nanosecond, None)'), 'u', bucket) AS pair, \
+        arrow_cast(DATE '2026-11-22', 'Date64') AS day, CAST('08:15:30' AS TIME) AS clock FROM cells ORDER BY count LIMIT 1";
+    assert_eq!(
+        text(sql, AnswerFormat::Json).await,
+        concat!(
+            r#"{"columns":[{"name":"local","type":"timestamp without time zone"},{"name":"zoned","type":"timestamp"},"#,
+            r#"{"name":"list","type":"list<timestamp without time zone>"},{"name":"pair","type":"struct"},"#,
+            r#"{"name":"day","type":"date"},{"name":"clock","type":"time"}],"rows":["#,
+            r#"["1970-01-01T05:30:00","1970-01-01T00:00:00Z",["1970-01-01T00:00:00"],"#,
+            r#"{"t":"1970-01-01T00:00:00","u":"1970-01-01T00:00:00Z"},"2026-11-22","08:15:30"]],"truncated":false}"#
+        )
+    );
+    assert_eq!(
+        text(
+            "SELECT to_local_time(bucket AT TIME ZONE 'Asia/Kolkata') AS local FROM cells ORDER BY count DESC LIMIT 1",
+            AnswerFormat::Csv
+        )
+        .await,
+        "local\n1970-01-01T05:31:00.500\n"
+    );
+}

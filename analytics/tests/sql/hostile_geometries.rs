@@ -59,7 +59,13 @@ fn combinations(values: &[&'static [&'static str]]) -> Vec<Vec<&'static str>> {
 /// What a call answers: the text of its one value, empty for NULL.
 async fn answer(engine: &SqlEngine, sql: &str) -> Result<String, SqlError> {
     let text = csv(engine, sql).await?;
-    Ok(text.lines().nth(1).unwrap_or_default().to_owned())
+    // In CSV of one column NULL is `""`.
+    Ok(text
+        .lines()
+        .nth(1)
+        .unwrap_or_default()
+        .trim_matches('"')
+        .to_owned())
 }
 
 #[tokio::test]

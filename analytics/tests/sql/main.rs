@@ -13,7 +13,9 @@ mod golden;
 #[path = "../shared/golden_files.rs"]
 mod golden_files;
 mod hostile_geometries;
+mod mistakes;
 mod named_arguments;
+mod nearest;
 mod queries;
 mod reference;
 mod refusals;

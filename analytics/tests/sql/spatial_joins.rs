@@ -67,7 +67,11 @@ fn shapes(points: &[Point], areas: &[Option<String>]) -> Arc<dyn SchemaProvider>
     ])
 }
 
-async fn ask(engine: &SqlEngine, tables: &Arc<dyn SchemaProvider>, sql: &str) -> Result<String, SqlError> {
+pub(crate) async fn ask(
+    engine: &SqlEngine,
+    tables: &Arc<dyn SchemaProvider>,
+    sql: &str,
+) -> Result<String, SqlError> {
     let answer = engine
         .query(request(sql), Arc::clone(tables), no_functions())
         .await?;
@@ -79,7 +83,7 @@ async fn ask(engine: &SqlEngine, tables: &Arc<dyn SchemaProvider>, sql: &str) ->
     Ok(text)
 }
 
-async fn plan(engine: &SqlEngine, tables: &Arc<dyn SchemaProvider>, sql: &str) -> String {
+pub(crate) async fn plan(engine: &SqlEngine, tables: &Arc<dyn SchemaProvider>, sql: &str) -> String {
     ask(engine, tables, &format!("EXPLAIN {sql}"))
         .await
         .expect("a plan")
@@ -230,7 +234,7 @@ proptest! {
     }
 }
 
-fn few() -> Arc<dyn SchemaProvider> {
+pub(crate) fn few() -> Arc<dyn SchemaProvider> {
     let points: Vec<Point> = (0..50)
         .map(|number| (Some(f64::from(number) / 10.0), Some(1.0)))
         .collect();

@@ -34,7 +34,7 @@ fn around(id: &str, name: &str, degrees: f64) -> Area {
     }
 }
 
-fn places() -> Arc<Places> {
+pub(crate) fn places() -> Arc<Places> {
     let harbour = Area {
         population: Some(1200),
         ..around("harbour", "Harbour", 0.05)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use chrono_tz::Tz;
-use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use futures::StreamExt as _;
 use h3o::{CellIndex, LatLng, Resolution};
 use proptest::prelude::*;
@@ -38,6 +38,9 @@ pub(crate) struct Made {
 
 /// The layers that a grid here knows.
 pub(crate) const LAYERS: [&str; 3] = ["water", "noise", "flooding"];
+
+/// In the place of a layer: none.
+const NAMELESS: &str = "";
 
 /// Some events of `length` microseconds in two partitions, in no order.
 pub(crate) fn events(length: i64) -> impl Strategy<Value = Vec<Made>> {
@@ -89,12 +92,27 @@ impl Made {
             .into()
     }
 
+    /// A report's update that names neither a category nor a place.
+    pub(crate) fn nameless(micros: i64) -> Self {
+        Self {
+            layer: NAMELESS,
+            micros,
+            lon: 0.0,
+            lat: 0.0,
+            value: 0.0,
+            partition: 0,
+        }
+    }
+
     fn json(&self, number: usize) -> Vec<u8> {
         let time = EventTime::from_micros(START + self.micros).to_string();
         let (kind, data) = if self.layer == "water" {
             let data = json!({"sensor": format!("s{number}"), "property": "water", "value": self.value, "unit": "m",
                 "lon": self.lon, "lat": self.lat});
             ("riskgrid.observation.v1", data)
+        } else if self.layer == NAMELESS {
+            let data = json!({"report": format!("r{number}"), "op": "update"});
+            ("riskgrid.report.v1", data)
         } else {
             let data = json!({"category": self.layer, "severity": 3, "lon": self.lon, "lat": self.lat});
             ("riskgrid.report.v1", data)
@@ -207,15 +225,29 @@ async fn answer(
     sql: &str,
     format: AnswerFormat,
 ) -> Result<Vec<u8>, SqlError> {
+    answer_beside(engine, snapshot, &[], (sql, None), format).await
+}
+
+/// The answer to a statement with a limit, over the tables of a grid and others.
+pub(crate) async fn answer_beside(
+    engine: &SqlEngine,
+    snapshot: &Arc<GridSnapshot>,
+    others: &[(String, Arc<dyn TableProvider>)],
+    (sql, limit): (&str, Option<usize>),
+    format: AnswerFormat,
+) -> Result<Vec<u8>, SqlError> {
     let schema = MemorySchemaProvider::new();
     for (name, table) in grid_tables(snapshot, None) {
         schema.register_table(name, table).unwrap();
+    }
+    for (name, table) in others {
+        schema.register_table(name.clone(), Arc::clone(table)).unwrap();
     }
     let request = SqlRequest {
         sql: sql.to_owned(),
         params: Vec::new(),
         timeout: None,
-        limit: None,
+        limit,
         query_id: None,
         // No whole microsecond, as clocks give it.
         now: EventTime::from_micros(START).to_utc() + chrono::Duration::nanoseconds(7),

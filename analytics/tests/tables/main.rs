@@ -8,7 +8,9 @@
 )]
 
 mod areas;
+mod beginnings;
 mod cell_counts;
+mod conditions;
 mod filters;
 mod golden;
 #[path = "../shared/golden_files.rs"]

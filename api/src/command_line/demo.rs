@@ -172,7 +172,7 @@ fn script(scenario: Scenario, options: &typhoon::Options) -> Script {
                  "metric": "count", "window": "15m", "at_least": 20, "clear_below": 10, "severity": "critical",
                  "webhooks": ["demo"]},
             ]),
-            sql: "SELECT cell, z, q, class FROM hotspots(layer => 'flooding', resolution => 8, window => INTERVAL '2 hours') ORDER BY z DESC LIMIT 5",
+            sql: "SELECT cell, z, p, class FROM hotspots(layer => 'flooding', resolution => 8, window => INTERVAL '2 hours') ORDER BY p, z DESC LIMIT 5",
         },
         Scenario::Earthquakes => Script {
             layer: "magnitude",

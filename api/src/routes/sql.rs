@@ -199,9 +199,13 @@ fn problem(error: SqlError) -> Problem {
         SqlError::TimedOut { .. } => Problem::out_of_time(text),
         SqlError::ResourcesExhausted(_) => Problem::unprocessable(text),
         SqlError::Cancelled => Problem::conflict(text),
-        SqlError::Internal { cause } => {
-            tracing::error!(cause, "a query failed");
-            Problem::internal(&SqlError::Internal { cause: String::new() })
-        }
+        // The engine has logged its cause.
+        SqlError::Internal { query_id, .. } => Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "The server failed",
+            text,
+        )
+        .with("query_id", query_id),
     }
 }

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod answers;
 #[path = "../crash_rig/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "a rig that other test binaries use too")]
 mod crash_rig;

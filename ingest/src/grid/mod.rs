@@ -14,6 +14,7 @@ mod partition;
 mod publisher;
 mod selection;
 mod slice;
+mod slice_start;
 mod snapshot;
 mod stored_slice;
 mod window_sum;
@@ -30,6 +31,7 @@ pub use partition::{
 pub use publisher::{GridPublisher, GridReader, Heard};
 pub use selection::{SpanSlices, shares_of_cells};
 pub use slice::{ALL_CELLS, KindColumns, ObservationColumns, Slice, children_range, parent_of};
+pub use slice_start::{SliceStart, StartsWithin};
 pub use snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
 pub(crate) use stored_slice::StoredSlice;
 pub use window_sum::WindowSum;

@@ -9,7 +9,9 @@ use h3o::{CellIndex, Resolution};
 
 use super::calendar::{Calendar, Span, Step};
 use super::layer_slices::{Cutoffs, LayerView, TimedSlice};
+use super::partition::LayerTotals;
 use super::slice::{ALL_CELLS, Slice, children_range};
+use super::slice_start::{SliceStart, StartsWithin};
 use super::snapshot::{GridSnapshot, PartitionView};
 use super::window_sum::WindowSum;
 use crate::layer::{LayerIndex, LayerKind};
@@ -76,41 +78,49 @@ impl GridSnapshot {
         }
     }
 
-    /// What the slices of `layer` cover that start within `first..=last`, at the finest step kept; `None` where that is
-    /// nothing. No wider than the layer's events.
-    pub fn covered(&self, layer: LayerIndex, first: EventTime, last: EventTime) -> Option<Span> {
+    /// Where the slices start, at the finest step kept, that hold the layer's first and its last event.
+    fn own_starts(&self, floors: &[EventTime; 3], totals: &LayerTotals) -> StartsWithin {
+        let start_of = |event: EventTime| SliceStart::of(self.finest_span(floors, event));
+        StartsWithin {
+            first: start_of(totals.first_time),
+            last: start_of(totals.last_time),
+        }
+    }
+
+    /// What the slices of `layer` cover that start within `starts`, at the finest step kept; `None` where that is
+    /// nothing. No wider than the slices that hold its events.
+    pub fn covered(&self, layer: LayerIndex, starts: StartsWithin) -> Option<Span> {
         let totals = self.totals(layer)?;
         let floors = self.floors(layer);
-        let earliest = self.finest_span(&floors, totals.first_time).start;
-        let first = first.max(earliest);
-        let last = last.min(totals.last_time);
-        if last < first {
+        let starts = starts.and(self.own_starts(&floors, &totals));
+        if starts.is_empty() {
             return None;
         }
+        let first = starts.first.moment();
         let at_first = self.finest_span(&floors, first);
         let start = if at_first.start < first {
             at_first.end
         } else {
             first
         };
-        let end = self.finest_span(&floors, last).end;
+        let end = self.finest_span(&floors, starts.last.moment()).end;
         (start < end).then_some(Span { start, end })
     }
 
-    /// The slices of `layer` whose span meets `time`, ascending, at the finest step kept: each event is in exactly one.
-    pub fn slices(&self, layer: LayerIndex, time: Range<EventTime>) -> Vec<SpanSlices> {
+    /// The slices of `layer` that start within `starts`, ascending, at the finest step kept: each event is in exactly one.
+    pub fn slices(&self, layer: LayerIndex, starts: StartsWithin) -> Vec<SpanSlices> {
         let Some(totals) = self.totals(layer) else {
             return Vec::new();
         };
         let floors = self.floors(layer);
-        // Nothing lies outside the layer's events; and the ends of time are no times that a calendar knows.
-        let start = time.start.max(totals.first_time);
-        let end = time.end.min(totals.last_time.plus(1));
-        if start >= end {
+        // Nothing lies outside the layer's slices; and the ends of time are no times that a calendar knows.
+        let starts = starts.and(self.own_starts(&floors, &totals));
+        if starts.is_empty() {
             return Vec::new();
         }
         // A slice that is finer than the span it is taken for may lie before the window's start, or after its end.
-        let days = self.calendar.span(Step::Day, start).start..self.calendar.span(Step::Day, end).end;
+        let day = |start: SliceStart| self.calendar.span(Step::Day, start.moment());
+        let days = day(starts.first).start..day(starts.last).end;
         let mut found: BTreeMap<EventTime, SpanSlices> = BTreeMap::new();
         for partition in &self.partitions {
             let Some((view, _)) = partition.layers.get(&layer) else {
@@ -122,9 +132,7 @@ impl GridSnapshot {
                     let wanted = self.calendar.span(step, slice.span.start);
                     // A partition keeps its past at several steps; take each of its events once: what is at the wanted
                     // step, or finer where the wanted span is not rolled up there.
-                    let is_outside = wanted.end <= start
-                        || wanted.start >= end
-                        || wanted.start < floors[Step::Day.index()];
+                    let is_outside = !starts.holds(wanted) || wanted.start < floors[Step::Day.index()];
                     if !is_outside && own_step == step_within(partition, &self.calendar, step, wanted, slice)
                     {
                         let entry = found.entry(wanted.start).or_insert_with(|| SpanSlices {

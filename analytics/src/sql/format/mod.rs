@@ -3,16 +3,17 @@
 //! | format | shape |
 //! |---|---|
 //! | JSON | `{"columns":[{"name","type"}],"rows":[[…]],"truncated":false}` |
-//! | NDJSON | one object a row |
+//! | NDJSON | one object a row; columns of one name are refused |
 //! | CSV | a header line; NULL is empty, an empty text is `""`; lists and structs as JSON |
 //! | Arrow | an IPC stream |
 //!
-//! In JSON, NDJSON and CSV alike: integers past 2^53 and decimals of more than 15 digits are texts in JSON, so that
+//! In CSV of one column NULL is `""` too: readers skip empty lines. In JSON, NDJSON and CSV alike: integers past 2^53 and decimals of more than 15 digits are texts in JSON, so that
 //! no reader rounds them; cells are H3 texts and geometries well-known texts, inside lists too; times are RFC 3339
-//! with `Z`; NaN and infinity are null.
+//! with `Z`, local times the same without it; NaN and infinity are null.
 
 mod arrow_stream;
 mod csv;
+mod distinct_names;
 mod json;
 mod ndjson;
 mod type_name;
@@ -92,8 +93,9 @@ impl fmt::Debug for EncodedAnswer {
 /// an error here, while a status can still be sent.
 ///
 /// # Errors
-/// That of the query before its first rows.
+/// That of the query before its first rows, or [`SqlError::BadRequest`] where the format would lose columns of one name.
 pub async fn encode(answer: SqlAnswer, format: AnswerFormat) -> Result<EncodedAnswer, SqlError> {
+    distinct_names::check(&answer.schema, format)?;
     let query_id = answer.query_id.clone();
     let mut pieces = Box::pin(pieces(answer, format).fuse());
     let first = pieces.next().await.transpose()?;
@@ -153,6 +155,7 @@ fn pieces(answer: SqlAnswer, format: AnswerFormat) -> impl Stream<Item = Result<
             Err(error) => {
                 writing.ended = true;
                 writing.pieces = Pieces::default();
+                let error = error.of_query(&writing.answer.query_id);
                 Some((Err(error), writing))
             }
         }

@@ -17,7 +17,8 @@ pub(super) fn type_name(field: &Field) -> String {
         DataType::Null => "null".to_owned(),
         DataType::Boolean => "boolean".to_owned(),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text".to_owned(),
-        DataType::Timestamp(..) => "timestamp".to_owned(),
+        DataType::Timestamp(_, Some(_)) => "timestamp".to_owned(),
+        DataType::Timestamp(_, None) => "timestamp without time zone".to_owned(),
         DataType::Date32 | DataType::Date64 => "date".to_owned(),
         DataType::Time32(_) | DataType::Time64(_) => "time".to_owned(),
         DataType::Interval(_) | DataType::Duration(_) => "interval".to_owned(),
@@ -42,6 +43,8 @@ pub(super) fn type_name(field: &Field) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use datafusion::arrow::datatypes::TimeUnit;
+
     use super::*;
     use crate::geometry::geometry_field;
     use crate::sql::{cell_field, cell_list_type};
@@ -54,6 +57,9 @@ mod tests {
         assert_eq!(type_name(&geometry_field("outline", true)), "geometry");
         assert_eq!(named(DataType::Binary), "binary");
         assert_eq!(named(DataType::UInt64), "uint64");
+        let time = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
+        assert_eq!(named(time(Some("Asia/Tokyo"))), "timestamp");
+        assert_eq!(named(time(None)), "timestamp without time zone");
         assert_eq!(named(DataType::Float64), "float64");
         assert_eq!(named(DataType::Decimal128(20, 0)), "decimal(20,0)");
         assert_eq!(

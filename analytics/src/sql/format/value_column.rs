@@ -24,6 +24,7 @@ use crate::sql::{SqlError, is_cell};
 const EXACT_IN_DOUBLE: u64 = 1 << 53;
 /// Decimal digits that a double always keeps.
 const DIGITS_IN_DOUBLE: usize = 15;
+const MILLISECONDS_OF_A_DAY: i64 = 86_400_000;
 
 /// A column by the way its values are written.
 pub(super) enum ValueColumn {
@@ -40,6 +41,8 @@ pub(super) enum ValueColumn {
     /// Digits; a number in JSON if a double keeps them.
     Decimal(StringArray),
     Instant(Int64Array, TimeUnit),
+    /// As a calendar and a clock show it somewhere: no instant.
+    LocalTime(Int64Array, TimeUnit),
     /// Days since 1970-01-01.
     Day(Int64Array),
     List {
@@ -91,11 +94,17 @@ impl ValueColumn {
             DataType::Utf8 => Self::Text(array.as_string::<i32>().clone()),
             DataType::LargeUtf8 => Self::LargeText(array.as_string::<i64>().clone()),
             DataType::Utf8View => Self::TextView(array.as_string_view().clone()),
-            DataType::Timestamp(unit, _) => Self::Instant(as_signed()?, *unit),
+            DataType::Timestamp(unit, Some(_)) => Self::Instant(as_signed()?, *unit),
+            DataType::Timestamp(unit, None) => Self::LocalTime(as_signed()?, *unit),
             DataType::Date32 => Self::Day(
                 cast(&cast(array, &DataType::Int32)?, &DataType::Int64)?
                     .as_primitive::<Int64Type>()
                     .clone(),
+            ),
+            DataType::Date64 => Self::Day(
+                cast(array, &DataType::Int64)?
+                    .as_primitive::<Int64Type>()
+                    .unary(|milliseconds| milliseconds.div_euclid(MILLISECONDS_OF_A_DAY)),
             ),
             kind if kind.is_decimal() => Self::Decimal(as_text(array)?),
             DataType::Dictionary(_, values) => {
@@ -158,13 +167,16 @@ impl ValueColumn {
         })
     }
 
-    fn is_null(&self, row: usize) -> bool {
+    /// Whether the value of `row` is written as NULL.
+    pub(super) fn is_null(&self, row: usize) -> bool {
         let is_null = |nulls: &Option<NullBuffer>| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
         match self {
             Self::Null => true,
             Self::Boolean(array) => array.is_null(row),
             Self::Cell(array) | Self::Unsigned(array) => array.is_null(row),
-            Self::Signed(array) | Self::Instant(array, _) | Self::Day(array) => array.is_null(row),
+            Self::Signed(array) | Self::Instant(array, _) | Self::LocalTime(array, _) | Self::Day(array) => {
+                array.is_null(row)
+            }
             Self::Float32(array) => array.is_null(row) || !array.value(row).is_finite(),
             Self::Float64(array) => array.is_null(row) || !array.value(row).is_finite(),
             Self::Text(array) | Self::Decimal(array) => array.is_null(row),
@@ -190,7 +202,9 @@ impl ValueColumn {
             {
                 self.write_quoted(row, out);
             }
-            Self::Cell(_) | Self::Instant(..) | Self::Day(_) => self.write_quoted(row, out),
+            Self::Cell(_) | Self::Instant(..) | Self::LocalTime(..) | Self::Day(_) => {
+                self.write_quoted(row, out);
+            }
             Self::Text(array) => write_text(array.value(row), out),
             Self::LargeText(array) => write_text(array.value(row), out),
             Self::TextView(array) => write_text(array.value(row), out),
@@ -283,10 +297,15 @@ impl ValueColumn {
                 serde_json::to_writer(&mut *out, &array.value(row)).map_err(std::io::Error::from)
             }
             Self::Decimal(array) => out.write_all(array.value(row).as_bytes()),
-            Self::Instant(array, unit) => match instant(array.value(row), *unit) {
-                Some(text) => out.write_all(text.as_bytes()),
-                None => write!(out, "{}", array.value(row)),
-            },
+            Self::Instant(array, unit) | Self::LocalTime(array, unit) => {
+                match rfc3339(array.value(row), *unit) {
+                    Some(text) if matches!(self, Self::LocalTime(..)) => {
+                        out.write_all(text.trim_end_matches('Z').as_bytes())
+                    }
+                    Some(text) => out.write_all(text.as_bytes()),
+                    None => write!(out, "{}", array.value(row)),
+                }
+            }
             Self::Day(array) => {
                 let day = TimeDelta::try_days(array.value(row))
                     .and_then(|days| NaiveDate::default().checked_add_signed(days));
@@ -301,7 +320,7 @@ impl ValueColumn {
 }
 
 /// RFC 3339 with `Z`, and as many digits of seconds as there are; `None` outside of chrono's years.
-fn instant(value: i64, unit: TimeUnit) -> Option<String> {
+fn rfc3339(value: i64, unit: TimeUnit) -> Option<String> {
     let time = match unit {
         TimeUnit::Second => DateTime::from_timestamp(value, 0),
         TimeUnit::Millisecond => DateTime::from_timestamp_millis(value),

@@ -9,6 +9,8 @@ mod exec;
 mod index;
 mod predicate;
 mod probe;
+mod ranked;
+mod ranking;
 
 use std::sync::Arc;
 
@@ -23,6 +25,9 @@ use datafusion::physical_plan::joins::{NestedLoopJoinExec, NestedLoopJoinExecBui
 
 use exec::SpatialJoinExec;
 use predicate::SpatialPredicate;
+
+pub(crate) use ranked::RankedPlanner;
+pub(crate) use ranking::RankFirst;
 
 type Rules = Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>;
 

@@ -5,18 +5,19 @@
 
 use std::ops::Range;
 
-use arrow::array::{Array as _, AsArray as _, BooleanArray, RecordBatch};
+use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 use h3o::{CellIndex, Resolution};
-use riskgrid_ingest::EventTime;
-use riskgrid_ingest::grid::{ALL_CELLS, GridSnapshot, children_range};
+use riskgrid_ingest::grid::{ALL_CELLS, GridSnapshot, StartsWithin, children_range};
 use riskgrid_ingest::places::cells_of;
 
 use crate::named_area::named_area;
-use crate::tables::filters::{column, is_plain, literal, text, time_span};
+use crate::tables::filters::{column, condition, is_plain, literal, text};
+use crate::tables::time_filters::starts_of;
 
 /// Cells of an area that a filter on it may list; where there are more, rows are asked one by one.
 const MOST_OF_AN_AREA: usize = 1_000_000;
@@ -24,22 +25,23 @@ const MOST_OF_AN_AREA: usize = 1_000_000;
 /// A conjunction of filters, taken apart.
 #[derive(Clone, Debug)]
 pub(super) struct CellsFilter {
-    /// Buckets start from here on.
-    pub(super) first: EventTime,
-    /// Buckets start up to and with here.
-    pub(super) last: EventTime,
+    /// Where buckets start.
+    pub(super) starts: StartsWithin,
     /// Cells: ranges, ascending and apart.
     pub(super) cells: Vec<Range<u64>>,
     /// Filters on the layer alone.
     pub(super) layers: Vec<Expr>,
     /// Filters on what slices are: layer, start and length.
     pub(super) slices: Vec<Expr>,
+    /// What is not understood and was not taken as it is now: an optimizer rewrites filters that a scan has taken, `layer NOT
+    /// IN ('x', NULL)` to a NULL of no column. To be asked of the rows.
+    pub(super) rest: Vec<Expr>,
 }
 
 /// What one filter is about.
 enum Part {
     Layers,
-    Times(EventTime, EventTime),
+    Starts(StartsWithin),
     Slices,
     Cells(Vec<Range<u64>>),
 }
@@ -50,25 +52,22 @@ impl CellsFilter {
         part_of(filter, snapshot).is_some()
     }
 
-    /// What all of `filters` together keep, of which each [is taken](Self::takes).
+    /// What all of `filters` together keep.
     pub(super) fn of(filters: &[Expr], snapshot: &GridSnapshot) -> Self {
         let mut all = Self {
-            first: EventTime::from_micros(i64::MIN),
-            last: EventTime::from_micros(i64::MAX),
+            starts: StartsWithin::ALL,
             cells: vec![ALL_CELLS],
             layers: Vec::new(),
             slices: Vec::new(),
+            rest: Vec::new(),
         };
         for filter in filters {
             match part_of(filter, snapshot) {
-                Some(Part::Times(first, last)) => {
-                    all.first = all.first.max(first);
-                    all.last = all.last.min(last);
-                }
+                Some(Part::Starts(starts)) => all.starts = all.starts.and(starts),
                 Some(Part::Cells(ranges)) => all.cells = intersection(&all.cells, &ranges),
                 Some(Part::Layers) => all.layers.push(filter.clone()),
                 Some(Part::Slices) => all.slices.push(filter.clone()),
-                None => {}
+                None => all.rest.push(filter.clone()),
             }
         }
         all
@@ -80,19 +79,24 @@ impl CellsFilter {
     }
 }
 
-/// Which rows of `batch` all of `filters` keep.
+/// Which rows of `batch` all of `filters` keep; each is asked of those only that the ones before it keep.
 pub(super) fn kept(state: &dyn Session, filters: &[Expr], batch: &RecordBatch) -> Result<BooleanArray> {
     let schema = DFSchema::try_from(batch.schema())?;
-    let mut kept = BooleanArray::from(vec![true; batch.num_rows()]);
+    let mut kept = vec![true; batch.num_rows()];
+    let mut left = batch.clone();
     for filter in filters {
-        let filter = state.create_physical_expr(filter.clone(), &schema)?;
-        let keeps = filter.evaluate(batch)?.into_array(batch.num_rows())?;
+        let Some(condition) = condition(state, [filter.clone()], &schema)? else {
+            continue;
+        };
+        let keeps = condition.evaluate(&left)?.into_array(left.num_rows())?;
         let keeps = keeps.as_boolean();
-        kept = (0..batch.num_rows())
-            .map(|row| Some(kept.value(row) && keeps.is_valid(row) && keeps.value(row)))
-            .collect();
+        let mut of_left = keeps.iter();
+        for row in kept.iter_mut().filter(|row| **row) {
+            *row = of_left.next().flatten().unwrap_or(false);
+        }
+        left = filter_record_batch(&left, keeps)?;
     }
-    Ok(kept)
+    Ok(kept.into())
 }
 
 fn part_of(filter: &Expr, snapshot: &GridSnapshot) -> Option<Part> {
@@ -108,10 +112,7 @@ fn part_of(filter: &Expr, snapshot: &GridSnapshot) -> Option<Part> {
     match names.as_slice() {
         ["layer"] => Some(Part::Layers),
         ["cell"] => cell_ranges(filter, snapshot).map(Part::Cells),
-        ["bucket"] => Some(match time_span(filter) {
-            Some((first, last)) => Part::Times(first, last),
-            None => Part::Slices,
-        }),
+        ["bucket"] => Some(starts_of(filter).map_or(Part::Slices, Part::Starts)),
         [_, ..]
             if names
                 .iter()
@@ -195,9 +196,14 @@ fn compared(
     value: &ScalarValue,
     resolution: Resolution,
 ) -> Option<Vec<Range<u64>>> {
+    let is_order = matches!(
+        operator,
+        Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
+    );
     let value = match value {
         ScalarValue::UInt64(Some(value)) => *value,
-        ScalarValue::UInt64(None) => return Some(Vec::new()),
+        // IS DISTINCT FROM, for one, keeps rows beside NULL.
+        ScalarValue::UInt64(None) if is_order => return Some(Vec::new()),
         _ => return None,
     };
     if column(expr).is_some() {
@@ -214,12 +220,10 @@ fn compared(
         return Some(union(std::iter::once(first).chain(second).collect()));
     }
     // The children of one parent are one range.
-    let parents = parent_resolution(expr)?;
+    let parents = parent_resolution(expr).filter(|parents| *parents <= resolution)?;
     let parent = CellIndex::try_from(value).ok()?;
     match operator {
-        Operator::Eq if parent.resolution() == parents && parents <= resolution => {
-            Some(vec![children_range(parent, resolution)])
-        }
+        Operator::Eq if parent.resolution() == parents => Some(vec![children_range(parent, resolution)]),
         Operator::Eq => Some(Vec::new()),
         _ => None,
     }

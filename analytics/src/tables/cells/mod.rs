@@ -19,21 +19,23 @@ use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
-use datafusion::common::{Result, ScalarValue, Statistics, project_schema};
+use datafusion::common::{DFSchema, Result, ScalarValue, Statistics, project_schema};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{
     AcrossPartitions, ConstExpr, EquivalenceProperties, PhysicalExpr, PhysicalSortExpr,
 };
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::filter::FilterExecBuilder;
 use h3o::Resolution;
-use riskgrid_ingest::grid::{GridSnapshot, Span, TimedSlice, parent_of, shares_of_cells};
-use riskgrid_ingest::{EventTime, Layer, LayerIndex};
+use riskgrid_ingest::grid::{GridSnapshot, Span, StartsWithin, TimedSlice, parent_of, shares_of_cells};
+use riskgrid_ingest::{Layer, LayerIndex};
 
 use self::filter::{CellsFilter, intersection, kept};
 use self::pieces::{CellPieces, Piece, ScannedLayer, rows_of};
 use self::time_bin::TimeBin;
 use super::columns::{field, time_type};
+use super::filters::condition;
 use super::scan::{Known, SnapshotScan, statistics_of};
 use crate::sql::{cell_field, commented};
 
@@ -136,6 +138,8 @@ impl CellsTable {
         if filter.layers.is_empty() {
             return Ok(layers);
         }
+        // A layer without a row is asked nothing: a filter may fail for its id.
+        layers.retain(|(index, _)| self.snapshot.totals(*index).is_some());
         let ids = StringArray::from_iter_values(layers.iter().map(|(_, layer)| &layer.id));
         let keys = Int32Array::from_iter_values(0..layers.len() as i32);
         let ids = DictionaryArray::<Int32Type>::try_new(keys, Arc::new(ids))?;
@@ -156,13 +160,9 @@ impl CellsTable {
     ) -> Result<Vec<Piece>> {
         let mut pieces = Vec::new();
         let cells: Arc<[Range<u64>]> = filter.cells.as_slice().into();
-        let times = filter.first..EventTime::from_micros(filter.last.micros().saturating_add(1));
         for (number, (index, _)) in layers.iter().enumerate() {
-            let slices = self.snapshot.slices(*index, times.clone());
-            let starting = slices
-                .into_iter()
-                .filter(|slices| filter.first <= slices.span.start && slices.span.start <= filter.last);
-            pieces.extend(starting.map(|slices| Piece {
+            let slices = self.snapshot.slices(*index, filter.starts);
+            pieces.extend(slices.into_iter().map(|slices| Piece {
                 layer: number,
                 span: slices.span,
                 rows: rows_of(&slices.parts, &cells),
@@ -197,15 +197,36 @@ impl CellsTable {
 
     /// What the filter keeps of the layer, whole or by bins.
     fn spans(&self, layer: LayerIndex, filter: &CellsFilter, bin: Option<TimeBin>) -> Vec<Span> {
-        let whole = self.snapshot.covered(layer, filter.first, filter.last);
+        let whole = self.snapshot.covered(layer, filter.starts);
         let (Some(whole), Some(bin)) = (whole, bin) else {
             return whole.into_iter().collect();
         };
-        let starting_within = |(first, last): (EventTime, EventTime)| {
-            let (first, last) = (first.max(filter.first), last.min(filter.last));
-            self.snapshot.covered(layer, first, last)
-        };
+        let starting_within = |starts: StartsWithin| self.snapshot.covered(layer, starts.and(filter.starts));
         bin.of(whole).filter_map(starting_within).collect()
+    }
+
+    /// A scan of buckets by the filters that are understood, whose rows are asked the rest.
+    async fn scan_and_filter(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        rest: Vec<Expr>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let understood: Vec<Expr> = filters
+            .iter()
+            .filter(|filter| !rest.contains(filter))
+            .cloned()
+            .collect();
+        let buckets = Self::new(&self.snapshot);
+        let rows = buckets.scan(state, None, &understood, None).await?;
+        let Some(condition) = condition(state, rest, &DFSchema::try_from(Arc::clone(&SCHEMA))?)? else {
+            return Ok(rows);
+        };
+        let kept = FilterExecBuilder::new(condition, rows)
+            .apply_projection(projection.cloned())?
+            .build()?;
+        Ok(Arc::new(kept))
     }
 
     /// The coarsest slices of each layer that cover what the filter keeps: a piece a bin, or as many as are worth a core
@@ -274,6 +295,11 @@ impl TableProvider for CellsTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let filter = CellsFilter::of(filters, &self.snapshot);
+        if !filter.rest.is_empty() {
+            return self
+                .scan_and_filter(state, projection, filters, filter.rest)
+                .await;
+        }
         let layers = self.layers(state, &filter)?;
         let (rows, pieces) = match self.rows {
             // Buckets that a filter picks out here and there are no window.

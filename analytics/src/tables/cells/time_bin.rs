@@ -5,8 +5,8 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::{Cast, ScalarFunction};
-use riskgrid_ingest::grid::Span;
-use riskgrid_ingest::{DAY, EventTime, HOUR};
+use riskgrid_ingest::grid::{SliceStart, Span, StartsWithin};
+use riskgrid_ingest::{DAY, HOUR};
 
 use crate::tables::filters::{column, literal, text};
 
@@ -34,12 +34,15 @@ impl TimeBin {
         }
     }
 
-    /// The first and the last moment of each bin that meets `span`.
-    pub(super) fn of(self, span: Span) -> impl Iterator<Item = (EventTime, EventTime)> {
+    /// The starts of each bin that meets `span`.
+    pub(super) fn of(self, span: Span) -> impl Iterator<Item = StartsWithin> {
         let length = self.micros();
         let mut start = span.start.floor(length);
         std::iter::from_fn(move || {
-            let bin = (start < span.end).then(|| (start, start.plus(length - 1)));
+            let bin = (start < span.end).then(|| StartsWithin {
+                first: SliceStart::at(start),
+                last: SliceStart::at(start.plus(length - 1)),
+            });
             start = start.plus(length);
             bin
         })
@@ -95,6 +98,7 @@ mod tests {
     use crate::tables::filters::uses;
     use datafusion::functions::expr_fn::{date_part, date_trunc};
     use datafusion::logical_expr::{cast, col, lit};
+    use riskgrid_ingest::EventTime;
 
     fn interval(months: i32, days: i32, nanoseconds: i64) -> Expr {
         lit(ScalarValue::new_interval_mdn(months, days, nanoseconds))
@@ -145,12 +149,13 @@ mod tests {
 
     #[test]
     fn bins_cover_a_span_without_a_gap() {
-        let at = |micros| EventTime::from_micros(micros);
+        let at = EventTime::from_micros;
         let span = |start, end| Span {
             start: at(start),
             end: at(end),
         };
-        let hours: Vec<_> = TimeBin::Hour.of(span(-1, HOUR + 1)).collect();
+        let hours = TimeBin::Hour.of(span(-1, HOUR + 1));
+        let hours: Vec<_> = hours.map(|bin| (bin.first.moment(), bin.last.moment())).collect();
         assert_eq!(
             hours,
             [

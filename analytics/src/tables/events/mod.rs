@@ -14,7 +14,6 @@ use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, project_schema};
-use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::ExecutionPlan;
@@ -22,8 +21,9 @@ use riskgrid_ingest::grid::{EVENT_SCHEMA, EventBatch, GridSnapshot};
 
 use self::cell_counts::CountPieces;
 use self::pieces::{EventFilter, EventPieces};
-use super::filters::{Narrowing, is_plain, time_span};
+use super::filters::{Narrowing, condition, is_plain};
 use super::scan::{Known, Pieces, SnapshotScan, statistics_of};
+use super::time_filters::{EventsWithin, events_of};
 use crate::sql::{commented, mark_cell};
 
 /// Columns of which filters are applied here; by the first five whole batches are left out too. Other filters are
@@ -107,9 +107,7 @@ impl EventsTable {
         let all = partitions.flat_map(|partition| &partition.events);
         let number_of_all = all.clone().count();
         let may_match = all.filter(|batch| {
-            batch.last >= narrowing.from
-                && batch.first <= narrowing.to
-                && narrowing.may_hold(batch.cells, batch.bounds)
+            narrowing.times.meets(batch.first, batch.last) && narrowing.may_hold(batch.cells, batch.bounds)
         });
         (may_match.map(Arc::clone).collect(), number_of_all)
     }
@@ -159,27 +157,21 @@ impl TableProvider for EventsTable {
         let (batches, number_of_all) = self.batches(&narrowing);
         let schema = project_schema(&self.schema(), projection)?;
         let of_filters = DFSchema::try_from(Arc::clone(&SCHEMA))?;
-        let physical = |filters: Vec<Expr>| {
-            conjunction(filters)
-                .map(|filter| state.create_physical_expr(filter, &of_filters))
-                .transpose()
-        };
+        // All filters are asked of the rows, those too that an optimizer rewrote after they were taken.
         let (spans, others): (Vec<Expr>, Vec<Expr>) = filters
             .iter()
             .cloned()
-            .partition(|filter| time_span(filter).is_some());
+            .partition(|filter| events_of(filter).is_some());
         let inside = spans
             .iter()
-            .filter_map(time_span)
-            .fold((narrowing.from, narrowing.to), |(from, to), (first, last)| {
-                (from.max(first), to.min(last))
-            });
+            .filter_map(events_of)
+            .fold(narrowing.times, EventsWithin::and);
         let rows = batches.iter().map(|batch| batch.batch.num_rows()).sum();
         let is_exact = self.rows == Rows::Events
             && others.is_empty()
             && batches
                 .iter()
-                .all(|batch| inside.0 <= batch.first && batch.last <= inside.1);
+                .all(|batch| inside.contains(batch.first, batch.last));
         let number = if is_exact {
             Precision::Exact(rows)
         } else {
@@ -201,8 +193,8 @@ impl TableProvider for EventsTable {
         };
         let filter = EventFilter {
             inside,
-            of_times: physical(spans)?,
-            of_others: physical(others)?,
+            of_times: condition(state, spans, &of_filters)?,
+            of_others: condition(state, others, &of_filters)?,
         };
         let partitions = state.config().target_partitions();
         let pieces: Arc<dyn Pieces> = match self.rows {

@@ -7,16 +7,16 @@ use arrow::compute::{and_kleene, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::physical_expr::PhysicalExpr;
-use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::EventBatch;
 
 use crate::tables::scan::{Pieces, RowBatches};
+use crate::tables::time_filters::EventsWithin;
 
 /// What a scan keeps of the rows of a batch.
 #[derive(Debug)]
 pub(super) struct EventFilter {
     /// The times that `of_times` keeps: a batch inside them need not be looked at.
-    pub(super) inside: (EventTime, EventTime),
+    pub(super) inside: EventsWithin,
     pub(super) of_times: Option<Arc<dyn PhysicalExpr>>,
     pub(super) of_others: Option<Arc<dyn PhysicalExpr>>,
 }
@@ -24,7 +24,7 @@ pub(super) struct EventFilter {
 impl EventFilter {
     /// Which rows are kept; `None` where all are.
     pub(super) fn kept(&self, events: &EventBatch) -> Result<Option<BooleanArray>> {
-        let is_inside = self.inside.0 <= events.first && events.last <= self.inside.1;
+        let is_inside = self.inside.contains(events.first, events.last);
         let filters = [
             self.of_times.as_ref().filter(|_| !is_inside),
             self.of_others.as_ref(),
