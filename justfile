@@ -38,6 +38,13 @@ fuzz target="cloudevent" seconds="120":
         cargo run --release --locked --manifest-path ingest/fuzz/Cargo.toml --bin {{target}} --target "$(rustc -vV | sed -n 's/^host: //p')" -- \
         -max_total_time={{seconds}} -max_len=4096 -artifact_prefix=target/fuzz/ target/fuzz/corpus/{{target}} ingest/fuzz/seeds/{{target}}
 
+# random queries against DuckDB, some minutes of them; another seed gives others, and the seed is printed
+logic queries="20000" seed=`date +%s`:
+    ./test --setup
+    @echo "seed {{seed}}"
+    RISKGRID_PYTHON="${RISKGRID_PYTHON-$PWD/.venv/bin/python}" RISKGRID_LOGIC_QUERIES={{queries}} RISKGRID_LOGIC_SEED={{seed}} \
+        cargo test --package riskgrid-analytics --locked --test sql random_queries -- --nocapture
+
 # licences, bans, sources and advisories; installs cargo-deny at the first time (about 2 minutes on two cores)
 deny:
     command -v cargo-deny > /dev/null || cargo install cargo-deny --locked --version 0.20.2

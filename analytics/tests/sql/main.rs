@@ -13,9 +13,13 @@ mod golden;
 #[path = "../shared/golden_files.rs"]
 mod golden_files;
 mod hostile_geometries;
+mod logic;
 mod named_arguments;
 mod queries;
 mod reference;
 mod refusals;
+#[path = "../../../fixtures/skipped.rs"]
+mod skipped;
 mod spatial_joins;
 mod tables;
+mod upstream;
