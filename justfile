@@ -44,6 +44,13 @@ fuzz-all seconds="60":
     for target in cloudevent feed mapping journal checkpoint; do just fuzz "$target" {{seconds}} ingest || exit 1; done
     for target in tile_address sql_parameters accept; do just fuzz "$target" {{seconds}} api || exit 1; done
 
+# random queries against DuckDB, some minutes of them; another seed gives others, and the seed is printed
+logic queries="20000" seed=`date +%s`:
+    ./test --setup
+    @echo "seed {{seed}}"
+    RISKGRID_PYTHON="${RISKGRID_PYTHON-$PWD/.venv/bin/python}" RISKGRID_LOGIC_QUERIES={{queries}} RISKGRID_LOGIC_SEED={{seed}} \
+        cargo test --package riskgrid-analytics --locked --test sql random_queries -- --nocapture
+
 # licences, bans, sources and advisories; installs cargo-deny at the first time (about 2 minutes on two cores)
 deny:
     command -v cargo-deny > /dev/null || cargo install cargo-deny --locked --version 0.20.2

@@ -35,7 +35,7 @@ use super::query_memory::QueryMemory;
 use super::running::{Running, Ticket};
 use super::session::Session;
 use super::stoppable::{Stop, stoppable};
-use super::{SqlError, SqlLimits, expansion, statement, time_zones};
+use super::{SqlError, SqlLimits, expansion, guards, statement, time_zones};
 
 /// Stack of a thread that plans: a statement at the limit of its depth fits.
 pub(crate) const STACK_BYTES: usize = 32 << 20;
@@ -338,6 +338,7 @@ impl Query {
             .verify_plan(&plan)?;
         expansion::check_expressions(&plan)?;
         time_zones::check(&plan)?;
+        guards::check(&plan, state.config_mut().options_mut())?;
         if is_one_table(&plan)? {
             state.config_mut().options_mut().optimizer.max_passes = 1;
         }

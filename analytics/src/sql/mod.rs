@@ -11,7 +11,7 @@
 //! | joins on geometries by an R-tree | [`spatial_join`] |
 //! | what runs, and what ran | [`running`], [`queries_table`] |
 //! | an end to every query | [`expansion`], [`cooperative`], [`stoppable`], [`query_memory`], [`window_memory`], [`bounded_functions`] |
-//! | a wrong answer of `DataFusion` kept out | [`nested_projections`], [`time_zones`], [`zoned_timestamps`] |
+//! | wrong answers of `DataFusion` kept out | [`guards`], [`nested_projections`], [`time_zones`], [`zoned_timestamps`] |
 //! | `information_schema` with comments | [`information_schema`] |
 
 mod bounded_functions;
@@ -24,6 +24,7 @@ mod engine;
 mod error;
 mod expansion;
 pub mod format;
+mod guards;
 mod information_schema;
 mod limits;
 mod named_arguments;

@@ -21,6 +21,7 @@ use super::cell_comparison::CellComparison;
 use super::cell_min_max::cell_min_max;
 use super::cell_unnest::CellUnnest;
 use super::cooperative::CooperativeJoins;
+use super::guards;
 use super::information_schema::{CATALOG, SCHEMA, catalog_of};
 use super::named_arguments::{NamedArguments, NamedTableFunction};
 use super::nested_projections::NestedProjections;
@@ -47,7 +48,8 @@ impl Session {
         // DataFusion registers the local file system by itself.
         runtime.deregister_object_store(ObjectStoreUrl::local_filesystem().as_ref())?;
 
-        let capped = bounded(zoned(SessionStateDefaults::default_scalar_functions()));
+        let functions = guards::with_checked_arguments(SessionStateDefaults::default_scalar_functions());
+        let capped = bounded(zoned(functions));
         let from_string: Arc<ScalarUDF> = functions::h3_from_string();
         let mut base = SessionStateBuilder::new()
             .with_config(settings(threads))
@@ -58,22 +60,31 @@ impl Session {
                 SessionStateDefaults::default_aggregate_functions()
                     .into_iter()
                     .chain(cell_min_max())
+                    .chain(guards::aggregates())
                     .chain(functions::aggregates())
                     .collect(),
             )
-            .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_window_functions(
+                SessionStateDefaults::default_window_functions()
+                    .into_iter()
+                    .chain(guards::window_functions())
+                    .collect(),
+            )
             .with_table_function_list(SessionStateDefaults::default_table_functions())
+            .with_analyzer_rules(guards::analyzer_rules())
             .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&from_string))))
             .with_analyzer_rule(Arc::new(NestedProjections))
             .with_analyzer_rule(Arc::new(RankFirst))
             .with_query_planner(Arc::new(RankedPlanner))
+            .with_optimizer_rules(guards::optimizer_rules())
             .with_optimizer_rule(Arc::new(WholeWindow))
             .with_optimizer_rule(Arc::new(CellCounts))
-            .with_physical_optimizer_rules(rules_with_spatial_joins())
+            .with_physical_optimizer_rules(guards::without_filter_pushdown(rules_with_spatial_joins()))
             .with_physical_optimizer_rule(Arc::new(CountWindowInput))
             .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
             .build();
         base.register_function_rewrite(Arc::new(UseBounded::new(&capped)))?;
+        base.register_function_rewrite(Arc::new(guards::FramesByGroups))?;
         base.register_function_rewrite(Arc::new(CellComparison::new(from_string)))?;
         Ok(Self { base, runtime })
     }
@@ -116,6 +127,8 @@ fn settings(threads: usize) -> SessionConfig {
     let mut options = ConfigOptions::new();
     options.sql_parser.collect_spans = true;
     options.execution.time_zone = Some("UTC".to_owned());
+    // It fails on conditions such as `(a > b) IS NOT FALSE`, which are never NULL although their parts may be.
+    options.execution.skip_physical_aggregate_schema_check = true;
     SessionConfig::from(options)
         .with_target_partitions(threads)
         .with_create_default_catalog_and_schema(false)

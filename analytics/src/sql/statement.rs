@@ -10,9 +10,9 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use serde_json::Value;
 
-use super::SqlError;
 use super::expansion::Relations;
 use super::parameters::{self, Placeholders};
+use super::{SqlError, guards};
 
 /// What [`parse`] tells a caller who wanted something else.
 pub(crate) const ALLOWED: &str = "SQL is read-only here: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE, SHOW TABLES and SHOW COLUMNS are allowed";
@@ -198,6 +198,7 @@ impl VisitorMut for Inspector<'_, '_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
+        guards::put_right(expr);
         if let Some(placeholder) = parameters::placeholder(expr) {
             match self.placeholders.bind(placeholder) {
                 Ok(bound) => *expr = bound,

@@ -13,11 +13,15 @@ mod golden;
 #[path = "../shared/golden_files.rs"]
 mod golden_files;
 mod hostile_geometries;
+mod logic;
 mod mistakes;
 mod named_arguments;
 mod nearest;
 mod queries;
 mod reference;
 mod refusals;
+#[path = "../../../fixtures/skipped.rs"]
+mod skipped;
 mod spatial_joins;
 mod tables;
+mod upstream;
