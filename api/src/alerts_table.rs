@@ -10,6 +10,7 @@ use datafusion::common::DataFusionError;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use riskgrid_analytics::sql::{cell_field, commented};
+use tokio::sync::OnceCell;
 
 use crate::decisions::{Alert, AlertQuery, Decisions};
 
@@ -22,6 +23,8 @@ const ALERTS: usize = 100_000;
 pub(crate) struct AlertsTable {
     decisions: Decisions,
     schema: SchemaRef,
+    /// Read once a query, however often it names the table.
+    alerts: OnceCell<Arc<MemTable>>,
 }
 
 impl AlertsTable {
@@ -55,7 +58,11 @@ impl AlertsTable {
                 "when it was acknowledged",
             ),
         ]));
-        Self { decisions, schema }
+        Self {
+            decisions,
+            schema,
+            alerts: OnceCell::new(),
+        }
     }
 
     async fn batch(&self) -> Result<RecordBatch, DataFusionError> {
@@ -132,9 +139,13 @@ impl TableProvider for AlertsTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let batch = self.batch().await?;
-        MemTable::try_new(self.schema(), vec![vec![batch]])?
-            .scan(state, projection, filters, limit)
-            .await
+        let alerts = self
+            .alerts
+            .get_or_try_init(|| async {
+                let batch = self.batch().await?;
+                MemTable::try_new(self.schema(), vec![vec![batch]]).map(Arc::new)
+            })
+            .await?;
+        alerts.scan(state, projection, filters, limit).await
     }
 }
