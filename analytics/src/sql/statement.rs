@@ -4,14 +4,15 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{
-    Expr, ObjectName, Query, Select, SetExpr, Statement as AstStatement, VisitMut, VisitorMut,
+    Expr, ObjectName, Query, Select, SetExpr, Statement as AstStatement, TableFactor, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use serde_json::Value;
 
-use super::SqlError;
 use super::expansion::Relations;
+use super::functions_allowed::check_written;
 use super::parameters::{self, Placeholders};
+use super::{SqlError, written};
 
 /// What [`parse`] tells a caller who wanted something else.
 pub(crate) const ALLOWED: &str = "SQL is read-only here: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE, SHOW TABLES and SHOW COLUMNS are allowed";
@@ -20,7 +21,7 @@ pub(crate) const ALLOWED: &str = "SQL is read-only here: SELECT, WITH, VALUES, E
 const DEEPEST: usize = 400;
 /// SELECTs of one statement: a chain of UNIONs is as deep as it has parts.
 const MOST_SELECTS: usize = 400;
-const PARSER_DEPTH: usize = 128;
+pub(super) const PARSER_DEPTH: usize = 128;
 
 /// Parses exactly one statement, refuses what is not read-only, and puts `parameters` in the place of `$1`, `$2`, ….
 ///
@@ -33,6 +34,7 @@ pub(crate) fn parse(sql: &str, parameters: &[Value], longest: usize) -> Result<S
             sql.len()
         )));
     }
+    written::check(sql)?;
     let mut statements = DFParserBuilder::new(sql)
         .with_dialect(&GenericDialect {})
         .with_recursion_limit(PARSER_DEPTH)
@@ -179,7 +181,23 @@ impl VisitorMut for Inspector<'_, '_> {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<SqlError> {
+        match written::check_table(table) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
+        if let Expr::Cast { data_type, .. }
+        | Expr::Convert {
+            data_type: Some(data_type),
+            ..
+        } = expr
+            && let Err(error) = check_written(data_type)
+        {
+            return ControlFlow::Break(error);
+        }
         if let Some(placeholder) = parameters::placeholder(expr) {
             match self.placeholders.bind(placeholder) {
                 Ok(bound) => *expr = bound,
