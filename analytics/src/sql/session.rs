@@ -99,10 +99,14 @@ impl Session {
         state.register_relation_planner(Arc::new(NamedArguments::new(Arc::clone(table_functions))))?;
         // Times of events are microseconds: `bucket >= now() - INTERVAL '1 hour'` is pushed into a scan only if it is exact.
         let now = DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now);
-        *state.execution_props_mut() = state
+        let options = Arc::clone(state.config_options());
+        let mut props = state
             .execution_props()
             .clone()
             .with_query_execution_start_time(now);
+        // Functions see them when they run, and the query's guard in them.
+        props.config_options = Some(options);
+        *state.execution_props_mut() = props;
         Ok(state)
     }
 
