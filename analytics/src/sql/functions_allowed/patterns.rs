@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn looking_for_all_matches_again_and_again_is_given_up() {
         let long = "a".repeat(1_000_000);
-        assert!(asked("regexp_count", &long, "a").is_ok());
+        assert!(asked("regexp_count", &"a".repeat(10_000), "a").is_ok());
         assert!(asked("regexp_count", &long, "a*b|a").is_err());
     }
 }

@@ -42,7 +42,6 @@ const LIST: &[(Answer, Work, &[&str])] = &[
         "arrow_typeof", "version",
         "to_date", "to_time", "to_timestamp", "to_timestamp_seconds", "to_timestamp_millis", "to_timestamp_micros",
         "to_timestamp_nanos", "to_unixtime",
-        "md5", "sha224", "sha256", "sha384", "sha512", "digest",
         "array_length", "array_ndims", "array_dims", "cardinality", "empty",
     ]),
     // Answers that are a part of an argument, or one of them.
