@@ -15,6 +15,7 @@ mod guard;
 pub mod intake;
 pub mod metrics;
 pub mod problem;
+mod process_memory;
 pub mod routes;
 pub mod server;
 pub mod sources;

@@ -240,6 +240,15 @@ pub fn render(app: &App, held: &Held, now: EventTime) -> prometheus::Result<Stri
         "memory that queries hold",
         app.sql.memory_bytes() as f64,
     )?;
+    let ended = counter(
+        &registry,
+        "riskgrid_sql_ended_for_memory_total",
+        "queries that were ended because the process grew by more than sql.memory and sql.memory_margin",
+        &[],
+    )?;
+    ended
+        .with_label_values::<&str>(&[])
+        .inc_by(app.sql.ended_for_memory());
     gauge(
         &registry,
         "riskgrid_journal_room_bytes",

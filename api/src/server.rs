@@ -38,7 +38,7 @@ use crate::routes::tiles::TileCaches;
 use crate::sources::{Readers, check_journal};
 use crate::stream::Changes;
 use crate::webhooks::DeliverySettings;
-use crate::{data_dir, guard, routes};
+use crate::{data_dir, guard, process_memory, routes};
 
 /// Sums that windows ask for again take at most this part of what aggregates may take, beside them.
 const PART_FOR_BLOCK_SUMS: usize = 16;
@@ -280,10 +280,14 @@ impl Server {
             config.storage.journal_retention.micros(),
             dead_letters.clone(),
         )));
+        let sql = SqlEngine::over(&checked.places, sql_limits(config))?.fenced(
+            config.sql.memory_margin.as_usize(),
+            process_memory::beside_the_grid(reader.clone()),
+        )?;
         let app = Arc::new(App {
             reader,
             intake,
-            sql: SqlEngine::over(&checked.places, sql_limits(config))?,
+            sql,
             alerting,
             dead_letters,
             dead_letter_lists: Lists::default(),

@@ -14,7 +14,7 @@ use riskgrid_ingest::places::Places;
 
 use super::row_values::Arguments;
 use crate::geometry::mark_geometry;
-use crate::sql::{SqlError, cell_list_type, mark_cell};
+use crate::sql::{QueryGuard, SqlError, Work, cell_list_type, in_pieces, mark_cell, pieces};
 
 /// One function.
 #[derive(Debug)]
@@ -229,7 +229,14 @@ impl ScalarUDFImpl for Function {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let arguments = Arguments::new(self.definition, &args.args, args.number_rows, &self.places);
-        Ok(ColumnarValue::Array((self.definition.call)(&arguments)?))
+        let guard = QueryGuard::of(&args.config_options).cloned();
+        let ends = match self.definition.arguments {
+            [(_, Kind::Geometry), ..] => pieces(self.name(), Work::Corners, &args.args, args.number_rows)?,
+            _ => vec![args.number_rows],
+        };
+        in_pieces(args, &ends, guard.as_ref(), |piece| {
+            let arguments = Arguments::new(self.definition, &piece.args, piece.number_rows, &self.places);
+            Ok(ColumnarValue::Array((self.definition.call)(&arguments)?))
+        })
     }
 }

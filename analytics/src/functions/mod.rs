@@ -34,6 +34,15 @@ pub(crate) use st::NEAREST;
 
 /// All scalar functions, to register with a session whose areas are those of `places`.
 pub fn all(places: &Arc<Places>) -> Vec<Arc<ScalarUDF>> {
+    definitions().map(|definition| udf(definition, places)).collect()
+}
+
+/// The names of all scalar functions.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    definitions().map(|definition| definition.name)
+}
+
+fn definitions() -> impl Iterator<Item = &'static Definition> {
     const ALL: [&Definition; 13] = [
         &h3_boundary::DEFINITION,
         &h3_cell::DEFINITION,
@@ -49,10 +58,7 @@ pub fn all(places: &Arc<Places>) -> Vec<Arc<ScalarUDF>> {
         &h3_resolution::DEFINITION,
         &h3_string::DEFINITION,
     ];
-    ALL.into_iter()
-        .chain(st::definitions())
-        .map(|definition| udf(definition, places))
-        .collect()
+    ALL.into_iter().chain(st::definitions())
 }
 
 /// All aggregate functions.

@@ -4,6 +4,9 @@ use std::str::FromStr as _;
 
 use super::wkb::{DEEPEST, InvalidGeometry, read};
 
+/// Bytes before the first parenthesis, blanks included.
+const LONGEST_NAME: usize = 64;
+
 /// The WKB of a text such as `POINT(113.93 22.53)`.
 ///
 /// # Errors
@@ -54,6 +57,11 @@ pub(super) fn text_of(bytes: &[u8]) -> Option<String> {
 fn depth_of_one(text: &str) -> Result<usize, InvalidGeometry> {
     let more = || InvalidGeometry::Text("something follows the geometry".to_owned());
     let name = text.split('(').next().unwrap_or_default();
+    if name.len() > LONGEST_NAME {
+        return Err(InvalidGeometry::Text(
+            "no name of a geometry is so long".to_owned(),
+        ));
+    }
     let is_empty = |word: &str| word.eq_ignore_ascii_case("EMPTY");
     let ends_with_name =
         name.split_whitespace().next_back().is_some_and(is_empty) && name.len() == text.len();

@@ -38,6 +38,6 @@ impl PhysicalOptimizerRule for CooperativeJoins {
     }
 }
 
-fn multiplies_rows(name: &str) -> bool {
+pub(super) fn multiplies_rows(name: &str) -> bool {
     name.ends_with("JoinExec") || name == "UnnestExec"
 }

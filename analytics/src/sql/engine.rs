@@ -29,6 +29,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::functions_allowed::{QueryGuard, check_plan};
+use super::memory_fence::{MemoryFence, ProcessMemory};
 use super::named_arguments::NamedTableFunction;
 use super::queries_table::{QueriesTable, QueryRecord};
 use super::query_memory::QueryMemory;
@@ -90,6 +92,7 @@ pub struct SqlEngine {
     session: Arc<Session>,
     memory: Arc<dyn MemoryPool>,
     running: Arc<Running>,
+    fence: Option<MemoryFence>,
     permits: Arc<Semaphore>,
     runtime: Option<Runtime>,
     next_id: AtomicU64,
@@ -128,11 +131,31 @@ impl SqlEngine {
             session: Arc::new(Session::new(limits.threads.get(), places)?),
             memory: Arc::new(GreedyMemoryPool::new(limits.memory_bytes)),
             running: Arc::default(),
+            fence: None,
             permits: Arc::new(Semaphore::new(limits.max_concurrent.get())),
             runtime: Some(runtime),
             next_id: AtomicU64::new(1),
             limits,
         })
+    }
+
+    /// The same engine, which also ends its largest query when the process grows, while queries run, by more than the
+    /// memory of all queries and `margin` bytes: what a memory pool does not see.
+    ///
+    /// # Errors
+    /// [`SqlError::Internal`] if the thread that watches cannot be started.
+    pub fn fenced(mut self, margin: usize, measure: ProcessMemory) -> Result<Self, SqlError> {
+        let allowed = self.limits.memory_bytes.saturating_add(margin);
+        let fence = MemoryFence::around(&self.running, allowed, measure).map_err(|error| {
+            SqlError::internal(format!("cannot start the thread that watches memory: {error}"))
+        })?;
+        self.fence = Some(fence);
+        Ok(self)
+    }
+
+    /// Queries that were ended because the process grew too much.
+    pub fn ended_for_memory(&self) -> u64 {
+        self.fence.as_ref().map_or(0, MemoryFence::ended)
     }
 
     /// Plans the statement over `tables` and `table_functions` and starts it. Must be called on a tokio runtime with
@@ -168,9 +191,21 @@ impl SqlEngine {
             CONSUMERS_NAMED,
         ));
         let query_id = self.id_for(&request)?;
-        let ticket = self
-            .running
-            .start(query_id, &request.sql, request.now, Arc::clone(&memory), peak)?;
+        let level = self
+            .fence
+            .as_ref()
+            .and_then(|fence| fence.level(self.memory.reserved()));
+        let ticket = self.running.start(
+            query_id,
+            &request.sql,
+            request.now,
+            Arc::clone(&memory),
+            peak,
+            level,
+        )?;
+        if let Some(fence) = &self.fence {
+            fence.wakes();
+        }
 
         let permit = tokio::select! {
             permit = Arc::clone(&self.permits).acquire_owned() => permit.map_err(|_| SqlError::Cancelled)?,
@@ -327,9 +362,12 @@ impl Query {
     async fn start(self) -> Result<SendableRecordBatchStream, SqlError> {
         let statement = statement::parse(&self.request.sql, &self.request.params, self.statement_bytes)?;
         let limit = self.request.limit.filter(|_| statement::is_query(&statement));
-        let mut state = self
-            .session
-            .of_query(self.tables, &self.table_functions, self.request.now)?;
+        let mut state = self.session.of_query(
+            self.tables,
+            &self.table_functions,
+            self.request.now,
+            QueryGuard::new(Arc::clone(&self.stop), &self.memory),
+        )?;
         let mut plan = state.statement_to_plan(statement).await?;
         SQLOptions::new()
             .with_allow_ddl(false)
@@ -345,7 +383,9 @@ impl Query {
         if let Some(limit) = limit {
             plan = limited(plan, limit)?;
         }
-        let plan = stoppable(state.create_physical_plan(&plan).await?, &self.stop)?;
+        let plan = check_plan(state.optimize(&plan)?)?;
+        let planner = Arc::clone(state.query_planner());
+        let plan = stoppable(planner.create_physical_plan(&plan, &state).await?, &self.stop)?;
         Ok(execute_stream(
             plan,
             self.session.task_context(&state, self.memory),

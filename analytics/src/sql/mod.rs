@@ -10,11 +10,11 @@
 //! | columns of H3 cells | [`cell_column`], [`cell_comparison`], [`cell_min_max`], [`cell_unnest`] |
 //! | joins on geometries by an R-tree | [`spatial_join`] |
 //! | what runs, and what ran | [`running`], [`queries_table`] |
-//! | an end to every query | [`expansion`], [`cooperative`], [`stoppable`], [`query_memory`], [`window_memory`], [`bounded_functions`] |
+//! | an end to every query | [`expansion`], [`cooperative`], [`stoppable`], [`query_memory`], [`window_memory`], [`wide_rows`], [`memory_fence`] |
+//! | which functions there are, each within its bounds | [`functions_allowed`], [`value_bounds`], [`written`] |
 //! | wrong answers of `DataFusion` kept out | [`guards`], [`nested_projections`], [`time_zones`], [`zoned_timestamps`] |
 //! | `information_schema` with comments | [`information_schema`] |
 
-mod bounded_functions;
 mod cell_column;
 mod cell_comparison;
 mod cell_min_max;
@@ -24,9 +24,11 @@ mod engine;
 mod error;
 mod expansion;
 pub mod format;
+mod functions_allowed;
 mod guards;
 mod information_schema;
 mod limits;
+mod memory_fence;
 mod named_arguments;
 mod nested_projections;
 mod parameters;
@@ -40,13 +42,17 @@ mod stoppable;
 mod text_concat;
 mod time_zones;
 mod value_bounds;
+mod wide_rows;
 mod window_memory;
+mod written;
 mod zoned_timestamps;
 
 pub use cell_column::{CELL_TYPE, COMMENT_KEY, TYPE_KEY, cell_field, commented, is_cell, mark_cell};
 pub(crate) use cell_column::{cell_item, cell_list_type, not_a_cell, parse_cell};
 pub use engine::{SqlAnswer, SqlEngine, SqlRequest};
 pub use error::SqlError;
+pub(crate) use functions_allowed::{QueryGuard, Work, in_pieces, pieces};
 pub use limits::SqlLimits;
+pub use memory_fence::ProcessMemory;
 pub use named_arguments::NamedTableFunction;
 pub use queries_table::{QueryRecord, QueryState};

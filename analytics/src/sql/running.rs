@@ -43,6 +43,8 @@ pub(crate) struct Ticket {
     pub(crate) stop: Stop,
     /// Whoever reads the rows; woken when the query is stopped, even if its task cannot yield yet.
     reader: AtomicWaker,
+    /// What the process had when it started, without the memory of queries.
+    level: Option<usize>,
     list: Weak<Running>,
 }
 
@@ -64,6 +66,11 @@ impl Ticket {
             Some(reason) => Poll::Ready(reason.clone()),
             None => Poll::Pending,
         }
+    }
+
+    /// See [`MemoryFence::level`](super::memory_fence::MemoryFence::level).
+    pub(crate) fn level(&self) -> Option<usize> {
+        self.level
     }
 
     pub(crate) fn stopped(&self) -> Option<&SqlError> {
@@ -205,6 +212,7 @@ impl Running {
         started: DateTime<Utc>,
         memory: Arc<dyn MemoryPool>,
         peak: Arc<AtomicUsize>,
+        level: Option<usize>,
     ) -> Result<Arc<Ticket>, SqlError> {
         let ticket = Arc::new(Ticket {
             query_id: query_id.clone(),
@@ -220,6 +228,7 @@ impl Running {
             task: OnceLock::new(),
             stop: Stop::default(),
             reader: AtomicWaker::new(),
+            level,
             list: Arc::downgrade(self),
         });
         let mut tickets = self.tickets();
@@ -253,10 +262,14 @@ impl Running {
         }
     }
 
+    /// Those that run or wait.
+    pub(crate) fn live(&self) -> Vec<Arc<Ticket>> {
+        self.tickets().values().filter_map(Weak::upgrade).collect()
+    }
+
     /// The queries that run or wait, oldest first.
     pub(crate) fn list(&self) -> Vec<QueryRecord> {
-        let tickets: Vec<Arc<Ticket>> = self.tickets().values().filter_map(Weak::upgrade).collect();
-        let mut queries: Vec<QueryRecord> = tickets.iter().map(|ticket| ticket.record()).collect();
+        let mut queries: Vec<QueryRecord> = self.live().iter().map(|ticket| ticket.record()).collect();
         queries.sort_by(|a, b| (a.started, &a.query_id).cmp(&(b.started, &b.query_id)));
         queries
     }

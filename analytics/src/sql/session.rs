@@ -11,21 +11,23 @@ use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::execution::{FunctionRegistry, SessionStateDefaults, TaskContext};
+use datafusion::execution::{FunctionRegistry as _, SessionStateDefaults, TaskContext};
 use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::prelude::SessionConfig;
 use riskgrid_ingest::places::Places;
 
-use super::bounded_functions::{UseBounded, bounded};
 use super::cell_comparison::CellComparison;
 use super::cell_min_max::cell_min_max;
 use super::cell_unnest::CellUnnest;
 use super::cooperative::CooperativeJoins;
+use super::functions_allowed::{self, GuardedStructs, QueryGuard, UseGuarded};
 use super::guards;
 use super::information_schema::{CATALOG, SCHEMA, catalog_of};
 use super::named_arguments::{NamedArguments, NamedTableFunction};
 use super::nested_projections::NestedProjections;
 use super::spatial_join::{RankFirst, RankedPlanner, rules_with_spatial_joins};
+use super::wide_rows::NarrowInputs;
 use super::window_memory::CountWindowInput;
 use super::zoned_timestamps::zoned;
 use crate::functions;
@@ -49,28 +51,26 @@ impl Session {
         runtime.deregister_object_store(ObjectStoreUrl::local_filesystem().as_ref())?;
 
         let functions = guards::with_checked_arguments(SessionStateDefaults::default_scalar_functions());
-        let capped = bounded(zoned(functions));
+        let scalars = functions_allowed::scalar_functions(zoned(functions));
         let from_string: Arc<ScalarUDF> = functions::h3_from_string();
         let mut base = SessionStateBuilder::new()
             .with_config(settings(threads))
             .with_runtime_env(Arc::new(runtime.clone()))
-            .with_expr_planners(SessionStateDefaults::default_expr_planners())
-            .with_scalar_functions(capped.iter().cloned().chain(functions::all(places)).collect())
+            .with_expr_planners(expr_planners(&scalars))
+            .with_scalar_functions(scalars.iter().cloned().chain(functions::all(places)).collect())
             .with_aggregate_functions(
-                SessionStateDefaults::default_aggregate_functions()
-                    .into_iter()
+                functions_allowed::aggregate_functions()
                     .chain(cell_min_max())
                     .chain(guards::aggregates())
                     .chain(functions::aggregates())
                     .collect(),
             )
             .with_window_functions(
-                SessionStateDefaults::default_window_functions()
-                    .into_iter()
+                functions_allowed::window_functions()
                     .chain(guards::window_functions())
                     .collect(),
             )
-            .with_table_function_list(SessionStateDefaults::default_table_functions())
+            .with_table_function_list(functions_allowed::table_functions())
             .with_analyzer_rules(guards::analyzer_rules())
             .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&from_string))))
             .with_analyzer_rule(Arc::new(NestedProjections))
@@ -81,22 +81,30 @@ impl Session {
             .with_optimizer_rule(Arc::new(CellCounts))
             .with_physical_optimizer_rules(guards::without_filter_pushdown(rules_with_spatial_joins()))
             .with_physical_optimizer_rule(Arc::new(CountWindowInput))
+            .with_physical_optimizer_rule(Arc::new(NarrowInputs))
             .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
             .build();
-        base.register_function_rewrite(Arc::new(UseBounded::new(&capped)))?;
+        base.register_function_rewrite(Arc::new(UseGuarded::new(&scalars)))?;
         base.register_function_rewrite(Arc::new(guards::FramesByGroups))?;
         base.register_function_rewrite(Arc::new(CellComparison::new(from_string)))?;
         Ok(Self { base, runtime })
     }
 
-    /// The state of one query; `now` is what `now()` gives.
+    #[cfg(test)]
+    pub(crate) fn base(&self) -> &SessionState {
+        &self.base
+    }
+
+    /// The state of one query; `now` is what `now()` gives, and every function sees `guard`.
     pub(crate) fn of_query(
         &self,
         tables: Arc<dyn SchemaProvider>,
         table_functions: &Arc<[NamedTableFunction]>,
         now: DateTime<Utc>,
+        guard: QueryGuard,
     ) -> Result<SessionState> {
         let mut state = self.base.clone();
+        state.config_mut().options_mut().extensions.insert(guard);
         state.register_catalog_list(catalog_of(tables)?);
         for function in table_functions.iter() {
             state.register_udtf(function.name, Arc::clone(&function.function));
@@ -104,10 +112,14 @@ impl Session {
         state.register_relation_planner(Arc::new(NamedArguments::new(Arc::clone(table_functions))))?;
         // Times of events are microseconds: `bucket >= now() - INTERVAL '1 hour'` is pushed into a scan only if it is exact.
         let now = DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now);
-        *state.execution_props_mut() = state
+        let options = Arc::clone(state.config_options());
+        let mut props = state
             .execution_props()
             .clone()
             .with_query_execution_start_time(now);
+        // Functions see them when they run, and the query's guard in them.
+        props.config_options = Some(options);
+        *state.execution_props_mut() = props;
         Ok(state)
     }
 
@@ -121,6 +133,15 @@ impl Session {
         let context = TaskContext::from(state).with_runtime(Arc::new(runtime));
         Arc::new(context)
     }
+}
+
+/// Those of `DataFusion`, behind ours.
+fn expr_planners(scalars: &[Arc<ScalarUDF>]) -> Vec<Arc<dyn ExprPlanner>> {
+    GuardedStructs::new(scalars)
+        .map(|structs| Arc::new(structs) as Arc<dyn ExprPlanner>)
+        .into_iter()
+        .chain(SessionStateDefaults::default_expr_planners())
+        .collect()
 }
 
 fn settings(threads: usize) -> SessionConfig {

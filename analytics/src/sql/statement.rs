@@ -11,8 +11,9 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use serde_json::Value;
 
 use super::expansion::Relations;
+use super::functions_allowed::check_written;
 use super::parameters::{self, Placeholders};
-use super::{SqlError, guards};
+use super::{SqlError, guards, written};
 
 /// What [`parse`] tells a caller who wanted something else.
 pub(crate) const ALLOWED: &str = "SQL is read-only here: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE, SHOW TABLES and SHOW COLUMNS are allowed";
@@ -21,7 +22,7 @@ pub(crate) const ALLOWED: &str = "SQL is read-only here: SELECT, WITH, VALUES, E
 const DEEPEST: usize = 400;
 /// SELECTs of one statement: a chain of UNIONs is as deep as it has parts.
 const MOST_SELECTS: usize = 400;
-const PARSER_DEPTH: usize = 128;
+pub(super) const PARSER_DEPTH: usize = 128;
 
 /// Parses exactly one statement, refuses what is not read-only, and puts `parameters` in the place of `$1`, `$2`, ….
 ///
@@ -34,6 +35,7 @@ pub(crate) fn parse(sql: &str, parameters: &[Value], longest: usize) -> Result<S
             sql.len()
         )));
     }
+    written::check(sql)?;
     let mut statements = DFParserBuilder::new(sql)
         .with_dialect(&GenericDialect {})
         .with_recursion_limit(PARSER_DEPTH)
@@ -194,11 +196,23 @@ impl VisitorMut for Inspector<'_, '_> {
                 "TABLESAMPLE is not understood, and all rows would be read; WHERE random() < 0.1 keeps about a tenth",
             ));
         }
-        ControlFlow::Continue(())
+        match written::check_table(table) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
         guards::put_right(expr);
+        if let Expr::Cast { data_type, .. }
+        | Expr::Convert {
+            data_type: Some(data_type),
+            ..
+        } = expr
+            && let Err(error) = check_written(data_type)
+        {
+            return ControlFlow::Break(error);
+        }
         if let Some(placeholder) = parameters::placeholder(expr) {
             match self.placeholders.bind(placeholder) {
                 Ok(bound) => *expr = bound,

@@ -12,8 +12,8 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::bounded_functions::check;
-use super::value_bounds::Bound;
+use super::functions_allowed::check;
+use super::value_bounds::Growth;
 
 /// `left || right`: NULL if one of them is.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -52,7 +52,7 @@ impl ScalarUDFImpl for TextConcat {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        check(self.name(), Bound::Sum, &args.args, args.number_rows)?;
+        check(self.name(), Growth::Sum, &args.args, args.number_rows)?;
         let rows = args.number_rows;
         let [left, right] = take_function_args(self.name(), args.args)?;
         let (left, right) = (left.into_array(rows)?, right.into_array(rows)?);

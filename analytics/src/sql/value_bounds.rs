@@ -8,7 +8,7 @@ use datafusion::logical_expr::ColumnarValue;
 
 /// How a function's result grows with its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Bound {
+pub(crate) enum Growth {
     /// First argument, second times.
     Repeat,
     /// A text padded to as many characters as the second argument says.
@@ -31,28 +31,10 @@ pub(crate) enum Bound {
     ListText,
     /// A text taken apart into a list.
     Split,
-    /// Work that grows with the lengths of two texts multiplied.
-    Product,
-}
-
-/// The bound of the function of this name, if it has one.
-pub(crate) fn bound_of(name: &str) -> Option<Bound> {
-    Some(match name {
-        "repeat" | "array_repeat" => Bound::Repeat,
-        "lpad" | "rpad" => Bound::Pad,
-        "array_resize" => Bound::Resize,
-        "range" | "generate_series" => Bound::Series,
-        "replace" => Bound::Replace,
-        "regexp_replace" => Bound::ReplacePattern,
-        "array_replace" | "array_replace_n" | "array_replace_all" => Bound::ReplaceItem,
-        "concat" | "overlay" | "array_concat" | "array_append" | "array_prepend" | "array_union"
-        | "arrays_zip" | "make_array" => Bound::Sum,
-        "concat_ws" => Bound::SumSeparated,
-        "array_to_string" => Bound::ListText,
-        "string_to_array" => Bound::Split,
-        "levenshtein" => Bound::Product,
-        _ => return None,
-    })
+    /// Two bytes for each, and a little.
+    Doubled,
+    /// A text made by a format, of which two letters can stand for a whole date.
+    Format,
 }
 
 /// The largest value and all values of one call, in bytes.
@@ -62,10 +44,10 @@ pub(crate) struct ResultSize {
 }
 
 /// An upper bound of what the call makes.
-pub(crate) fn size_of_result(bound: Bound, arguments: &[ColumnarValue], rows: usize) -> Result<ResultSize> {
+pub(crate) fn size_of_result(growth: Growth, arguments: &[ColumnarValue], rows: usize) -> Result<ResultSize> {
     let arguments = arguments.iter().map(Argument::new).collect::<Result<Vec<_>>>()?;
     let all_constant = arguments.iter().all(|argument| argument.constant);
-    let estimator = Estimator::new(bound, arguments)?;
+    let estimator = Estimator::new(growth, arguments)?;
     let mut size = ResultSize { largest: 0, total: 0 };
     for row in 0..if all_constant { rows.min(1) } else { rows } {
         let bytes = estimator.bytes(row);
@@ -75,13 +57,14 @@ pub(crate) fn size_of_result(bound: Bound, arguments: &[ColumnarValue], rows: us
     Ok(size)
 }
 
-struct Argument {
-    array: ArrayRef,
-    constant: bool,
+/// One argument of a call.
+pub(crate) struct Argument {
+    pub(crate) array: ArrayRef,
+    pub(crate) constant: bool,
 }
 
 impl Argument {
-    fn new(value: &ColumnarValue) -> Result<Self> {
+    pub(crate) fn new(value: &ColumnarValue) -> Result<Self> {
         Ok(match value {
             ColumnarValue::Array(array) => Self {
                 array: ArrayRef::clone(array),
@@ -94,29 +77,32 @@ impl Argument {
         })
     }
 
-    fn row(&self, row: usize) -> usize {
+    pub(crate) fn row(&self, row: usize) -> usize {
         if self.constant { 0 } else { row }
     }
 
-    fn bytes(&self, row: usize) -> u128 {
+    pub(crate) fn bytes(&self, row: usize) -> u128 {
         bytes_at(self.array.as_ref(), self.row(row))
     }
 
-    fn items(&self, row: usize) -> u128 {
+    pub(crate) fn items(&self, row: usize) -> u128 {
         items_at(self.array.as_ref(), self.row(row))
     }
 }
 
 struct Estimator {
-    bound: Bound,
+    growth: Growth,
     arguments: Vec<Argument>,
     /// Those arguments that are counts, as `Int64`.
     counts: Vec<Option<Argument>>,
 }
 
 impl Estimator {
-    fn new(bound: Bound, arguments: Vec<Argument>) -> Result<Self> {
-        let counted = matches!(bound, Bound::Repeat | Bound::Pad | Bound::Resize | Bound::Series);
+    fn new(growth: Growth, arguments: Vec<Argument>) -> Result<Self> {
+        let counted = matches!(
+            growth,
+            Growth::Repeat | Growth::Pad | Growth::Resize | Growth::Series
+        );
         let counts = arguments
             .iter()
             .map(|argument| {
@@ -131,7 +117,7 @@ impl Estimator {
             })
             .collect::<Result<_>>()?;
         Ok(Self {
-            bound,
+            growth,
             arguments,
             counts,
         })
@@ -153,16 +139,16 @@ impl Estimator {
                 .and_then(|n| u128::try_from(n).ok())
                 .unwrap_or(0)
         };
-        match self.bound {
-            Bound::Repeat => bytes(0).max(1).saturating_mul(count(1)),
-            Bound::Pad => count(1).saturating_mul(4),
-            Bound::Resize => bytes(0).saturating_add(count(1).saturating_mul(bytes(2).max(8))),
-            Bound::Series => self.series(row).saturating_mul(16),
-            Bound::Replace => {
+        match self.growth {
+            Growth::Repeat => bytes(0).max(1).saturating_mul(count(1)),
+            Growth::Pad => count(1).saturating_mul(4),
+            Growth::Resize => bytes(0).saturating_add(count(1).saturating_mul(bytes(2).max(8))),
+            Growth::Series => self.series(row).saturating_mul(16),
+            Growth::Replace => {
                 let places = bytes(0) / bytes(1).max(1) + 1;
                 bytes(0).saturating_add(places.saturating_mul(bytes(2)))
             }
-            Bound::ReplacePattern => {
+            Growth::ReplacePattern => {
                 let places = if self.replaces_all(row) { bytes(0) + 1 } else { 1 };
                 // A replacement of two letters, such as \1, may stand for the whole text.
                 let copies = (bytes(2) / 2).saturating_mul(bytes(0));
@@ -170,21 +156,22 @@ impl Estimator {
                     .saturating_add(places.saturating_mul(bytes(2)))
                     .saturating_add(copies)
             }
-            Bound::ReplaceItem => bytes(0).saturating_add(items(0).saturating_mul(bytes(2))),
-            Bound::Sum => (0..self.arguments.len()).map(bytes).sum(),
-            Bound::SumSeparated => {
+            Growth::ReplaceItem => bytes(0).saturating_add(items(0).saturating_mul(bytes(2))),
+            Growth::Sum => (0..self.arguments.len()).map(bytes).sum(),
+            Growth::SumSeparated => {
                 let values: u128 = (1..self.arguments.len()).map(bytes).sum();
                 let places: u128 = (1..self.arguments.len()).map(|index| items(index).max(1)).sum();
                 values.saturating_add(places.saturating_mul(bytes(0)))
             }
-            Bound::ListText => {
+            Growth::ListText => {
                 let each = bytes(1).saturating_add(bytes(2));
                 bytes(0)
                     .saturating_mul(3)
                     .saturating_add(items(0).saturating_mul(each))
             }
-            Bound::Split => bytes(0).saturating_mul(8),
-            Bound::Product => bytes(0).saturating_mul(bytes(1)),
+            Growth::Split => bytes(0).saturating_mul(8),
+            Growth::Doubled => bytes(0).saturating_mul(2),
+            Growth::Format => bytes(1).saturating_mul(20),
         }
     }
 
@@ -279,7 +266,7 @@ impl Argument {
 }
 
 /// Bytes of the value in this row; a NULL has none.
-fn bytes_at(array: &dyn Array, row: usize) -> u128 {
+pub(crate) fn bytes_at(array: &dyn Array, row: usize) -> u128 {
     if array.is_null(row) {
         return 0;
     }

@@ -1,8 +1,10 @@
-//! Counts the memory of window functions that hold all their input, which `DataFusion` does not.
+//! Counts the memory of window functions that hold all their input, which `DataFusion` does not, and the answers that
+//! they make anew for each row.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::arrow::array::{Array, RecordBatch};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray as _, RecordBatch};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -14,6 +16,8 @@ use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt as _;
+
+use super::value_bounds::bytes_at;
 
 /// Puts a [`CountedInput`] under every `WindowAggExec`.
 #[derive(Debug)]
@@ -29,10 +33,24 @@ impl PhysicalOptimizerRule for CountWindowInput {
             if node.name() != "WindowAggExec" {
                 return Ok(Transformed::no(node));
             }
+            let input_columns = node
+                .children()
+                .first()
+                .map_or(0, |input| input.schema().fields().len());
+            let wide_answers = node
+                .schema()
+                .fields()
+                .iter()
+                .skip(input_columns)
+                .filter(|field| !field.data_type().is_primitive())
+                .count();
             let inputs = node
                 .children()
                 .into_iter()
-                .map(|input| Arc::new(CountedInput::new(Arc::clone(input))) as Arc<dyn ExecutionPlan>)
+                .map(|input| {
+                    let counted = CountedInput::new(Arc::clone(input), wide_answers);
+                    Arc::new(counted) as Arc<dyn ExecutionPlan>
+                })
                 .collect();
             Ok(Transformed::yes(replace_children_if_necessary(node, inputs)?))
         })
@@ -51,15 +69,18 @@ impl PhysicalOptimizerRule for CountWindowInput {
 #[derive(Debug)]
 struct CountedInput {
     input: Arc<dyn ExecutionPlan>,
+    /// Functions above whose answer for a row can be as wide as the widest row.
+    wide_answers: usize,
     properties: Arc<PlanProperties>,
     held: Arc<Mutex<Vec<Arc<MemoryReservation>>>>,
 }
 
 impl CountedInput {
-    fn new(input: Arc<dyn ExecutionPlan>) -> Self {
+    fn new(input: Arc<dyn ExecutionPlan>, wide_answers: usize) -> Self {
         let properties = Arc::clone(input.properties());
         Self {
             input,
+            wide_answers,
             properties,
             held: Arc::default(),
         }
@@ -105,7 +126,7 @@ impl ExecutionPlan for CountedInput {
         mut children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(match children.pop() {
-            Some(input) => Arc::new(Self::new(input)),
+            Some(input) => Arc::new(Self::new(input, self.wide_answers)),
             None => self,
         })
     }
@@ -116,13 +137,35 @@ impl ExecutionPlan for CountedInput {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(Arc::clone(&reservation));
+        let wide_answers = self.wide_answers;
+        let (mut rows, mut widest, mut for_answers) = (0_usize, 0_usize, 0_usize);
         let counted = self.input.execute(partition, context)?.map(move |batch| {
             let batch = batch?;
             reservation.try_grow(2 * bytes_of(&batch))?;
+            if wide_answers > 0 {
+                rows = rows.saturating_add(batch.num_rows());
+                let of_batch = batch.columns().iter().map(widest_value).max();
+                widest = widest.max(of_batch.unwrap_or(0));
+                let answers = rows.saturating_mul(widest).saturating_mul(wide_answers);
+                reservation.try_grow(answers.saturating_sub(for_answers))?;
+                for_answers = answers;
+            }
             Ok(batch)
         });
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), counted)))
     }
+}
+
+/// Bytes of the widest value of a column.
+pub(super) fn widest_value(column: &ArrayRef) -> usize {
+    if column.data_type().is_primitive() || *column.data_type() == DataType::Boolean {
+        return 0;
+    }
+    if let Some(dictionary) = column.as_any_dictionary_opt() {
+        return widest_value(dictionary.values());
+    }
+    let widest = (0..column.len()).map(|row| bytes_at(column.as_ref(), row)).max();
+    usize::try_from(widest.unwrap_or(0)).unwrap_or(usize::MAX)
 }
 
 /// Bytes of the rows of the batch, not of the buffers that it may be a slice of.

@@ -17,6 +17,12 @@ const MOST_DRAWS: f64 = 2e10;
 /// Weighted sums this close, relative to the larger, count as equal: their terms come in another order.
 const EQUAL_WITHIN: f64 = 1e-12;
 
+/// Runs a cell, however few cells there are: they tell a p of 0.000002 apart, and one thread makes all of a cell.
+const MOST_RUNS: u32 = 999_999;
+
+/// Runs between two looks at whether to stop.
+const RUNS_OF_PIECE: u32 = 4_096;
+
 /// How many runs, and from which seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Runs {
@@ -49,6 +55,13 @@ pub fn conditional_p(
             ),
         ));
     }
+    if runs.permutations > MOST_RUNS {
+        return Err(StatisticsError::argument(
+            "permutations",
+            runs.permutations.to_string(),
+            format!("at most {MOST_RUNS}"),
+        ));
+    }
     let mut p = vec![1.0; cells.len()];
     let share = cells.len().div_ceil(runs.threads.get()).max(1);
     std::thread::scope(|scope| {
@@ -61,7 +74,7 @@ pub fn conditional_p(
                     let range = part * share..;
                     for ((own, &cell), slot) in range.zip(cells.iter().skip(part * share)).zip(slots) {
                         check_stop(stop)?;
-                        *slot = sampler.p_of(own, cell, neighbours, runs);
+                        *slot = sampler.p_of(own, cell, neighbours, runs, stop)?;
                     }
                     Ok(())
                 })
@@ -95,17 +108,30 @@ impl Sampler {
     }
 
     /// Two-sided p of the cell at `own`.
-    pub(super) fn p_of(&mut self, own: usize, cell: CellIndex, neighbours: &Neighbours, runs: Runs) -> f64 {
+    ///
+    /// # Errors
+    /// [`StatisticsError::Stopped`] when `stop` was set.
+    pub(super) fn p_of(
+        &mut self,
+        own: usize,
+        cell: CellIndex,
+        neighbours: &Neighbours,
+        runs: Runs,
+        stop: &AtomicBool,
+    ) -> Result<f64, StatisticsError> {
         let near = neighbours.of(own);
         if near.is_empty() {
-            return 1.0;
+            return Ok(1.0);
         }
         let mut random = SplitMix64::stream(runs.seed, cell.into());
         let at = |&position: &u32| self.values.get(position as usize).copied().unwrap_or(0);
         let (mut at_least, mut at_most) = (0_u64, 0_u64);
         if neighbours.is_binary() {
             let observed: i128 = near.iter().map(at).sum();
-            for _ in 0..runs.permutations {
+            for run in 0..runs.permutations {
+                if run % RUNS_OF_PIECE == 0 {
+                    check_stop(stop)?;
+                }
                 let simulated: i128 = self.draw(own, near.len(), &mut random).sum();
                 at_least += u64::from(simulated >= observed);
                 at_most += u64::from(simulated <= observed);
@@ -115,7 +141,10 @@ impl Sampler {
             let weights = neighbours.weights_of(own);
             let weighted = |sum: f64, (value, weight): (i128, &f64)| sum + weight * value as f64;
             let observed = near.iter().map(at).zip(weights).fold(0.0, weighted);
-            for _ in 0..runs.permutations {
+            for run in 0..runs.permutations {
+                if run % RUNS_OF_PIECE == 0 {
+                    check_stop(stop)?;
+                }
                 let simulated = self
                     .draw(own, near.len(), &mut random)
                     .zip(weights)
@@ -128,7 +157,7 @@ impl Sampler {
             }
         }
         let less_frequent = at_least.min(at_most) as f64;
-        (2.0 * ((less_frequent + 1.0) / (f64::from(runs.permutations) + 1.0))).min(1.0)
+        Ok((2.0 * ((less_frequent + 1.0) / (f64::from(runs.permutations) + 1.0))).min(1.0))
     }
 
     /// `count` of the values other than the one at `own`: the first of a partial Fisher-Yates shuffle.

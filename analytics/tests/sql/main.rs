@@ -12,6 +12,7 @@ mod formats;
 mod golden;
 #[path = "../shared/golden_files.rs"]
 mod golden_files;
+mod hostile_functions;
 mod hostile_geometries;
 mod logic;
 mod mistakes;

@@ -357,6 +357,8 @@ pub struct SqlSection {
     pub memory: ByteSize,
     /// Memory of one query. Default 1GiB.
     pub query_memory: ByteSize,
+    /// What the process may grow by while queries run, beside `memory`, before the largest of them ends. Default 512MiB.
+    pub memory_margin: ByteSize,
     /// Queries that run at once. Default 16.
     pub max_concurrent: usize,
 }
@@ -368,6 +370,7 @@ impl Default for SqlSection {
             longest_timeout: Span::seconds(600),
             memory: ByteSize::mebibytes(2048),
             query_memory: ByteSize::mebibytes(1024),
+            memory_margin: ByteSize::mebibytes(512),
             max_concurrent: 16,
         }
     }
