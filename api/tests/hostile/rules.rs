@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
 
 use crate::server::{DEADLINE, Server, eventually, reading, reading_at};
 
@@ -38,9 +39,10 @@ fn sensor_rule(name: &str) -> Value {
     json!({"name": name, "kind": "threshold", "layer": "water_level", "per": "sensor", "above": 3.5, "severity": "minor"})
 }
 
-/// High water at so many sensors.
+/// High water at so many sensors. Their names are long, so that the changes of all are more than sockets hold.
 fn high_water(count: usize) -> String {
-    lines((0..count).map(|number| reading(&format!("h{number}"), &format!("s{number}"), 4.0, 5)))
+    let sensor = |number: usize| format!("{}{number}", "a_gauge_of_the_river_".repeat(20));
+    lines((0..count).map(|number| reading(&format!("h{number}"), &sensor(number), 4.0, 5)))
 }
 
 async fn count(server: &Server, of: &str) -> u64 {
@@ -120,7 +122,7 @@ async fn a_rule_with_thousands_of_open_alerts_is_deleted_at_once_and_others_go_o
         .await
         .body;
     // It reads nothing of what it is sent, so it falls behind.
-    let mut slow = slow_reader(&server);
+    let mut slow = slow_reader(&server).await;
     assert_eq!(server.post(NDJSON, high_water(3_000)).await.status, 202);
     eventually("all fire", async || {
         (count(&server, "state = 'firing'").await == 3_000).then_some(())
@@ -163,9 +165,13 @@ async fn a_rule_with_thousands_of_open_alerts_is_deleted_at_once_and_others_go_o
 }
 
 /// A page that asks for the stream and does not read it, with little room for what is on its way.
-fn slow_reader(server: &Server) -> TcpStream {
+async fn slow_reader(server: &Server) -> TcpStream {
     let address = server.url.strip_prefix("http://").unwrap();
-    let mut page = TcpStream::connect(address).unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let page = socket.connect(address.parse().unwrap()).await.unwrap();
+    let mut page = page.into_std().unwrap();
+    page.set_nonblocking(false).unwrap();
     write!(page, "GET /v1/stream HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
     page
 }
