@@ -11,6 +11,7 @@ pub mod dead_letters;
 pub mod decisions;
 pub mod evaluate;
 mod guard;
+pub mod http;
 pub mod intake;
 pub mod metrics;
 pub mod problem;

@@ -207,6 +207,7 @@ pub fn render(app: &App, now: EventTime) -> prometheus::Result<String> {
         "room of the journal above its reserve",
         app.intake.room() as f64,
     )?;
+    app.http_counters.register(&registry, app.body_budget.used())?;
 
     let mut page = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut page)?;
