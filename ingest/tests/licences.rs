@@ -33,12 +33,18 @@ fn every_crate_has_a_licence_and_a_source_that_are_allowed() {
             refused.push(format!("{name} {version}: licence `{licence}`"));
         }
     }
-    assert!(refused.is_empty(), "deny.toml does not allow:\n{}", refused.join("\n"));
+    assert!(
+        refused.is_empty(),
+        "deny.toml does not allow:\n{}",
+        refused.join("\n")
+    );
 }
 
 #[test]
 fn a_licence_is_allowed_by_what_its_expression_says() {
-    let allowed = ["MIT", "Apache-2.0 WITH LLVM-exception"].map(str::to_owned).into();
+    let allowed = ["MIT", "Apache-2.0 WITH LLVM-exception"]
+        .map(str::to_owned)
+        .into();
     for yes in [
         "MIT",
         "GPL-3.0 OR MIT",
@@ -47,7 +53,13 @@ fn a_licence_is_allowed_by_what_its_expression_says() {
     ] {
         assert!(is_allowed(yes, &allowed), "{yes}");
     }
-    for no in ["", "GPL-3.0-only", "MIT AND MPL-2.0", "Apache-2.0", "no licence at all"] {
+    for no in [
+        "",
+        "GPL-3.0-only",
+        "MIT AND MPL-2.0",
+        "Apache-2.0",
+        "no licence at all",
+    ] {
         assert!(!is_allowed(no, &allowed), "{no}");
     }
 }

@@ -46,10 +46,10 @@ pub fn decode(value: &[u8]) -> Result<Cow<'_, str>, &'static str> {
             rest = tail;
             continue;
         }
-        let (Some(high), Some(low)) = (tail.first().and_then(digit), tail.get(1).and_then(digit)) else {
+        let (Some(high), Some(low)) = (digit(tail.first()), digit(tail.get(1))) else {
             return Err("`%` must be followed by two hexadecimal digits; `%` itself is `%25`");
         };
-        bytes.push(high << 4 | low);
+        bytes.push((high << 4) | low);
         rest = tail.get(2..).unwrap_or_default();
     }
     String::from_utf8(bytes).map(Cow::Owned).map_err(|_| NOT_UTF8)
@@ -73,8 +73,8 @@ fn unquoted(value: &[u8]) -> Result<Vec<u8>, &'static str> {
     Ok(plain)
 }
 
-fn digit(byte: &u8) -> Option<u8> {
-    char::from(*byte).to_digit(16).map(|digit| digit as u8)
+fn digit(byte: Option<&u8>) -> Option<u8> {
+    char::from(*byte?).to_digit(16).map(|digit| digit as u8)
 }
 
 #[cfg(test)]

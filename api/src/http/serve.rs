@@ -76,22 +76,20 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        match connections.admit().await {
-            Some(admitted) => {
-                tasks.spawn(converse(
-                    stream,
-                    peer,
-                    admitted,
-                    Arc::clone(&connections),
-                    router.clone(),
-                    settings,
-                    stop.clone(),
-                ));
-            }
-            None => {
-                connections.counters().close("no_room");
-                turn_away(stream);
-            }
+        if let Some(admitted) = connections.admit().await {
+            let talk = converse(
+                stream,
+                peer,
+                admitted,
+                Arc::clone(&connections),
+                router.clone(),
+                settings,
+                stop.clone(),
+            );
+            tasks.spawn(talk);
+        } else {
+            connections.counters().close("no_room");
+            turn_away(stream);
         }
     }
     drop(listener);

@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     fn sites(address: &str, hosts: &[&str]) -> Sites {
-        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let origins = ["https://map.example".to_owned()];
         Sites::new(
             address.parse().unwrap(),

@@ -51,7 +51,7 @@ fn read(mut reader: impl Read, limit: usize, budget: &Arc<BodyBudget>) -> Result
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is the error's end")]
+#[allow(clippy::needless_pass_by_value, reason = "it is the error's end")]
 fn corrupt(error: std::io::Error) -> NotUnpacked {
     NotUnpacked::Corrupt(error.to_string())
 }

@@ -90,15 +90,15 @@ async fn read_head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// A number of `/metrics`, by its name and labels.
-async fn metric(server: &Server, name: &str) -> f64 {
+/// A whole number of `/metrics`, by its name and labels.
+async fn metric(server: &Server, name: &str) -> u64 {
     let page = server.client.get(format!("{}/metrics", server.url));
     let page = page.send().await.unwrap().text().await.unwrap();
     let line = page
         .lines()
         .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
         .unwrap_or_else(|| panic!("no {name} in {page}"));
-    line.parse().unwrap()
+    line.parse::<f64>().unwrap() as u64
 }
 
 async fn pause(millis: u64) {
