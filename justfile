@@ -31,7 +31,7 @@ crash kills="30" events="2000000":
         cargo test --workspace --locked --test it --test kafka every_cell_survives_kills -- --nocapture --test-threads=1
 
 # random bytes into one target, led by what they reach: of crate ingest `cloudevent`, `feed`, `mapping`, `journal`,
-# `checkpoint`; of crate api `tile_address`, `sql_parameters`, `accept`. A find goes into its folder of seeds: tests replay it
+# `checkpoint`; of crate api `tile_address`, `sql_parameters`, `accept`, `host`, `event_header`. A find goes into its folder of seeds: tests replay it
 fuzz target="cloudevent" seconds="60" crate="ingest":
     mkdir -p target/fuzz/corpus/{{target}}
     CARGO_TARGET_DIR="$PWD/target/fuzz" \
@@ -42,7 +42,7 @@ fuzz target="cloudevent" seconds="60" crate="ingest":
 # every fuzz target, a minute each; those of crate api compile DataFusion once more, with the flags of fuzzing
 fuzz-all seconds="60":
     for target in cloudevent feed mapping journal checkpoint; do just fuzz "$target" {{seconds}} ingest || exit 1; done
-    for target in tile_address sql_parameters accept; do just fuzz "$target" {{seconds}} api || exit 1; done
+    for target in tile_address sql_parameters accept host event_header; do just fuzz "$target" {{seconds}} api || exit 1; done
 
 # random queries against DuckDB, some minutes of them; another seed gives others, and the seed is printed
 logic queries="20000" seed=`date +%s`:

@@ -15,6 +15,7 @@ use riskgrid_ingest::source::kafka::KafkaStatus;
 
 use crate::alerting::Alerting;
 use crate::dead_letters::Lists;
+use crate::http::{BodyBudget, HttpCounters};
 use crate::intake::Intake;
 use crate::routes::tiles::TileCaches;
 use crate::stream::Changes;
@@ -23,8 +24,12 @@ use crate::stream::Changes;
 pub struct App {
     /// Takes snapshots of the grid.
     pub reader: GridReader,
+    /// What HTTP counts.
+    pub http_counters: HttpCounters,
+    /// The memory of bodies.
+    pub(crate) body_budget: Arc<BodyBudget>,
     /// Takes events over HTTP.
-    pub intake: Intake,
+    pub intake: Arc<Intake>,
     /// Runs queries.
     pub sql: SqlEngine,
     /// Rules, alerts, webhooks.

@@ -103,7 +103,7 @@ impl Asset {
             (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (header::REFERRER_POLICY, "no-referrer"),
         ];
-        if is_known(request, tag) {
+        if crate::http::is_known(request, tag) {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }
         (headers, self.bytes).into_response()
@@ -113,15 +113,6 @@ impl Asset {
 /// Weak, because a compressing layer may send the same file in other bytes.
 fn entity_tag(bytes: &[u8]) -> String {
     format!("W/\"{:032x}\"", XxHash3_128::oneshot(bytes))
-}
-
-fn is_known(request: &HeaderMap, tag: &str) -> bool {
-    request
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|known| known.trim() == tag)
 }
 
 fn base_map_answer(base_map: Option<Bytes>) -> Response {

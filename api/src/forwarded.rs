@@ -40,10 +40,15 @@ pub struct External {
 impl External {
     /// What a browser calls the origin of pages from here.
     pub fn origin(&self) -> &str {
-        let (scheme, rest) = self.base.split_once("://").unwrap_or_default();
-        let host = rest.split('/').next().unwrap_or_default();
-        self.base.get(..scheme.len() + 3 + host.len()).unwrap_or_default()
+        origin_of(&self.base)
     }
+}
+
+/// The scheme, the host and the port of a URL without a slash at its end.
+fn origin_of(url: &str) -> &str {
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let host = rest.split('/').next().unwrap_or_default();
+    url.get(..scheme.len() + 3 + host.len()).unwrap_or_default()
 }
 
 impl Addresses {
@@ -60,10 +65,9 @@ impl Addresses {
         })
     }
 
-    /// The host, with its port if it has one, of `server.public_url`.
-    pub fn public_authority(&self) -> Option<&str> {
-        let (_, rest) = self.public_url.as_ref()?.split_once("://")?;
-        rest.split('/').next()
+    /// What a browser calls the origin of pages of `server.public_url`.
+    pub fn public_origin(&self) -> Option<&str> {
+        self.public_url.as_deref().map(origin_of)
     }
 
     fn is_trusted(&self, address: IpAddr) -> bool {
@@ -317,7 +321,7 @@ mod tests {
         through_two[3] = ("x-forwarded-for", "6.6.6.6, 203.0.113.7");
         assert_eq!(seen(&public, &through_two, "10.0.0.1").unwrap(), expected);
         assert_eq!(seen(&public, &through_two, "8.8.8.8").unwrap().0, expected.0);
-        assert_eq!(public.public_authority(), Some("example.org"));
+        assert_eq!(public.public_origin(), Some("https://example.org"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod decisions;
 pub mod evaluate;
 pub mod forwarded;
 mod guard;
+pub mod http;
 pub mod intake;
 pub mod metrics;
 pub mod problem;

@@ -46,12 +46,32 @@ impl Problem {
         )
     }
 
+    /// 403: a page of another origin asks.
+    pub fn cross_site(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "cross-site",
+            "Pages of this origin are not let in",
+            detail,
+        )
+    }
+
     /// 404: there is no such thing.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
             "not-found",
             "There is no such thing",
+            detail,
+        )
+    }
+
+    /// 405: the path takes another method.
+    pub fn method_not_allowed(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "Method not allowed",
             detail,
         )
     }
@@ -93,6 +113,16 @@ impl Problem {
             status,
             "unsupported-media-type",
             "The content type is not supported",
+            detail,
+        )
+    }
+
+    /// 421: the name that the request has for this server is not served here.
+    pub fn misdirected(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::MISDIRECTED_REQUEST,
+            "misdirected",
+            "This name is not served here",
             detail,
         )
     }

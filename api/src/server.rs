@@ -33,6 +33,10 @@ use crate::console::{self, ConsoleSettings};
 use crate::dead_letters::Lists;
 use crate::decisions::{Decisions, Keep};
 use crate::evaluate::{NotifyPolicy, SensorObserver, follow_cells};
+use crate::http::{
+    Bodies, BodyBudget, ConnectionSettings, Connections, HttpCounters, connections_within, raise_open_files,
+    serve,
+};
 use crate::intake::{Intake, Log};
 use crate::routes::tiles::TileCaches;
 use crate::sources::{Readers, check_journal};
@@ -69,7 +73,7 @@ pub struct Server {
     readers: Readers,
     kafka: Option<KafkaSource>,
     tasks: Vec<JoinHandle<()>>,
-    http: JoinHandle<std::io::Result<()>>,
+    http: JoinHandle<()>,
     stop_http: watch::Sender<bool>,
 }
 
@@ -88,6 +92,8 @@ impl Server {
         folder: &std::path::Path,
         options: ServerOptions,
     ) -> Result<Self, StartError> {
+        let open_files = raise_open_files();
+        let http_counters = HttpCounters::new()?;
         let config = &checked.config;
         let data_dir = &config.storage.data_dir;
         let folder_of_state = data_dir.clone();
@@ -259,7 +265,7 @@ impl Server {
             _ => Log::Kafka(Box::new(EventProducer::new(&config.kafka)?)),
         };
         let next_refused = dead_letters.next_http_offset()?;
-        let intake = Intake::new(
+        let intake = Arc::new(Intake::new(
             log,
             edge,
             config.edge.max_event.as_usize(),
@@ -267,7 +273,7 @@ impl Server {
             dead_letters.clone(),
             dead_letter_topic,
             next_refused,
-        );
+        ));
         let changes = Changes::follow(reader.clone(), &alerting);
         tasks.push(tokio::spawn(follow_cells(
             reader.clone(),
@@ -280,11 +286,14 @@ impl Server {
             config.storage.journal_retention.micros(),
             dead_letters.clone(),
         )));
+        let body_budget = BodyBudget::new(config.server.body_memory.as_usize());
         let sql = SqlEngine::over(&checked.places, sql_limits(config))?.fenced(
             config.sql.memory_margin.as_usize(),
             process_memory::beside_the_grid(reader.clone()),
         )?;
         let app = Arc::new(App {
+            http_counters: http_counters.clone(),
+            body_budget: Arc::clone(&body_budget),
             reader,
             intake,
             sql,
@@ -320,17 +329,31 @@ impl Server {
                 )?)),
             &config.server,
             address,
+            Bodies {
+                largest: config.server.max_body.as_usize(),
+                // A text in JSON may be twice as long as it is.
+                largest_statement: 2 * SqlLimits::default().statement_bytes,
+                pause: config.server.body_pause.0,
+                whole: config.server.body_timeout.0,
+                budget: body_budget,
+                counters: http_counters.clone(),
+            },
         )?;
-        let (stop_http, mut stopped) = watch::channel(false);
-        let http = tokio::spawn(async move {
-            let router = router.into_make_service_with_connect_info::<SocketAddr>();
-            axum::serve(listener, router)
-                .with_graceful_shutdown(async move {
-                    // An error means that the server itself is gone.
-                    let _ = stopped.wait_for(|stop| *stop).await;
-                })
-                .await
-        });
+        let (stop_http, stopped) = watch::channel(false);
+        let connections = Connections::new(
+            connections_within(open_files, config.server.max_connections),
+            http_counters,
+        );
+        let http = tokio::spawn(serve(
+            listener,
+            router,
+            connections,
+            ConnectionSettings {
+                header_timeout: config.server.header_timeout.0,
+                write_timeout: config.server.write_timeout.0,
+            },
+            stopped,
+        ));
         let places = &checked.places;
         tracing::info!(
             %address,

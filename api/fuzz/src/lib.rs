@@ -3,12 +3,16 @@
 
 use axum::http::HeaderValue;
 use chrono::TimeDelta;
+use riskgrid_api::http::authority::Authority;
+use riskgrid_api::http::event_headers::decode;
 use riskgrid_api::routes::sql::{are_parameters, is_accepted};
 use riskgrid_api::tiles::TileRequest;
 
 /// The targets by the names of their binaries and of the folders of their seeds.
-pub const TARGETS: [(&str, fn(&[u8])); 3] = [
+pub const TARGETS: [(&str, fn(&[u8])); 5] = [
     ("accept", accept),
+    ("event_header", event_header),
+    ("host", host),
     ("sql_parameters", sql_parameters),
     ("tile_address", tile_address),
 ];
@@ -17,6 +21,22 @@ pub const TARGETS: [(&str, fn(&[u8])); 3] = [
 pub fn accept(bytes: &[u8]) {
     if let Ok(value) = HeaderValue::from_bytes(bytes) {
         is_accepted(value);
+    }
+}
+
+/// A `ce-` header of an event in binary mode.
+pub fn event_header(bytes: &[u8]) {
+    if let Ok(text) = decode(bytes) {
+        assert!(text.len() <= bytes.len());
+    }
+}
+
+/// The header `Host`. What is read has one form, which is read alike.
+pub fn host(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && let Ok(authority) = Authority::parse(text)
+    {
+        assert_eq!(Authority::parse(&authority.to_string()), Ok(authority));
     }
 }
 

@@ -12,10 +12,13 @@ use riskgrid_ingest::pipeline::Feed;
 use riskgrid_ingest::places::{self, Places};
 use riskgrid_ingest::{DAY, HOUR, LayerTable};
 
-use super::{Config, ConfigError, Loaded};
+use super::{Config, ConfigError, Loaded, ServerSection};
 use crate::forwarded::Addresses;
+use crate::http::read_hosts;
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Who waits longer for a client waits for nobody.
+const LONGEST_HTTP_WAIT: Duration = Duration::from_hours(24);
 /// Longer would outlast the time within which Kafka's group must hear of a member that reads.
 const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
@@ -152,6 +155,7 @@ impl Loaded {
                 config.server.listen
             ));
         }
+        check_http(&config.server)?;
         let layers = LayerTable::new(&config.layers, grid.max_layers)
             .map_err(|error| ConfigError(error.to_string()))?;
         let feeds = compile_feeds(&config, &folder)?;
@@ -194,6 +198,34 @@ impl Loaded {
             places: Arc::new(places),
         })
     }
+}
+
+fn check_http(server: &ServerSection) -> Result<(), ConfigError> {
+    read_hosts(&server.hosts).map_err(ConfigError)?;
+    if server.body_memory.0 < server.max_body.0 {
+        return Err(ConfigError(format!(
+            "`server.body_memory` is {}, less than one body of `server.max_body`, {}",
+            server.body_memory, server.max_body
+        )));
+    }
+    for (key, span) in [
+        ("body_pause", server.body_pause),
+        ("body_timeout", server.body_timeout),
+        ("header_timeout", server.header_timeout),
+        ("write_timeout", server.write_timeout),
+    ] {
+        if !(SECOND..=LONGEST_HTTP_WAIT).contains(&span.0) {
+            return Err(ConfigError(format!(
+                "`server.{key}` is {span}; allowed: 1s to 1day"
+            )));
+        }
+    }
+    if server.max_connections == 0 {
+        return Err(ConfigError(
+            "`server.max_connections` is 0, it must be at least 1".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 fn compile_feeds(config: &Config, folder: &Path) -> Result<Vec<CheckedFeed>, ConfigError> {

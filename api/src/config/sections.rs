@@ -22,8 +22,24 @@ pub struct ServerSection {
     pub listen: SocketAddr,
     /// Serve other machines although there are no keys. Default false: only loopback addresses are served.
     pub open: bool,
-    /// Largest body of a request. Default 64MiB.
+    /// Names and addresses, without ports, that `Host` may have. On a loopback address those of this machine are served
+    /// beside them. Elsewhere the default, none, serves any name: then a page can point a name of its own here.
+    pub hosts: Vec<String>,
+    /// Largest body of a request of events, also unpacked. Others may have 64 KiB, statements 512 KiB. Default 64MiB.
     pub max_body: ByteSize,
+    /// Memory of all bodies that are read or worked on; above it requests are answered 503. Default 256MiB.
+    pub body_memory: ByteSize,
+    /// Longest pause of a sender within a body. Default `30s`.
+    pub body_pause: Span,
+    /// Longest time of a whole body. Default `10m`.
+    pub body_timeout: Span,
+    /// How long a connection may take for the head of its next request, idle time included. Default `30s`.
+    pub header_timeout: Span,
+    /// How long a client may read nothing of an answer that waits to be sent. Default `1m`.
+    pub write_timeout: Span,
+    /// Most connections; fewer where the system allows fewer open files. For another one the one that has waited longest for
+    /// its client is closed. Default 4096.
+    pub max_connections: usize,
     /// Origins of pages that may call from a browser, such as `https://map.example`. Default none.
     pub cors_origins: Vec<String>,
     /// How clients reach this server, such as `https://map.example`: what links begin with. Default: as each request says.
@@ -37,7 +53,14 @@ impl Default for ServerSection {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             open: false,
+            hosts: Vec::new(),
             max_body: ByteSize::mebibytes(64),
+            body_memory: ByteSize::mebibytes(256),
+            body_pause: Span::seconds(30),
+            body_timeout: Span::seconds(600),
+            header_timeout: Span::seconds(30),
+            write_timeout: Span::seconds(60),
+            max_connections: 4096,
             cors_origins: Vec::new(),
             public_url: None,
             trusted_proxies: Vec::new(),

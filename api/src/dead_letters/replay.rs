@@ -138,11 +138,11 @@ fn replay_http(
             .block_on(app.intake.take_again(std::mem::take(&mut waiting), (app.clock)()))
             .map_err(|error| error.to_string())?;
         bytes = 0;
-        for result in judged {
+        for taken in judged {
             answer.counts.replayed += 1;
-            match result {
-                Ok(()) => answer.logged += 1,
-                Err(refusal) => *answer.counts.refused.entry(refusal.reason).or_default() += 1,
+            answer.logged += taken.logged;
+            for (reason, count) in taken.refused {
+                *answer.counts.refused.entry(reason).or_default() += count;
             }
         }
     }

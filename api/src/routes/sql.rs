@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
 use riskgrid_analytics::sql::{SqlError, SqlRequest};
@@ -15,6 +15,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::app::App;
+use crate::http::accept::best_format;
+use crate::http::media_type;
 use crate::problem::Problem;
 use crate::sql_tables;
 
@@ -34,7 +36,8 @@ struct Query {
 /// The routes.
 pub fn routes(app: Arc<App>) -> Router {
     Router::new()
-        .route("/v1/sql", get(by_get).post(by_post))
+        // A question that nobody reads the answer of is not run.
+        .route("/v1/sql", get(by_get).post(by_post).head(no_head))
         .route("/v1/sql/{query_id}", delete(cancel))
         .with_state(app)
 }
@@ -81,12 +84,7 @@ fn parse_parameters(query: &str) -> Result<Query, Problem> {
 }
 
 async fn by_post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
-    let media_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let media_type = media_type.split(';').next().unwrap_or_default().trim();
-    let request = match media_type {
+    let request = match media_type(&headers)?.as_deref().unwrap_or_default() {
         "application/json" => serde_json::from_slice(&body).map_err(|error| {
             Problem::bad_request(format!(
                 "the body is not {{\"sql\", \"params\", \"timeout_ms\", \"limit\", \"query_id\"}}: {error}"
@@ -106,6 +104,15 @@ async fn by_post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -
         }
     };
     run(&app, request, &headers).await
+}
+
+async fn no_head() -> Response {
+    let problem = Problem::method_not_allowed("ask with GET or POST; DELETE /v1/sql/{query_id} cancels");
+    let mut response = problem.into_response();
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static("GET,POST"));
+    response
 }
 
 async fn cancel(State(app): State<Arc<App>>, Path(query_id): Path<String>) -> Result<StatusCode, Problem> {
@@ -154,42 +161,20 @@ async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Respon
     Ok(response)
 }
 
-/// The first media type of `Accept`, by weight, that answers can be written in.
+/// The format of the answer that the client likes best; JSON when it says nothing.
 fn accepted_format(headers: &HeaderMap) -> Result<AnswerFormat, Problem> {
     let accept: Vec<&str> = headers
         .get_all(header::ACCEPT)
         .iter()
-        .filter_map(|value| value.to_str().ok())
+        .map(|value| value.to_str().unwrap_or_default())
         .collect();
-    if accept.is_empty() {
+    if accept.iter().all(|value| value.trim().is_empty()) {
         return Ok(AnswerFormat::Json);
     }
-    let mut best: Option<(f32, AnswerFormat)> = None;
-    for range in accept.iter().flat_map(|value| value.split(',')) {
-        let mut parts = range.split(';').map(str::trim);
-        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let weight = parts
-            .find_map(|part| part.strip_prefix("q="))
-            .map_or(1.0, |q| q.parse::<f32>().unwrap_or(0.0));
-        let format = AnswerFormat::ALL.into_iter().find(|format| {
-            let media_type = format.media_type();
-            let group = media_type.split('/').next().unwrap_or_default();
-            name == media_type || name == "*/*" || name == format!("{group}/*")
-        });
-        if let Some(format) = format
-            && weight > 0.0
-            && best.is_none_or(|(known, _)| weight > known)
-        {
-            best = Some((weight, format));
-        }
-    }
-    best.map(|(_, format)| format).ok_or_else(|| {
-        let known: Vec<&str> = AnswerFormat::ALL
-            .iter()
-            .map(|format| format.media_type())
-            .collect();
-        Problem::not_acceptable(format!("answers come as {}", known.join(", ")))
-    })
+    let known = AnswerFormat::ALL.map(AnswerFormat::media_type);
+    best_format(accept, &known)
+        .and_then(|place| AnswerFormat::ALL.get(place).copied())
+        .ok_or_else(|| Problem::not_acceptable(format!("answers come as {}", known.join(", "))))
 }
 
 fn problem(error: SqlError) -> Problem {

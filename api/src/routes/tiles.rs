@@ -20,6 +20,8 @@ use riskgrid_ingest::{EventTime, LIVE_DOMAIN, LayerIndex};
 use super::layers::find;
 use crate::app::App;
 use crate::forwarded::External;
+use crate::http::accept::prefers_gzip;
+use crate::http::is_known;
 use crate::problem::Problem;
 use crate::tiles::{
     CellValues, ContentCoding, Extent, GeometryCache, TileJson, TileRequest, TileSet, resolution_for_zoom,
@@ -230,15 +232,12 @@ fn answer(
     let resolution = resolution_for_zoom(z, snapshot.resolution);
     let set = tile_set(app, snapshot, index, metric, window, resolution)?;
 
-    let accepts_gzip = headers
-        .get_all(header::ACCEPT_ENCODING)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|coding| {
-            let mut parts = coding.split(';').map(str::trim);
-            parts.next() == Some("gzip") && parts.next() != Some("q=0")
-        });
+    let accepts_gzip = prefers_gzip(
+        headers
+            .get_all(header::ACCEPT_ENCODING)
+            .iter()
+            .filter_map(|value| value.to_str().ok()),
+    );
     let mut response = match set.tile(z, x, y, &app.tiles.geometry) {
         None => StatusCode::NO_CONTENT.into_response(),
         Some(tile) => {
@@ -247,17 +246,13 @@ fn answer(
             } else {
                 ContentCoding::Identity
             };
-            let known = headers
-                .get_all(header::IF_NONE_MATCH)
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .any(|value| tile.etag.is_known_to(value, coding));
-            let mut response = if known {
+            let etag = tile.etag.etag(coding);
+            let mut response = if is_known(headers, &etag) {
                 StatusCode::NOT_MODIFIED.into_response()
             } else {
                 encoded(tile.bytes, coding)?
             };
-            if let Ok(etag) = HeaderValue::from_str(&tile.etag.etag(coding)) {
+            if let Ok(etag) = HeaderValue::from_str(&etag) {
                 response.headers_mut().insert(header::ETAG, etag);
             }
             response

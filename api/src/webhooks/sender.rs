@@ -4,8 +4,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::DateTime;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response, StatusCode};
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
@@ -15,6 +14,7 @@ use url::Url;
 use super::address::PublicAddresses;
 use super::secret::Secret;
 use super::validate::check_url;
+use crate::http::retry_after;
 
 /// What is read of an answer's body, at most; the rest is left unread and the connection closed.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -212,16 +212,6 @@ fn builder(allow_private: bool, timeout: Duration) -> ClientBuilder {
     }
 }
 
-/// `Retry-After` in seconds or as a date.
-fn retry_after(headers: &HeaderMap, now: i64) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let until = DateTime::parse_from_rfc2822(text).ok()?.timestamp_micros();
-    u64::try_from(until - now).ok().map(Duration::from_micros)
-}
-
 /// An error with its causes, without the URL, which may hold a token.
 fn chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
@@ -237,22 +227,6 @@ fn chain(error: &reqwest::Error) -> String {
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let read = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, text.parse().unwrap());
-            retry_after(&headers, 784_111_777_000_000)
-        };
-        assert_eq!(read("120"), Some(Duration::from_mins(2)));
-        assert_eq!(
-            read("Sun, 06 Nov 1994 08:50:37 GMT"),
-            Some(Duration::from_mins(1))
-        );
-        assert_eq!(read("Sun, 06 Nov 1994 08:48:37 GMT"), None);
-        assert_eq!(read("soon"), None);
-    }
 
     #[tokio::test]
     async fn a_private_address_is_not_reached_even_by_name_or_when_it_was_stored() {

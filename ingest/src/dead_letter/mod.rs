@@ -23,6 +23,10 @@ pub use store::{DeadLetterStore, KeptRecord, RawRecord};
 pub const RAW_BYTES: usize = 64 * 1024;
 /// The topic of what the HTTP intake refused.
 pub const HTTP_TOPIC: &str = "http";
+/// The partition of [`HTTP_TOPIC`] whose letters are one event each.
+pub const HTTP_EVENTS: i32 = 0;
+/// The partition of [`HTTP_TOPIC`] whose letters are events one a line: what a request had refused beyond those told one by one.
+pub const HTTP_LINES: i32 = 1;
 
 /// Under what a dead letter is kept. In order of topic, partition, offset and index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -161,10 +165,16 @@ impl DeadLetter {
         }
     }
 
+    /// Whether its record is events one a line, of the HTTP intake.
+    pub fn is_lines(&self) -> bool {
+        self.partition == HTTP_LINES && *self.topic == *HTTP_TOPIC
+    }
+
     /// The bytes that are kept of its record: all, or the first ones of one that is too large.
     pub fn kept<'a>(&self, record: &'a [u8]) -> &'a [u8] {
         match self.reason {
-            RefusalReason::TooLarge => record.get(..RAW_BYTES).unwrap_or(record),
+            // Of events that share a letter each was cut before.
+            RefusalReason::TooLarge if !self.is_lines() => record.get(..RAW_BYTES).unwrap_or(record),
             _ => record,
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use super::{DeadLetter, DeadLetterError, HTTP_TOPIC, LetterKey, RAW_BYTES, prefix};
+use super::{DeadLetter, DeadLetterError, HTTP_EVENTS, HTTP_LINES, HTTP_TOPIC, LetterKey, RAW_BYTES, prefix};
 use crate::decode::cloudevent::BinaryAttributes;
 use crate::embedded_store;
 use crate::refusal::{Refusal, RefusalReason};
@@ -360,10 +360,16 @@ impl DeadLetterStore {
 
     /// The offset after the last of what the HTTP intake refused.
     pub fn next_http_offset(&self) -> Result<i64, DeadLetterError> {
-        match self.store()?.letters.prefix(prefix(HTTP_TOPIC)).next_back() {
-            Some(guard) => Ok(decode(&guard.value()?)?.offset + 1),
-            None => Ok(0),
+        let store = self.store()?;
+        let mut next = 0;
+        for partition in [HTTP_EVENTS, HTTP_LINES] {
+            let mut begin = prefix(HTTP_TOPIC);
+            begin.extend_from_slice(&partition.to_be_bytes());
+            if let Some(guard) = store.letters.prefix(begin).next_back() {
+                next = next.max(decode(&guard.value()?)?.offset + 1);
+            }
         }
+        Ok(next)
     }
 
     /// Drops letters of records received 30 days or more before `now`, with what is kept of their records, and what was

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use indicatif::ProgressBar;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Response, StatusCode};
+use reqwest::StatusCode;
+use reqwest::header::CONTENT_TYPE;
 use riskgrid_fixtures::load::Line;
 use serde_json::Value;
 
 use super::super::VerbResult;
+use crate::http::retry_after;
 
 /// How long a server may be away, once it has been there.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -18,7 +19,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// More is not waited for, whatever `Retry-After` says.
-const LONGEST_RETRY_AFTER: u64 = 30;
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 
 pub(super) struct HttpTarget {
     client: reqwest::Client,
@@ -116,19 +117,24 @@ impl HttpTarget {
             }
         })?;
         let status = answer.status();
-        let after = retry_after(&answer);
+        let now = crate::server::wall_clock().micros();
+        let after = retry_after(answer.headers(), now).map(|pause| pause.min(LONGEST_RETRY_AFTER));
         let text = answer.bytes().await.map_err(|error| lost(&error))?;
         let value: Value = serde_json::from_slice(&text).unwrap_or_default();
         let accepted = value.get("accepted").and_then(Value::as_u64);
         if let Some(accepted) = accepted.filter(|_| matches!(status.as_u16(), 202 | 400)) {
-            let refused = value.get("refused").and_then(Value::as_array).map_or(0, Vec::len);
-            if accepted + refused as u64 == lines as u64 {
+            let named = value.get("refused").and_then(Value::as_array).map_or(0, Vec::len) as u64;
+            let refused = value
+                .get("refused_total")
+                .and_then(Value::as_u64)
+                .unwrap_or(named);
+            if accepted + refused == lines as u64 {
                 return Ok(());
             }
             return Err(Trouble::Lasting(format!(
                 "{} answered for {} of {lines} lines",
                 self.url,
-                accepted + refused as u64
+                accepted + refused
             )));
         }
         let detail = value
@@ -156,12 +162,6 @@ impl HttpTarget {
             self.sent_again
         )
     }
-}
-
-/// The pause that the server asks for, in seconds; as a date it is not understood.
-fn retry_after(answer: &Response) -> Option<Duration> {
-    let seconds: u64 = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds.min(LONGEST_RETRY_AFTER)))
 }
 
 /// The cause of all, which names what happened; the outer ones name the URL again.

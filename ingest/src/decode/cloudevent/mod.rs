@@ -48,6 +48,20 @@ impl<'a> BinaryAttributes<'a> {
         *slot = Some(value);
     }
 
+    /// The same, of its own.
+    pub fn into_owned(self) -> BinaryAttributes<'static> {
+        fn owned(text: Option<Cow<'_, str>>) -> Option<Cow<'static, str>> {
+            text.map(|text| Cow::Owned(text.into_owned()))
+        }
+        BinaryAttributes {
+            specversion: owned(self.specversion),
+            id: owned(self.id),
+            source: owned(self.source),
+            kind: owned(self.kind),
+            time: owned(self.time),
+        }
+    }
+
     /// Whether any attribute was there: then the message is in binary mode.
     pub fn is_present(&self) -> bool {
         self.specversion.is_some() || self.id.is_some() || self.source.is_some() || self.kind.is_some()

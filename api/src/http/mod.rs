@@ -1,0 +1,30 @@
+//! HTTP below the routes: connections and their limits, which requests are let in, bodies, and the headers that more than
+//! one route reads.
+
+pub mod accept;
+pub mod authority;
+mod body;
+mod budget;
+mod conditional;
+mod connections;
+mod content;
+pub mod counters;
+pub mod event_headers;
+mod linger;
+mod open_files;
+mod patience;
+mod retry_after;
+mod serve;
+mod sites;
+mod unpack;
+
+pub(crate) use body::{Bodies, HeldBody, take_body};
+pub(crate) use budget::BodyBudget;
+pub(crate) use conditional::is_known;
+pub(crate) use connections::Connections;
+pub(crate) use content::media_type;
+pub use counters::HttpCounters;
+pub(crate) use open_files::{connections_within, raise_open_files};
+pub(crate) use retry_after::retry_after;
+pub(crate) use serve::{ConnectionSettings, serve};
+pub(crate) use sites::{Refused, Sites, read_hosts};

@@ -1,0 +1,485 @@
+//! Which requests a page may make: by the name that the request has for this server, the page's origin, and what the
+//! browser says of how the two belong together (Fetch Metadata).
+//!
+//! A page reaches a server in three ways that it must not: under a name of its own that it points here (DNS rebinding), seen
+//! by `Host`; by a script, seen by `Origin`; by an image, a style or a link, which have no `Origin`, seen by `Sec-Fetch-Site`.
+
+use std::net::SocketAddr;
+
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+
+use super::authority::{Authority, HostName};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+/// Of what a client sent, so much is shown to it again.
+const SHOWN: usize = 80;
+
+/// Which names and pages are served.
+pub(crate) struct Sites {
+    names: Names,
+    hosts: Vec<HostName>,
+    /// As browsers write them: of pages that may ask.
+    origins: Vec<String>,
+    /// The server's own address for its users, where it is not the one that requests arrive at.
+    public: Option<(String, Authority)>,
+}
+
+enum Names {
+    /// Those of this machine and `server.hosts`: what listens on loopback.
+    ThisMachine,
+    /// `server.hosts`.
+    Listed,
+    Any,
+}
+
+/// Why a request is not let in.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// `Host` cannot be read.
+    BadHost(String),
+    /// The name is not one of this machine.
+    NotThisMachine(String),
+    /// The name is not one of `server.hosts`.
+    Misdirected(String),
+    /// A page of another origin asks.
+    CrossSite(String),
+}
+
+impl Sites {
+    /// What listens on `address` serves these `hosts` and pages of these `origins`; `public_url` is its own address where
+    /// that differs.
+    ///
+    /// # Errors
+    /// Names what is no host or origin.
+    pub(crate) fn new(
+        address: SocketAddr,
+        hosts: &[String],
+        origins: &[String],
+        public_url: Option<&str>,
+    ) -> Result<Self, String> {
+        let hosts = read_hosts(hosts)?;
+        for origin in origins {
+            if HeaderValue::from_str(origin).is_err() || !origin.contains("://") || origin.ends_with('/') {
+                return Err(format!(
+                    "server.cors_origins: `{origin}` is no origin; write it like https://map.example"
+                ));
+            }
+        }
+        let names = if address.ip().is_loopback() {
+            Names::ThisMachine
+        } else if hosts.is_empty() {
+            Names::Any
+        } else {
+            Names::Listed
+        };
+        Ok(Self {
+            names,
+            hosts,
+            origins: origins.to_vec(),
+            public: public_url.and_then(|url| read_origin(url.trim_end_matches('/'))),
+        })
+    }
+
+    /// Whether any name is served, so that a page can reach this server under one of its own.
+    pub(crate) fn serve_any_name(&self) -> bool {
+        matches!(self.names, Names::Any)
+    }
+
+    /// Judges a request by its head. `external` is the origin under which a trusted proxy is asked for it.
+    ///
+    /// # Errors
+    /// It is not let in.
+    pub(crate) fn judge(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        version: Version,
+        headers: &HeaderMap,
+        external: Option<&str>,
+    ) -> Result<(), Refused> {
+        let host = read_host(uri, version, headers).map_err(Refused::BadHost)?;
+        self.check_name(host.as_ref())?;
+        let is_from_allowed_page = self.check_origin(host.as_ref(), headers, external)?;
+        if !is_from_allowed_page {
+            check_fetch_metadata(method, uri, headers)?;
+        }
+        Ok(())
+    }
+
+    fn check_name(&self, host: Option<&Authority>) -> Result<(), Refused> {
+        let is_listed = host.is_some_and(|host| self.hosts.contains(&host.host));
+        let is_public = self
+            .public
+            .as_ref()
+            .is_some_and(|(_, public)| host.is_some_and(|host| host.host == public.host));
+        let shown = || host.map_or_else(|| "nothing".to_owned(), Authority::to_string);
+        match self.names {
+            _ if is_listed || is_public => Ok(()),
+            Names::Any => Ok(()),
+            Names::ThisMachine if host.is_some_and(|host| host.host.is_loopback()) => Ok(()),
+            Names::ThisMachine => Err(Refused::NotThisMachine(format!(
+                "the Host `{}` is not this machine; use 127.0.0.1 or localhost, or add the name to server.hosts",
+                shown()
+            ))),
+            Names::Listed => Err(Refused::Misdirected(format!(
+                "the Host `{}` is not served here; use a name of server.hosts, or add it there",
+                shown()
+            ))),
+        }
+    }
+
+    /// Whether a page asks that may: of this server itself no `Origin` says so as surely as the browser's own word does.
+    fn check_origin(
+        &self,
+        host: Option<&Authority>,
+        headers: &HeaderMap,
+        external: Option<&str>,
+    ) -> Result<bool, Refused> {
+        let mut origins = headers.get_all(ORIGIN).iter();
+        let Some(origin) = origins.next() else {
+            return Ok(false);
+        };
+        let text = origin.to_str().unwrap_or_default();
+        if origins.next().is_none() {
+            if self.origins.iter().any(|allowed| allowed == text) {
+                return Ok(true);
+            }
+            if let Some(origin) = read_origin(text)
+                && (host.is_some_and(|host| is_same_place(&origin, host))
+                    || self.public.as_ref() == Some(&origin)
+                    || external.and_then(read_origin).as_ref() == Some(&origin))
+            {
+                return Ok(false);
+            }
+        }
+        Err(Refused::CrossSite(format!(
+            "pages of `{}` are not let in; add the origin to server.cors_origins",
+            text.chars().take(SHOWN).collect::<String>()
+        )))
+    }
+}
+
+/// Names of `server.hosts` in the form that is compared.
+///
+/// # Errors
+/// Names what is no host.
+pub(crate) fn read_hosts(hosts: &[String]) -> Result<Vec<HostName>, String> {
+    hosts
+        .iter()
+        .map(|host| {
+            HostName::parse(host).map_err(|error| {
+                format!("server.hosts: `{host}`: {error}; write a name or an address as in map.example or 192.0.2.1")
+            })
+        })
+        .collect()
+}
+
+fn read_host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<Authority>, String> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let Some(host) = hosts.next() else {
+        return if version < Version::HTTP_11 && uri.authority().is_none() {
+            Ok(None)
+        } else {
+            Err("the header Host is missing; send it once".to_owned())
+        };
+    };
+    if hosts.next().is_some() {
+        return Err("the header Host is given twice; send it once".to_owned());
+    }
+    let text = host.to_str().unwrap_or("\u{fffd}");
+    let host = Authority::parse(text).map_err(|error| {
+        let shown: String = text.chars().take(SHOWN).collect();
+        format!("the Host `{shown}` cannot be read: {error}; send host or host:port")
+    })?;
+    // A request target that names a server overrules Host; when both mean the same it does not matter.
+    if let Some(target) = uri.authority() {
+        let default = default_port(uri.scheme_str().unwrap_or("http"));
+        let is_same = Authority::parse(target.as_str()).is_ok_and(|target| {
+            default.is_some_and(|default| {
+                target.host == host.host && target.port_or(default) == host.port_or(default)
+            })
+        });
+        if !is_same {
+            return Err("the request target names another server than Host; send the path alone".to_owned());
+        }
+    }
+    Ok(Some(host))
+}
+
+fn read_origin(text: &str) -> Option<(String, Authority)> {
+    let (scheme, authority) = text.split_once("://")?;
+    default_port(scheme)?;
+    Some((scheme.to_owned(), Authority::parse(authority).ok()?))
+}
+
+/// Of either scheme: before a proxy that speaks TLS it is https, behind it http.
+fn is_same_place((scheme, origin): &(String, Authority), host: &Authority) -> bool {
+    default_port(scheme)
+        .is_some_and(|default| origin.host == host.host && origin.port_or(default) == host.port_or(default))
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
+}
+
+/// What the browser says: `none` is its user, `same-origin` a page of ours. Others may open the console, as a page of its own,
+/// and nothing else.
+fn check_fetch_metadata(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    let mut sites = headers.get_all(SEC_FETCH_SITE).iter();
+    let Some(site) = sites.next() else {
+        return Ok(());
+    };
+    let is_our_page = site == "same-origin" || site == "none";
+    if is_our_page && sites.next().is_none() {
+        return Ok(());
+    }
+    let opens_the_console = method == Method::GET
+        && uri.path() == "/"
+        && headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate")
+        && headers.get(SEC_FETCH_DEST).is_none_or(|dest| dest == "document");
+    if opens_the_console {
+        return Ok(());
+    }
+    Err(Refused::CrossSite(
+        "a page of another origin asks; open / to use the console, or add that page's origin to server.cors_origins and \
+         ask by a script with CORS"
+            .to_owned(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sites(address: &str, hosts: &[&str]) -> Sites {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let origins = ["https://map.example".to_owned()];
+        Sites::new(
+            address.parse().unwrap(),
+            &hosts,
+            &origins,
+            Some("https://risk.example/"),
+        )
+        .unwrap()
+    }
+
+    fn loopback() -> Sites {
+        sites("127.0.0.1:8080", &[])
+    }
+
+    fn ask(sites: &Sites, request: &str, fields: &[(&'static str, &str)]) -> Result<(), Refused> {
+        let (method, target) = request.split_once(' ').unwrap();
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let (method, target) = (method.parse().unwrap(), target.parse().unwrap());
+        sites.judge(&method, &target, Version::HTTP_11, &headers, None)
+    }
+
+    fn is_cross_site(result: Result<(), Refused>) -> bool {
+        matches!(result, Err(Refused::CrossSite(_)))
+    }
+
+    #[test]
+    fn only_names_of_this_machine_pass_on_loopback() {
+        let local = sites("127.0.0.1:8080", &["Map.Example."]);
+        for host in [
+            "127.0.0.1:8080",
+            "localhost",
+            "[::1]:8080",
+            "map.example",
+            "map.example:80",
+            "risk.example",
+        ] {
+            assert_eq!(ask(&local, "GET /", &[("host", host)]), Ok(()), "{host}");
+        }
+        for host in ["evil.example", "10.0.0.1", "127.0.0.1.evil.example:8080"] {
+            let refused = ask(&local, "GET /", &[("host", host)]);
+            assert!(matches!(refused, Err(Refused::NotThisMachine(_))), "{host}");
+        }
+    }
+
+    #[test]
+    fn elsewhere_listed_names_pass_or_any_when_none_is_listed() {
+        let listed = sites("0.0.0.0:8080", &["localhost", "::1", "10.0.0.7"]);
+        for host in ["localhost:8080", "[::1]", "10.0.0.7:1"] {
+            assert_eq!(ask(&listed, "GET /", &[("host", host)]), Ok(()), "{host}");
+        }
+        for host in ["evil.example", "a.localhost", "127.0.0.1"] {
+            let refused = ask(&listed, "GET /", &[("host", host)]);
+            assert!(matches!(refused, Err(Refused::Misdirected(_))), "{host}");
+        }
+        let any = sites("0.0.0.0:8080", &[]);
+        assert!(any.serve_any_name());
+        assert_eq!(ask(&any, "GET /", &[("host", "anything.example")]), Ok(()));
+        assert!(is_cross_site(ask(
+            &any,
+            "GET /",
+            &[("host", "anything.example"), ("origin", "http://evil.example")]
+        )));
+        assert!(Sites::new("0.0.0.0:1".parse().unwrap(), &["a:80".to_owned()], &[], None).is_err());
+        assert!(
+            Sites::new(
+                "0.0.0.0:1".parse().unwrap(),
+                &[],
+                &["map.example".to_owned()],
+                None
+            )
+            .is_err()
+        );
+    }
+
+    #[test]
+    fn a_host_that_is_not_one_name_is_no_host() {
+        let any = sites("0.0.0.0:8080", &[]);
+        for fields in [
+            &[][..],
+            &[("host", "")],
+            &[("host", "localhost"), ("host", "localhost")],
+            &[("host", "localhost@evil.example")],
+            &[("host", "localhost:80/evil")],
+            &[("host", "localhost:")],
+            &[("host", "localhost:80:80")],
+            &[("host", "b\u{fc}cher.example")],
+        ] {
+            let refused = ask(&any, "GET /", fields);
+            assert!(
+                matches!(refused, Err(Refused::BadHost(_))),
+                "{fields:?} {refused:?}"
+            );
+        }
+        let old = |target: &str| {
+            any.judge(
+                &Method::GET,
+                &target.parse().unwrap(),
+                Version::HTTP_10,
+                &HeaderMap::new(),
+                None,
+            )
+        };
+        assert_eq!(old("/"), Ok(()));
+        assert!(old("http://evil.example/").is_err());
+    }
+
+    #[test]
+    fn a_request_target_names_the_same_server_as_host() {
+        let local = loopback();
+        let host = [("host", "localhost:8080")];
+        for target in ["http://localhost:8080/", "HTTP://LOCALHOST:8080/v1/sql"] {
+            assert_eq!(ask(&local, &format!("GET {target}"), &host), Ok(()), "{target}");
+        }
+        for target in [
+            "http://evil.example/",
+            "http://localhost/",
+            "http://localhost:8081/",
+            "http://user@localhost:8080/",
+            "ftp://localhost:8080/",
+        ] {
+            let refused = ask(&local, &format!("GET {target}"), &host);
+            assert!(
+                matches!(refused, Err(Refused::BadHost(_))),
+                "{target} {refused:?}"
+            );
+        }
+        assert_eq!(
+            ask(&local, "GET http://localhost/", &[("host", "localhost:80")]),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn other_origins_need_to_be_allowed() {
+        for (sites, host) in [
+            (loopback(), "127.0.0.1:8080"),
+            (sites("0.0.0.0:8080", &["127.0.0.1"]), "127.0.0.1:8080"),
+            (sites("0.0.0.0:8080", &[]), "127.0.0.1:8080"),
+        ] {
+            let check = |origin: &str| ask(&sites, "POST /v1/sql", &[("host", host), ("origin", origin)]);
+            for origin in [
+                "http://127.0.0.1:8080",
+                "https://map.example",
+                "https://risk.example",
+                "https://127.0.0.1:8080",
+            ] {
+                assert_eq!(check(origin), Ok(()), "{origin}");
+            }
+            for origin in [
+                "https://evil.example",
+                "null",
+                "",
+                "http://127.0.0.1:9090",
+                "http://127.0.0.1",
+                "http://localhost:8080",
+                "http://map.example",
+                "https://map.example:444",
+                "https://map.example.evil.example",
+                "https://risk.example:8443",
+                "http://risk.example",
+                "file://127.0.0.1:8080",
+                "http://127.0.0.1:8080/",
+                "http://evil@127.0.0.1:8080",
+            ] {
+                assert!(is_cross_site(check(origin)), "{origin}");
+            }
+        }
+        let twice = [
+            ("host", "127.0.0.1:8080"),
+            ("origin", "https://map.example"),
+            ("origin", "https://map.example"),
+        ];
+        assert!(is_cross_site(ask(&loopback(), "GET /", &twice)));
+    }
+
+    #[test]
+    fn what_a_foreign_page_loads_without_an_origin_is_told_by_the_browser() {
+        let local = loopback();
+        let with = |request: &str, site: &str, more: &[(&'static str, &str)]| {
+            let mut fields = vec![("host", "127.0.0.1:8080"), ("sec-fetch-site", site)];
+            fields.extend_from_slice(more);
+            ask(&local, request, &fields)
+        };
+        for site in ["none", "same-origin"] {
+            assert_eq!(with("GET /v1/sql?sql=SELECT+1", site, &[]), Ok(()));
+        }
+        let image = [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
+        let page = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        let frame = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
+        for site in ["cross-site", "same-site", "SAME-ORIGIN", "", "none, none"] {
+            assert!(
+                is_cross_site(with("GET /v1/sql?sql=SELECT+1", site, &image)),
+                "{site}"
+            );
+            assert!(is_cross_site(with("GET /v1/layers", site, &page)), "{site}");
+            assert!(is_cross_site(with("GET /", site, &image)), "{site}");
+            assert!(is_cross_site(with("GET /", site, &frame)), "{site}");
+            assert!(is_cross_site(with("POST /", site, &page)), "{site}");
+            assert_eq!(with("GET /?x=1", site, &page), Ok(()), "{site}");
+            assert_eq!(
+                with("GET /v1/layers", site, &[("origin", "https://map.example")]),
+                Ok(()),
+                "{site}"
+            );
+            assert!(
+                is_cross_site(with(
+                    "GET /v1/layers",
+                    site,
+                    &[("origin", "http://127.0.0.1:8080")]
+                )),
+                "{site}"
+            );
+        }
+        assert!(is_cross_site(with(
+            "GET /v1/layers",
+            "none",
+            &[("sec-fetch-site", "cross-site")]
+        )));
+    }
+}
