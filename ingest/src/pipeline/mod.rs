@@ -496,6 +496,7 @@ impl RestoredPipeline {
             on_checkpoint: self.on_checkpoint,
             every: self.settings.checkpoint_every,
             stop_publishing,
+            failing: None,
         };
         std::thread::Builder::new()
             .name("checkpoint".to_owned())
