@@ -142,7 +142,7 @@ impl Reader {
                     let batch = PartitionBatch {
                         feed: self.feeds.get(&topic).map(Arc::clone),
                         partition: id.clone(),
-                        records: Records::Owned(Vec::new()),
+                        records: Records::NoneBefore(offset),
                         caught_up: true,
                     };
                     waiting.insert(id, batch);
