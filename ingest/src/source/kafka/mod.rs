@@ -125,3 +125,29 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while it holds the lock; if it did, what is behind it is still whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_that_are_none_or_too_short_are_told_with_their_key() {
+        let with = |refresh: &str, stalled_after: &str| KafkaSettings {
+            refresh: refresh.to_owned(),
+            stalled_after: stalled_after.to_owned(),
+            ..KafkaSettings::default()
+        };
+        assert_eq!(KafkaSettings::default().problem(), None);
+        assert_eq!(with("10ms", "2s").problem(), None);
+        for (settings, key) in [
+            (with("soon", "30s"), "`kafka.refresh`: `soon`"),
+            (with("1ms", "30s"), "`kafka.refresh`: `1ms`"),
+            (with("", "30s"), "`kafka.refresh`: ``"),
+            (with("5s", "1s"), "`kafka.stalled_after`: `1s`"),
+            (with("5s", "-1"), "`kafka.stalled_after`: `-1`"),
+        ] {
+            let problem = settings.problem().unwrap();
+            assert!(problem.starts_with(key), "{problem}");
+        }
+    }
+}
