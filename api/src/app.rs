@@ -69,18 +69,17 @@ impl App {
         if self.pipeline.has_failed() {
             return Some("a thread of ingest has ended by a defect; start riskgrid again".to_owned());
         }
+        let mut reasons = Vec::new();
         if let Some(late) = self.pipeline.is_late_by() {
-            return Some(format!(
+            reasons.push(format!(
                 "what readers see is {} s older than it should be: ingest stands still, and its log says why",
                 late.as_secs()
             ));
         }
-        let kafka = self.kafka.as_ref()?;
-        let problems = kafka.problems();
-        if !problems.is_empty() {
-            return Some(problems.join(". "));
+        if let Some(kafka) = &self.kafka {
+            reasons.extend(kafka.problems(Instant::now()));
         }
-        (!kafka.is_connected()).then(|| "Kafka does not answer".to_owned())
+        (!reasons.is_empty()).then(|| reasons.join(". "))
     }
 
     /// Seconds since the newest checkpoint, if any was written.

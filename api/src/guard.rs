@@ -2,14 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use tower_http::classify::ServerErrorsFailureClass;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::trace::TraceLayer;
+use tracing::Span;
 
 use crate::config::ServerSection;
 use crate::forwarded::{Addresses, External, note};
@@ -80,7 +83,21 @@ pub(crate) fn protect(
         .layer(cors)
         .layer(from_fn_with_state(gate, let_in))
         .layer(from_fn_with_state(addresses, note))
-        .layer(TraceLayer::new_for_http()))
+        .layer(TraceLayer::new_for_http().on_failure(
+            |class: ServerErrorsFailureClass, latency: Duration, _: &Span| tell_failure(&class, latency),
+        )))
+}
+
+/// That something is away for a while is said by who waits for it, once; clients ask again and again.
+fn tell_failure(class: &ServerErrorsFailureClass, latency: Duration) {
+    if matches!(
+        class,
+        ServerErrorsFailureClass::StatusCode(StatusCode::SERVICE_UNAVAILABLE)
+    ) {
+        tracing::debug!(?latency, "request answered with 503");
+    } else {
+        tracing::error!(%class, ?latency, "request failed");
+    }
 }
 
 async fn let_in(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {

@@ -74,6 +74,33 @@ pub fn render(app: &App, held: &Held, now: EventTime) -> prometheus::Result<Stri
         lag.with_label_values(&[&*id.topic, &id.partition.to_string()])
             .set(behind);
     }
+    let stalls = counter(
+        &registry,
+        "riskgrid_kafka_stalls_total",
+        "how often a partition had records to be read and none came for kafka.stalled_after",
+        &["topic", "partition"],
+    )?;
+    for (id, times) in app.kafka.as_ref().map(|kafka| kafka.stalls()).unwrap_or_default() {
+        stalls
+            .with_label_values(&[&*id.topic, &id.partition.to_string()])
+            .inc_by(times);
+    }
+    let made_anew = counter(
+        &registry,
+        "riskgrid_kafka_consumers_made_anew_total",
+        "how often the Kafka consumer was made anew because it stood still; the log says why",
+        &[],
+    )?;
+    let times = app.kafka.as_ref().map_or(0, |kafka| kafka.made_anew());
+    made_anew.with_label_values::<&str>(&[]).inc_by(times);
+    if let Some(kafka) = &app.kafka {
+        gauge(
+            &registry,
+            "riskgrid_kafka_connected",
+            "1 while a broker answers",
+            f64::from(u8::from(kafka.is_connected())),
+        )?;
+    }
     let dedup = IntGaugeVec::new(
         Opts::new(
             "riskgrid_dedup_bytes",

@@ -112,6 +112,9 @@ impl Loaded {
                 return wrong(format!("`grid.{key}` is 0, it must be at least 1"));
             }
         }
+        if let Some(problem) = config.kafka.problem() {
+            return wrong(problem);
+        }
         if let Some(bounds) = &config.edge.bounds
             && !bounds.is_valid()
         {

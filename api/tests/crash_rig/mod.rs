@@ -15,8 +15,9 @@ pub(crate) use truth::{Counts, Truth, pairs};
 
 /// How long any step may take; generous, for busy machines.
 const DEADLINE: Duration = Duration::from_mins(4);
-/// Everything is sent, and nothing was read for so long: nothing more will come.
-const STANDSTILL: Duration = Duration::from_secs(30);
+/// Everything is sent, and nothing was read for so long: nothing more will come. A reader that stands still is noticed and
+/// made anew well before.
+const STANDSTILL: Duration = Duration::from_secs(90);
 /// Short, so that a kill comes soon after what it waits for.
 const PAUSE: Duration = Duration::from_millis(10);
 /// A checkpoint may be quicker than one can look; then the kill comes between two.

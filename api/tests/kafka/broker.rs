@@ -23,6 +23,7 @@ pub(crate) struct Broker {
     script: PathBuf,
     folder: PathBuf,
     watcher: Child,
+    advertised: Option<String>,
     /// `host:port`; the same after a restart.
     pub(crate) address: String,
 }
@@ -30,6 +31,11 @@ pub(crate) struct Broker {
 impl Broker {
     /// Starts one. None, and said so, where there is none.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_as(None)
+    }
+
+    /// Starts one that tells its clients to come by another address.
+    pub(crate) fn start_as(advertised: Option<&str>) -> Option<Self> {
         let script = skip::kafka_script()?;
         let folder = tempfile::Builder::new()
             .prefix("riskgrid-kafka-")
@@ -48,6 +54,7 @@ impl Broker {
             script,
             folder,
             watcher,
+            advertised: advertised.map(str::to_owned),
             address: String::new(),
         };
         broker.address = broker.run("start");
@@ -66,11 +73,12 @@ impl Broker {
 
     /// The last line that the script prints.
     fn run(&self, verb: &str) -> String {
-        let output = Command::new(&self.script)
-            .arg(verb)
-            .arg(&self.folder)
-            .output()
-            .expect("the broker's script runs");
+        let mut command = Command::new(&self.script);
+        command.arg(verb).arg(&self.folder);
+        if let Some(advertised) = &self.advertised {
+            command.env("RISKGRID_KAFKA_ADVERTISED", advertised);
+        }
+        let output = command.output().expect("the broker's script runs");
         assert!(
             output.status.success(),
             "{verb}: {}",

@@ -18,6 +18,7 @@ mod offsets;
 mod proxy;
 mod server;
 mod skip;
+mod stalled;
 #[path = "../../../fixtures/object_store/test_store.rs"]
 mod test_store;
 mod topic;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::broker;
 use crate::server::{Node, kafka_section};
 use crate::topic::{PARTITIONS, Topic, unique};
+use crate::two_nodes::wait;
 
 const TOTALS: &str = "SELECT sum(count) FROM cells";
 const STORAGE: &str = "\n[storage]\ncheckpoint_every = \"200ms\"\n";
@@ -134,6 +135,35 @@ async fn a_partition_whose_next_records_were_deleted_is_not_read_and_the_others_
     node.start().await;
     // Without the forty that were counted before, with the twenty that are left.
     node.wait_sql(TOTALS, &total(others - 40 + 20)).await;
+}
+
+fn has_checkpoint(node: &Node, topic: &Topic, partition: i32) -> bool {
+    let files = std::fs::read_dir(node.checkpoints(&topic.name, partition));
+    let mut names = files.into_iter().flatten().flatten().map(|file| file.file_name());
+    names.any(|name| name.to_string_lossy().ends_with(".manifest.json"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_emptied_before_it_was_read_goes_on_after_a_restart() {
+    let Some(brokers) = broker::brokers() else { return };
+    let topic = Topic::create(&brokers, &unique("observations")).await;
+    topic.produce(readings(PARTITIONS, FIRST)).await;
+    for partition in 0..PARTITIONS {
+        topic.delete_below(partition, FIRST).await;
+    }
+    let mut node = Node::new(&(kafka_section(&brokers, &topic.name, &unique("dead-letters")) + STORAGE));
+    for _ in 0..2 {
+        node.start().await;
+        // Read to its end, which is where it begins.
+        wait("that is in checkpoints", async || {
+            (0..PARTITIONS).all(|partition| has_checkpoint(&node, &topic, partition))
+        })
+        .await;
+        node.stop().await;
+    }
+    topic.produce(readings(PARTITIONS, FIRST)).await;
+    node.start().await;
+    node.wait_sql(TOTALS, &total(FIRST * i64::from(PARTITIONS))).await;
 }
 
 /// A node whose feed `later` reads another topic beside the observations, which it has read.

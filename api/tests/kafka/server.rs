@@ -320,9 +320,14 @@ impl Node {
         self.path(&format!("output-{}", self.starts))
     }
 
-    /// The end of what the process of the last start has written.
+    /// What the process of the last start has written.
+    pub(crate) fn whole_log(&self) -> String {
+        std::fs::read_to_string(self.path(&format!("log-{}", self.starts))).unwrap_or_default()
+    }
+
+    /// The end of it.
     pub(crate) fn log(&self) -> String {
-        let log = std::fs::read_to_string(self.path(&format!("log-{}", self.starts))).unwrap_or_default();
+        let log = self.whole_log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }

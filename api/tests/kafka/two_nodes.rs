@@ -182,7 +182,7 @@ async fn a_node_that_slept_longer_than_its_session_neither_overwrites_nor_counts
 }
 
 /// The newest claim in a partition's folder: its file and the number of its epoch.
-fn newest_claim(checkpoints: &Path, partition: &str) -> Option<(PathBuf, u64)> {
+pub(crate) fn newest_claim(checkpoints: &Path, partition: &str) -> Option<(PathBuf, u64)> {
     let folders = std::fs::read_dir(checkpoints).ok()?.filter_map(Result::ok);
     let files = folders.filter_map(|entry| {
         let path = entry.path();

@@ -124,6 +124,9 @@ impl Worker {
                     self.record_is_done(owned, offset);
                 }
             }
+            // What was deleted before it was read, and what Kafka keeps for itself, is behind it too.
+            Records::NoneBefore(next) if owned.partition.expects(*next) => owned.partition.advance_to(*next),
+            Records::NoneBefore(_) => {}
         }
         if !self.is_cut_off.get() {
             let next = owned.partition.next_offset();

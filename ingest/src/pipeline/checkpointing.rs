@@ -34,6 +34,8 @@ pub(super) struct Checkpointing {
     pub(super) on_checkpoint: CheckpointListener,
     pub(super) every: Duration,
     pub(super) stop_publishing: SyncSender<()>,
+    /// Why the last one failed, so that it is said once.
+    pub(super) failing: Option<String>,
 }
 
 impl Checkpointing {
@@ -68,10 +70,9 @@ impl Checkpointing {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     due = Instant::now() + self.every;
-                    if self.shared.is_unsaved.load(Ordering::Acquire)
-                        && let Err(error) = self.checkpoint()
-                    {
-                        tracing::error!(error, "checkpoint failed; it is tried again, ingest goes on");
+                    if self.shared.is_unsaved.load(Ordering::Acquire) {
+                        let saved = self.checkpoint();
+                        self.tell(saved);
                     }
                 }
                 Err(RecvTimeoutError::Disconnected) => {
@@ -99,6 +100,23 @@ impl Checkpointing {
             self.shared.failed_checkpoints.fetch_add(1, Ordering::Relaxed);
         }
         result.map(drop)
+    }
+
+    /// Says that checkpoints fail, and why, when that is news; and that they are written again. They may be tried several
+    /// times a second.
+    fn tell(&mut self, saved: Result<(), String>) {
+        let failing = saved.err();
+        match &failing {
+            Some(error) if self.failing.as_ref() != Some(error) => {
+                tracing::error!(
+                    error,
+                    "checkpoint failed; it is tried again and again, ingest goes on"
+                );
+            }
+            None if self.failing.is_some() => tracing::info!("checkpoints are written again"),
+            _ => {}
+        }
+        self.failing = failing;
     }
 
     /// What is durable then: everything, or it is an error.
@@ -171,7 +189,7 @@ impl Checkpointing {
             }
         };
         tracing::info!(partition = %id, ?starts_at, "taken over");
-        self.tell(id, |id| Task::TakeOver(id, restored));
+        self.hand(id, |id| Task::TakeOver(id, restored));
         Ok(starts_at)
     }
 
@@ -201,10 +219,10 @@ impl Checkpointing {
 
     fn give_up(&mut self, id: &PartitionId) {
         self.checkpoints.release(id);
-        self.tell(id, Task::GiveUp);
+        self.hand(id, Task::GiveUp);
     }
 
-    fn tell(&self, id: &PartitionId, task: impl FnOnce(PartitionId) -> Task) {
+    fn hand(&self, id: &PartitionId, task: impl FnOnce(PartitionId) -> Task) {
         let worker = self.workers.get(worker_of(id, self.workers.len()));
         if worker.is_none_or(|worker| worker.send(task(id.clone())).is_err()) {
             self.shared.worker_has_ended();

@@ -171,6 +171,26 @@ impl PipelineHandle {
         std::mem::take(&mut *lock(&self.shared.lost))
     }
 
+    /// The offset that each partition in the grid reads next, once all that was handed over before is applied; blocks until
+    /// then.
+    ///
+    /// # Errors
+    /// When the pipeline has ended.
+    pub fn next_offsets(&self) -> Result<BTreeMap<PartitionId, i64>, PipelineEnded> {
+        let (answer, answers) = sync_channel(self.workers.len());
+        for worker in &*self.workers {
+            worker
+                .send(Task::Offsets(answer.clone()))
+                .map_err(|_| PipelineEnded)?;
+        }
+        drop(answer);
+        let answers: Vec<Vec<_>> = answers.into_iter().collect();
+        if answers.len() < self.workers.len() {
+            return Err(PipelineEnded);
+        }
+        Ok(answers.into_iter().flatten().collect())
+    }
+
     /// Replays dead letters of one partition, as records of its log; blocks until they are applied. They are queued
     /// durably first, so that a crash undoes none of it.
     ///
@@ -496,6 +516,7 @@ impl RestoredPipeline {
             on_checkpoint: self.on_checkpoint,
             every: self.settings.checkpoint_every,
             stop_publishing,
+            failing: None,
         };
         std::thread::Builder::new()
             .name("checkpoint".to_owned())

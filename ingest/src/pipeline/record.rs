@@ -26,11 +26,13 @@ pub struct PartitionBatch {
 }
 
 impl PartitionBatch {
-    /// The offsets of its first and its last record; none of a batch without records.
+    /// The offsets of its first and its last record; of the end of a log, none that is before it; none of a batch without
+    /// records.
     pub(super) fn offsets(&self) -> Option<(i64, i64)> {
         match &self.records {
             Records::Owned(records) => Some((records.first()?.offset, records.last()?.offset)),
             Records::Kafka(messages) => Some((messages.iter().next()?.offset(), messages.next_offset() - 1)),
+            Records::NoneBefore(next) => Some((*next, *next - 1)),
         }
     }
 
@@ -39,6 +41,7 @@ impl PartitionBatch {
         match &self.records {
             Records::Owned(records) => records.iter().map(|record| record.payload.bytes()).sum(),
             Records::Kafka(messages) => messages.iter().map(|message| message.payload().len()).sum(),
+            Records::NoneBefore(_) => 0,
         }
     }
 }
@@ -50,6 +53,8 @@ pub enum Records {
     Owned(Vec<Record>),
     /// Messages of Kafka, not copied.
     Kafka(MessageBatch),
+    /// There are none before this offset that were not handed over.
+    NoneBefore(i64),
 }
 
 /// A mapped feed, compiled.

@@ -43,6 +43,8 @@ pub(super) enum Task {
     TakeOver(PartitionId, Option<Box<Restored>>),
     /// Forget a partition, and what still comes of it.
     GiveUp(PartitionId),
+    /// Say which offset each of its partitions reads next.
+    Offsets(SyncSender<Vec<(PartitionId, i64)>>),
     /// Replay these dead letters of a partition.
     Replay(
         PartitionId,
@@ -218,6 +220,8 @@ impl Worker {
                     self.given_up.insert(id);
                     self.shared.is_unpublished.store(true, Ordering::Release);
                 }
+                // Whoever asked and does not listen any more has ended.
+                Task::Offsets(answer) => drop(answer.send(self.next_offsets())),
                 // Whoever asked and does not listen any more has asked all the same.
                 Task::Replay(id, letters, done) => drop(done.send(self.replay(&id, letters))),
                 Task::Stop => return,
@@ -245,6 +249,13 @@ impl Worker {
                 view: owned.partition.view(calendar),
                 heard: owned.heard,
             })
+            .collect()
+    }
+
+    fn next_offsets(&self) -> Vec<(PartitionId, i64)> {
+        let partitions = self.partitions.iter();
+        partitions
+            .map(|(id, owned)| (id.clone(), owned.partition.next_offset()))
             .collect()
     }
 

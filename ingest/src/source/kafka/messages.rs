@@ -12,7 +12,7 @@ use rdkafka::bindings as librdkafka;
 use rdkafka::consumer::Consumer;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
-use super::consumer::GroupConsumer;
+use super::member::GroupConsumer;
 use crate::decode::cloudevent::BinaryAttributes;
 use crate::time::EventTime;
 
@@ -68,6 +68,21 @@ impl MessageQueue {
             librdkafka::rd_kafka_queue_destroy(own.as_ptr());
         }
         true
+    }
+
+    /// How much the client has to say: rebalances, errors, lines for the log. They are in the consumer's own queue.
+    pub(super) fn events(&self) -> usize {
+        let client = self.consumer.client().native_ptr();
+        // SAFETY: the client is alive; its queue is a counted reference, given back.
+        unsafe {
+            let events = librdkafka::rd_kafka_queue_get_consumer(client);
+            let Some(events) = NonNull::new(events) else {
+                return 0;
+            };
+            let count = librdkafka::rd_kafka_queue_length(events.as_ptr());
+            librdkafka::rd_kafka_queue_destroy(events.as_ptr());
+            count
+        }
     }
 
     /// The newest end of a partition that fetching has told; `None` before the first answer.

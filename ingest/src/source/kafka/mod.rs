@@ -1,26 +1,41 @@
 //! Kafka: a consumer group whose start offsets come from the checkpoints, and the topics that riskgrid produces to.
 
 mod consumer;
+mod member;
 mod messages;
 mod offsets;
+mod presence;
 mod producer;
+mod reader;
 mod retention;
+mod status;
+mod taking_up;
 mod topics;
+mod upkeep;
+mod watch;
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use serde::{Deserialize, Serialize};
 
-pub use consumer::{KafkaSource, KafkaStatus};
+pub use consumer::KafkaSource;
 pub use messages::{Message, MessageBatch};
 pub use producer::{DeadLetterTopic, EventProducer, ProduceError};
 pub use retention::oldest_offsets;
+pub use status::KafkaStatus;
 pub use topics::create_own_topics;
 
 /// Bytes of the largest message that is produced: an event of `edge.max_event` by default, with room for what is around
 /// it. librdkafka's own limit is a little less than such an event needs; the broker has the last word.
 const LARGEST_MESSAGE: &str = "2097152";
+
+/// Metadata is not asked for more often.
+const LEAST_REFRESH: Duration = Duration::from_millis(10);
+/// A consumer has its partitions again after a second or two; it is not made anew before.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// `[kafka]`: where events are read from and produced to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +55,9 @@ pub struct KafkaSettings {
     pub dead_letters: String,
     /// How often topics that do not exist yet are looked for. Default `5s`.
     pub refresh: String,
+    /// After how long a partition that has records to be read and does not go on is noticed, and the consumer made anew.
+    /// Default `30s`.
+    pub stalled_after: String,
     /// Further librdkafka properties, for example `"security.protocol"`.
     pub properties: BTreeMap<String, String>,
 }
@@ -54,6 +72,7 @@ impl Default for KafkaSettings {
             positions: "riskgrid.positions".to_owned(),
             dead_letters: "riskgrid.dead-letters".to_owned(),
             refresh: "5s".to_owned(),
+            stalled_after: "30s".to_owned(),
             properties: BTreeMap::new(),
         }
     }
@@ -77,7 +96,58 @@ impl KafkaSettings {
         config
     }
 
+    /// What is wrong with them, and what is right; none when nothing is.
+    pub fn problem(&self) -> Option<String> {
+        let durations = [
+            ("refresh", &self.refresh, LEAST_REFRESH),
+            ("stalled_after", &self.stalled_after, LEAST_PATIENCE),
+        ];
+        durations.into_iter().find_map(|(key, text, least)| {
+            let is_right = humantime::parse_duration(text).is_ok_and(|duration| duration >= least);
+            (!is_right).then(|| {
+                let least = humantime::format_duration(least);
+                format!("`kafka.{key}`: `{text}` is not a duration of {least} or more, such as \"30s\"")
+            })
+        })
+    }
+
     fn refresh_millis(&self) -> u128 {
         humantime::parse_duration(&self.refresh).map_or(5_000, |refresh| refresh.as_millis().max(10))
+    }
+
+    fn stalled_after(&self) -> Duration {
+        let after = humantime::parse_duration(&self.stalled_after);
+        after.map_or(Duration::from_secs(30), |after| after.max(LEAST_PATIENCE))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it holds the lock; if it did, what is behind it is still whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_that_are_none_or_too_short_are_told_with_their_key() {
+        let with = |refresh: &str, stalled_after: &str| KafkaSettings {
+            refresh: refresh.to_owned(),
+            stalled_after: stalled_after.to_owned(),
+            ..KafkaSettings::default()
+        };
+        assert_eq!(KafkaSettings::default().problem(), None);
+        assert_eq!(with("10ms", "2s").problem(), None);
+        for (settings, key) in [
+            (with("soon", "30s"), "`kafka.refresh`: `soon`"),
+            (with("1ms", "30s"), "`kafka.refresh`: `1ms`"),
+            (with("", "30s"), "`kafka.refresh`: ``"),
+            (with("5s", "1s"), "`kafka.stalled_after`: `1s`"),
+            (with("5s", "-1"), "`kafka.stalled_after`: `-1`"),
+        ] {
+            let problem = settings.problem().unwrap();
+            assert!(problem.starts_with(key), "{problem}");
+        }
     }
 }

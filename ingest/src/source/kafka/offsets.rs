@@ -22,6 +22,8 @@ pub(super) struct Compared {
     pub(super) problems: Vec<String>,
     /// Topics that the broker said nothing of: they are compared again.
     pub(super) waiting: Vec<String>,
+    /// Some of them are there, as far as is known.
+    pub(super) is_untold: bool,
     /// From where to where what is read now lay in the log.
     pub(super) spans: BTreeMap<PartitionId, (i64, i64)>,
     /// How many partitions the topics have.
@@ -50,6 +52,7 @@ pub(super) fn compare<C: ConsumerContext>(
         let partitions: Vec<i32> = given.map(|id| id.partition).collect();
         match compare_topic(consumer, topic, &partitions, next, &mut compared) {
             Err(error) if !partitions.is_empty() => {
+                compared.is_untold |= !is_unknown(&error);
                 compared
                     .waiting
                     .push(format!("Kafka topic `{topic}` is not read yet: {error}"));
@@ -129,8 +132,50 @@ fn see<C: ConsumerContext>(
     })
 }
 
+/// The ends of partitions, as their brokers say.
+///
+/// # Errors
+/// One of them is not told.
+pub(super) fn ends<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[PartitionId],
+) -> KafkaResult<BTreeMap<PartitionId, i64>> {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for id in partitions {
+        list.add_partition_offset(&id.topic, id.partition, Offset::End)?;
+    }
+    let told = consumer.offsets_for_times(list, ANSWER)?;
+    let elements = told.elements();
+    let ends = elements.iter().map(|element| {
+        element.error()?;
+        let id = PartitionId {
+            topic: element.topic().into(),
+            partition: element.partition(),
+        };
+        Ok(element
+            .offset()
+            .to_raw()
+            .filter(|end| *end >= 0)
+            .map(|end| (id, end)))
+    });
+    let ends: KafkaResult<Vec<_>> = ends.collect();
+    Ok(ends?.into_iter().flatten().collect())
+}
+
+/// Whether an error means that a topic or partition is not there.
+pub(super) fn is_unknown(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    )
+}
+
 /// How many partitions a topic has.
-fn count<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> KafkaResult<i32> {
+pub(super) fn count<C: ConsumerContext>(consumer: &BaseConsumer<C>, topic: &str) -> KafkaResult<i32> {
     let metadata = consumer.fetch_metadata(Some(topic), ANSWER)?;
     let count = metadata.topics().iter().find(|found| found.name() == topic);
     match count.map(|found| found.partitions().len() as i32) {

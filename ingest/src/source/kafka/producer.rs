@@ -1,8 +1,11 @@
 //! What riskgrid produces: the events of the HTTP intake, and refused records.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{
@@ -11,11 +14,14 @@ use rdkafka::producer::{
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::KafkaSettings;
+use super::presence::{QuietContext, pass_on};
 use crate::dead_letter::{DeadLetter, RAW_BYTES};
 use crate::event::EventKind;
 
 /// Longest wait for all in-sync replicas.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often it is looked whether brokers are away while records are waited for.
+const FLUSH_PAUSE: Duration = Duration::from_millis(500);
 /// How often, and with what pause, a record is offered to a queue that is full.
 const QUEUE_FULL_TRIES: u32 = 40;
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(50);
@@ -28,7 +34,7 @@ pub struct ProduceError(String);
 /// Produces the events of the HTTP intake, keyed by `source`, acknowledged by all in-sync replicas.
 #[derive(Clone)]
 pub struct EventProducer {
-    producer: FutureProducer,
+    producer: FutureProducer<QuietContext>,
     settings: KafkaSettings,
 }
 
@@ -41,7 +47,7 @@ impl EventProducer {
             .set("enable.idempotence", "true")
             .set("linger.ms", "2")
             .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string())
-            .create()?;
+            .create_with_context(QuietContext)?;
         Ok(Self {
             producer,
             settings: settings.clone(),
@@ -90,14 +96,32 @@ impl EventProducer {
 const LARGEST_IN_TOPIC: usize = 1_000_000;
 
 /// Says what the broker refused for good; it is with the dead letters here all the same.
-struct Complaints;
+#[derive(Default)]
+struct Complaints {
+    /// All brokers are away: nothing was delivered since it was said.
+    is_away: Arc<AtomicBool>,
+}
 
-impl ClientContext for Complaints {}
+impl ClientContext for Complaints {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        pass_on(level, facility, line);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.is_away.store(true, Ordering::Relaxed);
+        }
+        QuietContext.error(error, reason);
+    }
+}
 
 impl ProducerContext for Complaints {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if result.is_ok() {
+            self.is_away.store(false, Ordering::Relaxed);
+        }
         if let Err((error, record)) = result {
             let key = record.key().map(String::from_utf8_lossy);
             tracing::error!(%error, topic = record.topic(), ?key, "a dead letter is not in its topic: the broker refuses it");
@@ -108,12 +132,15 @@ impl ProducerContext for Complaints {
 /// Produces refused records to the dead-letter topic; a record read again after a crash may be there twice, under one key.
 pub struct DeadLetterTopic {
     producer: ThreadedProducer<Complaints>,
+    is_away: Arc<AtomicBool>,
     topic: String,
 }
 
 impl DeadLetterTopic {
     /// Connects lazily.
     pub fn new(settings: &KafkaSettings) -> KafkaResult<Self> {
+        let complaints = Complaints::default();
+        let is_away = Arc::clone(&complaints.is_away);
         let producer = settings
             .client()
             .set("acks", "all")
@@ -122,9 +149,10 @@ impl DeadLetterTopic {
             // Never given up for its age: while the broker is away a flush fails, and no checkpoint covers the record.
             .set("message.timeout.ms", "0")
             .set("queue.buffering.max.kbytes", "65536")
-            .create_with_context(Complaints)?;
+            .create_with_context(complaints)?;
         Ok(Self {
             producer,
+            is_away,
             topic: settings.dead_letters.clone(),
         })
     }
@@ -172,9 +200,18 @@ impl DeadLetterTopic {
         Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull))
     }
 
-    /// Waits until what was handed over is durable.
+    /// Waits until what was handed over is durable; not for long when all brokers are away, as ingest waits for it.
+    ///
+    /// # Errors
+    /// Something is not durable yet.
     pub fn flush(&self) -> KafkaResult<()> {
-        self.producer.flush(DELIVERY_TIMEOUT)
+        let began = Instant::now();
+        loop {
+            match self.producer.flush(FLUSH_PAUSE) {
+                Err(_) if began.elapsed() < DELIVERY_TIMEOUT && !self.is_away.load(Ordering::Relaxed) => {}
+                flushed => return flushed,
+            }
+        }
     }
 }
 

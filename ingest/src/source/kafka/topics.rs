@@ -1,11 +1,11 @@
 //! The topics that riskgrid makes itself, with the broker's timestamps.
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::KafkaSettings;
+use super::presence::QuietContext;
 
 /// Creates riskgrid's own topics where they are missing, with LogAppendTime so that `in_future` is decided by the
 /// broker's clock. Partitions and replicas are the broker's defaults. Topics of feeds are left to their producers.
@@ -13,7 +13,7 @@ use super::KafkaSettings;
 /// # Errors
 /// The first that could not be created; topics that exist already are no error.
 pub async fn create_own_topics(settings: &KafkaSettings) -> KafkaResult<()> {
-    let admin: AdminClient<DefaultClientContext> = settings.client().create()?;
+    let admin: AdminClient<QuietContext> = settings.client().create_with_context(QuietContext)?;
     let names = [
         &settings.observations,
         &settings.reports,
