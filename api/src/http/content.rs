@@ -90,17 +90,17 @@ mod tests {
 
     use super::*;
 
-    fn with(name: HeaderName, values: &[&str]) -> HeaderMap {
+    fn with(name: &HeaderName, values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
-            headers.append(&name, value.parse().unwrap());
+            headers.append(name, value.parse().unwrap());
         }
         headers
     }
 
     #[test]
     fn a_media_type_has_one_form() {
-        let read = |values: &[&str]| media_type(&with(header::CONTENT_TYPE, values));
+        let read = |values: &[&str]| media_type(&with(&header::CONTENT_TYPE, values));
         assert_eq!(read(&[]).unwrap(), None);
         for (text, essence) in [
             ("application/json", "application/json"),
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn one_known_packing_at_most() {
-        let read = |values: &[&str]| packing(&with(header::CONTENT_ENCODING, values));
+        let read = |values: &[&str]| packing(&with(&header::CONTENT_ENCODING, values));
         for values in [&[][..], &["identity"], &[""], &["Identity"]] {
             assert_eq!(read(values), Some(Packing::None), "{values:?}");
         }

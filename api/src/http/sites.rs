@@ -284,7 +284,7 @@ mod tests {
         sites.judge(&method, &target, Version::HTTP_11, &headers, None)
     }
 
-    fn is_cross_site(result: Result<(), Refused>) -> bool {
+    fn is_cross_site(result: &Result<(), Refused>) -> bool {
         matches!(result, Err(Refused::CrossSite(_)))
     }
 
@@ -320,7 +320,7 @@ mod tests {
         let any = sites("0.0.0.0:8080", &[]);
         assert!(any.serve_any_name());
         assert_eq!(ask(&any, "GET /", &[("host", "anything.example")]), Ok(()));
-        assert!(is_cross_site(ask(
+        assert!(is_cross_site(&ask(
             &any,
             "GET /",
             &[("host", "anything.example"), ("origin", "http://evil.example")]
@@ -427,7 +427,7 @@ mod tests {
                 "http://127.0.0.1:8080/",
                 "http://evil@127.0.0.1:8080",
             ] {
-                assert!(is_cross_site(check(origin)), "{origin}");
+                assert!(is_cross_site(&check(origin)), "{origin}");
             }
         }
         let twice = [
@@ -435,7 +435,7 @@ mod tests {
             ("origin", "https://map.example"),
             ("origin", "https://map.example"),
         ];
-        assert!(is_cross_site(ask(&loopback(), "GET /", &twice)));
+        assert!(is_cross_site(&ask(&loopback(), "GET /", &twice)));
     }
 
     #[test]
@@ -454,13 +454,13 @@ mod tests {
         let frame = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
         for site in ["cross-site", "same-site", "SAME-ORIGIN", "", "none, none"] {
             assert!(
-                is_cross_site(with("GET /v1/sql?sql=SELECT+1", site, &image)),
+                is_cross_site(&with("GET /v1/sql?sql=SELECT+1", site, &image)),
                 "{site}"
             );
-            assert!(is_cross_site(with("GET /v1/layers", site, &page)), "{site}");
-            assert!(is_cross_site(with("GET /", site, &image)), "{site}");
-            assert!(is_cross_site(with("GET /", site, &frame)), "{site}");
-            assert!(is_cross_site(with("POST /", site, &page)), "{site}");
+            assert!(is_cross_site(&with("GET /v1/layers", site, &page)), "{site}");
+            assert!(is_cross_site(&with("GET /", site, &image)), "{site}");
+            assert!(is_cross_site(&with("GET /", site, &frame)), "{site}");
+            assert!(is_cross_site(&with("POST /", site, &page)), "{site}");
             assert_eq!(with("GET /?x=1", site, &page), Ok(()), "{site}");
             assert_eq!(
                 with("GET /v1/layers", site, &[("origin", "https://map.example")]),
@@ -468,7 +468,7 @@ mod tests {
                 "{site}"
             );
             assert!(
-                is_cross_site(with(
+                is_cross_site(&with(
                     "GET /v1/layers",
                     site,
                     &[("origin", "http://127.0.0.1:8080")]
@@ -476,7 +476,7 @@ mod tests {
                 "{site}"
             );
         }
-        assert!(is_cross_site(with(
+        assert!(is_cross_site(&with(
             "GET /v1/layers",
             "none",
             &[("sec-fetch-site", "cross-site")]
