@@ -306,6 +306,9 @@ pub fn render(app: &App, held: &Held, now: EventTime) -> prometheus::Result<Stri
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
+/// The rows that a table has of a partition.
+type Rows = fn(&PartitionView) -> usize;
+
 /// What the tables of entities and of raw events hold, and what their limits took.
 fn tables(registry: &Registry, snapshot: &GridSnapshot) -> prometheus::Result<()> {
     let dropped = |name, help, of: fn(&PartitionView) -> u64| -> prometheus::Result<()> {
@@ -334,7 +337,7 @@ fn tables(registry: &Registry, snapshot: &GridSnapshot) -> prometheus::Result<()
         &["table"],
     )?;
     registry.register(Box::new(rows.clone()))?;
-    let all: [(&str, fn(&PartitionView) -> usize); 3] = [
+    let all: [(&str, Rows); 3] = [
         ("sensors", |partition| partition.sensors.len()),
         ("reports", |partition| partition.reports.len()),
         ("units", |partition| partition.units.len()),

@@ -27,8 +27,8 @@ const LEVELS: usize = 64;
 /// # Errors
 /// `too_large`, with the field and its limit.
 pub(crate) fn check(candidate: &Candidate<'_>) -> Result<(), Refusal> {
-    fn text(text: &Option<Cow<'_, str>>) -> usize {
-        text.as_deref().map_or(0, str::len)
+    fn text(text: Option<&Cow<'_, str>>) -> usize {
+        text.map_or(0, |text| text.len())
     }
     fn number(number: &Number<'_>) -> usize {
         match number {
@@ -46,33 +46,31 @@ pub(crate) fn check(candidate: &Candidate<'_>) -> Result<(), Refusal> {
         "category"
     };
     let fields = [
-        ("id", text(&candidate.id), IDENTIFIER),
-        ("source", text(&candidate.source), IDENTIFIER),
-        ("sensor", text(&candidate.sensor), IDENTIFIER),
-        ("report", text(&candidate.report), IDENTIFIER),
-        ("unit", text(&candidate.unit), IDENTIFIER),
-        ("reporter", text(&candidate.reporter), IDENTIFIER),
+        ("id", text(candidate.id.as_ref()), IDENTIFIER),
+        ("source", text(candidate.source.as_ref()), IDENTIFIER),
+        ("sensor", text(candidate.sensor.as_ref()), IDENTIFIER),
+        ("report", text(candidate.report.as_ref()), IDENTIFIER),
+        ("unit", text(candidate.unit.as_ref()), IDENTIFIER),
+        ("reporter", text(candidate.reporter.as_ref()), IDENTIFIER),
         (
             "key of the look-up file",
             candidate.lookup_missed.as_deref().map_or(0, str::len),
             IDENTIFIER,
         ),
-        (name, text(&candidate.name), NAME),
+        (name, text(candidate.name.as_ref()), NAME),
         ("time", time, WORD),
-        ("unit", text(&candidate.value_unit), WORD),
-        ("op", text(&candidate.op), WORD),
-        ("channel", text(&candidate.channel), WORD),
-        ("outcome", text(&candidate.outcome), WORD),
-        ("status", text(&candidate.status), WORD),
+        ("unit", text(candidate.value_unit.as_ref()), WORD),
+        ("op", text(candidate.op.as_ref()), WORD),
+        ("channel", text(candidate.channel.as_ref()), WORD),
+        ("outcome", text(candidate.outcome.as_ref()), WORD),
+        ("status", text(candidate.status.as_ref()), WORD),
         ("lon", number(&candidate.lon), WORD),
         ("lat", number(&candidate.lat), WORD),
         ("value", number(&candidate.value), WORD),
         ("severity", number(&candidate.severity), WORD),
     ];
-    // Nearly every event has no skills, and each of its texts in its limit: one pass without a branch a field.
-    let is_within = fields
-        .iter()
-        .fold(true, |is_within, (_, length, most)| is_within & (length <= most));
+    // Nearly every event has no skills, and each of its texts in its limit.
+    let is_within = fields.iter().all(|(_, length, most)| length <= most);
     if is_within && candidate.skills.is_empty() {
         return Ok(());
     }

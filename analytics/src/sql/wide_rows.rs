@@ -60,7 +60,7 @@ impl PhysicalOptimizerRule for NarrowInputs {
 fn narrow(input: Arc<dyn ExecutionPlan>, above: &dyn ExecutionPlan) -> Arc<dyn ExecutionPlan> {
     let taken_apart: Vec<usize> = above
         .downcast_ref::<UnnestExec>()
-        .map(|unnest| unnest.list_column_indices())
+        .map(UnnestExec::list_column_indices)
         .unwrap_or_default()
         .iter()
         .map(|list| list.index_in_input_schema)
@@ -74,7 +74,7 @@ fn narrow(input: Arc<dyn ExecutionPlan>, above: &dyn ExecutionPlan) -> Arc<dyn E
         .enumerate()
         .filter(|(index, field)| {
             let kind = field.data_type();
-            !kind.is_primitive() && !taken_apart.contains(index) && !(is_spatial && *kind == DataType::Binary)
+            !(kind.is_primitive() || taken_apart.contains(index) || is_spatial && *kind == DataType::Binary)
         })
         .map(|(index, _)| index)
         .collect();

@@ -68,12 +68,13 @@ impl Depth {
         let after_word = std::mem::replace(&mut self.after_word, matches!(token, Token::Word(_)));
         match token {
             Token::LParen | Token::LBrace => self.parentheses += 1,
-            Token::RParen | Token::RBrace => self.parentheses = self.parentheses.saturating_sub(1),
+            Token::RParen | Token::RBrace | Token::RBracket => {
+                self.parentheses = self.parentheses.saturating_sub(1);
+            }
             Token::LBracket => {
                 self.parentheses += 1;
                 self.squares += 1;
             }
-            Token::RBracket => self.parentheses = self.parentheses.saturating_sub(1),
             // A number may stand between the brackets.
             Token::Number(..) => {}
             _ => self.squares = 0,
@@ -83,7 +84,7 @@ impl Depth {
             // Types close; what compares goes on with a value.
             Token::Gt | Token::ShiftRight => self.angles = self.angles.saturating_sub(1),
             Token::Number(..) | Token::SingleQuotedString(_) | Token::LParen | Token::RParen => {
-                self.angles = 0
+                self.angles = 0;
             }
             Token::Word(word) if word.value.eq_ignore_ascii_case("explain") => self.explains += 1,
             _ => {}

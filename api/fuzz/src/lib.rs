@@ -8,8 +8,11 @@ use riskgrid_api::http::event_headers::decode;
 use riskgrid_api::routes::sql::{are_parameters, is_accepted};
 use riskgrid_api::tiles::TileRequest;
 
-/// The targets by the names of their binaries and of the folders of their seeds.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+/// A target: the name of its binary and of the folder of its seeds, and what it does with some bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 5] = [
     ("accept", accept),
     ("event_header", event_header),
     ("host", host),

@@ -73,6 +73,9 @@ async fn put(
     Ok(())
 }
 
+/// When a rule was evaluated last, and its cells.
+type Looked = (Option<i64>, Vec<(u64, InstanceState)>);
+
 impl Decisions {
     /// What rules on cells remembered when they were evaluated last.
     pub async fn cell_rules(&self) -> Result<CellRules, DecisionsError> {
@@ -81,7 +84,7 @@ impl Decisions {
             .fetch_all(self.readers())
             .await?;
         let unreadable = |error| DecisionsError::unreadable("cell of a rule", &error);
-        let mut by_rule: BTreeMap<String, (Option<i64>, Vec<(u64, InstanceState)>)> = BTreeMap::new();
+        let mut by_rule: BTreeMap<String, Looked> = BTreeMap::new();
         for row in rows {
             let (evaluated, cells) = by_rule.entry(row.rule_id).or_default();
             if row.cell == EVALUATED {

@@ -52,13 +52,13 @@ pub struct Held {
 }
 
 struct Waiting {
-    waiting: i64,
+    number: i64,
     failed: i64,
     oldest: Option<i64>,
 }
 
 read_from_row!(Waiting {
-    waiting,
+    number,
     failed,
     oldest
 });
@@ -72,7 +72,7 @@ impl Decisions {
     /// What there is now.
     pub async fn held(&self) -> Result<Held, DecisionsError> {
         let waiting: Waiting = sqlx::query_as(
-            "SELECT COUNT(*) AS waiting, COALESCE(SUM(attempts > 0), 0) AS failed, MIN(created_at) AS oldest
+            "SELECT COUNT(*) AS number, COALESCE(SUM(attempts > 0), 0) AS failed, MIN(created_at) AS oldest
                FROM deliveries WHERE state = 'pending'",
         )
         .fetch_one(self.readers())
@@ -88,7 +88,7 @@ impl Decisions {
             rules,
             open: census.open,
             ended: census.ended,
-            pending: (waiting.waiting - waiting.failed).cast_unsigned(),
+            pending: (waiting.number - waiting.failed).cast_unsigned(),
             failed: waiting.failed.cast_unsigned(),
             dead,
             oldest_pending: waiting.oldest,

@@ -124,8 +124,11 @@ impl Grid {
     }
 }
 
-/// The targets by the names of their binaries and of the folders of their seeds.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+/// A target: the name of its binary and of the folder of its seeds, and what it does with some bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 5] = [
     ("checkpoint", checkpoint::run),
     ("cloudevent", cloudevent::run),
     ("feed", feed::run),

@@ -273,13 +273,12 @@ impl<V: Clone + Default> EntityTable<V> {
         let older = shard.slots.find(hash, |slot| {
             is_of(slot, hash, KeyRef::from(&known.key), &shard.pages)
         });
-        match older.and_then(|slot| shard.pages.get_mut(slot.at)) {
-            Some(older) => *older = known,
-            None => {
-                self.len += 1;
-                self.bytes += bytes_of::<V>(&known.key);
-                shard.push(hash, known);
-            }
+        if let Some(older) = older.and_then(|slot| shard.pages.get_mut(slot.at)) {
+            *older = known;
+        } else {
+            self.len += 1;
+            self.bytes += bytes_of::<V>(&known.key);
+            shard.push(hash, known);
         }
     }
 

@@ -178,8 +178,8 @@ fn whole(value: &ScalarValue) -> Option<i128> {
 fn is_short(frame: &WindowFrame) -> bool {
     let rows = |bound: &WindowFrameBound| match bound {
         WindowFrameBound::CurrentRow => Some(0),
-        WindowFrameBound::Preceding(ScalarValue::UInt64(rows)) => *rows,
-        WindowFrameBound::Following(ScalarValue::UInt64(rows)) => *rows,
+        WindowFrameBound::Preceding(ScalarValue::UInt64(rows))
+        | WindowFrameBound::Following(ScalarValue::UInt64(rows)) => *rows,
         _ => None,
     };
     frame.units == WindowFrameUnits::Rows

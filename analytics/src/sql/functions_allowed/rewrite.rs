@@ -64,7 +64,7 @@ impl UseGuarded {
     }
 
     /// `text ~ pattern` as the function that it is.
-    fn matches(&self, text: Expr, pattern: Expr, how: Matching) -> Result<Expr, SqlError> {
+    fn matches(&self, text: Expr, pattern: Expr, how: &Matching) -> Result<Expr, SqlError> {
         let mut args = vec![text, pattern];
         args.extend(how.case_insensitive.then(|| lit("i")));
         let function = self
@@ -117,7 +117,7 @@ impl FunctionRewrite for UseGuarded {
                 Transformed::yes(self.text_concat.call(vec![*left, *right]))
             }
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => match matching(op) {
-                Some(how) => Transformed::yes(self.matches(*left, *right, how)?),
+                Some(how) => Transformed::yes(self.matches(*left, *right, &how)?),
                 None => Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })),
             },
             Expr::SimilarTo(like) if like.escape_char.is_none() => {
@@ -125,7 +125,7 @@ impl FunctionRewrite for UseGuarded {
                     negated: like.negated,
                     case_insensitive: like.case_insensitive,
                 };
-                Transformed::yes(self.matches(*like.expr, *like.pattern, how)?)
+                Transformed::yes(self.matches(*like.expr, *like.pattern, &how)?)
             }
             Expr::Like(like) if needs_bounds(&like) => {
                 let function = Arc::new(ScalarUDF::new_from_impl(LikePattern::new(

@@ -153,13 +153,15 @@ impl ScalarUDFImpl for Checked {
 
     fn schema_name(&self, args: &[Expr]) -> Result<String> {
         let operator = self.operation.operator();
-        Ok(match args {
-            [inner] => format!("(- {})", inner.schema_name()),
-            _ => {
-                let [left, right] = take_function_args(self.name(), args)?;
-                format!("{} {operator} {}", left.schema_name(), right.schema_name())
-            }
-        })
+        if let [inner] = args {
+            return Ok(format!("(- {})", inner.schema_name()));
+        }
+        let [left, right] = take_function_args(self.name(), args)?;
+        Ok(format!(
+            "{} {operator} {}",
+            left.schema_name(),
+            right.schema_name()
+        ))
     }
 
     fn signature(&self) -> &Signature {
@@ -180,18 +182,16 @@ impl ScalarUDFImpl for Checked {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let kind = args.return_field.data_type().clone();
-        let done = match args.args.as_slice() {
-            [inner] => negated(inner),
-            _ => {
-                let [left, right] = take_function_args(self.name(), args.args)?;
-                let compute: fn(&dyn Datum, &dyn Datum) -> Result<ArrayRef, ArrowError> = match self.operation
-                {
-                    Operation::Add => numeric::add,
-                    Operation::Multiply => numeric::mul,
-                    Operation::Subtract | Operation::Negate => numeric::sub,
-                };
-                apply(&left, &right, compute)
-            }
+        let done = if let [inner] = args.args.as_slice() {
+            negated(inner)
+        } else {
+            let [left, right] = take_function_args(self.name(), args.args)?;
+            let compute: fn(&dyn Datum, &dyn Datum) -> Result<ArrayRef, ArrowError> = match self.operation {
+                Operation::Add => numeric::add,
+                Operation::Multiply => numeric::mul,
+                Operation::Subtract | Operation::Negate => numeric::sub,
+            };
+            apply(&left, &right, compute)
         };
         let value = done.map_err(|error| does_not_fit(self.operation.operator(), &kind, error))?;
         check_digits(&value)?;

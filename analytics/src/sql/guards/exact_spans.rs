@@ -16,7 +16,7 @@ use super::exact_sum::does_not_fit;
 
 const WIDE: DataType = DataType::Decimal128(38, 0);
 
-fn column<'v>(values: &'v [ArrayRef], index: usize) -> Result<&'v ArrayRef> {
+fn column(values: &[ArrayRef], index: usize) -> Result<&ArrayRef> {
     values
         .get(index)
         .ok_or_else(|| internal_datafusion_err!("an aggregate was given no column {index}"))

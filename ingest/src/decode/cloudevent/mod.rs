@@ -149,12 +149,11 @@ pub fn decode_binary<'a>(
         if payload.is_empty() {
             return Ok((kind, Fields::default()));
         }
-        let fields = match plain::scan_data(payload) {
-            Some(fields) => fields,
-            None => {
-                text_limits::check_levels(payload)?;
-                decode_data(kind, payload)?
-            }
+        let fields = if let Some(fields) = plain::scan_data(payload) {
+            fields
+        } else {
+            text_limits::check_levels(payload)?;
+            decode_data(kind, payload)?
         };
         Ok((kind, fields))
     });
