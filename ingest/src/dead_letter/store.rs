@@ -410,7 +410,7 @@ impl DeadLetterStore {
             let letter = letter?;
             // Of a longer one that is too large less is kept.
             let kept = match letter.reason {
-                RefusalReason::TooLarge => letter.size.min(RAW_BYTES as u64),
+                RefusalReason::TooLarge if !letter.is_lines() => letter.size.min(RAW_BYTES as u64),
                 _ => letter.size,
             };
             bytes += kept;
