@@ -12,7 +12,8 @@ const FOLDER_MODE: u32 = 0o700;
 /// Rights of everybody else.
 const OF_OTHERS: u32 = 0o077;
 /// What riskgrid keeps in its folder, and how names of it begin. Anything else there is somebody else's.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
+    "attempts",
     "checkpoints",
     "dead-letters",
     "decisions.",

@@ -210,9 +210,12 @@ pub(crate) fn check_levels(json: &[u8]) -> Result<(), Refusal> {
         return Ok(());
     }
     let (mut level, mut is_text, mut is_escaped) = (0_usize, false, false);
+    let mut before = b' ';
     for byte in json {
         match byte {
             _ if is_escaped => is_escaped = false,
+            // Where a name should be: it is no JSON, as whoever reads it says.
+            b'{' | b'[' if !is_text && before == b'{' => return Ok(()),
             b'\\' if is_text => is_escaped = true,
             b'"' => is_text = !is_text,
             b'{' | b'[' if !is_text => {
@@ -224,6 +227,9 @@ pub(crate) fn check_levels(json: &[u8]) -> Result<(), Refusal> {
             }
             b'}' | b']' if !is_text => level = level.saturating_sub(1),
             _ => {}
+        }
+        if !byte.is_ascii_whitespace() {
+            before = *byte;
         }
     }
     Ok(())

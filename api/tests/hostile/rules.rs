@@ -291,14 +291,14 @@ async fn every_metric_is_there_from_the_first_scrape_on() {
     let events = format!("{}\n{}\nnonsense", reports(3), reading("w", "s", 9.0, 5));
     assert_eq!(server.post(NDJSON, events).await.status, 202);
     server.writes_a_checkpoint().await;
-    let page = eventually("a failed attempt", async || {
+    let page = eventually("four alerts and a failed attempt", async || {
         let page = metrics(&server).await;
-        (value_of(&page, "riskgrid_webhook_deliveries{state=\"failed\"}") > 0.0).then_some(page)
+        let all = value_of(&page, "riskgrid_alerts{state=\"open\"}") >= 4.0;
+        (all && value_of(&page, "riskgrid_webhook_deliveries{state=\"failed\"}") > 0.0).then_some(page)
     })
     .await;
     assert!(value_of(&page, "riskgrid_webhook_attempts_total{result=\"failed\"}") > 0.0);
     assert!(value_of(&page, "riskgrid_webhook_oldest_pending_seconds") > 0.0);
-    assert!(value_of(&page, "riskgrid_alerts{state=\"open\"}") >= 4.0);
     let missing: Vec<&str> = series(&page).difference(&series(&first)).copied().collect();
     assert!(
         missing.is_empty(),

@@ -26,6 +26,8 @@ const LETTERS: usize = 8 << 10;
 const COMPILED_BYTES: usize = 256 << 10;
 /// Rows of a piece where each row may have a pattern of its own: all patterns of a piece are held at once.
 const PATTERNS_OF_PIECE: usize = 32;
+/// Letters of a pattern that a message shows.
+const SHOWN: usize = 80;
 /// Patterns whose size is remembered.
 const REMEMBERED: usize = 256;
 /// How long all matches in one text may be looked for.
@@ -107,6 +109,20 @@ pub(super) fn pieces(
         ends.dedup();
     }
     Ok(ends)
+}
+
+/// Judges a pattern that is a constant before any row is there: a mistake is told whatever the rows.
+///
+/// # Errors
+/// [`SqlError::BadRequest`] if it is too large or cannot be read.
+pub(super) fn check_constant(name: &str, pattern: &str) -> Result<(), SqlError> {
+    states_of(name, pattern)?;
+    regex::Regex::new(pattern).map(drop).map_err(|error| {
+        let said = error.to_string();
+        let why = said.lines().last().unwrap_or_default();
+        let shown: String = pattern.chars().take(SHOWN).collect();
+        SqlError::BadRequest(format!("{name}: the pattern `{shown}` cannot be read: {why}"))
+    })
 }
 
 /// As the functions put them together; `g` is theirs, not the pattern's.

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
 };
 
 use super::aggregates::{self, Constant};
-use super::wide_constant;
+use super::{patterns, wide_constant};
 use crate::sql::SqlError;
 
 /// Rows of a frame over which an aggregate may keep all its input.
@@ -97,8 +97,24 @@ fn check_part(part: &Expr) -> Result<(), SqlError> {
             }
             Ok(())
         }
+        Expr::ScalarFunction(call) => check_pattern(call.name(), &call.args),
         _ => Ok(()),
     }
+}
+
+/// A constant pattern without flags; with flags the function itself says what is wrong.
+fn check_pattern(name: &str, args: &[Expr]) -> Result<(), SqlError> {
+    let without_flags = match name {
+        "regexp_like" | "regexp_match" | "regexp_count" | "regexp_instr" => 2,
+        "regexp_replace" => 3,
+        _ => return Ok(()),
+    };
+    let pattern = args
+        .get(1)
+        .filter(|_| args.len() == without_flags)
+        .and_then(constant)
+        .and_then(|value| value.try_as_str().flatten());
+    pattern.map_or(Ok(()), |pattern| patterns::check_constant(name, pattern))
 }
 
 fn unknown(name: &str) -> SqlError {
