@@ -265,6 +265,7 @@ impl EventLog {
         if self.building.rows >= BATCH_ROWS {
             self.close();
         }
+        self.expire_bytes();
     }
 
     /// The batch being filled is full.
@@ -275,7 +276,6 @@ impl EventLog {
         self.building = Builders::new();
         self.published = None;
         self.published_rows = 0;
-        self.expire_bytes();
     }
 
     fn add_full(&mut self, batch: Arc<EventBatch>, generation: u64) {

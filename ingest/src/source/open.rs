@@ -63,7 +63,7 @@ pub(crate) fn open_plain_or_gzip(path: &Path) -> io::Result<Box<dyn BufRead + Se
         let unpacked = Unpacking(MultiGzDecoder::new(file));
         return as_text(BufReader::with_capacity(BUFFER_BYTES, unpacked));
     }
-    if is_named_gzip && !is_plain(file.fill_buf()?) && problem_of(file.buffer()).is_none() {
+    if is_named_gzip && !is_plain(file.fill_buf()?) && problem_of_mark(file.buffer()).is_none() {
         let problem = "its name ends in .gz, but it is neither gzip nor text: it is damaged, or something else; get it again";
         return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
     }
@@ -106,6 +106,11 @@ fn as_text(mut bytes: impl BufRead + Send + 'static) -> io::Result<Box<dyn BufRe
 
 /// What is wrong with a file that begins so, and what to do; none for what may be text in UTF-8.
 fn problem_of(start: &[u8]) -> Option<&'static str> {
+    problem_of_mark(start).or_else(|| problem_of_zeros(start))
+}
+
+/// The same, by the marks with which files of a kind begin.
+fn problem_of_mark(start: &[u8]) -> Option<&'static str> {
     let begins = |mark: &[u8]| {
         let start = start.get(..mark.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(mark))
@@ -118,9 +123,14 @@ fn problem_of(start: &[u8]) -> Option<&'static str> {
             "it is packed with zip: unpack it, or pack it with gzip"
         });
     }
-    if let Some((_, problem)) = OTHERS.into_iter().find(|(mark, _)| begins(mark)) {
-        return Some(problem);
-    }
+    OTHERS
+        .into_iter()
+        .find(|(mark, _)| begins(mark))
+        .map(|(_, problem)| problem)
+}
+
+/// The same, by bytes that no text in UTF-8 has.
+fn problem_of_zeros(start: &[u8]) -> Option<&'static str> {
     let looked_at = start.get(..LOOKED_AT).unwrap_or(start);
     let zeros = |from: usize| {
         looked_at
