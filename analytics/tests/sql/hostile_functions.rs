@@ -168,7 +168,7 @@ async fn every_function_keeps_its_bounds_whatever_it_is_called_with() {
         std::thread::spawn(move || {
             while !done.load(Ordering::Relaxed) {
                 most.fetch_max(process_bytes(), Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(20));
+                std::thread::park_timeout(Duration::from_millis(20));
             }
         })
     };
