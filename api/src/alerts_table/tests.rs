@@ -133,7 +133,7 @@ proptest! {
             let plain = datafusion::catalog::MemTable::try_new(whole.schema(), vec![plain]).unwrap();
             let filters: Vec<String> = filters
                 .iter()
-                .map(|(filter, not)| if *not { format!("NOT ({filter})") } else { filter.clone() })
+                .map(|(filter, not)| if *not { format!("NOT ({filter})") } else { format!("({filter})") })
                 .collect();
             let filter = filters.join(if or { " OR " } else { " AND " });
             let sql = format!("SELECT id, state, sensor FROM alerts WHERE {filter} ORDER BY id");
