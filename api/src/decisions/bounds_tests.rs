@@ -342,7 +342,10 @@ async fn a_deleted_webhook_is_told_nothing_more_and_its_deliveries_go() {
     assert_eq!(decisions.held().await.unwrap().dead, 1_200);
     decisions.enable_endpoint(&ops.id).await.unwrap();
     assert_eq!(decisions.replay(&ops.id, None, START).await.unwrap(), 1_200);
-    assert_eq!(decisions.endpoints_due(START).await.unwrap(), [ops.id.clone()]);
+    assert_eq!(
+        decisions.endpoints_due(START).await.unwrap(),
+        std::slice::from_ref(&ops.id)
+    );
     assert!(decisions.delete_endpoint(&ops.id).await.unwrap());
     assert!(decisions.endpoints_due(START).await.unwrap().is_empty());
     assert!(decisions.due(&ops.id, START, 10).await.unwrap().is_empty());

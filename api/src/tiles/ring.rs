@@ -332,7 +332,9 @@ pub(crate) mod tests {
         ];
         let rings = all_rounded(&hourglass);
         assert_eq!(rings.len(), 2, "{rings:?}");
-        rings.iter().for_each(|ring| assert_valid_exterior(ring));
+        for ring in &rings {
+            assert_valid_exterior(ring);
+        }
         assert_eq!(rings.iter().map(|ring| twice_area(ring)).sum::<i64>(), 2 * 5_000);
     }
 
@@ -355,7 +357,9 @@ pub(crate) mod tests {
         ];
         let rings = all_rounded(&blocks);
         assert_eq!(rings.len(), 2, "{rings:?}");
-        rings.iter().for_each(|ring| assert_valid_exterior(ring));
+        for ring in &rings {
+            assert_valid_exterior(ring);
+        }
         assert_eq!(
             rings.iter().map(|ring| twice_area(ring)).sum::<i64>(),
             2 * 2 * 1_600
@@ -374,9 +378,9 @@ pub(crate) mod tests {
             (5.0, 0.0),
             (0.0, 4.0),
         ];
-        all_rounded(&two_bumps)
-            .iter()
-            .for_each(|ring| assert_valid_exterior(ring));
+        for ring in all_rounded(&two_bumps) {
+            assert_valid_exterior(&ring);
+        }
     }
 
     proptest! {
@@ -388,7 +392,9 @@ pub(crate) mod tests {
             let points: Vec<_> = points.iter().map(|&(x, y)| (x * scale + 20.0, y * scale + 20.0)).collect();
             let rings = all_rounded(&points);
             prop_assert_eq!(rings.is_empty(), points.is_empty());
-            rings.iter().for_each(|ring| assert_valid_exterior(ring));
+            for ring in &rings {
+            assert_valid_exterior(ring);
+        }
         }
 
         #[test]
