@@ -59,6 +59,8 @@ const PIECE: i64 = 500;
 const READING_CONNECTIONS: u32 = 4;
 /// Bytes of the largest database that is looked through at the start; a larger one would hold the start up.
 const LOOKED_THROUGH: u64 = 64 << 20;
+/// With which a database of SQLite begins.
+const MARK: &[u8; 16] = b"SQLite format 3\0";
 /// Bytes that a transaction may add.
 const TRANSACTION: u64 = 256 << 10;
 
@@ -340,6 +342,16 @@ fn prepare(path: &Path, mut lock: &File) -> Result<u64, DecisionsError> {
             .mode(FILE_MODE)
             .open(path)
             .map_err(failed)?;
+    } else {
+        // SQLite itself would first write what its log holds over whatever is there.
+        let mut begins = [0; MARK.len()];
+        let read = File::open(path).and_then(|mut file| file.read_exact(&mut begins));
+        if read.is_err() || begins != *MARK {
+            return Err(DecisionsError::Damaged {
+                path: path.to_owned(),
+                problem: "it does not begin as a database of SQLite does. Nothing was changed".to_owned(),
+            });
+        }
     }
     Ok(bytes)
 }
