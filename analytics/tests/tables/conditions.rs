@@ -378,7 +378,11 @@ fn compared(
         };
         let found = asked(snapshot, &others, &sql(table));
         let expected = asked(snapshot, &others, &sql(&format!("plain_{table}")));
-        prop_assert_eq!(found, expected, "{}", sql(table));
+        // Whether a row that cannot be judged (a number too large for its type) is looked at at all depends on which condition
+        // comes first, and so on the plan.
+        if found.is_ok() && expected.is_ok() {
+            prop_assert_eq!(found, expected, "{}", sql(table));
+        }
     }
     Ok(())
 }
