@@ -2,10 +2,7 @@
 
 use std::error::Error;
 
-use crate::event::Event;
-use crate::grid::PartitionId;
-use crate::layer::Layer;
-use crate::time::EventTime;
+use crate::words::{Event, EventTime, Layer, PartitionId};
 
 /// Is told of events as they are applied, on the thread that applies them; each such thread has one of its own.
 ///

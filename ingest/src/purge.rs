@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{CheckpointError, CheckpointStore, Files};
 use crate::dead_letter::{DeadLetterError, DeadLetterStore};
-use crate::layer::LIVE_DOMAIN;
 use crate::layer_store::{LayerStore, LayerStoreError};
+use crate::words::LIVE_DOMAIN;
 
 /// Where it is written down, below the folder of the node's state.
 const FOLDER: &str = "purge";

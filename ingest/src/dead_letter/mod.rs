@@ -10,11 +10,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::embedded_store::StoreOpenError;
-use crate::grid::PartitionId;
-use crate::refusal::{Refusal, RefusalReason};
-use crate::room::NoRoom;
-use crate::time::EventTime;
+use crate::disk::{NoRoom, StoreOpenError};
+use crate::words::{EventTime, PartitionId, Refusal, RefusalReason};
 
 pub(crate) use replays::QueuedReplay;
 pub use store::{DeadLetterStore, KeptRecord, RawRecord};

@@ -10,11 +10,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::{DeadLetter, DeadLetterError, HTTP_EVENTS, HTTP_LINES, HTTP_TOPIC, LetterKey, RAW_BYTES, prefix};
-use crate::decode::cloudevent::BinaryAttributes;
-use crate::embedded_store;
-use crate::refusal::{Refusal, RefusalReason};
-use crate::room::{Room, Writer};
-use crate::time::{DAY, EventTime};
+use crate::disk::{Room, Writer, embedded_store};
+use crate::words::{BinaryAttributes, DAY, EventTime, Refusal, RefusalReason};
 
 /// How long letters and what is kept of their records are kept, in microseconds after the record was received.
 const RAW_RETENTION: i64 = 30 * DAY;

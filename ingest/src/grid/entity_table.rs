@@ -7,7 +7,7 @@ use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::{Deserialize, Serialize};
 
-use crate::time::EventTime;
+use crate::words::EventTime;
 
 /// Tables are cut into this many parts, so that a change copies one part of the index and not all of it.
 const SHARDS: usize = 512;

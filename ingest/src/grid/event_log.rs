@@ -12,9 +12,7 @@ use arrow::datatypes::{
     DataType, Field, Float64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, UInt64Type,
 };
 
-use crate::event::{Event, EventKind};
-use crate::layer::Layer;
-use crate::time::EventTime;
+use crate::words::{Event, EventKind, EventTime, Layer};
 
 /// Rows of a full batch.
 const BATCH_ROWS: usize = 8192;

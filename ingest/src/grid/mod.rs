@@ -19,6 +19,7 @@ mod snapshot;
 mod stored_slice;
 mod window_sum;
 
+pub use crate::words::PartitionId;
 pub use aggregate::{CellAggregate, Metric, ValueAggregate};
 pub use calendar::{Calendar, Span, Step};
 pub use entities::{Place, Report, ResponseUnit, Sensor, Stamped};
@@ -26,7 +27,7 @@ pub use entity_table::{EntityKey, EntityTable};
 pub use event_log::{EVENT_SCHEMA, EventBatch, EventLogLimits};
 pub use layer_slices::{Cutoffs, LayerView, SliceMap, TimedSlice};
 pub use partition::{
-    Applied, EventCounts, Forgotten, GivenUp, GridSettings, LayerTotals, Partition, PartitionId, Retention,
+    Applied, EventCounts, Forgotten, GivenUp, GridSettings, LayerTotals, Partition, Retention,
 };
 pub use publisher::{GridPublisher, GridReader, Heard};
 pub use selection::{SpanSlices, shares_of_cells};

@@ -3,7 +3,6 @@
 mod limits;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -17,54 +16,10 @@ use super::entity_table::{EntityTable, KeyRef};
 use super::event_log::{EventLog, EventLogLimits};
 use super::layer_slices::{Cutoffs, LayerSlices};
 use super::snapshot::PartitionView;
-use crate::edge::PartitionClock;
-use crate::event::{Event, EventKind};
-use crate::layer::{Layer, LayerIndex, LayerKind, LayerTable};
-use crate::refusal::RefusalReason;
-use crate::time::EventTime;
-
-/// A partition of the log: a Kafka topic's, the journal (`journal`, 0), or a file feed (`file:<name>`, 0).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PartitionId {
-    /// Topic.
-    pub topic: Arc<str>,
-    /// Number in the topic.
-    pub partition: i32,
-}
-
-/// The topic that the journal's partition has.
-const JOURNAL: &str = "journal";
-/// How the topics of file feeds begin; no Kafka topic may have a colon.
-const FILE: &str = "file:";
-
-impl PartitionId {
-    /// The embedded journal.
-    pub fn of_journal() -> Self {
-        Self {
-            topic: JOURNAL.into(),
-            partition: 0,
-        }
-    }
-
-    /// The file that a feed reads.
-    pub fn of_file(feed: &str) -> Self {
-        Self {
-            topic: format!("{FILE}{feed}").into(),
-            partition: 0,
-        }
-    }
-
-    /// Whether only one node can have it: a journal or a file, which are never another node's.
-    pub fn is_of_one_node(&self) -> bool {
-        &*self.topic == JOURNAL || self.topic.starts_with(FILE)
-    }
-}
-
-impl fmt::Display for PartitionId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.topic, self.partition)
-    }
-}
+use crate::words::{
+    Event, EventKind, EventTime, Layer, LayerIndex, LayerKind, LayerTable, PartitionClock, PartitionId,
+    RefusalReason,
+};
 
 /// How long each step is kept behind the watermark, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

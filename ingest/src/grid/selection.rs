@@ -14,9 +14,8 @@ use super::slice::{ALL_CELLS, Slice, children_range};
 use super::slice_start::{SliceStart, StartsWithin};
 use super::snapshot::{GridSnapshot, PartitionView};
 use super::window_sum::WindowSum;
-use crate::layer::{LayerIndex, LayerKind};
 use crate::threads::on_threads;
-use crate::time::EventTime;
+use crate::words::{EventTime, LayerIndex, LayerKind};
 
 /// Rows that are worth a thread of their own when they are summed.
 const ROWS_OF_A_THREAD: usize = 32_768;

@@ -11,7 +11,7 @@ use h3o::{CellIndex, Resolution};
 
 use super::aggregate::{CellAggregate, ValueAggregate};
 use super::window_sum::WindowSum;
-use crate::layer::LayerKind;
+use crate::words::LayerKind;
 
 /// Sorted, immutable columns; cloning is cheap. Report slices keep `weight` and `channels`, observation slices `values`.
 #[derive(Clone, Debug)]

@@ -16,11 +16,9 @@ use super::entities::{Report, ResponseUnit, Sensor};
 use super::entity_table::{EntityKey, EntityTable};
 use super::event_log::EventBatch;
 use super::layer_slices::{Cutoffs, LayerView};
-use super::partition::{EventCounts, Forgotten, GivenUp, LayerTotals, PartitionId};
-use crate::edge::Bounds;
-use crate::layer::{LayerIndex, LayerTable};
+use super::partition::{EventCounts, Forgotten, GivenUp, LayerTotals};
 use crate::places::Places;
-use crate::time::EventTime;
+use crate::words::{Bounds, EventTime, LayerIndex, LayerTable, PartitionId};
 
 /// An opaque name of one state of the whole grid; compared for equality only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -11,7 +11,7 @@ use h3o::Resolution;
 use super::aggregate::{CellAggregate, Metric};
 use super::cell_places::CellPlaces;
 use super::slice::{KindColumns, ObservationColumns, Slice, parent_of};
-use crate::layer::{LayerKind, ValueScale};
+use crate::words::{LayerKind, ValueScale};
 
 /// What several slices of one layer hold together, one row a cell.
 #[derive(Clone, Debug)]

@@ -7,14 +7,13 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::record::{EventBytes, Feed, PartitionBatch, Payload, Records};
 use super::tries::{MOST, Subject};
 use super::worker::{Origin, Owned, Worker};
 use crate::dead_letter::LetterKey;
 use crate::edge::FeedRules;
 use crate::grid::Partition;
-use crate::refusal::{Refusal, RefusalReason};
-use crate::time::EventTime;
+use crate::log::{EventBytes, Feed, PartitionBatch, Payload, Records};
+use crate::words::{EventTime, Refusal, RefusalReason};
 
 /// What the worker is at, so that a panic can be told apart.
 #[derive(Clone, Copy, Debug, Default)]

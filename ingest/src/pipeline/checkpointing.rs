@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::worker::Task;
-use super::{CheckpointListener, PipelineEnded, Shared, StartsAt, TakenOver, lock, worker_of};
+use super::{CheckpointListener, PipelineEnded, Shared, StartsAt, TakenOver, worker_of};
 use crate::checkpoint::{CheckpointError, CheckpointStore, Claimed};
-use crate::grid::PartitionId;
+use crate::threads::lock;
+use crate::words::PartitionId;
 
 /// What the shell asks for.
 pub(super) enum Request {

@@ -11,7 +11,6 @@ mod defects;
 mod freshness;
 mod in_flight;
 mod publishing;
-mod record;
 mod replaying;
 mod tries;
 mod worker;
@@ -35,14 +34,15 @@ use self::worker::{Task, ViewDoor, Worker};
 use crate::checkpoint::{CheckpointError, CheckpointStore};
 use crate::dead_letter::{DeadLetterStore, LetterKey};
 use crate::edge::Edge;
-use crate::grid::{GridPublisher, GridReader, GridSettings, PartitionId};
+use crate::grid::{GridPublisher, GridReader, GridSettings};
 use crate::layer_store::LayerCatalogue;
+use crate::log::kafka::DeadLetterTopic;
 use crate::observer::EventObserver;
 use crate::places::Places;
-use crate::source::kafka::DeadLetterTopic;
-use crate::time::EventTime;
+use crate::threads::lock;
+use crate::words::{EventTime, PartitionId};
 
-pub use record::{Feed, PartitionBatch, Payload, Record, Records};
+pub use crate::log::{Feed, PartitionBatch, Payload, Record, Records};
 pub use replaying::{ReplayError, Replayed};
 
 /// Batches waiting for one worker. When they are that many the sources stop reading; nothing is dropped.
@@ -314,11 +314,6 @@ struct Shared {
     failed_checkpoints: AtomicU64,
     /// Partitions that turned out to be another node's; there are never more than the node had.
     lost: Mutex<Vec<PartitionId>>,
-}
-
-/// What is behind these locks is whole, whoever panicked while holding one.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {

@@ -7,13 +7,13 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use super::applying::{Torn, poison};
-use super::record::EventBytes;
 use super::tries::{MOST, Subject};
 use super::worker::{Origin, Owned, Worker};
 use super::{RETRY, Shared};
 use crate::dead_letter::{DeadLetter, DeadLetterError, LetterKey, QueuedReplay, RawRecord};
-use crate::grid::{Applied, Partition, PartitionId};
-use crate::refusal::{Refusal, RefusalReason};
+use crate::grid::{Applied, Partition};
+use crate::log::EventBytes;
+use crate::words::{PartitionId, Refusal, RefusalReason};
 
 /// What became of replayed letters. The counts of what was applied are of events: a row that was refused as a whole may
 /// give several.

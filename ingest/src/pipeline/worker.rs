@@ -13,19 +13,18 @@ use tokio::sync::oneshot;
 use super::applying::Progress;
 use super::attempts::Attempts;
 use super::defects::{self, Defect};
-use super::record::{EventBytes, PartitionBatch};
 use super::replaying::{ReplayError, Replayed};
 use super::tries::Tries;
 use super::{RETRY, Shared};
 use crate::checkpoint::{PartitionState, Restored};
 use crate::dead_letter::{DeadLetter, KeptRecord, LetterKey, QueuedReplay};
 use crate::edge::{FeedRules, Judged, PlaceCache};
-use crate::event::{Candidate, EventKind};
-use crate::grid::{Applied, Heard, Partition, PartitionId};
-use crate::layer::{LIVE_DOMAIN, Layer, LayerTable};
+use crate::grid::{Applied, Heard, Partition};
+use crate::log::{EventBytes, PartitionBatch};
 use crate::observer::EventObserver;
-use crate::refusal::{Refusal, RefusalReason};
-use crate::time::EventTime;
+use crate::words::{
+    Candidate, EventKind, EventTime, LIVE_DOMAIN, Layer, LayerTable, PartitionId, Refusal, RefusalReason,
+};
 
 /// What a worker is asked to do; done in the order of asking.
 pub(super) enum Task {

@@ -2,7 +2,7 @@
 
 use h3o::{CellIndex, LatLng, Resolution};
 
-use super::shape::Shape;
+use crate::globe::Shape;
 
 /// The centres of all cells under a cell lie within so many times the distance to its furthest corner.
 ///

@@ -7,8 +7,9 @@ use hashbrown::HashMap;
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
 
-use super::area::{Area, AreaIds};
-use super::shape::normalized;
+use super::area::Area;
+use crate::globe::normalized;
+use crate::words::AreaIds;
 
 /// The box of one polygon, the area that it is of (by position), and its number in the area.
 type PartBox = GeomWithData<Rectangle<[f64; 2]>, (u32, u32)>;
@@ -16,7 +17,7 @@ type PartBox = GeomWithData<Rectangle<[f64; 2]>, (u32, u32)>;
 /// Areas do not change while the program runs.
 ///
 /// Which areas hold a point is asked in two steps: an R-tree of the boxes of polygons gives candidates, and the exact
-/// predicate of [`super::Shape`] decides.
+/// predicate of [`Shape`](crate::globe::Shape) decides.
 #[derive(Debug, Default)]
 pub struct AreaIndex {
     /// Ascending by id.
@@ -127,7 +128,7 @@ impl AreaIndex {
         self.areas.get(position as usize)
     }
 
-    /// The areas that hold a point, ascending by id. See [`super::Shape`] for points on borders.
+    /// The areas that hold a point, ascending by id. See [`Shape`](crate::globe::Shape) for points on borders.
     pub fn areas_of(&self, lon: f64, lat: f64) -> Vec<&Area> {
         let point = normalized(lon, lat);
         let mut found: Vec<u32> = self
@@ -189,7 +190,7 @@ impl AreaIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::places::Shape;
+    use crate::globe::Shape;
     use proptest::prelude::*;
 
     fn area(id: &str, name: &str, polygons: Vec<Vec<[f64; 2]>>) -> Option<Area> {

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
 
-use super::sphere::{metres_between, unit_vector};
+use crate::globe::{metres_between, unit_vector};
 
 /// A thing that stays at one place.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,7 +137,7 @@ impl FacilityIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::places::sphere::great_circle_metres;
+    use crate::globe::great_circle_metres;
     use proptest::prelude::*;
 
     fn facility(id: usize, kind: &str, lon: f64, lat: f64) -> Facility {

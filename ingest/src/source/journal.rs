@@ -13,9 +13,9 @@ use std::time::Duration;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use tokio::sync::oneshot;
 
-use crate::embedded_store::{self, StoreOpenError};
-use crate::room::{NoRoom, Room, Writer};
-use crate::time::EventTime;
+use crate::disk::{NoRoom, Room, StoreOpenError, Writer, embedded_store};
+use crate::threads::lock;
+use crate::words::EventTime;
 
 /// Requests waiting for the committer. When it is full, appending answers [`JournalError::Busy`].
 const WAITING_REQUESTS: usize = 256;
@@ -353,11 +353,6 @@ impl OpenStore {
             .map_err(|_| JournalError::Store("a key is damaged".to_owned()))?;
         Ok(u64::from_be_bytes(bytes) as i64 + 1)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No code panics while it holds one of these locks; if it did, the data behind is still whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn key(offset: i64) -> [u8; 8] {

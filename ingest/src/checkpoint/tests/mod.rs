@@ -21,13 +21,13 @@ use super::{
 };
 use crate::decode::cloudevent::decode_structured;
 use crate::edge::{Edge, FeedRules, PlaceCache};
-use crate::event::SourceKey;
 use crate::grid::{
-    Calendar, EventCounts, EventLogLimits, GridPublisher, GridSettings, Heard, Partition, PartitionId,
-    Retention, Span,
+    Calendar, EventCounts, EventLogLimits, GridPublisher, GridSettings, Heard, Partition, Retention, Span,
 };
-use crate::layer::{LIVE_DOMAIN, LayerIndex, LayerSettings, LayerTable};
-use crate::time::{DAY, EventTime, HOUR, MINUTE, SECOND};
+use crate::words::{
+    DAY, EventTime, HOUR, LIVE_DOMAIN, LayerIndex, LayerSettings, LayerTable, MINUTE, PartitionId, SECOND,
+    SourceKey,
+};
 
 const START: i64 = 1_795_000_000 * SECOND;
 /// Offsets of the log: `0..END`. A checkpoint is written at each of `SAVED`.

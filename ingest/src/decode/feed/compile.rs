@@ -12,10 +12,8 @@ use super::json_row::PointerTree;
 use super::mapping::{FeedMapper, Mapping, RowFormat};
 use super::settings::{AnonymousSources, FeedClock, FeedFormat, FeedOrigin, FeedSettings};
 use crate::edge::FeedRules;
-use crate::event::EventKind;
-use crate::layer::LIVE_DOMAIN;
-use crate::source::file::{check_start, read_header_line};
-use crate::time::EventTime;
+use crate::files::{check_start, read_header_line};
+use crate::words::{EventKind, EventTime, LIVE_DOMAIN};
 
 /// See [`FeedMapper::compile`].
 pub(super) fn compile(

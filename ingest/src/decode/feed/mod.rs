@@ -24,4 +24,4 @@ pub use settings::{
     AnonymousSources, FeedClock, FeedFormat, FeedOrigin, FeedSettings, LookupSettings, ValueSettings,
 };
 
-pub(crate) use csv_row::{quote_stays_open, read_header};
+pub(crate) use csv_row::read_header;

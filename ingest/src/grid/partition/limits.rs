@@ -3,7 +3,7 @@
 use super::Partition;
 use crate::grid::calendar::{Span, Step};
 use crate::grid::entities::{ResponseUnit, Sensor};
-use crate::time::{EventTime, HOUR};
+use crate::words::{EventTime, HOUR};
 
 impl Partition {
     /// What grows by one with an event is looked at with each, so that its limits hold before a watermark passes too, and

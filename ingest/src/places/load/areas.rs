@@ -9,8 +9,8 @@ use super::error::{FileProblem, PlaceError};
 use super::files::Source;
 use super::row::{Geometry, Row, RowNumber, shape};
 use super::settings::AreaSettings;
-use crate::layer::slug;
 use crate::places::{Area, AreaIndex};
+use crate::words::slug;
 
 const TABLE: &str = "areas";
 /// Areas of all levels.

@@ -94,7 +94,7 @@ fn a_hierarchy_is_found_by_place_and_ids_are_slugs_of_names() {
             )
         })
         .collect();
-    let nameless = crate::layer::slug_or_hash("罗湖", "area");
+    let nameless = crate::words::slug_or_hash("罗湖", "area");
     assert!(
         nameless.starts_with("area_") && nameless.len() == 13,
         "{nameless}"

@@ -10,14 +10,16 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::lock;
 use super::member::{Given, Member, SESSION};
-use super::messages::{MessageBatch, Taken};
+use super::message_queue::Taken;
 use super::status::KafkaStatus;
 use super::taking_up::{COMPARE_AGAIN, TakingUp, forward};
 use super::upkeep::Upkeep;
-use crate::grid::PartitionId;
-use crate::pipeline::{Feed, PartitionBatch, PipelineEnded, PipelineHandle, Records};
+use crate::log::kafka::MessageBatch;
+use crate::log::{Feed, PartitionBatch, Records};
+use crate::pipeline::{PipelineEnded, PipelineHandle};
+use crate::threads::lock;
+use crate::words::PartitionId;
 
 /// How long the reader waits for messages before it looks round.
 const POLL: Duration = Duration::from_millis(100);

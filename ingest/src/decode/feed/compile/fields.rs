@@ -8,8 +8,7 @@ use crate::decode::feed::local_time::TimeReader;
 use crate::decode::feed::lookup::{Lookup, Target};
 use crate::decode::feed::mapping::{IdFrom, ValueFrom};
 use crate::decode::feed::settings::{FeedOrigin, LookupSettings, ValueSettings};
-use crate::event::EventKind;
-use crate::unit::Unit;
+use crate::words::{EventKind, Unit};
 
 /// Characters of the names of columns that a message shows.
 const SHOWN_COLUMNS: usize = 1000;
@@ -150,7 +149,7 @@ impl Checker<'_> {
         if Unit::parse(code).is_some() {
             return Ok(());
         }
-        let allowed = format!("the UCUM codes are {}", crate::layer::known_codes());
+        let allowed = format!("the UCUM codes are {}", crate::words::known_codes());
         Err(self.invalid(key, code, &allowed))
     }
 

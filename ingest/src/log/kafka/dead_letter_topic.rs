@@ -1,4 +1,4 @@
-//! What riskgrid produces: the events of the HTTP intake, and refused records.
+//! The topic that refused records go to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,15 +8,12 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
-use rdkafka::producer::{
-    BaseRecord, FutureProducer, FutureRecord, Producer, ProducerContext, ThreadedProducer,
-};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::KafkaSettings;
-use super::presence::{QuietContext, pass_on};
+use super::client_lines::{QuietContext, pass_on};
+use super::settings::KafkaSettings;
 use crate::dead_letter::{DeadLetter, RAW_BYTES};
-use crate::event::EventKind;
 
 /// Longest wait for all in-sync replicas.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,72 +22,6 @@ const FLUSH_PAUSE: Duration = Duration::from_millis(500);
 /// How often, and with what pause, a record is offered to a queue that is full.
 const QUEUE_FULL_TRIES: u32 = 40;
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(50);
-
-/// Why events of the intake are not in Kafka.
-#[derive(Debug, thiserror::Error)]
-#[error("Kafka did not take the events: {0}")]
-pub struct ProduceError(String);
-
-/// Produces the events of the HTTP intake, keyed by `source`, acknowledged by all in-sync replicas.
-#[derive(Clone)]
-pub struct EventProducer {
-    producer: FutureProducer<QuietContext>,
-    settings: KafkaSettings,
-}
-
-impl EventProducer {
-    /// Connects lazily: a broker that is down shows when something is produced.
-    pub fn new(settings: &KafkaSettings) -> KafkaResult<Self> {
-        let producer = settings
-            .client()
-            .set("acks", "all")
-            .set("enable.idempotence", "true")
-            .set("linger.ms", "2")
-            .set("message.timeout.ms", DELIVERY_TIMEOUT.as_millis().to_string())
-            .create_with_context(QuietContext)?;
-        Ok(Self {
-            producer,
-            settings: settings.clone(),
-        })
-    }
-
-    /// Produces the events of one request, each `(kind, source, structured JSON)`; returns when all are durable.
-    pub async fn produce(&self, events: &[(EventKind, String, Vec<u8>)]) -> Result<(), ProduceError> {
-        // All are handed over before the first is waited for, so that they share batches.
-        let mut sent = Vec::with_capacity(events.len());
-        for (kind, source, json) in events {
-            let topic = match kind {
-                EventKind::Observation => &self.settings.observations,
-                EventKind::Report => &self.settings.reports,
-                EventKind::Position => &self.settings.positions,
-            };
-            let headers = OwnedHeaders::new().insert(Header {
-                key: "content-type",
-                value: Some("application/cloudevents+json"),
-            });
-            let record = FutureRecord::to(topic).key(source).payload(json).headers(headers);
-            match self.producer.send_result(record) {
-                Ok(delivery) => sent.push(delivery),
-                // The producer's queue is full of others' events: wait for room.
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), record)) => {
-                    self.producer
-                        .send(record, DELIVERY_TIMEOUT)
-                        .await
-                        .map_err(|(error, _)| ProduceError(error.to_string()))?;
-                }
-                Err((error, _)) => return Err(ProduceError(error.to_string())),
-            }
-        }
-        for delivery in sent {
-            match delivery.await {
-                Ok(Ok(_)) => {}
-                Ok(Err((error, _))) => return Err(ProduceError(error.to_string())),
-                Err(_) => return Err(ProduceError("the producer was closed".to_owned())),
-            }
-        }
-        Ok(())
-    }
-}
 
 /// Brokers take 1 MiB by default, key and headers included.
 const LARGEST_IN_TOPIC: usize = 1_000_000;

@@ -3,45 +3,19 @@
 //! Pure: every decision follows from the candidate, its record's timestamp, the state of its partition's clock and
 //! the layer table, so that a record read again is judged the same.
 
+mod place_cache;
+
 use std::borrow::Cow;
 
 use h3o::Resolution;
-use serde::{Deserialize, Serialize};
 
-use crate::event::{
-    Candidate, CandidateTime, Channel, Event, EventHash, EventKind, Number, Position, ReportOp, SourceKey,
+pub use crate::words::{Bounds, PartitionClock};
+use crate::words::{
+    Candidate, CandidateTime, Channel, Event, EventHash, EventKind, EventTime, Layer, LayerIndex, LayerKind,
+    LayerLookup, LayerTable, Number, Position, Refusal, RefusalReason, ReportOp, SourceKey, Unit,
+    known_codes, text_limits,
 };
-use crate::layer::{Layer, LayerIndex, LayerKind, LayerLookup, LayerTable, known_codes};
-pub use crate::place_cache::PlaceCache;
-use crate::refusal::{Refusal, RefusalReason};
-use crate::text_limits;
-use crate::time::EventTime;
-use crate::unit::Unit;
-
-/// A box of longitudes and latitudes: west, south, east, north in degrees. `west > east` crosses the antimeridian.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Bounds(pub [f64; 4]);
-
-impl Bounds {
-    /// Whether the point is inside or on the border.
-    pub fn contains(&self, lon: f64, lat: f64) -> bool {
-        let [west, south, east, north] = self.0;
-        let within = if west <= east {
-            west <= lon && lon <= east
-        } else {
-            lon >= west || lon <= east
-        };
-        within && south <= lat && lat <= north
-    }
-
-    /// Whether the four numbers make a box on the globe.
-    pub fn is_valid(&self) -> bool {
-        let [west, south, east, north] = self.0;
-        [west, east].iter().all(|lon| (-180.0..=180.0).contains(lon))
-            && [south, north].iter().all(|lat| (-90.0..=90.0).contains(lat))
-            && south <= north
-    }
-}
+pub use place_cache::PlaceCache;
 
 /// What holds for every event of one feed (or of one default topic).
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,14 +30,6 @@ pub struct FeedRules {
     pub bounds: Option<Bounds>,
     /// A report without a reporter counts as a source of its own, rather than its feed.
     pub anonymous_distinct: bool,
-}
-
-/// What a partition knows of time when an event is judged.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PartitionClock {
-    /// Events before this are too late; `None` before the first accepted event, and for the HTTP intake,
-    /// which leaves lateness to the partition.
-    pub oldest_admitted: Option<EventTime>,
 }
 
 /// Limits of the edge that hold for all feeds.
@@ -442,7 +408,7 @@ fn read_severity(severity: &Number<'_>) -> Result<u8, Refusal> {
 mod tests {
     use super::*;
     use crate::decode::cloudevent::decode_structured;
-    use crate::layer::LIVE_DOMAIN;
+    use crate::words::LIVE_DOMAIN;
 
     fn edge() -> Edge {
         Edge {

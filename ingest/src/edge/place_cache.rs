@@ -6,7 +6,8 @@ use std::sync::Arc;
 use h3o::error::InvalidLatLng;
 use h3o::{CellIndex, LatLng, Resolution};
 
-use crate::places::{AreaIds, Places};
+use crate::places::Places;
+use crate::words::AreaIds;
 
 /// What is known of places seen lately. Sensors stand still, so that the same place comes again and again, and finding a
 /// cell or the areas costs as much as reading an event.
@@ -102,7 +103,8 @@ impl<T: Clone> Remembered<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::places::{Area, AreaIndex, Shape};
+    use crate::globe::Shape;
+    use crate::places::{Area, AreaIndex};
     use proptest::prelude::*;
 
     fn places() -> Arc<Places> {

@@ -5,7 +5,7 @@ pub const EARTH_RADIUS_METRES: f64 = h3o::EARTH_RADIUS_KM * 1000.0;
 
 /// A point on the unit sphere. The chord between two grows with the arc, so the nearest in space is the nearest on the
 /// ground, at the poles and over the antimeridian too.
-pub(super) fn unit_vector(lon: f64, lat: f64) -> [f64; 3] {
+pub(crate) fn unit_vector(lon: f64, lat: f64) -> [f64; 3] {
     let (sin_lon, cos_lon) = lon.to_radians().sin_cos();
     let (sin_lat, cos_lat) = lat.to_radians().sin_cos();
     [cos_lat * cos_lon, cos_lat * sin_lon, sin_lat]
@@ -19,7 +19,7 @@ pub fn great_circle_metres(from: [f64; 2], to: [f64; 2]) -> f64 {
     metres_between(a, b)
 }
 
-pub(super) fn metres_between(a: [f64; 3], b: [f64; 3]) -> f64 {
+pub(crate) fn metres_between(a: [f64; 3], b: [f64; 3]) -> f64 {
     let length = |of: fn(f64, f64) -> f64| {
         a.iter()
             .zip(b)

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use crate::decode::cloudevent::BinaryAttributes;
-use crate::event::{Candidate, CandidateTime, EventKind, Number};
-use crate::refusal::{Refusal, RefusalReason};
+use super::binary_attributes::BinaryAttributes;
+use super::candidate::{Candidate, CandidateTime, Number};
+use super::event_kind::EventKind;
+use super::refusal::{Refusal, RefusalReason};
 
 /// Bytes of what names one thing: `id`, `source`, `sensor`, `report`, a response unit, `reporter`.
 const IDENTIFIER: usize = 1024;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::event::EventKind;
-use crate::unit::Unit;
+use super::event_kind::EventKind;
+use super::unit::Unit;
 
 /// The clock domain of all live feeds together.
 pub const LIVE_DOMAIN: &str = "live";

@@ -224,17 +224,17 @@ impl Shape {
     }
 
     /// Whether its polygon of this number holds a [`normalized`] point.
-    pub(super) fn part_contains(&self, part: usize, point: [f64; 2]) -> bool {
+    pub(crate) fn part_contains(&self, part: usize, point: [f64; 2]) -> bool {
         self.parts.get(part).is_some_and(|part| part.contains(point))
     }
 
     /// Whether any of it, or of its border, may be in the box `[west, south, east, north]`.
-    pub(super) fn may_meet(&self, bounds: [f64; 4]) -> bool {
+    pub(crate) fn may_meet(&self, bounds: [f64; 4]) -> bool {
         self.parts.iter().any(|part| overlap(part.bounds, bounds))
     }
 
     /// Whether any of its edges may be in the box. If not, it holds all points of the box, or none.
-    pub(super) fn border_may_meet(&self, bounds: [f64; 4]) -> bool {
+    pub(crate) fn border_may_meet(&self, bounds: [f64; 4]) -> bool {
         let near = self.parts.iter().filter(|part| overlap(part.bounds, bounds));
         near.into_iter().any(|part| part.edges.any_meets(bounds))
     }
@@ -262,7 +262,7 @@ impl Part {
 
 /// A point as borders are compared with it: each on one meridian, and none on the north pole, which is north of
 /// everything.
-pub(super) fn normalized(lon: f64, lat: f64) -> [f64; 2] {
+pub(crate) fn normalized(lon: f64, lat: f64) -> [f64; 2] {
     let lon = if lon >= 180.0 { -180.0 } else { lon };
     [lon, lat.min(90.0_f64.next_down())]
 }

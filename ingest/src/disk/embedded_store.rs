@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use fjall::Database;
 
-use crate::state_folder::{FILE_MODE, make_folder};
+use crate::disk::state_folder::{FILE_MODE, make_folder};
 
 /// The bytes with which each store's version file begins.
 const VERSION: &[u8] = b"FJL";

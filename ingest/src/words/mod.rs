@@ -1,0 +1,29 @@
+//! The words that all parts speak: events before and after the edge, layers, units, time, places in the log, and why an event
+//! is refused.
+
+mod binary_attributes;
+mod bounds;
+mod candidate;
+mod event;
+mod event_kind;
+mod layer;
+mod partition;
+mod refusal;
+pub(crate) mod text_limits;
+mod time;
+mod unit;
+
+pub use binary_attributes::BinaryAttributes;
+pub use bounds::Bounds;
+pub use candidate::{Candidate, CandidateTime, Number};
+pub use event::{AreaIds, Event, EventHash, Position, SourceKey};
+pub use event_kind::{Channel, EventKind, ReportOp};
+pub use layer::{
+    InvalidLayer, LIVE_DOMAIN, Layer, LayerIndex, LayerKind, LayerLookup, LayerSettings, LayerTable,
+    ValueScale, slug,
+};
+pub(crate) use layer::{known_codes, slug_or_hash};
+pub use partition::{PartitionClock, PartitionId};
+pub use refusal::{Refusal, RefusalReason};
+pub use time::{DAY, EventTime, HOUR, MINUTE, SECOND};
+pub use unit::Unit;

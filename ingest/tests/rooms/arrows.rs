@@ -1,0 +1,269 @@
+//! Which module names which, read from the sources: `use` declarations and the paths in code. What is only built for tests
+//! is left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+/// A module by its path from the crate's root; the root itself is empty.
+pub type Module = Vec<String>;
+
+/// A module names something in another one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Arrow {
+    pub from: Module,
+    pub to: Module,
+    /// As it is written.
+    pub path: String,
+}
+
+/// The modules of a crate and the arrows between them.
+pub struct Sources {
+    pub modules: BTreeSet<Module>,
+    pub arrows: BTreeSet<Arrow>,
+}
+
+/// Reads a crate from its `src` folder.
+pub fn read(src: &Path) -> Sources {
+    let mut crate_read = Reader::default();
+    crate_read.file(&src.join("lib.rs"), &Module::new(), src);
+    let Reader { modules, paths } = crate_read;
+    let names_of_root = reexports(&modules, &paths);
+    let arrows = paths
+        .into_iter()
+        .filter_map(|written| arrow(&modules, &names_of_root, written))
+        .collect();
+    Sources { modules, arrows }
+}
+
+/// A path that stands in a module.
+struct Written {
+    from: Module,
+    path: Vec<String>,
+    /// It is a `pub use`.
+    is_reexport: bool,
+}
+
+#[derive(Default)]
+struct Reader {
+    modules: BTreeSet<Module>,
+    paths: Vec<Written>,
+}
+
+impl Reader {
+    /// Reads a module's file; the files of its children lie in `folder`.
+    fn file(&mut self, file: &Path, module: &Module, folder: &Path) {
+        let source = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let tokens: TokenStream = source
+            .parse()
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        self.modules.insert(module.clone());
+        self.tokens(tokens, module, folder);
+    }
+
+    fn tokens(&mut self, tokens: TokenStream, module: &Module, folder: &Path) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let mut at = 0;
+        let mut is_public = false;
+        while let Some(token) = tokens.get(at) {
+            match token {
+                TokenTree::Punct(punct)
+                    if punct.as_char() == '#' && is_only_for_tests(tokens.get(at + 1)) =>
+                {
+                    at = end_of_item(&tokens, at + 2);
+                    continue;
+                }
+                TokenTree::Ident(word) if word == "pub" => is_public = true,
+                TokenTree::Ident(word) if word == "mod" => {
+                    if let (Some(TokenTree::Ident(name)), Some(next)) =
+                        (tokens.get(at + 1), tokens.get(at + 2))
+                    {
+                        self.child(&name.to_string(), next, module, folder);
+                        is_public = false;
+                        at += 3;
+                        continue;
+                    }
+                }
+                TokenTree::Ident(word) if word == "use" => {
+                    let end = at
+                        + tokens[at..]
+                            .iter()
+                            .take_while(|token| !is_punct(token, ';'))
+                            .count();
+                    let mut found = Vec::new();
+                    use_tree(&tokens[at + 1..end], &Module::new(), &mut found);
+                    self.paths.extend(found.into_iter().map(|path| Written {
+                        from: module.clone(),
+                        path,
+                        is_reexport: is_public,
+                    }));
+                    is_public = false;
+                    at = end;
+                }
+                TokenTree::Ident(_) if !(at >= 1 && is_punct(&tokens[at - 1], '.')) => {
+                    let (path, next) = path_at(&tokens, at);
+                    if path.len() > 1 {
+                        self.paths.push(Written {
+                            from: module.clone(),
+                            path,
+                            is_reexport: false,
+                        });
+                        at = next;
+                        continue;
+                    }
+                }
+                TokenTree::Group(group) => {
+                    self.tokens(group.stream(), module, folder);
+                }
+                TokenTree::Punct(punct) if punct.as_char() == ';' => is_public = false,
+                _ => {}
+            }
+            at += 1;
+        }
+    }
+
+    fn child(&mut self, name: &str, body: &TokenTree, module: &Module, folder: &Path) {
+        let child = [module.as_slice(), &[name.to_owned()]].concat();
+        let inner = folder.join(name);
+        if let TokenTree::Group(group) = body {
+            self.modules.insert(child.clone());
+            self.tokens(group.stream(), &child, &inner);
+            return;
+        }
+        let candidates: [PathBuf; 2] = [folder.join(format!("{name}.rs")), inner.join("mod.rs")];
+        let file = candidates.iter().find(|file| file.exists());
+        let file = file.unwrap_or_else(|| panic!("no file of module {}", child.join("::")));
+        self.file(file, &child, &inner);
+    }
+}
+
+fn is_punct(token: &TokenTree, sign: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == sign)
+}
+
+/// `[cfg(test)]`, and what asks for more beside it.
+fn is_only_for_tests(attribute: Option<&TokenTree>) -> bool {
+    let Some(TokenTree::Group(group)) = attribute else {
+        return false;
+    };
+    let text: String = group.stream().to_string().split_whitespace().collect();
+    text == "cfg(test)" || text.starts_with("cfg(all(test,")
+}
+
+/// The place after the item that begins here: its body in braces, or its semicolon.
+fn end_of_item(tokens: &[TokenTree], from: usize) -> usize {
+    for (place, token) in tokens.iter().enumerate().skip(from) {
+        let is_body = matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
+        let is_of_use = tokens[from..place]
+            .iter()
+            .any(|token| matches!(token, TokenTree::Ident(word) if word == "use"));
+        if (is_body && !is_of_use) || is_punct(token, ';') {
+            return place + 1;
+        }
+    }
+    tokens.len()
+}
+
+/// The paths of a `use` tree, without the names that they get.
+fn use_tree(tokens: &[TokenTree], before: &Module, found: &mut Vec<Vec<String>>) {
+    for branch in tokens.split(|token| is_punct(token, ',')) {
+        let mut path = before.clone();
+        for token in branch {
+            match token {
+                TokenTree::Ident(word) if word == "as" => break,
+                TokenTree::Ident(word) if word == "self" && !path.is_empty() => {}
+                TokenTree::Ident(word) => path.push(word.to_string()),
+                TokenTree::Group(group) => {
+                    let inner: Vec<TokenTree> = group.stream().into_iter().collect();
+                    use_tree(&inner, &path, found);
+                    path.clear();
+                }
+                _ => {}
+            }
+        }
+        if !path.is_empty() {
+            found.push(path);
+        }
+    }
+}
+
+/// The words that `::` joins from here on, and the place after them.
+fn path_at(tokens: &[TokenTree], from: usize) -> (Vec<String>, usize) {
+    let mut path = Vec::new();
+    let mut at = from;
+    while let Some(TokenTree::Ident(word)) = tokens.get(at) {
+        path.push(word.to_string());
+        at += 1;
+        let is_joined = tokens.get(at).is_some_and(|token| is_punct(token, ':'))
+            && tokens.get(at + 1).is_some_and(|token| is_punct(token, ':'));
+        if !is_joined {
+            break;
+        }
+        at += 2;
+    }
+    (path, at.max(from + 1))
+}
+
+/// Where the names live that the crate's root hands on.
+fn reexports(modules: &BTreeSet<Module>, paths: &[Written]) -> BTreeMap<String, Module> {
+    let of_root = paths
+        .iter()
+        .filter(|written| written.is_reexport && written.from.is_empty());
+    of_root
+        .filter_map(|written| {
+            let absolute = absolute(modules, &written.from, &written.path)?;
+            Some((absolute.last()?.clone(), absolute))
+        })
+        .collect()
+}
+
+/// The path from the crate's root; none for what is not of this crate.
+fn absolute(modules: &BTreeSet<Module>, from: &Module, path: &[String]) -> Option<Module> {
+    let mut base = match path.first()?.as_str() {
+        "crate" => Module::new(),
+        "self" | "super" => from.clone(),
+        first => {
+            let child = [from.as_slice(), &[first.to_owned()]].concat();
+            return modules
+                .contains(&child)
+                .then(|| [child.as_slice(), &path[1..]].concat());
+        }
+    };
+    for word in path {
+        match word.as_str() {
+            "crate" | "self" => {}
+            "super" => {
+                base.pop()?;
+            }
+            name => base.push(name.to_owned()),
+        }
+    }
+    Some(base)
+}
+
+fn arrow(
+    modules: &BTreeSet<Module>,
+    names_of_root: &BTreeMap<String, Module>,
+    written: Written,
+) -> Option<Arrow> {
+    let mut to = absolute(modules, &written.from, &written.path)?;
+    if let Some(owner) = to
+        .first()
+        .filter(|_| !modules.contains(&to[..1]))
+        .and_then(|name| names_of_root.get(name))
+    {
+        to.clone_from(owner);
+    }
+    while !modules.contains(&to) {
+        to.pop()?;
+    }
+    // A door hands on what its own rooms make.
+    let is_of_door = written.is_reexport && to.starts_with(&written.from);
+    (!to.is_empty() && !written.from.is_empty() && !is_of_door).then(|| Arrow {
+        from: written.from,
+        to,
+        path: written.path.join("::"),
+    })
+}
