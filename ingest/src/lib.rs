@@ -4,6 +4,7 @@
 //! [`Event`] or a [`Refusal`]; the grid adds the event to its cell; readers take a snapshot.
 //! This crate knows Kafka, H3, R-trees and Arrow arrays, and nothing of DataFusion or of serving HTTP.
 
+pub mod cells;
 pub mod checkpoint;
 pub mod dead_letter;
 pub mod decode;

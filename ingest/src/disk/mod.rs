@@ -4,5 +4,5 @@ pub(crate) mod embedded_store;
 mod room;
 pub mod state_folder;
 
-pub use embedded_store::StoreOpenError;
+pub(crate) use embedded_store::StoreOpenError;
 pub use room::{NoRoom, Room, Writer};

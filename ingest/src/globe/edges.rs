@@ -6,18 +6,21 @@
 use geo::Coord;
 use geo::kernels::{Kernel, Orientation, RobustKernel};
 
+use super::locate::Side;
+
 /// On the average an edge is filed under at most so many bands more than one.
 const COPIES: f64 = 3.0;
 
 /// A side of a polygon from its southern end to its northern one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Edge {
+pub(super) struct Edge {
     low: [f64; 2],
     high: [f64; 2],
 }
 
 impl Edge {
-    fn new(a: [f64; 2], b: [f64; 2]) -> Self {
+    /// Of its ends.
+    pub(super) fn new(a: [f64; 2], b: [f64; 2]) -> Self {
         if (a[1], a[0]) <= (b[1], b[0]) {
             Self { low: a, high: b }
         } else {
@@ -45,6 +48,12 @@ impl Edge {
         orientation(self.low, self.high, point) == Orientation::CounterClockwise
     }
 
+    /// Whether the point is on it, its ends included.
+    fn holds(&self, point: [f64; 2]) -> bool {
+        self.meets([point[0], point[1], point[0], point[1]])
+            && orientation(self.low, self.high, point) == Orientation::Collinear
+    }
+
     fn meets(&self, [west, south, east, north]: [f64; 4]) -> bool {
         self.low[1] <= north
             && self.high[1] >= south
@@ -62,6 +71,18 @@ impl Edge {
 /// On which side of the line from `a` to `b` is `c`? Exact.
 pub(super) fn orientation(a: [f64; 2], b: [f64; 2], c: [f64; 2]) -> Orientation {
     RobustKernel::orient2d(Coord::from(a), Coord::from(b), Coord::from(c))
+}
+
+/// Where a point lies to the polygons of these edges, of which there must be all that reach its latitude.
+pub(super) fn side_of(edges: impl Iterator<Item = Edge>, point: [f64; 2]) -> Side {
+    let mut is_inside = false;
+    for edge in edges {
+        if edge.holds(point) {
+            return Side::OnEdge;
+        }
+        is_inside ^= edge.is_east_of(point);
+    }
+    if is_inside { Side::Inside } else { Side::Outside }
 }
 
 /// All edges of a polygon, its holes included, filed by bands of latitude: each under every band that it reaches into.
@@ -156,6 +177,17 @@ impl Edges {
     pub(super) fn contain(&self, point: [f64; 2]) -> bool {
         let near = self.of_bands(self.bands(point[1], point[1]));
         near.iter().filter(|edge| edge.is_east_of(point)).count() % 2 == 1
+    }
+
+    /// Where a point is, edges told apart.
+    pub(super) fn side(&self, point: [f64; 2]) -> Side {
+        let near = self.of_bands(self.bands(point[1], point[1]));
+        side_of(near.iter().copied(), point)
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(self.filed.as_slice()) + size_of_val(self.starts.as_slice())
     }
 
     /// Whether the box around any edge meets `[west, south, east, north]`. Where none does, all points of that box are

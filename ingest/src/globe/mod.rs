@@ -1,11 +1,17 @@
-//! The globe: one sphere, and shapes on it with one exact predicate of what they hold.
+//! The globe: one sphere, shapes on it with one exact predicate of what they hold, and the one strict reader of geometries.
 
 mod crossing;
 mod edges;
+mod locate;
 mod shape;
 mod sphere;
+pub mod wkb;
+pub mod wkt;
 
+pub use locate::{Locator, Side, polygons_of, side_in};
 pub(crate) use shape::normalized;
 pub use shape::{InvalidShape, Ring, RingNumber, Shape};
-pub use sphere::{EARTH_RADIUS_METRES, great_circle_metres};
-pub(crate) use sphere::{metres_between, unit_vector};
+pub(crate) use sphere::metres_between;
+pub use sphere::{
+    EARTH_RADIUS_METRES, MEAN_RADIUS_METRES, arc, great_circle_metres, squared_chord_of, unit_vector,
+};

@@ -4,7 +4,6 @@ mod aggregate;
 mod block_sums;
 mod calendar;
 mod cell_map;
-mod cell_places;
 mod dedup;
 mod entities;
 mod entity_table;
@@ -19,6 +18,7 @@ mod snapshot;
 mod stored_slice;
 mod window_sum;
 
+pub use crate::cells::{ALL_CELLS, children_range, parent_of};
 pub use crate::words::PartitionId;
 pub use aggregate::{CellAggregate, Metric, ValueAggregate};
 pub use calendar::{Calendar, Span, Step};
@@ -31,7 +31,7 @@ pub use partition::{
 };
 pub use publisher::{GridPublisher, GridReader, Heard};
 pub use selection::{SpanSlices, shares_of_cells};
-pub use slice::{ALL_CELLS, KindColumns, ObservationColumns, Slice, children_range, parent_of};
+pub use slice::{KindColumns, ObservationColumns, Slice};
 pub use slice_start::{SliceStart, StartsWithin};
 pub use snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
 pub(crate) use stored_slice::StoredSlice;

@@ -10,10 +10,11 @@ use h3o::{CellIndex, Resolution};
 use super::calendar::{Calendar, Span, Step};
 use super::layer_slices::{Cutoffs, LayerView, TimedSlice};
 use super::partition::LayerTotals;
-use super::slice::{ALL_CELLS, Slice, children_range};
+use super::slice::Slice;
 use super::slice_start::{SliceStart, StartsWithin};
 use super::snapshot::{GridSnapshot, PartitionView};
 use super::window_sum::WindowSum;
+use crate::cells::{ALL_CELLS, children_range};
 use crate::threads::on_threads;
 use crate::words::{EventTime, LayerIndex, LayerKind};
 

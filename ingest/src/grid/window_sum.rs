@@ -9,8 +9,9 @@ use arrow::datatypes::ArrowNativeType;
 use h3o::Resolution;
 
 use super::aggregate::{CellAggregate, Metric};
-use super::cell_places::CellPlaces;
-use super::slice::{KindColumns, ObservationColumns, Slice, parent_of};
+use super::slice::{KindColumns, ObservationColumns, Slice};
+use crate::cells::CellPlaces;
+use crate::cells::parent_of;
 use crate::words::{LayerKind, ValueScale};
 
 /// What several slices of one layer hold together, one row a cell.

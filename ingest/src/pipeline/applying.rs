@@ -7,8 +7,9 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::judging::Origin;
 use super::tries::{MOST, Subject};
-use super::worker::{Origin, Owned, Worker};
+use super::worker::{Owned, Worker};
 use crate::dead_letter::LetterKey;
 use crate::edge::FeedRules;
 use crate::grid::Partition;

@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
+use super::RETRY;
 use super::applying::{Torn, poison};
+use super::judging::Origin;
+use super::shared::Shared;
 use super::tries::{MOST, Subject};
-use super::worker::{Origin, Owned, Worker};
-use super::{RETRY, Shared};
+use super::worker::{Owned, Worker};
 use crate::dead_letter::{DeadLetter, DeadLetterError, LetterKey, QueuedReplay, RawRecord};
 use crate::grid::{Applied, Partition};
 use crate::log::EventBytes;

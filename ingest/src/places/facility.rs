@@ -76,7 +76,7 @@ impl FacilityIndex {
         let mut all = Vec::with_capacity(facilities.len());
         let mut by_kind: HashMap<Arc<str>, Vec<Placed>> = HashMap::new();
         for (position, facility) in (0_u32..).zip(&facilities) {
-            let placed = Placed::new(unit_vector(facility.lon, facility.lat), position);
+            let placed = Placed::new(unit_vector([facility.lon, facility.lat]), position);
             all.push(placed);
             by_kind
                 .entry(Arc::clone(&facility.kind))
@@ -113,7 +113,7 @@ impl FacilityIndex {
         let (Some(tree), true) = (tree, most > 0) else {
             return Vec::new();
         };
-        let from = unit_vector(lon, lat);
+        let from = unit_vector([lon, lat]);
         let mut found: Vec<(f64, &Placed)> = Vec::new();
         for (placed, distance) in tree.nearest_neighbor_iter_with_distance_2(&from) {
             // Past the last one that counts, equally near ones are still wanted.

@@ -8,6 +8,7 @@ pub const ROOMS: House = House {
     rooms: &[
         "words",
         "threads",
+        "cells",
         "globe",
         "disk",
         "files",

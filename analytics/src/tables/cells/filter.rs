@@ -12,7 +12,8 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 use h3o::{CellIndex, Resolution};
-use riskgrid_ingest::grid::{ALL_CELLS, GridSnapshot, StartsWithin, children_range};
+use riskgrid_ingest::cells::{ALL_CELLS, children_range, own_range};
+use riskgrid_ingest::grid::{GridSnapshot, StartsWithin};
 use riskgrid_ingest::places::cells_of;
 
 use crate::named_area::named_area;
@@ -185,9 +186,8 @@ fn cell_ranges(filter: &Expr, snapshot: &GridSnapshot) -> Option<Vec<Range<u64>>
 fn ranges_of_area(area: &str, snapshot: &GridSnapshot) -> Option<Vec<Range<u64>>> {
     let area = named_area(&snapshot.places.areas, area).ok()?;
     let cells = cells_of(&area.shape, snapshot.resolution, MOST_OF_AN_AREA).ok()?;
-    // Past the digits of the resolution all ids are alike: the next id is so much greater.
-    let step = 1_u64 << (3 * (15 - u8::from(snapshot.resolution)));
-    Some(union(cells.into_iter().map(|cell| cell..cell + step).collect()))
+    let ranges = cells.into_iter().map(|cell| own_range(cell, snapshot.resolution));
+    Some(union(ranges.collect()))
 }
 
 fn compared(

@@ -180,6 +180,7 @@ fn quoted_field(bytes: &[u8], start: usize) -> Option<Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::quote_stays_open;
     use proptest::prelude::*;
 
     fn fields(text: &str, columns: usize) -> Result<Vec<String>, String> {

@@ -138,7 +138,7 @@ impl ConsumerContext for GroupContext {
             if !consumer.assignment_lost()
                 && let Err(error) = self.pipeline.checkpoint_blocking()
             {
-                tracing::warn!(error, "partitions go back to the group without a last checkpoint");
+                tracing::warn!(%error, "partitions go back to the group without a last checkpoint");
             }
             consumer.unassign()
         };

@@ -50,7 +50,7 @@ impl Reader {
                 // The process slept, perhaps: the group may have given the partitions away, and not said so yet. A
                 // checkpoint finds out.
                 if let Err(error) = self.pipeline.checkpoint_blocking() {
-                    tracing::warn!(error, "after a long pause no checkpoint could be written");
+                    tracing::warn!(%error, "after a long pause no checkpoint could be written");
                 }
             }
             self.upkeep.turned_after(turn.max(turned.elapsed()));

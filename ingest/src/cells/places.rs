@@ -8,7 +8,7 @@ const PLACES_OF_A_ROW: usize = 4;
 
 /// Ids in pages of such as follow each other. A page has a place for each of its ids, in their order.
 #[derive(Debug)]
-pub(super) struct CellPlaces {
+pub(crate) struct CellPlaces {
     /// Low bits that are set in every id, as the unused digits of H3 are: they tell nothing apart.
     shift: u32,
     /// Bits above them that tell the ids of a page apart.
@@ -19,7 +19,7 @@ pub(super) struct CellPlaces {
 
 impl CellPlaces {
     /// Places for the cells of all `lists`, each ascending; a cell may be in one more than once.
-    pub(super) fn of<L: AsRef<[u64]>>(lists: &[L]) -> Self {
+    pub(crate) fn of<L: AsRef<[u64]>>(lists: &[L]) -> Self {
         let of_a_list = |list: &L| list.as_ref().iter().fold(u64::MAX, |all, cell| all & cell);
         let in_common = lists.iter().map(of_a_list).fold(u64::MAX, |all, list| all & list);
         let shift = in_common.trailing_ones().min(u64::BITS - BITS_OF_PAGES[0] - 1);
@@ -41,12 +41,12 @@ impl CellPlaces {
     }
 
     /// How many places there are.
-    pub(super) const fn number(&self) -> usize {
+    pub(crate) const fn number(&self) -> usize {
         self.pages.len() << self.bits
     }
 
     /// The places of some of the cells, ascending; each of them is marked in `taken`.
-    pub(super) fn places_of(&self, cells: &[u64], taken: &mut [bool]) -> Vec<u32> {
+    pub(crate) fn places_of(&self, cells: &[u64], taken: &mut [bool]) -> Vec<u32> {
         let mut places = Vec::with_capacity(cells.len());
         let (mut at, mut rest) = (0, cells);
         while let Some(first) = rest.first() {
@@ -69,7 +69,7 @@ impl CellPlaces {
     }
 
     /// The cell of a place.
-    pub(super) fn cell(&self, place: u32) -> u64 {
+    pub(crate) fn cell(&self, place: u32) -> u64 {
         let page = self
             .pages
             .get((place >> self.bits) as usize)

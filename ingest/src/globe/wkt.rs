@@ -11,24 +11,28 @@ const LONGEST_NAME: usize = 64;
 ///
 /// # Errors
 /// [`InvalidGeometry`] if the text is no geometry.
-pub(crate) fn wkb_of_text(text: &str) -> Result<Vec<u8>, InvalidGeometry> {
+pub fn wkb_of_text(text: &str) -> Result<Vec<u8>, InvalidGeometry> {
+    let parsed = parse(text)?;
+    let mut bytes = Vec::new();
+    wkb::writer::write_geometry(&mut bytes, &parsed, &wkb::writer::WriteOptions::default())
+        .map_err(|_| InvalidGeometry::NotText("it has no binary form"))?;
+    read(&bytes)?;
+    Ok(bytes)
+}
+
+/// A text as it is written: neither whether rings are closed nor whether numbers are finite is looked at.
+pub(crate) fn parse(text: &str) -> Result<wkt::Wkt<f64>, InvalidGeometry> {
     let text = text.trim();
     // The parser calls itself for each collection in a collection, and does not look at what follows.
     if depth_of_one(text)? > DEEPEST + 3 {
         return Err(InvalidGeometry::TooDeep);
     }
-    let parsed = wkt::Wkt::<f64>::from_str(text)
-        .map_err(|reason| InvalidGeometry::Text(format!("it is not well-known text: {reason}")))?;
-    let mut bytes = Vec::new();
-    wkb::writer::write_geometry(&mut bytes, &parsed, &wkb::writer::WriteOptions::default())
-        .map_err(|reason| InvalidGeometry::Text(reason.to_string()))?;
-    read(&bytes)?;
-    Ok(bytes)
+    wkt::Wkt::from_str(text).map_err(InvalidGeometry::NotText)
 }
 
 /// Appends a WKB geometry as text, each number with as few digits as tell it apart from all others; false, and nothing
 /// appended, if it is no geometry.
-pub(crate) fn push_text(bytes: &[u8], out: &mut String) -> bool {
+pub fn push_text(bytes: &[u8], out: &mut String) -> bool {
     // `read` refuses what would make the other reader panic.
     if read(bytes).is_err() {
         return false;
@@ -53,20 +57,17 @@ pub(super) fn text_of(bytes: &[u8]) -> Option<String> {
 /// How deep parentheses lie in parentheses.
 ///
 /// # Errors
-/// [`InvalidGeometry::Text`] if something follows the first geometry.
+/// [`InvalidGeometry::More`] if something follows the first geometry.
 fn depth_of_one(text: &str) -> Result<usize, InvalidGeometry> {
-    let more = || InvalidGeometry::Text("something follows the geometry".to_owned());
     let name = text.split('(').next().unwrap_or_default();
     if name.len() > LONGEST_NAME {
-        return Err(InvalidGeometry::Text(
-            "no name of a geometry is so long".to_owned(),
-        ));
+        return Err(InvalidGeometry::LongName);
     }
     let is_empty = |word: &str| word.eq_ignore_ascii_case("EMPTY");
     let ends_with_name =
         name.split_whitespace().next_back().is_some_and(is_empty) && name.len() == text.len();
     if name.split_whitespace().filter(|word| is_empty(word)).count() > usize::from(ends_with_name) {
-        return Err(more());
+        return Err(InvalidGeometry::More);
     }
     let mut depth = 0_usize;
     let mut deepest = 0;
@@ -78,7 +79,7 @@ fn depth_of_one(text: &str) -> Result<usize, InvalidGeometry> {
         }
         deepest = deepest.max(depth);
         if depth == 0 && place + 1 < text.len() {
-            return Err(more());
+            return Err(InvalidGeometry::More);
         }
     }
     Ok(deepest)

@@ -17,34 +17,67 @@ const EXTENDED_SRID: u32 = 0x2000_0000;
 
 /// Why bytes or a text are no geometry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum InvalidGeometry {
+pub enum InvalidGeometry {
+    /// The bytes end too early.
     #[error("it ends at byte {0}, in the middle of a geometry")]
     TooShort(usize),
+    /// Bytes are left over.
     #[error("{extra} bytes follow the geometry, which ends at byte {end}")]
-    TooLong { end: usize, extra: usize },
+    TooLong {
+        /// Where the geometry ends.
+        end: usize,
+        /// How many bytes follow.
+        extra: usize,
+    },
+    /// No byte order, or two.
     #[error("the byte order at byte {0} is neither 0 nor 1, or another than that of the whole")]
     ByteOrder(usize),
+    /// No type of geometry, or none that may stand there.
     #[error("{code} at byte {at} is no type of geometry that may stand there")]
-    Type { code: u32, at: usize },
+    Type {
+        /// What stands there.
+        code: u32,
+        /// Where.
+        at: usize,
+    },
+    /// A coordinate that is infinite or no number.
     #[error("a coordinate at byte {0} is not a finite number")]
     NotFinite(usize),
+    /// A ring that does not end where it begins.
     #[error("a ring that ends at byte {0} is not closed: its first and last positions differ")]
     Open(usize),
+    /// A line or ring of too few positions.
     #[error("a line or ring that ends at byte {at} has {found} positions, at least {needed} are needed")]
-    TooFewPositions { at: usize, found: usize, needed: usize },
+    TooFewPositions {
+        /// Where it ends.
+        at: usize,
+        /// How many it has.
+        found: usize,
+        /// How many it needs.
+        needed: usize,
+    },
+    /// A part without positions.
     #[error("the part that ends at byte {0} is empty; leave it out")]
     EmptyPart(usize),
+    /// Collections in collections.
     #[error("collections lie in collections more than {DEEPEST} deep")]
     TooDeep,
-    #[error("{0}")]
-    Text(String),
+    /// No well-known text, and why.
+    #[error("it is not well-known text: {0}")]
+    NotText(&'static str),
+    /// A text that begins with no name.
+    #[error("no name of a geometry is so long")]
+    LongName,
+    /// A text that goes on.
+    #[error("something follows the geometry")]
+    More,
 }
 
 /// The geometry of these bytes. `POINT EMPTY`, which has no form of its own in `geo`, is a `MULTIPOINT` of no points.
 ///
 /// # Errors
 /// [`InvalidGeometry`] for anything but exactly one well-formed geometry of finite coordinates.
-pub(crate) fn read(bytes: &[u8]) -> Result<Geometry, InvalidGeometry> {
+pub fn read(bytes: &[u8]) -> Result<Geometry, InvalidGeometry> {
     let mut reader = Reader { bytes, at: 0 };
     let little = reader.byte_order()?;
     let head = reader.head(little, true)?;
@@ -62,7 +95,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Geometry, InvalidGeometry> {
 ///
 /// # Errors
 /// [`InvalidGeometry`] if the bytes begin with no type.
-pub(crate) fn type_of(bytes: &[u8]) -> Result<&'static str, InvalidGeometry> {
+pub fn type_of(bytes: &[u8]) -> Result<&'static str, InvalidGeometry> {
     let mut reader = Reader { bytes, at: 0 };
     let little = reader.byte_order()?;
     Ok(match reader.head(little, true)?.kind {
@@ -77,7 +110,7 @@ pub(crate) fn type_of(bytes: &[u8]) -> Result<&'static str, InvalidGeometry> {
 }
 
 /// The little-endian WKB of a geometry.
-pub(crate) fn write(geometry: &Geometry) -> Vec<u8> {
+pub fn write(geometry: &Geometry) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(wkb::writer::geometry_wkb_size(geometry));
     // Writing to a Vec cannot fail; a geometry of more than 2^32 positions, which could, does not fit into a column.
     let _ = wkb::writer::write_geometry(&mut bytes, geometry, &wkb::writer::WriteOptions::default());
@@ -85,7 +118,8 @@ pub(crate) fn write(geometry: &Geometry) -> Vec<u8> {
 }
 
 /// The little-endian WKB of a point.
-pub(crate) fn point_wkb(x: f64, y: f64) -> [u8; 21] {
+#[inline]
+pub fn point_wkb(x: f64, y: f64) -> [u8; 21] {
     let mut bytes = [0; 21];
     bytes[0] = 1;
     bytes[1] = 1;
@@ -95,7 +129,7 @@ pub(crate) fn point_wkb(x: f64, y: f64) -> [u8; 21] {
 }
 
 /// The least box around a geometry; `None` if it is empty.
-pub(crate) fn bounds_of(geometry: &Geometry) -> Option<Rect> {
+pub fn bounds_of(geometry: &Geometry) -> Option<Rect> {
     geometry.bounding_rect()
 }
 
@@ -343,7 +377,7 @@ impl Reader<'_> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::text::{text_of, wkb_of_text};
+    use super::super::wkt::{text_of, wkb_of_text};
     use super::*;
 
     const TEXTS: [&str; 12] = [
