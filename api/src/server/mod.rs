@@ -407,7 +407,7 @@ impl Server {
             })
         })
         .await;
-        let result = self.pipeline.stop().await;
+        let result = self.pipeline.stop().await.map_err(|error| error.to_string());
         for task in &self.tasks {
             task.abort();
         }

@@ -6,30 +6,15 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
-use super::handle::{PipelineEnded, StartsAt, TakenOver};
-use super::save_error::{ClaimError, SaveError};
+use super::save_error::{ClaimError, PipelineEnded, SaveError};
 use super::shared::{Shared, worker_of};
-use super::start::CheckpointListener;
-use super::task::Task;
+use super::task::{Request, StartsAt, TakenOver, Task};
 use crate::checkpoint::{CheckpointError, CheckpointStore, Claimed};
 use crate::threads::lock;
 use crate::words::PartitionId;
 
-/// What the shell asks for.
-pub(super) enum Request {
-    /// Write a checkpoint now.
-    Checkpoint(oneshot::Sender<Result<(), SaveError>>),
-    /// Claim these partitions, and put them into the grid.
-    TakeOver(Vec<PartitionId>, oneshot::Sender<Vec<TakenOver>>),
-    /// Let go of those of these partitions that another node has claimed.
-    GiveUp(Vec<PartitionId>, oneshot::Sender<Vec<PartitionId>>),
-    /// Read again what may be half changed.
-    Mend,
-    /// Write a last checkpoint and end everything.
-    Stop(oneshot::Sender<Result<(), SaveError>>),
-}
+/// What became durable with a checkpoint: the offsets that may be committed to Kafka.
+pub type CheckpointListener = Box<dyn FnMut(&[(PartitionId, i64)]) + Send>;
 
 pub(super) struct Checkpointing {
     pub(super) shared: Arc<Shared>,

@@ -8,12 +8,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::checkpointing::Request;
 use super::in_flight::InFlight;
-use super::replaying::{ReplayError, Replayed};
-use super::save_error::{ClaimError, SaveError};
+use super::replayed::{ReplayError, Replayed};
+use super::save_error::{PipelineEnded, SaveError};
 use super::shared::{Shared, worker_of};
-use super::task::Task;
+use super::task::{Request, TakenOver, Task};
 use crate::dead_letter::LetterKey;
 use crate::log::PartitionBatch;
 use crate::threads::lock;
@@ -26,11 +25,6 @@ pub struct PipelineHandle {
     pub(super) requests: SyncSender<Request>,
     pub(super) shared: Arc<Shared>,
 }
-
-/// The pipeline has ended.
-#[derive(Debug, thiserror::Error)]
-#[error("ingest has ended")]
-pub struct PipelineEnded;
 
 impl PipelineHandle {
     /// Hands over a batch; blocks while its worker's queue is full.
@@ -201,24 +195,4 @@ impl PipelineHandle {
             _ => Err(PipelineEnded.into()),
         }
     }
-}
-
-/// A partition that was to be taken over.
-#[derive(Debug)]
-pub struct TakenOver {
-    /// Which.
-    pub id: PartitionId,
-    /// What came of it.
-    pub outcome: Result<StartsAt, ClaimError>,
-}
-
-/// Where a partition of this node is read on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartsAt {
-    /// Where this node stands: it had it all the time.
-    Here,
-    /// At the offset of its newest checkpoint.
-    Offset(i64),
-    /// At the beginning of its log: there is no checkpoint of it.
-    Beginning,
 }

@@ -1,19 +1,12 @@
 //! Events of a record, judged and applied one by one.
 
 use super::defects::{self, Defect};
+use super::origin::Origin;
 use super::worker::Worker;
 use crate::edge::{FeedRules, Judged};
 use crate::grid::{Applied, Partition};
 use crate::log::EventBytes;
-use crate::words::{Candidate, EventKind, EventTime, Layer, Refusal, RefusalReason};
-
-/// Where an event is in its partition, and when its record was received.
-#[derive(Clone, Copy)]
-pub(super) struct Origin {
-    pub(super) offset: i64,
-    pub(super) index: u32,
-    pub(super) received: EventTime,
-}
+use crate::words::{Candidate, EventKind, Layer, Refusal, RefusalReason};
 
 impl Worker {
     pub(super) fn too_large(&self, size: u64) -> Refusal {

@@ -12,7 +12,9 @@ mod freshness;
 mod handle;
 mod in_flight;
 mod judging;
+mod origin;
 mod publishing;
+mod replayed;
 mod replaying;
 mod save_error;
 mod shared;
@@ -25,10 +27,12 @@ mod worker;
 use std::time::Duration;
 
 pub use crate::log::{Feed, PartitionBatch, Payload, Record, Records};
-pub use handle::{PipelineEnded, PipelineHandle, StartsAt, TakenOver};
-pub use replaying::{ReplayError, Replayed};
-pub use save_error::{ClaimError, SaveError};
-pub use start::{CheckpointListener, Pipeline, PipelineSettings, RestoredPipeline};
+pub use checkpointing::CheckpointListener;
+pub use handle::PipelineHandle;
+pub use replayed::{ReplayError, Replayed};
+pub use save_error::{ClaimError, PipelineEnded, SaveError};
+pub use start::{Pipeline, PipelineSettings, RestoredPipeline};
+pub use task::{StartsAt, TakenOver};
 
 /// How long a write that must not fail (a learnt layer, a dead letter) waits before it is tried again.
 const RETRY: Duration = Duration::from_millis(500);

@@ -1,13 +1,17 @@
-//! Why a checkpoint is not written, or a partition not taken over.
+//! Why a checkpoint is not written, a partition not taken over, or nothing done at all.
 
 use std::error::Error;
 
 use rdkafka::error::KafkaError;
 
-use super::handle::PipelineEnded;
 use crate::checkpoint::CheckpointError;
 use crate::dead_letter::DeadLetterError;
 use crate::layer_store::LayerStoreError;
+
+/// The pipeline has ended.
+#[derive(Debug, thiserror::Error)]
+#[error("ingest has ended")]
+pub struct PipelineEnded;
 
 /// Why there is no new checkpoint, of one partition at least. The state goes on in memory, and it is tried again.
 #[derive(Debug, thiserror::Error)]

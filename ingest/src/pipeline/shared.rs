@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::checkpointing::Request;
 use super::freshness::Freshness;
 use super::in_flight::InFlight;
+use super::task::Request;
 use crate::dead_letter::DeadLetterStore;
 use crate::edge::Edge;
 use crate::grid::GridSettings;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::attempts::{self, Attempts};
-use super::checkpointing::Checkpointing;
+use super::checkpointing::{CheckpointListener, Checkpointing};
 use super::freshness::Freshness;
 use super::handle::PipelineHandle;
 use super::in_flight::InFlight;
@@ -43,9 +43,6 @@ pub struct PipelineSettings {
     /// Bytes of all sealed slices, shared evenly by the workers. Past them the oldest are coarsened, then dropped.
     pub grid_bytes: usize,
 }
-
-/// What became durable with a checkpoint: the offsets that may be committed to Kafka.
-pub type CheckpointListener = Box<dyn FnMut(&[(PartitionId, i64)]) + Send>;
 
 /// Everything that the pipeline is made of.
 pub struct Pipeline {

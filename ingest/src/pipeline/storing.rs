@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::RETRY;
-use super::judging::Origin;
+use super::origin::Origin;
 use super::save_error::StoreError;
 use super::worker::Worker;
 use crate::dead_letter::{DeadLetter, KeptRecord};

@@ -1,4 +1,4 @@
-//! What workers are asked to do, and how they answer.
+//! What workers and the thread of checkpoints are asked to do, and how they answer.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
-use super::replaying::{ReplayError, Replayed};
-use super::save_error::SaveError;
+use super::replayed::{ReplayError, Replayed};
+use super::save_error::{ClaimError, SaveError};
 use crate::checkpoint::{PartitionState, Restored};
 use crate::dead_letter::LetterKey;
 use crate::grid::Heard;
@@ -63,4 +63,38 @@ pub(super) struct Views {
     pub(super) cost: Duration,
     /// Batches wait that are not in them.
     pub(super) has_more: bool,
+}
+
+/// What the shell asks for.
+pub(super) enum Request {
+    /// Write a checkpoint now.
+    Checkpoint(oneshot::Sender<Result<(), SaveError>>),
+    /// Claim these partitions, and put them into the grid.
+    TakeOver(Vec<PartitionId>, oneshot::Sender<Vec<TakenOver>>),
+    /// Let go of those of these partitions that another node has claimed.
+    GiveUp(Vec<PartitionId>, oneshot::Sender<Vec<PartitionId>>),
+    /// Read again what may be half changed.
+    Mend,
+    /// Write a last checkpoint and end everything.
+    Stop(oneshot::Sender<Result<(), SaveError>>),
+}
+
+/// A partition that was to be taken over.
+#[derive(Debug)]
+pub struct TakenOver {
+    /// Which.
+    pub id: PartitionId,
+    /// What came of it.
+    pub outcome: Result<StartsAt, ClaimError>,
+}
+
+/// Where a partition of this node is read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartsAt {
+    /// Where this node stands: it had it all the time.
+    Here,
+    /// At the offset of its newest checkpoint.
+    Offset(i64),
+    /// At the beginning of its log: there is no checkpoint of it.
+    Beginning,
 }

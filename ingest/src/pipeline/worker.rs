@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 
-use super::applying::Progress;
 use super::attempts::Attempts;
+use super::origin::Progress;
 use super::save_error::SaveError;
 use super::shared::Shared;
 use super::task::{Task, ViewDoor, Views};
