@@ -9,7 +9,8 @@ use h3o::Resolution;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
 use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
 use riskgrid_ingest::grid::{
-    Applied, Calendar, EventLogLimits, GridPublisher, GridSettings, Heard, Partition, PartitionId, Retention,
+    Applied, Calendar, EventLogLimits, GridPublisher, GridSettings, Heard, KeyRef, Partition, PartitionId,
+    Retention,
 };
 use riskgrid_ingest::{
     DAY, EventTime, HOUR, LIVE_DOMAIN, LayerSettings, LayerTable, MINUTE, RefusalReason, SECOND, SourceKey,
@@ -229,8 +230,23 @@ fn entities_stay_within_their_number_and_their_bytes() {
         let view = rig.partition.view(&SETTINGS.calendar);
         assert!(view.sensors.len() <= 500 && view.reports.len() <= 500 && view.units.len() <= 500);
         // What was told of last is there.
-        assert!(view.sensors.get("l0", &name).is_some(), "{number}");
-        assert!(view.units.get("", &name).is_some());
+        assert!(
+            view.sensors
+                .get(KeyRef {
+                    scope: "l0",
+                    name: &name
+                })
+                .is_some(),
+            "{number}"
+        );
+        assert!(
+            view.units
+                .get(KeyRef {
+                    scope: "",
+                    name: &name
+                })
+                .is_some()
+        );
     }
     let view = rig.partition.view(&SETTINGS.calendar);
     let dropped = (

@@ -4,7 +4,7 @@
 use fjall::PersistMode;
 use serde::{Deserialize, Serialize};
 
-use super::store::OpenStore;
+use super::open_store::OpenStore;
 use super::{DeadLetterError, DeadLetterStore, LetterKey, prefix};
 use crate::words::{EventTime, PartitionId};
 

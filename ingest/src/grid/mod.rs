@@ -6,6 +6,8 @@ mod calendar;
 mod cell_map;
 mod dedup;
 mod entities;
+mod entity_key;
+mod entity_shard;
 mod entity_table;
 mod event_log;
 mod layer_slices;
@@ -23,7 +25,8 @@ pub use crate::words::PartitionId;
 pub use aggregate::{CellAggregate, Metric, ValueAggregate};
 pub use calendar::{Calendar, Span, Step};
 pub use entities::{Place, Report, ResponseUnit, Sensor, Stamped};
-pub use entity_table::{EntityKey, EntityTable};
+pub use entity_key::{EntityKey, KeyRef};
+pub use entity_table::EntityTable;
 pub use event_log::{EVENT_SCHEMA, EventBatch, EventLogLimits};
 pub use layer_slices::{Cutoffs, LayerView, SliceMap, TimedSlice};
 pub use partition::{

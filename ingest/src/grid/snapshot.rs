@@ -13,7 +13,8 @@ use rstar::{AABB, RTree};
 use super::block_sums::{self, BlockSums};
 use super::calendar::Calendar;
 use super::entities::{Report, ResponseUnit, Sensor};
-use super::entity_table::{EntityKey, EntityTable};
+use super::entity_key::EntityKey;
+use super::entity_table::EntityTable;
 use super::event_log::EventBatch;
 use super::layer_slices::{Cutoffs, LayerView};
 use super::partition::{EventCounts, Forgotten, GivenUp, LayerTotals};
@@ -199,7 +200,7 @@ impl GridSnapshot {
             for point in tree.locate_in_envelope(&AABB::from_corners([west, south], [east, north])) {
                 let mut sensor = Sensor::default();
                 for partition in &self.partitions {
-                    if let Some(other) = partition.sensors.get(&point.data.scope, &point.data.name) {
+                    if let Some(other) = partition.sensors.get((&point.data).into()) {
                         sensor.merge(other);
                     }
                 }

@@ -4,75 +4,39 @@
 //! request is one entry. An entry is acknowledged only after its fsync. After a failed write the store is closed and opened
 //! again before anything else is accepted, because what follows a torn write would be lost at the next start.
 
+mod entry;
+mod error;
+mod open_store;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::PersistMode;
 use tokio::sync::oneshot;
 
-use crate::disk::{NoRoom, Room, StoreOpenError, Writer, embedded_store};
+use crate::disk::{Room, Writer};
 use crate::threads::lock;
 use crate::words::EventTime;
+use entry::{bytes_of, decode, encode, key};
+use open_store::OpenStore;
+
+pub use entry::{JournalEntry, rewritten};
+pub use error::JournalError;
 
 /// Requests waiting for the committer. When it is full, appending answers [`JournalError::Busy`].
 const WAITING_REQUESTS: usize = 256;
 /// Requests of one group commit.
 const GROUP: usize = 256;
-/// Entries that are dropped by one write.
-const EXPIRED_AT_ONCE: usize = 1_000;
 /// How often the committer tries to open a store that it had to close.
 const RETRY: Duration = Duration::from_millis(200);
-
-/// Why an append was not accepted. Nothing of the request is kept.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// Too many requests wait for the disk.
-    #[error("the journal is busy; try again in a moment")]
-    Busy,
-    /// Less room than the reserve.
-    #[error(transparent)]
-    DiskFull(#[from] NoRoom),
-    /// It cannot be opened.
-    #[error(transparent)]
-    Open(#[from] StoreOpenError),
-    /// The store failed.
-    #[error("the journal: {0}")]
-    Store(String),
-    /// The journal is shutting down.
-    #[error("the journal is closed")]
-    Closed,
-}
-
-impl From<fjall::Error> for JournalError {
-    fn from(error: fjall::Error) -> Self {
-        Self::Store(error.to_string())
-    }
-}
-
-/// One entry: the events of one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalEntry {
-    /// Its offset.
-    pub offset: i64,
-    /// When it was received.
-    pub received: EventTime,
-    /// Its events, structured CloudEvents in JSON.
-    pub events: Vec<Vec<u8>>,
-}
 
 struct Append {
     received: EventTime,
     events: Vec<Vec<u8>>,
     done: oneshot::Sender<Result<i64, JournalError>>,
-}
-
-#[derive(Clone)]
-struct OpenStore {
-    database: Database,
-    entries: Keyspace,
 }
 
 struct Shared {
@@ -121,7 +85,7 @@ impl Journal {
         std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || committer.commit_all(&waiting))
-            .map_err(|error| JournalError::Store(error.to_string()))?;
+            .map_err(JournalError::Thread)?;
         Ok(Self { shared, appends })
     }
 
@@ -185,11 +149,7 @@ impl Journal {
             }
             let (key, value) = guard.into_inner()?;
             taken += value.len();
-            entries.push(decode(&key, &value).ok_or_else(|| {
-                JournalError::Store(format!(
-                    "the entry after offset {offset} is damaged; restore the folder from a backup"
-                ))
-            })?);
+            entries.push(decode(&key, &value).ok_or_else(|| JournalError::DamagedEntry(offset))?);
         }
         Ok(entries)
     }
@@ -253,13 +213,10 @@ impl Shared {
                     if matches!(error, JournalError::Store(_)) && lock(&self.store).take().is_some() {
                         tracing::error!(%error, "the journal could not be written; it is opened again");
                     }
-                    let text = error.to_string();
-                    let mut first_error = Some(error);
+                    let error = Arc::new(error);
                     for append in group {
-                        let error = first_error
-                            .take()
-                            .unwrap_or_else(|| JournalError::Store(text.clone()));
-                        let _ = append.done.send(Err(error));
+                        let together = JournalError::Together(Arc::clone(&error));
+                        let _ = append.done.send(Err(together));
                     }
                 }
             }
@@ -276,7 +233,7 @@ impl Shared {
     }
 
     fn commit(&self, group: &[Append]) -> Result<i64, JournalError> {
-        let bytes = group.iter().map(Append::bytes).sum::<usize>();
+        let bytes = group.iter().map(|append| bytes_of(&append.events)).sum::<usize>();
         self.room.ask(Writer::Intake, bytes as u64)?;
         let store = lock(&self.store);
         let Some(store) = store.as_ref() else {
@@ -285,7 +242,11 @@ impl Shared {
         let first = self.end.load(Ordering::Acquire);
         let mut batch = store.database.batch().durability(Some(PersistMode::SyncData));
         for (index, append) in group.iter().enumerate() {
-            batch.insert(&store.entries, key(first + index as i64), encode(append));
+            batch.insert(
+                &store.entries,
+                key(first + index as i64),
+                encode(append.received, &append.events),
+            );
         }
         batch.commit()?;
         Ok(first)
@@ -306,109 +267,6 @@ impl Shared {
         self.wake_readers();
         Ok(())
     }
-}
-
-impl OpenStore {
-    fn open(folder: &Path) -> Result<Self, JournalError> {
-        let database = embedded_store::open(folder)?;
-        let entries = database.keyspace("entries", KeyspaceCreateOptions::default)?;
-        Ok(Self { database, entries })
-    }
-
-    /// Drops some of the entries below `end` that were received before `received`; returns how many.
-    fn expire(&self, end: i64, received: EventTime) -> Result<usize, JournalError> {
-        let mut batch = self.database.batch();
-        let mut dropped = 0;
-        for guard in self.entries.range(..key(end)).take(EXPIRED_AT_ONCE) {
-            let (key, value) = guard.into_inner()?;
-            if received_of(&value).is_some_and(|at| at >= received) {
-                break;
-            }
-            batch.remove(&self.entries, key);
-            dropped += 1;
-        }
-        if dropped > 0 {
-            batch.commit()?;
-        }
-        Ok(dropped)
-    }
-
-    /// Removes what a failed write left behind whole: its requests were told that nothing of them is kept.
-    fn remove_from(&self, offset: i64) -> Result<(), JournalError> {
-        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
-        for guard in self.entries.range(key(offset)..) {
-            batch.remove(&self.entries, guard.key()?);
-        }
-        Ok(batch.commit()?)
-    }
-
-    fn end(&self) -> Result<i64, JournalError> {
-        let Some(last) = self.entries.last_key_value() else {
-            return Ok(0);
-        };
-        let key = last.key()?;
-        let bytes: [u8; 8] = key
-            .as_ref()
-            .try_into()
-            .map_err(|_| JournalError::Store("a key is damaged".to_owned()))?;
-        Ok(u64::from_be_bytes(bytes) as i64 + 1)
-    }
-}
-
-fn key(offset: i64) -> [u8; 8] {
-    (offset.max(0) as u64).to_be_bytes()
-}
-
-impl Append {
-    /// Of its entry.
-    fn bytes(&self) -> usize {
-        8 + self.events.iter().map(|event| event.len() + 4).sum::<usize>()
-    }
-}
-
-/// The bytes that an entry is written as which is read from these, as a start reads it; none when they are no entry. This is
-/// for fuzzing.
-pub fn rewritten(key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
-    let entry = decode(key, value)?;
-    let (done, _) = oneshot::channel();
-    Some(encode(&Append {
-        received: entry.received,
-        events: entry.events,
-        done,
-    }))
-}
-
-/// Received (8 bytes), then each event with its length (4 bytes).
-fn encode(append: &Append) -> Vec<u8> {
-    let mut value = Vec::with_capacity(append.bytes());
-    value.extend_from_slice(&append.received.micros().to_le_bytes());
-    for event in &append.events {
-        value.extend_from_slice(&(event.len() as u32).to_le_bytes());
-        value.extend_from_slice(event);
-    }
-    value
-}
-
-fn received_of(value: &[u8]) -> Option<EventTime> {
-    let (received, _) = value.split_first_chunk::<8>()?;
-    Some(EventTime::from_micros(i64::from_le_bytes(*received)))
-}
-
-fn decode(key: &[u8], value: &[u8]) -> Option<JournalEntry> {
-    let offset = u64::from_be_bytes(key.try_into().ok()?) as i64;
-    let received = received_of(value)?;
-    let mut rest = value.get(8..)?;
-    let mut events = Vec::new();
-    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
-        let (event, tail) = tail.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        events.push(event.to_vec());
-        rest = tail;
-    }
-    rest.is_empty().then_some(JournalEntry {
-        offset,
-        received,
-        events,
-    })
 }
 
 #[cfg(test)]
