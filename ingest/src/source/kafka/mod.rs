@@ -21,3 +21,6 @@ pub use status::KafkaStatus;
 pub use topics::create_own_topics;
 
 pub use crate::log::kafka::{DeadLetterTopic, KafkaSettings, Message, MessageBatch};
+
+/// What librdkafka says.
+pub use rdkafka::error::KafkaError;
