@@ -1,6 +1,6 @@
 //! What leaves the rules: an alert of one instance fired or resolved, with its reason by value.
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::DateTime;
 use serde::Serialize;
 use serde_json::{Value, json};
 use twox_hash::XxHash3_128;
@@ -98,7 +98,7 @@ pub fn episode_id(rule_id: &str, instance: &str, fired_at: i64) -> String {
 /// Microseconds since 1970 as RFC 3339 with `Z`, fractions only where there are any.
 pub fn rfc3339(micros: i64) -> String {
     DateTime::from_timestamp_micros(micros)
-        .map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+        .map(riskgrid_ingest::words::rfc3339)
         .unwrap_or_default()
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use h3o::Resolution;
 use riskgrid_ingest::grid::{CellAggregate, GridSnapshot, Metric, Span, WindowSum};
 use riskgrid_ingest::places::cells_of;
+use riskgrid_ingest::words::Likeness;
 use riskgrid_ingest::{EventTime, LayerIndex, ValueScale};
 
 use super::arguments::{Arguments, Length};
@@ -16,8 +17,6 @@ use crate::statistics::{Absent, Domain, MAX_K, MAX_STUDY_AREA};
 
 /// Estimates of distinct sources are rounded to this part of one source, to be summed as whole numbers.
 const SOURCE_PARTS: f64 = 1e6;
-/// The furthest that a layer's name may be from one that is proposed, in edits.
-const CLOSE: usize = 3;
 
 /// `layer`, `metric`, `resolution`, `window`, `at`, `domain` and `k`, checked as far as that needs no snapshot.
 #[derive(Clone, Debug)]
@@ -160,14 +159,9 @@ impl CellsArguments {
 }
 
 fn unknown_layer(name: &str, snapshot: &GridSnapshot) -> String {
-    let mut close: Vec<(usize, &str)> = snapshot
-        .layers
-        .iter()
-        .map(|(_, layer)| (strsim::damerau_levenshtein(name, &layer.id), layer.id.as_str()))
-        .filter(|(edits, id)| *edits <= CLOSE || id.contains(name))
-        .collect();
-    close.sort_unstable();
-    let names: Vec<String> = close.iter().take(3).map(|(_, id)| format!("'{id}'")).collect();
+    let ids = snapshot.layers.iter().map(|(_, layer)| layer.id.as_str());
+    let close = Likeness::Search.proposals(name, ids);
+    let names: Vec<String> = close.iter().map(|id| format!("'{id}'")).collect();
     if names.is_empty() {
         format!("layer is '{name}', which is no layer; the table layers lists them")
     } else {

@@ -7,6 +7,7 @@ mod candidate;
 mod event;
 mod event_kind;
 mod layer;
+mod likeness;
 mod partition;
 mod refusal;
 pub(crate) mod text_limits;
@@ -23,7 +24,8 @@ pub use layer::{
     ValueScale, slug,
 };
 pub(crate) use layer::{known_codes, slug_or_hash};
+pub use likeness::{Likeness, nearest};
 pub use partition::{PartitionClock, PartitionId};
 pub use refusal::{Refusal, RefusalReason};
-pub use time::{DAY, EventTime, HOUR, MINUTE, SECOND};
+pub use time::{DAY, EventTime, HOUR, MINUTE, SECOND, rfc3339};
 pub use unit::Unit;

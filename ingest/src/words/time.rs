@@ -93,8 +93,13 @@ impl From<DateTime<Utc>> for EventTime {
 impl fmt::Display for EventTime {
     /// RFC 3339 in UTC with `Z`, with as many digits of a second as are needed.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.to_utc().to_rfc3339_opts(SecondsFormat::AutoSi, true))
+        formatter.write_str(&rfc3339(self.to_utc()))
     }
+}
+
+/// RFC 3339 in UTC with `Z`, with as many digits of a second as are needed: thousandths, millionths, or none.
+pub fn rfc3339(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
 /// The fast path of [`EventTime::parse_rfc3339`]: `YYYY-MM-DDTHH:MM:SS[.fraction]Z`, the form nearly every producer

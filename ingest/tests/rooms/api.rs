@@ -7,6 +7,7 @@ pub const ROOMS: House = House {
     rooms: &[
         "problem",
         "process_memory",
+        "data_dir",
         "tiles",
         "http",
         "alerts",
@@ -21,14 +22,8 @@ pub const ROOMS: House = House {
         "sql_tables",
         "metrics",
         "routes",
-        "data_dir",
         "server",
         "command_line",
     ],
-    still_to_mend: &[
-        ("http", "config"),
-        ("app", "dead_letters"),
-        ("app", "routes"),
-        ("data_dir", "server"),
-    ],
+    still_to_mend: &[("http", "config"), ("app", "dead_letters")],
 };
