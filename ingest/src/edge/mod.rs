@@ -83,7 +83,7 @@ impl Edge {
         } else {
             None
         };
-        let areas = position.and_then(|place| places.areas(place.lon, place.lat));
+        let areas = position.and_then(|place| places.areas([place.lon, place.lat]));
         let mut layer = EventLayer::find(kind, candidate.name.as_deref(), feed, layers)?;
         let value = if kind == EventKind::Observation {
             Some(layer.read_value(&candidate.value, candidate.value_unit.as_deref())?)

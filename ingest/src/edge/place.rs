@@ -30,7 +30,7 @@ impl Edge {
             )));
         }
         for bounds in [feed.bounds, self.bounds].into_iter().flatten() {
-            if !bounds.contains(lon, lat) {
+            if !bounds.contains([lon, lat]) {
                 return Err(invalid(format!(
                     "lon {lon}, lat {lat} is outside bounds {:?}; swapped?",
                     bounds.0
@@ -38,7 +38,7 @@ impl Edge {
             }
         }
         let cell = places
-            .cell(lon, lat)
+            .cell([lon, lat])
             .map_err(|error| invalid(error.to_string()))?;
         Ok(Position { lon, lat, cell })
     }

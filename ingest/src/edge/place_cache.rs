@@ -7,7 +7,7 @@ use h3o::error::InvalidLatLng;
 use h3o::{CellIndex, LatLng, Resolution};
 
 use crate::places::Places;
-use crate::words::AreaIds;
+use crate::words::{AreaIds, LonLat};
 
 /// What is known of places seen lately. Sensors stand still, so that the same place comes again and again, and finding a
 /// cell or the areas costs as much as reading an event.
@@ -56,16 +56,16 @@ impl PlaceCache {
     ///
     /// # Errors
     /// When a coordinate is not finite.
-    pub(crate) fn cell(&mut self, lon: f64, lat: f64) -> Result<CellIndex, InvalidLatLng> {
+    pub(crate) fn cell(&mut self, place: LonLat) -> Result<CellIndex, InvalidLatLng> {
         let resolution = self.resolution;
         self.cells
-            .find_or(lon, lat, || Ok(LatLng::new(lat, lon)?.to_cell(resolution)))
+            .find_or(place, || Ok(LatLng::new(place[1], place[0])?.to_cell(resolution)))
     }
 
     /// Ids of the areas that hold a place, ascending; `None` where no areas are loaded.
-    pub(crate) fn areas(&mut self, lon: f64, lat: f64) -> Option<AreaIds> {
+    pub(crate) fn areas(&mut self, place: LonLat) -> Option<AreaIds> {
         let (places, remembered) = self.areas.as_mut()?;
-        let Ok(ids) = remembered.find_or(lon, lat, || Ok::<_, Infallible>(places.areas.ids_of(lon, lat)));
+        let Ok(ids) = remembered.find_or(place, || Ok::<_, Infallible>(places.areas.ids_of(place)));
         Some(ids)
     }
 }
@@ -80,8 +80,8 @@ impl<T: Clone> Remembered<T> {
         }
     }
 
-    fn find_or<E>(&mut self, lon: f64, lat: f64, find: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let key = [lon.to_bits(), lat.to_bits()];
+    fn find_or<E>(&mut self, place: LonLat, find: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let key = place.map(f64::to_bits);
         // Multiplying by a large odd number brings the differences of near coordinates into the high bits.
         let hash = (key[0] ^ key[1].rotate_left(32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let slot = self
@@ -147,9 +147,9 @@ mod tests {
             for index in order {
                 let (lon, lat) = *index.get(&places_seen);
                 let cell = LatLng::new(lat, lon).unwrap().to_cell(Resolution::Nine);
-                prop_assert_eq!(cache.cell(lon, lat), Ok(cell));
+                prop_assert_eq!(cache.cell([lon, lat]), Ok(cell));
                 prop_assert_eq!(forgetful.cell(lon, lat), Ok(cell));
-                prop_assert_eq!(cache.areas(lon, lat), Some(places.areas.ids_of(lon, lat)));
+                prop_assert_eq!(cache.areas([lon, lat]), Some(places.areas.ids_of([lon, lat])));
                 prop_assert_eq!(forgetful.areas(lon, lat), None);
             }
         }
@@ -158,6 +158,6 @@ mod tests {
     #[test]
     fn where_no_areas_are_loaded_none_are_told() {
         let mut cache = PlaceCache::new(Resolution::Nine).with_areas_of(&Arc::default());
-        assert_eq!(cache.areas(1.0, 1.0), None);
+        assert_eq!(cache.areas([1.0, 1.0]), None);
     }
 }

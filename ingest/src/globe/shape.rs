@@ -5,6 +5,7 @@ use geo::{LineString, MultiPolygon, Polygon};
 use super::crossing;
 use super::edges::Edges;
 use super::invalid_shape::{InvalidShape, RingNumber};
+use crate::words::LonLat;
 
 /// Positions `[lon, lat]` in degrees, of which the last one repeats the first.
 pub type Ring = Vec<[f64; 2]>;
@@ -93,8 +94,8 @@ impl Shape {
     }
 
     /// Whether it holds the point.
-    pub fn contains(&self, lon: f64, lat: f64) -> bool {
-        let point = normalized(lon, lat);
+    pub fn contains(&self, place: LonLat) -> bool {
+        let point = normalized(place);
         self.parts.iter().any(|part| part.contains(point))
     }
 
@@ -142,7 +143,7 @@ impl Part {
 
 /// A point as borders are compared with it: each on one meridian, and none on the north pole, which is north of
 /// everything.
-pub(crate) fn normalized(lon: f64, lat: f64) -> [f64; 2] {
+pub(crate) fn normalized([lon, lat]: LonLat) -> [f64; 2] {
     let lon = if lon >= 180.0 { -180.0 } else { lon };
     [lon, lat.min(90.0_f64.next_down())]
 }
@@ -294,10 +295,9 @@ mod tests {
                     continue;
                 };
                 for (x, y) in (-10..=10).flat_map(|x| (-10..=10).map(move |y| (x, y))) {
-                    prop_assert_eq!(shape.contains(x as f64, y as f64), is_inside(&rings, [x, y]), "{} {}", x, y);
+                    prop_assert_eq!(shape.contains([x as f64, y as f64]), is_inside(&rings, [x, y]), "{} {}", x, y);
                 }
-                let [lon, lat] = shape.point_inside();
-                prop_assert!(shape.contains(lon, lat));
+                prop_assert!(shape.contains(shape.point_inside()));
             }
         }
 
@@ -320,7 +320,7 @@ mod tests {
                 .collect();
             // In halves, which are on many edges; two away from the outer border.
             for (x, y) in (4..=44).flat_map(|x| (4..=44).map(move |y| (f64::from(x) / 2.0, f64::from(y) / 2.0))) {
-                let holders = shapes.iter().filter(|shape| shape.contains(x, y)).count();
+                let holders = shapes.iter().filter(|shape| shape.contains([x, y])).count();
                 prop_assert_eq!(holders, 1, "{} {}", x, y);
             }
         }
@@ -340,9 +340,9 @@ mod tests {
             if shape.border_may_meet([west, south, west + width, south + height]) {
                 return Ok(());
             }
-            let first = shape.contains(west, south);
+            let first = shape.contains([west, south]);
             for (right, up) in shares {
-                prop_assert_eq!(shape.contains(west + right * width, south + up * height), first);
+                prop_assert_eq!(shape.contains([west + right * width, south + up * height]), first);
             }
         }
     }
@@ -351,9 +351,9 @@ mod tests {
     fn a_point_on_a_border_is_of_the_area_to_its_east_and_north() {
         let [left, right] = [[0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 2.0, 1.0]]
             .map(|bounds| Shape::new(vec![vec![rectangle(bounds)]]).unwrap());
-        assert!(!left.contains(1.0, 0.5) && right.contains(1.0, 0.5));
-        assert!(left.contains(0.0, 0.0) && left.contains(0.5, 0.0) && !left.contains(0.5, 1.0));
-        assert!(!right.contains(2.0, 0.5));
+        assert!(!left.contains([1.0, 0.5]) && right.contains([1.0, 0.5]));
+        assert!(left.contains([0.0, 0.0]) && left.contains([0.5, 0.0]) && !left.contains([0.5, 1.0]));
+        assert!(!right.contains([2.0, 0.5]));
     }
 
     #[test]
@@ -363,13 +363,15 @@ mod tests {
             vec![rectangle([-180.0, -20.0, -178.0, -15.0])],
         ])
         .unwrap();
-        assert!(fiji.contains(180.0, -17.0) && fiji.contains(-180.0, -17.0) && fiji.contains(179.9, -17.0));
-        assert!(!fiji.contains(-177.9, -17.0) && !fiji.contains(0.0, -17.0));
+        assert!(
+            fiji.contains([180.0, -17.0]) && fiji.contains([-180.0, -17.0]) && fiji.contains([179.9, -17.0])
+        );
+        assert!(!fiji.contains([-177.9, -17.0]) && !fiji.contains([0.0, -17.0]));
         let arctic = Shape::new(vec![vec![rectangle([-180.0, 66.0, 180.0, 90.0])]]).unwrap();
         let antarctic = Shape::new(vec![vec![rectangle([-180.0, -90.0, 180.0, -60.0])]]).unwrap();
         for lon in [-180.0, -7.0, 180.0] {
             assert!(
-                arctic.contains(lon, 90.0) && antarctic.contains(lon, -90.0),
+                arctic.contains([lon, 90.0]) && antarctic.contains([lon, -90.0]),
                 "{lon}"
             );
         }

@@ -34,7 +34,7 @@ pub fn cells_of(shape: &Shape, resolution: Resolution, most: usize) -> Result<Ve
     let mut open: Vec<CellIndex> = CellIndex::base_cells().collect();
     while let Some(cell) = open.pop() {
         let centre = LatLng::from(cell);
-        let is_inside = || shape.contains(centre.lng(), centre.lat());
+        let is_inside = || shape.contains([centre.lng(), centre.lat()]);
         if cell.resolution() == resolution {
             if is_inside() {
                 cells.push(u64::from(cell));
@@ -172,7 +172,7 @@ mod tests {
                 .flat_map(|cell| cell.children(resolution))
                 .filter(|cell| {
                     let centre = LatLng::from(*cell);
-                    shape.contains(centre.lng(), centre.lat())
+                    shape.contains([centre.lng(), centre.lat()])
                 })
                 .map(u64::from)
                 .collect();

@@ -9,7 +9,7 @@ use rstar::{AABB, RTree};
 
 use super::area::Area;
 use crate::globe::normalized;
-use crate::words::AreaIds;
+use crate::words::{AreaIds, LonLat};
 
 /// The box of one polygon, the area that it is of (by position), and its number in the area.
 type PartBox = GeomWithData<Rectangle<[f64; 2]>, (u32, u32)>;
@@ -129,8 +129,8 @@ impl AreaIndex {
     }
 
     /// The areas that hold a point, ascending by id. See [`Shape`](crate::globe::Shape) for points on borders.
-    pub fn areas_of(&self, lon: f64, lat: f64) -> Vec<&Area> {
-        let point = normalized(lon, lat);
+    pub fn areas_of(&self, place: LonLat) -> Vec<&Area> {
+        let point = normalized(place);
         let mut found: Vec<u32> = self
             .tree
             .locate_in_envelope_intersecting(&AABB::from_point(point))
@@ -150,8 +150,8 @@ impl AreaIndex {
     }
 
     /// The ids of the areas that hold a point, ascending.
-    pub fn ids_of(&self, lon: f64, lat: f64) -> AreaIds {
-        self.areas_of(lon, lat)
+    pub fn ids_of(&self, place: LonLat) -> AreaIds {
+        self.areas_of(place)
             .into_iter()
             .map(|area| Arc::clone(&area.id))
             .collect()
@@ -245,8 +245,8 @@ mod tests {
             let points = points.into_iter().map(|(lon, lat)| (f64::from(lon), f64::from(lat)));
             for (lon, lat) in points.chain(corners) {
                 let slow: Vec<&str> =
-                    areas.iter().filter(|area| area.shape.contains(lon, lat)).map(|area| &*area.id).collect();
-                let ids = index.ids_of(lon, lat);
+                    areas.iter().filter(|area| area.shape.contains([lon, lat])).map(|area| &*area.id).collect();
+                let ids = index.ids_of([lon, lat]);
                 prop_assert_eq!(ids.iter().map(|id| &**id).collect::<Vec<_>>(), slow);
             }
         }

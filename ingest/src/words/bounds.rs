@@ -1,6 +1,9 @@
-//! A box on the globe.
+//! A place and a box on the globe.
 
 use serde::{Deserialize, Serialize};
+
+/// A place: longitude east, then latitude north, in degrees, as GeoJSON has it.
+pub type LonLat = [f64; 2];
 
 /// A box of longitudes and latitudes: west, south, east, north in degrees. `west > east` crosses the antimeridian.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -8,7 +11,7 @@ pub struct Bounds(pub [f64; 4]);
 
 impl Bounds {
     /// Whether the point is inside or on the border.
-    pub fn contains(&self, lon: f64, lat: f64) -> bool {
+    pub fn contains(&self, [lon, lat]: LonLat) -> bool {
         let [west, south, east, north] = self.0;
         let within = if west <= east {
             west <= lon && lon <= east

@@ -15,7 +15,7 @@ mod time;
 mod unit;
 
 pub use binary_attributes::BinaryAttributes;
-pub use bounds::Bounds;
+pub use bounds::{Bounds, LonLat};
 pub use candidate::{Candidate, CandidateTime, Number};
 pub use event::{AreaIds, Event, EventHash, Position, SourceKey};
 pub use event_kind::{Channel, EventKind, ReportOp};

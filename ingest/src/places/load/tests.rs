@@ -109,7 +109,7 @@ fn a_hierarchy_is_found_by_place_and_ids_are_slugs_of_names() {
             ("old_town", "Old Town", Some("harbour_city"), None),
         ]
     );
-    let ids = places.areas.ids_of(5.0, 1.0);
+    let ids = places.areas.ids_of([5.0, 1.0]);
     assert_eq!(
         ids.iter().map(|id| &**id).collect::<Vec<_>>(),
         ["harbour_city", "old_town"]
