@@ -17,7 +17,7 @@ use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::edge::Edge;
 use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridPublisher, GridSettings, PartitionId, Retention};
 use riskgrid_ingest::layer_store::{LayerCatalogue, LayerStore};
-use riskgrid_ingest::observer::EventObserver;
+use riskgrid_ingest::observer::{EventObserver, Step};
 use riskgrid_ingest::pipeline::{PartitionBatch, Payload, Pipeline, PipelineSettings, Record, Records};
 use riskgrid_ingest::{DAY, Event, EventTime, HOUR, Layer, LayerTable, MINUTE, SECOND};
 
@@ -44,7 +44,7 @@ impl EventObserver for Gate {
     fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
-    fn save(&mut self, _: &PartitionId, _: u64, _: u64) -> Vec<u8> {
+    fn save(&mut self, _: &PartitionId, _: Step) -> Vec<u8> {
         Vec::new()
     }
     fn restore(&mut self, _: &PartitionId, _: &[(u64, Vec<u8>)]) {}

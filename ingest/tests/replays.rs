@@ -17,7 +17,7 @@ use riskgrid_ingest::grid::{
     Calendar, EventCounts, EventLogLimits, GridPublisher, GridReader, GridSettings, PartitionId, Retention,
 };
 use riskgrid_ingest::layer_store::{LayerCatalogue, LayerStore};
-use riskgrid_ingest::observer::EventObserver;
+use riskgrid_ingest::observer::{EventObserver, Step};
 use riskgrid_ingest::pipeline::{
     PartitionBatch, Payload, Pipeline, PipelineHandle, PipelineSettings, Record, Records, ReplayError,
 };
@@ -34,7 +34,7 @@ impl EventObserver for NoRules {
     fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
-    fn save(&mut self, _: &PartitionId, _: u64, _: u64) -> Vec<u8> {
+    fn save(&mut self, _: &PartitionId, _: Step) -> Vec<u8> {
         Vec::new()
     }
     fn restore(&mut self, _: &PartitionId, _: &[(u64, Vec<u8>)]) {}

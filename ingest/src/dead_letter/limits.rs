@@ -7,7 +7,7 @@ use super::{DeadLetterError, RAW_BYTES};
 use crate::words::{DAY, EventTime, RefusalReason};
 
 /// How long letters and what is kept of their records are kept, in microseconds after the record was received.
-const RAW_RETENTION: i64 = 30 * DAY;
+pub(super) const RAW_RETENTION: i64 = 30 * DAY;
 /// Most letters that are kept; of more the oldest go, with what is kept of their records.
 const MOST_LETTERS: usize = 1_000_000;
 /// Most bytes of their records.
@@ -91,5 +91,45 @@ impl DeadLetterStore {
             from = time.plus(1);
         }
         Ok(from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::{DeadLetter, HTTP_TOPIC};
+    use super::*;
+    use crate::words::Refusal;
+
+    #[test]
+    fn of_too_many_letters_the_oldest_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = DeadLetterStore::open(folder.path()).unwrap();
+        let shared = Arc::get_mut(&mut store.shared).unwrap();
+        shared.limits = Limits {
+            letters: 10,
+            raw_bytes: 1000,
+        };
+        let topic: Arc<str> = HTTP_TOPIC.into();
+        let keep = |offset: i64, seconds: i64, bytes: usize| {
+            let refusal = Refusal::new(RefusalReason::Malformed, "");
+            let (time, record) = (EventTime::from_micros(seconds), vec![7; bytes]);
+            let letter = DeadLetter::new((&topic, 0, offset, 0), time, &refusal, &record);
+            store.insert(&letter, record.as_slice().into()).unwrap();
+        };
+        let offsets = || -> Vec<i64> { store.iter().map(|letter| letter.unwrap().offset).collect() };
+        // The later the offset, the older.
+        for offset in 0..15 {
+            keep(offset, 100 - offset, 1);
+        }
+        let now = EventTime::from_micros(200);
+        assert_eq!(store.expire(now).unwrap(), 5);
+        assert_eq!(offsets(), (0..10).collect::<Vec<_>>());
+        keep(20, 150, 995);
+        // Five bytes more than fit.
+        assert_eq!(store.expire(now).unwrap(), 5);
+        assert_eq!(offsets(), [0, 1, 2, 3, 4, 20]);
+        assert_eq!((store.expire(now).unwrap(), store.dropped()), (0, 10));
     }
 }

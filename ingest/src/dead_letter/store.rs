@@ -236,7 +236,10 @@ impl std::fmt::Debug for DeadLetterStore {
 
 #[cfg(test)]
 mod tests {
+    use super::super::RAW_BYTES;
+    use super::super::limits::RAW_RETENTION;
     use super::*;
+    use crate::words::RefusalReason;
 
     #[test]
     fn a_record_read_again_is_kept_once_and_survives_reopening() {
@@ -283,36 +286,5 @@ mod tests {
         );
         assert_eq!(store.raw(&letter(7).key()).unwrap(), None);
         assert_eq!(store.iter().count(), 0);
-    }
-
-    #[test]
-    fn of_too_many_letters_the_oldest_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = DeadLetterStore::open(folder.path()).unwrap();
-        let shared = Arc::get_mut(&mut store.shared).unwrap();
-        shared.limits = Limits {
-            letters: 10,
-            raw_bytes: 1000,
-        };
-        let topic: Arc<str> = HTTP_TOPIC.into();
-        let keep = |offset: i64, seconds: i64, bytes: usize| {
-            let refusal = Refusal::new(RefusalReason::Malformed, "");
-            let (time, record) = (EventTime::from_micros(seconds), vec![7; bytes]);
-            let letter = DeadLetter::new((&topic, 0, offset, 0), time, &refusal, &record);
-            store.insert(&letter, record.as_slice().into()).unwrap();
-        };
-        let offsets = || -> Vec<i64> { store.iter().map(|letter| letter.unwrap().offset).collect() };
-        // The later the offset, the older.
-        for offset in 0..15 {
-            keep(offset, 100 - offset, 1);
-        }
-        let now = EventTime::from_micros(200);
-        assert_eq!(store.expire(now).unwrap(), 5);
-        assert_eq!(offsets(), (0..10).collect::<Vec<_>>());
-        keep(20, 150, 995);
-        // Five bytes more than fit.
-        assert_eq!(store.expire(now).unwrap(), 5);
-        assert_eq!(offsets(), [0, 1, 2, 3, 4, 20]);
-        assert_eq!((store.expire(now).unwrap(), store.dropped()), (0, 10));
     }
 }

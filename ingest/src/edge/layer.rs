@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{FeedRules, short};
 use crate::words::{
-    EventKind, Layer, LayerIndex, LayerKind, LayerLookup, LayerTable, Number, Refusal, RefusalReason, Unit,
-    known_codes,
+    EventKind, Layer, LayerIndex, LayerKind, LayerLookup, LayerName, LayerTable, Number, Refusal,
+    RefusalReason, Unit, known_codes,
 };
 
 /// What an event counts on.
@@ -30,7 +30,8 @@ impl<'t> EventLayer<'t> {
         let (Some(kind), Some(name)) = (LayerKind::of(kind), name) else {
             return Ok(Self::None);
         };
-        match layers.lookup(kind, &feed.domain, name) {
+        let domain = &feed.domain;
+        match layers.lookup(kind, LayerName { domain, name }) {
             LayerLookup::Known(index) => Ok(Self::Known(index, layers.get(index))),
             LayerLookup::New(layer) => Ok(Self::New(layer)),
             LayerLookup::Refused(why) => Err(Refusal::new(RefusalReason::UnknownLayer, why)),

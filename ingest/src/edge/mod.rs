@@ -15,8 +15,8 @@ use h3o::Resolution;
 
 pub use crate::words::{Bounds, PartitionClock};
 use crate::words::{
-    Candidate, Channel, Event, EventHash, EventKind, EventTime, Layer, LayerTable, Number, Refusal,
-    RefusalReason, SourceKey, text_limits,
+    Candidate, Channel, Event, EventHash, EventKind, EventName, EventTime, Layer, LayerTable, Number,
+    Refusal, RefusalReason, SourceKey, text_limits,
 };
 use layer::EventLayer;
 pub use place_cache::PlaceCache;
@@ -122,7 +122,11 @@ impl Edge {
             (_, None) => Channel::Other,
         };
         let is_live = feed.valid.is_none();
-        let hash = EventHash::new(&source, &id, time);
+        let name = EventName {
+            source: &source,
+            id: &id,
+        };
+        let hash = EventHash::new(name, time);
         let (layer, new_layer) = layer.into_parts();
         Ok(Judged {
             event: Event {

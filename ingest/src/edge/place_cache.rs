@@ -148,9 +148,9 @@ mod tests {
                 let (lon, lat) = *index.get(&places_seen);
                 let cell = LatLng::new(lat, lon).unwrap().to_cell(Resolution::Nine);
                 prop_assert_eq!(cache.cell([lon, lat]), Ok(cell));
-                prop_assert_eq!(forgetful.cell(lon, lat), Ok(cell));
+                prop_assert_eq!(forgetful.cell([lon, lat]), Ok(cell));
                 prop_assert_eq!(cache.areas([lon, lat]), Some(places.areas.ids_of([lon, lat])));
-                prop_assert_eq!(forgetful.areas(lon, lat), None);
+                prop_assert_eq!(forgetful.areas([lon, lat]), None);
             }
         }
     }

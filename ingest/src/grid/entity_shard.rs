@@ -40,6 +40,11 @@ impl<V: Clone> Pages<V> {
         Arc::make_mut(self.0.get_mut(at / PAGE)?).get_mut(at % PAGE)
     }
 
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.0.reserve(more.div_ceil(PAGE));
+    }
+
     /// Puts an entity after the others, of which there are `len`, in a page that has room.
     pub(super) fn push(&mut self, known: Known<V>, len: usize) {
         if len.is_multiple_of(PAGE) {

@@ -112,7 +112,7 @@ impl<V: Clone + Default> EntityTable<V> {
         for shard in &mut self.shards {
             let shard = Arc::make_mut(shard);
             shard.slots.reserve(of_a_shard, |slot| slot.hash);
-            shard.pages.0.reserve(of_a_shard.div_ceil(PAGE));
+            shard.pages.reserve(of_a_shard);
         }
     }
 

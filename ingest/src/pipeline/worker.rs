@@ -20,7 +20,7 @@ use crate::dead_letter::QueuedReplay;
 use crate::edge::{FeedRules, PlaceCache};
 use crate::grid::{Heard, Partition};
 use crate::log::PartitionBatch;
-use crate::observer::EventObserver;
+use crate::observer::{EventObserver, Step};
 use crate::words::{LIVE_DOMAIN, LayerTable, PartitionId};
 
 /// A partition, and when its source was last heard from.
@@ -209,7 +209,11 @@ impl Worker {
         let whole = self.partitions.iter_mut().filter(|(_, owned)| !owned.is_cut_off);
         let states = whole.map(|(id, owned)| {
             let since = since.get(id).copied().unwrap_or(0);
-            let rules = self.observer.save(id, since, owned.partition.generation);
+            let step = Step {
+                since,
+                generation: owned.partition.generation,
+            };
+            let rules = self.observer.save(id, step);
             PartitionState::take(&mut owned.partition, &layers, since, rules)
         });
         Ok(states.collect())

@@ -5,4 +5,4 @@ pub mod journal;
 pub mod kafka;
 mod progress;
 
-pub use progress::Progress;
+pub use progress::{Progress, Stand};

@@ -1,5 +1,16 @@
 //! How far reading is.
 
+/// The offsets of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// Where reading began.
+    pub from: i64,
+    /// What is read next.
+    pub next: i64,
+    /// Where it ended when it was taken up.
+    pub end: i64,
+}
+
 /// How much has been read of what was in the log when its partitions were taken up. Decided by positions against end
 /// offsets, never by counting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,8 +20,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Adds a partition that is read from offset `from`, stands at `next`, and had its end at `end`.
-    pub fn add(&mut self, from: i64, next: i64, end: i64) {
+    /// Adds a partition.
+    pub fn add(&mut self, Stand { from, next, end }: Stand) {
         let all = (end - from).max(0);
         self.all += all;
         self.read += (next - from).clamp(0, all);
@@ -33,18 +44,19 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use super::Progress;
+    use super::{Progress, Stand};
 
     #[test]
     fn progress_is_of_what_was_there_at_first() {
         let mut progress = Progress::default();
         assert!(progress.is_caught_up() && (progress.percent() - 100.0).abs() < 1e-9);
         // Half read, not begun, read past what was there, and a log that is shorter than what was read.
-        progress.add(10, 20, 30);
-        progress.add(5, 0, 15);
-        progress.add(0, 99, 10);
-        progress.add(7, 7, 3);
-        progress.add(0, 0, 0);
+        let mut add = |from, next, end| progress.add(Stand { from, next, end });
+        add(10, 20, 30);
+        add(5, 0, 15);
+        add(0, 99, 10);
+        add(7, 7, 3);
+        add(0, 0, 0);
         assert!(!progress.is_caught_up() && (progress.percent() - 50.0).abs() < 1e-9);
     }
 }

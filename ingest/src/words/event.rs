@@ -15,6 +15,15 @@ use super::time::EventTime;
 /// The ids of some areas, ascending.
 pub type AreaIds = Arc<[Arc<str>]>;
 
+/// What CloudEvents knows an event by.
+#[derive(Clone, Copy, Debug)]
+pub struct EventName<'a> {
+    /// Who sent it.
+    pub source: &'a str,
+    /// What it is called there.
+    pub id: &'a str,
+}
+
 /// A stable 128-bit hash of source, id and time: two events with the same hash are the same event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct EventHash(pub u128);
@@ -22,7 +31,7 @@ pub struct EventHash(pub u128);
 impl EventHash {
     /// XXH3-128 over the lengths and bytes of `source` and `id`, and the microseconds of `time`.
     /// The lengths keep `("ab", "c")` and `("a", "bc")` apart.
-    pub fn new(source: &str, id: &str, time: EventTime) -> Self {
+    pub fn new(EventName { source, id }: EventName<'_>, time: EventTime) -> Self {
         let mut buffer = [0_u8; 256];
         let needed = 24 + source.len() + id.len();
         let write = |out: &mut [u8]| {
@@ -129,19 +138,20 @@ impl Event<'_> {
 mod tests {
     use super::*;
 
+    fn hash(source: &str, id: &str, time: EventTime) -> EventHash {
+        EventHash::new(EventName { source, id }, time)
+    }
+
     #[test]
     fn the_event_hash_is_stable_and_keeps_its_parts_apart() {
         let time = EventTime::from_micros(1);
-        assert_ne!(EventHash::new("ab", "c", time), EventHash::new("a", "bc", time));
-        assert_ne!(
-            EventHash::new("a", "b", time),
-            EventHash::new("a", "b", EventTime::from_micros(2))
-        );
+        assert_ne!(hash("ab", "c", time), hash("a", "bc", time));
+        assert_ne!(hash("a", "b", time), hash("a", "b", EventTime::from_micros(2)));
         let long = "x".repeat(1000);
-        assert_eq!(EventHash::new(&long, "c", time), EventHash::new(&long, "c", time));
+        assert_eq!(hash(&long, "c", time), hash(&long, "c", time));
         // Written into checkpoints: must never change between versions.
         assert_eq!(
-            EventHash::new("//a", "1", time).0,
+            hash("//a", "1", time).0,
             233_866_682_753_761_235_848_222_191_648_509_484_333
         );
     }

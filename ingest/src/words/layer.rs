@@ -48,6 +48,15 @@ impl LayerKind {
     }
 }
 
+/// How an event names a layer.
+#[derive(Clone, Copy, Debug)]
+pub struct LayerName<'a> {
+    /// The clock domain of its feed.
+    pub domain: &'a str,
+    /// Its property or category.
+    pub name: &'a str,
+}
+
 /// One layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Layer {
@@ -320,7 +329,7 @@ impl LayerTable {
     }
 
     /// Which layer `name` (a property or category) means for an event of `kind` in `domain`.
-    pub fn lookup(&self, kind: LayerKind, domain: &str, name: &str) -> LayerLookup {
+    pub fn lookup(&self, kind: LayerKind, LayerName { domain, name }: LayerName<'_>) -> LayerLookup {
         let meanings = self.configured_names.get(name).map_or(&[][..], Vec::as_slice);
         if let Some((_, _, index)) = meanings.iter().find(|(k, d, _)| *k == kind && d == domain) {
             return LayerLookup::Known(*index);
@@ -463,20 +472,44 @@ mod tests {
     #[test]
     fn another_kind_or_domain_is_refused_unless_the_catalogue_gives_it_another_id() {
         let mut table = LayerTable::new(&[], 2).unwrap();
-        let LayerLookup::New(layer) = table.lookup(LayerKind::Report, LIVE_DOMAIN, "Noise") else {
+        let LayerLookup::New(layer) = table.lookup(
+            LayerKind::Report,
+            LayerName {
+                domain: LIVE_DOMAIN,
+                name: "Noise",
+            },
+        ) else {
             panic!()
         };
         table.insert(layer).unwrap();
         assert_eq!(
-            table.lookup(LayerKind::Report, LIVE_DOMAIN, "noise"),
+            table.lookup(
+                LayerKind::Report,
+                LayerName {
+                    domain: LIVE_DOMAIN,
+                    name: "noise"
+                }
+            ),
             LayerLookup::Known(LayerIndex(0))
         );
         assert!(matches!(
-            table.lookup(LayerKind::Observation, LIVE_DOMAIN, "noise"),
+            table.lookup(
+                LayerKind::Observation,
+                LayerName {
+                    domain: LIVE_DOMAIN,
+                    name: "noise"
+                }
+            ),
             LayerLookup::Refused(_)
         ));
         assert!(matches!(
-            table.lookup(LayerKind::Report, "old", "noise"),
+            table.lookup(
+                LayerKind::Report,
+                LayerName {
+                    domain: "old",
+                    name: "noise"
+                }
+            ),
             LayerLookup::Refused(_)
         ));
         let settings: LayerSettings = serde_json::from_value(serde_json::json!(
@@ -484,15 +517,33 @@ mod tests {
         .unwrap();
         let mut table = LayerTable::new(&[settings], 2).unwrap();
         assert_eq!(
-            table.lookup(LayerKind::Observation, LIVE_DOMAIN, "noise"),
+            table.lookup(
+                LayerKind::Observation,
+                LayerName {
+                    domain: LIVE_DOMAIN,
+                    name: "noise"
+                }
+            ),
             LayerLookup::Known(LayerIndex(0))
         );
-        let LayerLookup::New(layer) = table.lookup(LayerKind::Report, LIVE_DOMAIN, "noise") else {
+        let LayerLookup::New(layer) = table.lookup(
+            LayerKind::Report,
+            LayerName {
+                domain: LIVE_DOMAIN,
+                name: "noise",
+            },
+        ) else {
             panic!()
         };
         table.insert(layer).unwrap();
         assert!(matches!(
-            table.lookup(LayerKind::Report, LIVE_DOMAIN, "third"),
+            table.lookup(
+                LayerKind::Report,
+                LayerName {
+                    domain: LIVE_DOMAIN,
+                    name: "third"
+                }
+            ),
             LayerLookup::Refused(_)
         ));
     }

@@ -17,11 +17,11 @@ mod unit;
 pub use binary_attributes::BinaryAttributes;
 pub use bounds::{Bounds, LonLat};
 pub use candidate::{Candidate, CandidateTime, Number};
-pub use event::{AreaIds, Event, EventHash, Position, SourceKey};
+pub use event::{AreaIds, Event, EventHash, EventName, Position, SourceKey};
 pub use event_kind::{Channel, EventKind, ReportOp};
 pub use layer::{
-    InvalidLayer, LIVE_DOMAIN, Layer, LayerIndex, LayerKind, LayerLookup, LayerSettings, LayerTable,
-    ValueScale, slug,
+    InvalidLayer, LIVE_DOMAIN, Layer, LayerIndex, LayerKind, LayerLookup, LayerName, LayerSettings,
+    LayerTable, ValueScale, slug,
 };
 pub(crate) use layer::{known_codes, slug_or_hash};
 pub use likeness::{Likeness, nearest};

@@ -2,6 +2,15 @@
 
 use crate::words::EventTime;
 
+/// How much is read at once.
+#[derive(Clone, Copy, Debug)]
+pub struct AtMost {
+    /// Entries.
+    pub entries: usize,
+    /// About how many bytes of them.
+    pub bytes: usize,
+}
+
 /// One entry: the events of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalEntry {

@@ -21,9 +21,9 @@ use crate::disk::{Room, Writer};
 use crate::threads::lock;
 use crate::words::EventTime;
 use entry::{bytes_of, decode, encode, key};
-use open_store::OpenStore;
+use open_store::{EXPIRED_AT_ONCE, OpenStore};
 
-pub use entry::{JournalEntry, rewritten};
+pub use entry::{AtMost, JournalEntry, rewritten};
 pub use error::JournalError;
 
 /// Requests waiting for the committer. When it is full, appending answers [`JournalError::Busy`].
@@ -113,12 +113,11 @@ impl Journal {
         self.shared.end.load(Ordering::Acquire)
     }
 
-    /// Durable entries from `offset` on, at most `most` and about `bytes` in all, yet one at least where there is one; waits up to `timeout` when there is none yet.
+    /// Durable entries from `offset` on, as many as `most` says, yet one at least where there is one; waits up to `timeout` when there is none yet.
     pub fn read(
         &self,
         offset: i64,
-        most: usize,
-        bytes: usize,
+        most: AtMost,
         timeout: Duration,
     ) -> Result<Vec<JournalEntry>, JournalError> {
         if offset >= self.end() {
@@ -143,8 +142,8 @@ impl Journal {
             return Ok(Vec::new());
         };
         let (mut entries, mut taken) = (Vec::new(), 0);
-        for guard in store.entries.range(key(offset)..key(end)).take(most) {
-            if taken >= bytes {
+        for guard in store.entries.range(key(offset)..key(end)).take(most.entries) {
+            if taken >= most.bytes {
                 break;
             }
             let (key, value) = guard.into_inner()?;
@@ -300,16 +299,40 @@ mod tests {
             }
         };
         assert_eq!(journal.end(), 5);
-        let entries = journal.read(3, 10, usize::MAX, Duration::ZERO).unwrap();
+        let entries = journal
+            .read(
+                3,
+                AtMost {
+                    entries: 10,
+                    bytes: usize::MAX,
+                },
+                Duration::ZERO,
+            )
+            .unwrap();
         assert_eq!(entries.len(), 2);
         // Each entry has 19 bytes: one is read whatever it takes, and no more once it is enough.
         for (bytes, expected) in [(1, 1), (19, 1), (20, 2), (57, 3), (usize::MAX, 5)] {
-            let entries = journal.read(0, 10, bytes, Duration::ZERO).unwrap();
+            let entries = journal
+                .read(0, AtMost { entries: 10, bytes }, Duration::ZERO)
+                .unwrap();
             assert_eq!(entries.len(), expected, "{bytes}");
         }
         assert_eq!(entries[0].events, [vec![3; 3], vec![]]);
         assert_eq!(journal.expire(5, EventTime::from_micros(10)).unwrap(), 4);
-        assert_eq!(journal.read(0, 10, usize::MAX, Duration::ZERO).unwrap().len(), 1);
+        assert_eq!(
+            journal
+                .read(
+                    0,
+                    AtMost {
+                        entries: 10,
+                        bytes: usize::MAX
+                    },
+                    Duration::ZERO
+                )
+                .unwrap()
+                .len(),
+            1
+        );
         assert_eq!(journal.end(), 5);
     }
 
@@ -351,7 +374,16 @@ mod tests {
             std::thread::spawn(move || dropping.expire(OLD, EventTime::from_micros(i64::MAX)).unwrap());
         append_all(OLD..OLD + NEW);
         assert!(expiry.join().unwrap() >= OLD as usize - 1);
-        let first = journal.read(0, 1, usize::MAX, Duration::ZERO).unwrap();
+        let first = journal
+            .read(
+                0,
+                AtMost {
+                    entries: 1,
+                    bytes: usize::MAX,
+                },
+                Duration::ZERO,
+            )
+            .unwrap();
         assert!(first[0].offset >= OLD - 1, "{}", first[0].offset);
         assert_eq!(journal.end(), OLD + NEW);
         // What is too young stays.

@@ -10,7 +10,7 @@ use crate::disk::embedded_store;
 use crate::words::EventTime;
 
 /// Entries that are dropped by one write.
-const EXPIRED_AT_ONCE: usize = 1_000;
+pub(super) const EXPIRED_AT_ONCE: usize = 1_000;
 #[derive(Clone)]
 pub(super) struct OpenStore {
     pub(super) database: Database,

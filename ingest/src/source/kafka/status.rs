@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::presence::Presence;
-use crate::source::progress::Progress;
+use crate::source::progress::{Progress, Stand};
 use crate::threads::lock;
 use crate::words::PartitionId;
 
@@ -103,7 +103,7 @@ impl KafkaStatus {
         let mut progress = Progress::default();
         for (id, (from, end)) in spans {
             let next = positions.get(&id).map_or(from, |(next, _)| *next);
-            progress.add(from, next, end);
+            progress.add(Stand { from, next, end });
         }
         Some(progress)
     }
