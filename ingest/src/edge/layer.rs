@@ -20,6 +20,7 @@ pub(super) enum EventLayer<'t> {
 impl<'t> EventLayer<'t> {
     /// # Errors
     /// `unknown_layer`.
+    #[inline]
     pub(super) fn find(
         kind: EventKind,
         name: Option<&str>,
@@ -39,6 +40,7 @@ impl<'t> EventLayer<'t> {
     }
 
     /// What a report of unknown severity weighs on it.
+    #[inline]
     pub(super) fn default_severity(&self) -> Option<u8> {
         match self {
             Self::None => None,
@@ -47,6 +49,7 @@ impl<'t> EventLayer<'t> {
         }
     }
 
+    #[inline]
     pub(super) fn into_parts(self) -> (Option<LayerIndex>, Option<Layer>) {
         match self {
             Self::None => (None, None),
@@ -59,6 +62,7 @@ impl<'t> EventLayer<'t> {
     ///
     /// # Errors
     /// `unknown_unit`, `invalid_value`.
+    #[inline]
     pub(super) fn read_value(&mut self, value: &Number<'_>, unit: Option<&str>) -> Result<i64, Refusal> {
         let unit = unit.filter(|unit| !unit.is_empty());
         let layer: &Layer = match self {

@@ -4,6 +4,7 @@ use super::{Edge, FeedRules, PlaceCache};
 use crate::words::{Number, Position, Refusal, RefusalReason};
 
 impl Edge {
+    #[inline]
     pub(super) fn read_position(
         &self,
         lon: &Number<'_>,

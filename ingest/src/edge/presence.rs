@@ -14,6 +14,7 @@ pub(super) struct Present {
 impl Present {
     /// # Errors
     /// `missing_field`, of the first one that is.
+    #[inline]
     pub(super) fn check(candidate: &Candidate<'_>) -> Result<Self, Refusal> {
         if let Some(key) = &candidate.lookup_missed {
             return Err(Refusal::new(
@@ -56,6 +57,7 @@ impl Present {
     ///
     /// # Errors
     /// `invalid_value` when that is no operation.
+    #[inline]
     pub(super) fn op(&self, text: Option<&str>) -> Result<ReportOp, Refusal> {
         self.op.ok_or_else(|| {
             let detail = format!(

@@ -3,6 +3,7 @@
 use super::{Edge, FeedRules, short};
 use crate::words::{CandidateTime, EventTime, PartitionClock, Refusal, RefusalReason};
 
+#[inline]
 pub(super) fn read(time: CandidateTime<'_>) -> Result<EventTime, Refusal> {
     let invalid = |detail: String| Refusal::new(RefusalReason::InvalidTime, detail);
     match time {
@@ -19,6 +20,7 @@ pub(super) fn read(time: CandidateTime<'_>) -> Result<EventTime, Refusal> {
 }
 
 impl Edge {
+    #[inline]
     pub(super) fn check_clock(
         &self,
         time: EventTime,

@@ -7,9 +7,11 @@ mod candidate;
 mod event;
 mod event_kind;
 mod layer;
+mod layer_table;
 mod likeness;
 mod partition;
 mod refusal;
+mod slug;
 pub(crate) mod text_limits;
 mod time;
 mod unit;
@@ -19,13 +21,13 @@ pub use bounds::{Bounds, LonLat};
 pub use candidate::{Candidate, CandidateTime, Number};
 pub use event::{AreaIds, Event, EventHash, EventName, Position, SourceKey};
 pub use event_kind::{Channel, EventKind, ReportOp};
-pub use layer::{
-    InvalidLayer, LIVE_DOMAIN, Layer, LayerIndex, LayerKind, LayerLookup, LayerName, LayerSettings,
-    LayerTable, ValueScale, slug,
-};
-pub(crate) use layer::{known_codes, slug_or_hash};
+pub use layer::{LIVE_DOMAIN, Layer, LayerIndex, LayerKind, LayerSettings, ValueScale};
+pub use layer_table::{InvalidLayer, LayerLookup, LayerName, LayerTable};
 pub use likeness::{Likeness, nearest};
 pub use partition::{PartitionClock, PartitionId};
 pub use refusal::{Refusal, RefusalReason};
+pub use slug::slug;
+pub(crate) use slug::slug_or_hash;
 pub use time::{DAY, EventTime, HOUR, MINUTE, SECOND, rfc3339};
 pub use unit::Unit;
+pub(crate) use unit::known_codes;

@@ -169,6 +169,11 @@ impl Unit {
     }
 }
 
+/// The codes of the unit table, for messages.
+pub(crate) fn known_codes() -> String {
+    Unit::codes().collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -267,3 +267,47 @@ fn arrow(
         path: written.path.join("::"),
     })
 }
+
+#[test]
+fn what_code_names_is_found_and_what_tests_name_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = [
+        ("lib.rs", "mod ground;\nmod upper;\npub use ground::Stone;\n"),
+        ("ground/mod.rs", "mod stone;\npub use stone::Stone;\n"),
+        (
+            "ground/stone.rs",
+            "pub struct Stone;\n#[cfg(test)]\nmod tests { use crate::upper::Roof; }\n",
+        ),
+        (
+            "upper.rs",
+            "use crate::{Stone, ground::{self as floor, Stone as _}};\n// crate::nowhere::Thing\n\
+             fn roof() -> &'static str { super::ground::stone(); \"crate::nothing::Else\" }\n",
+        ),
+    ];
+    for (name, source) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(path, source).expect("written");
+    }
+    let read = read(folder.path());
+    let module = |path: &str| -> Module { path.split('/').map(str::to_owned).collect() };
+    assert!(read.modules.contains(&module("ground/stone")));
+    let written: Vec<&str> = read.arrows.iter().map(|arrow| arrow.path.as_str()).collect();
+    assert_eq!(
+        written,
+        [
+            "crate::Stone",
+            "crate::ground",
+            "crate::ground::Stone",
+            "super::ground::stone"
+        ]
+    );
+    assert!(read.arrows.iter().all(|arrow| arrow.from == module("upper")));
+    assert_eq!(
+        read.arrows
+            .iter()
+            .map(|arrow| arrow.to.join("/"))
+            .collect::<BTreeSet<_>>(),
+        ["ground".to_owned(), "ground/stone".to_owned()].into()
+    );
+}

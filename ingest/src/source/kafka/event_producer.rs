@@ -14,8 +14,14 @@ use crate::words::EventKind;
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Why events of the intake are not in Kafka.
 #[derive(Debug, thiserror::Error)]
-#[error("Kafka did not take the events: {0}")]
-pub struct ProduceError(String);
+pub enum ProduceError {
+    /// The client or the broker refused them.
+    #[error("Kafka did not take the events: {0}")]
+    Refused(#[source] KafkaError),
+    /// The producer ended meanwhile.
+    #[error("Kafka did not take the events: the producer was closed")]
+    Closed,
+}
 
 /// Produces the events of the HTTP intake, keyed by `source`, acknowledged by all in-sync replicas.
 #[derive(Clone)]
@@ -62,16 +68,16 @@ impl EventProducer {
                     self.producer
                         .send(record, DELIVERY_TIMEOUT)
                         .await
-                        .map_err(|(error, _)| ProduceError(error.to_string()))?;
+                        .map_err(|(error, _)| ProduceError::Refused(error))?;
                 }
-                Err((error, _)) => return Err(ProduceError(error.to_string())),
+                Err((error, _)) => return Err(ProduceError::Refused(error)),
             }
         }
         for delivery in sent {
             match delivery.await {
                 Ok(Ok(_)) => {}
-                Ok(Err((error, _))) => return Err(ProduceError(error.to_string())),
-                Err(_) => return Err(ProduceError("the producer was closed".to_owned())),
+                Ok(Err((error, _))) => return Err(ProduceError::Refused(error)),
+                Err(_) => return Err(ProduceError::Closed),
             }
         }
         Ok(())
