@@ -12,6 +12,7 @@ mod entity_table;
 mod event_log;
 mod layer_slices;
 mod partition;
+mod partition_limits;
 mod publisher;
 mod selection;
 mod slice;

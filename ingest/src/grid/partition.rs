@@ -1,7 +1,5 @@
 //! The state of one partition: everything that its events made, and nothing borrowed from another partition.
 
-mod limits;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -140,7 +138,7 @@ pub enum Applied {
 pub struct Partition {
     pub(crate) id: PartitionId,
     pub(crate) domain: Arc<str>,
-    settings: GridSettings,
+    pub(super) settings: GridSettings,
     pub(crate) next_offset: i64,
     /// The next number of each queue of replays, by the id of the store that holds it.
     pub(crate) next_replays: BTreeMap<u64, u64>,
@@ -163,7 +161,7 @@ pub struct Partition {
     /// Entities that were too many.
     pub(crate) forgotten: Forgotten,
     /// The floor of hashes that the log was last told of.
-    dedup_warned: Option<EventTime>,
+    pub(super) dedup_warned: Option<EventTime>,
     /// Grows with every change: names the state of this partition.
     pub(crate) sequence: u64,
     /// Grows with every state that is taken for a checkpoint. Each change bears the one in which it was made.
@@ -390,7 +388,7 @@ impl Partition {
     }
 
     /// Seals, rolls up and expires what ended by a time.
-    fn seal_to(&mut self, to: EventTime) {
+    pub(super) fn seal_to(&mut self, to: EventTime) {
         let from = self.sealed_to;
         self.sealed_to = to;
         let cutoffs = self.cutoffs();

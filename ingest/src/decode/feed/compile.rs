@@ -1,9 +1,8 @@
 //! From settings to a [`FeedMapper`]: everything that can be wrong is found here, once, and told by its key.
 
-mod fields;
-
 use std::path::Path;
 
+use super::checker::{Checker, Names};
 use super::csv_row::read_header;
 use super::error::FeedError;
 use super::field::TextFrom;
@@ -56,39 +55,7 @@ pub(super) fn compile(
     Ok(FeedMapper { rules, format })
 }
 
-/// The names that a row's fields may have, and the slot of each.
-enum Names {
-    Csv(Vec<String>),
-    Json(PointerTree),
-}
-
-struct Checker<'s> {
-    settings: &'s FeedSettings,
-    base_dir: &'s Path,
-}
-
 impl Checker<'_> {
-    fn invalid(&self, key: &str, value: &str, allowed: &str) -> FeedError {
-        FeedError::Invalid {
-            feed: self.settings.name.clone(),
-            key: key.to_owned(),
-            value: if value == "there" {
-                value.to_owned()
-            } else {
-                format!("`{value}`")
-            },
-            allowed: allowed.to_owned(),
-        }
-    }
-
-    fn missing(&self, key: &str, why: &str) -> FeedError {
-        FeedError::Missing {
-            feed: self.settings.name.clone(),
-            key: key.to_owned(),
-            why: why.to_owned(),
-        }
-    }
-
     fn rules(&self) -> Result<FeedRules, FeedError> {
         let settings = self.settings;
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';

@@ -1,8 +1,8 @@
 //! The limits of a partition: of hashes and entities with every event, of aggregates when its worker asks.
 
-use super::Partition;
-use crate::grid::calendar::{Span, Step};
-use crate::grid::entities::{ResponseUnit, Sensor};
+use super::calendar::{Span, Step};
+use super::entities::{ResponseUnit, Sensor};
+use super::partition::Partition;
 use crate::words::{EventTime, HOUR};
 
 impl Partition {

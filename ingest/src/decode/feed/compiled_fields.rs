@@ -1,13 +1,13 @@
 //! The fields of a mapping: each name to its slot, each constant and map to the type that the event needs.
 
-use super::{Checker, Names};
-use crate::decode::feed::error::FeedError;
-use crate::decode::feed::field::{NumberFrom, TextFrom};
-use crate::decode::feed::field_spec::{FieldSpec, IdSettings, Scalar, TimeSettings};
-use crate::decode::feed::local_time::TimeReader;
-use crate::decode::feed::lookup::{Lookup, Target};
-use crate::decode::feed::mapping::{IdFrom, ValueFrom};
-use crate::decode::feed::settings::{FeedOrigin, LookupSettings, ValueSettings};
+use super::checker::{Checker, Names};
+use super::error::FeedError;
+use super::field::{NumberFrom, TextFrom};
+use super::field_spec::{FieldSpec, IdSettings, Scalar, TimeSettings};
+use super::local_time::TimeReader;
+use super::lookup::{Lookup, Target};
+use super::mapping::{IdFrom, ValueFrom};
+use super::settings::{FeedOrigin, LookupSettings, ValueSettings};
 use crate::words::{EventKind, Unit};
 
 /// Characters of the names of columns that a message shows.
