@@ -2,7 +2,7 @@
 
 use super::House;
 
-pub const ROOMS: House = House {
+pub(crate) const ROOMS: House = House {
     name: "analytics",
     rooms: &[
         "geometry",

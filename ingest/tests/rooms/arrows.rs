@@ -8,25 +8,25 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// A module by its path from the crate's root; the root itself is empty.
-pub type Module = Vec<String>;
+pub(crate) type Module = Vec<String>;
 
 /// A module names something in another one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Arrow {
-    pub from: Module,
-    pub to: Module,
+pub(crate) struct Arrow {
+    pub(crate) from: Module,
+    pub(crate) to: Module,
     /// As it is written.
-    pub path: String,
+    pub(crate) path: String,
 }
 
 /// The modules of a crate and the arrows between them.
-pub struct Sources {
-    pub modules: BTreeSet<Module>,
-    pub arrows: BTreeSet<Arrow>,
+pub(crate) struct Sources {
+    pub(crate) modules: BTreeSet<Module>,
+    pub(crate) arrows: BTreeSet<Arrow>,
 }
 
 /// Reads a crate from its `src` folder.
-pub fn read(src: &Path) -> Sources {
+pub(crate) fn read(src: &Path) -> Sources {
     let mut crate_read = Reader::default();
     crate_read.file(&src.join("lib.rs"), &Module::new(), src);
     let Reader { modules, paths } = crate_read;

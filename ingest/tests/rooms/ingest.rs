@@ -3,7 +3,7 @@
 
 use super::House;
 
-pub const ROOMS: House = House {
+pub(crate) const ROOMS: House = House {
     name: "ingest",
     rooms: &[
         "words",
