@@ -66,7 +66,6 @@ impl Reader {
     fn tokens(&mut self, tokens: TokenStream, module: &Module, folder: &Path) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;
-        let mut is_public = false;
         while let Some(token) = tokens.get(at) {
             match token {
                 TokenTree::Punct(punct)
@@ -75,13 +74,11 @@ impl Reader {
                     at = end_of_item(&tokens, at + 2);
                     continue;
                 }
-                TokenTree::Ident(word) if word == "pub" => is_public = true,
                 TokenTree::Ident(word) if word == "mod" => {
                     if let (Some(TokenTree::Ident(name)), Some(next)) =
                         (tokens.get(at + 1), tokens.get(at + 2))
                     {
                         self.child(&name.to_string(), next, module, folder);
-                        is_public = false;
                         at += 3;
                         continue;
                     }
@@ -97,9 +94,8 @@ impl Reader {
                     self.paths.extend(found.into_iter().map(|path| Written {
                         from: module.clone(),
                         path,
-                        is_reexport: is_public,
+                        is_reexport: is_public(&tokens, at),
                     }));
-                    is_public = false;
                     at = end;
                 }
                 TokenTree::Ident(_) if !(at >= 1 && is_punct(&tokens[at - 1], '.')) => {
@@ -117,7 +113,6 @@ impl Reader {
                 TokenTree::Group(group) => {
                     self.tokens(group.stream(), module, folder);
                 }
-                TokenTree::Punct(punct) if punct.as_char() == ';' => is_public = false,
                 _ => {}
             }
             at += 1;
@@ -141,6 +136,13 @@ impl Reader {
 
 fn is_punct(token: &TokenTree, sign: char) -> bool {
     matches!(token, TokenTree::Punct(punct) if punct.as_char() == sign)
+}
+
+/// Whether the item whose first word stands here is for others: `pub`, or `pub(…)`.
+fn is_public(tokens: &[TokenTree], at: usize) -> bool {
+    let before = |places: usize| at.checked_sub(places).and_then(|place| tokens.get(place));
+    let is_pub = |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Ident(word)) if word == "pub");
+    is_pub(before(1)) || (matches!(before(1), Some(TokenTree::Group(_))) && is_pub(before(2)))
 }
 
 /// `[cfg(test)]`, and what asks for more beside it.
