@@ -184,7 +184,7 @@ impl Checker<'_> {
     }
 
     /// Each key that maps something, whether it is there, and the kinds of event that have it.
-    fn mapped_keys(&self) -> Vec<(&'static str, bool, &'static [EventKind])> {
+    pub(super) fn mapped_keys(&self) -> Vec<(&'static str, bool, &'static [EventKind])> {
         use EventKind::{Observation, Position, Report};
         let s = self.settings;
         vec![
