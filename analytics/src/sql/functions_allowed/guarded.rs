@@ -18,12 +18,12 @@ use datafusion::logical_expr::{
     Signature,
 };
 
-use super::super::SqlError;
-use super::super::value_bounds::{self, Growth};
 use super::query_guard::QueryGuard;
 use super::scalars::{Answer, Entry};
 use super::work::{self, Work};
 use super::{patterns, types};
+use crate::sql::bounds::value_bounds::{self, Growth};
+use crate::sql::error::SqlError;
 
 /// The most bytes that one value may have when a function makes it.
 const VALUE_BYTES: u128 = 8 << 20;
@@ -38,7 +38,7 @@ pub(super) fn guarded(inner: Arc<ScalarUDF>, entry: Entry) -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::new_from_impl(Guarded { inner, entry }))
 }
 
-pub(super) fn is_guarded(function: &ScalarUDF) -> bool {
+pub(crate) fn is_guarded(function: &ScalarUDF) -> bool {
     function.inner().downcast_ref::<Guarded>().is_some()
 }
 

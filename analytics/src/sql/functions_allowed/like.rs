@@ -12,7 +12,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl,
 
 use super::query_guard::QueryGuard;
 use super::work::cut;
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 /// Letters of a constant pattern that is left to `DataFusion`.
 pub(super) const SHORT: usize = 64;

@@ -18,7 +18,7 @@ use regex_automata::util::syntax;
 
 use super::query_guard::QueryGuard;
 use super::work::cut;
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 /// Letters of a pattern.
 const LETTERS: usize = 8 << 10;

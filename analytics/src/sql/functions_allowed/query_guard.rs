@@ -13,8 +13,8 @@ use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, Ex
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
-use crate::sql::SqlError;
-use crate::sql::stoppable::Stop;
+use crate::sql::bounds::Stop;
+use crate::sql::error::SqlError;
 
 /// Answers from this size on are counted while somebody holds them.
 const COUNTED_BYTES: usize = 1 << 20;

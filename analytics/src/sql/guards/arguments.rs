@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     Signature,
 };
 
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 /// What is seen to before a function runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

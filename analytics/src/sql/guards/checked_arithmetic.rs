@@ -26,7 +26,7 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum::apply;
 
 use super::{has_expression, node_has_expression};
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 /// The rule. It must come after types have been coerced.
 #[derive(Debug)]

@@ -28,7 +28,7 @@ use datafusion::physical_expr::NullState;
 use super::delegated::names_and_types_of_inner;
 use super::exact_spans::{INTERVAL, IntervalSum};
 use super::exact_sum_rows::{DistinctSum, RowSum};
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 /// `sum`, to register over `DataFusion`'s.
 pub(super) fn exact_sum() -> Arc<AggregateUDF> {

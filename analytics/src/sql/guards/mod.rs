@@ -15,6 +15,8 @@
 //! | windows ordered by intervals, maps and structs | [`window_order`] |
 //! | `a IS DISTINCT FROM b AND c` | [`distinct_from`] |
 //! | extreme arguments of functions | [`arguments`] |
+//! | nested queries of one text | [`nested_projections`] |
+//! | names of time zones, times of texts in one | [`time_zones`], [`zoned_timestamps`] |
 //! | what is refused | [`refused`] |
 
 mod arguments;
@@ -26,12 +28,15 @@ mod exact_spans;
 mod exact_sum;
 mod exact_sum_rows;
 mod in_lists;
+mod nested_projections;
 mod not_in;
 mod ordered_lists;
 mod refused;
 mod set_operations;
 mod shifts;
+pub(crate) mod time_zones;
 mod window_order;
+mod zoned_timestamps;
 
 use std::sync::Arc;
 
@@ -43,8 +48,10 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 
 pub(crate) use arguments::with_checked_arguments;
 pub(crate) use distinct_from::put_right;
+pub(crate) use nested_projections::NestedProjections;
 pub(crate) use refused::check;
 pub(crate) use window_order::FramesByGroups;
+pub(crate) use zoned_timestamps::zoned;
 
 /// `DataFusion`'s rules with those of ours around them.
 pub(crate) fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {

@@ -24,7 +24,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use super::{has_expression, node_has_expression};
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 #[derive(Debug)]
 pub(super) struct SubqueriesWithNulls;

@@ -9,7 +9,7 @@ use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, WindowFrameBound};
 
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 /// Refuses what cannot be answered, and sets `options` so that the rest is answered right.
 ///

@@ -29,6 +29,9 @@ use predicate::SpatialPredicate;
 pub(crate) use ranked::RankedPlanner;
 pub(crate) use ranking::RankFirst;
 
+/// The function that a spatial join understands and nothing else can answer.
+pub(crate) const NEAREST: &str = "st_knn";
+
 type Rules = Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>;
 
 /// `DataFusion`'s rules with this one where sides of joins have been chosen and nothing relies on them yet.

@@ -12,8 +12,8 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conj
 use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::NEAREST;
 use super::ranked::Ranked;
-use crate::functions::NEAREST;
 
 /// Puts a [`Ranked`] round each join by `st_knn`, and what chooses among the ranked rows below it.
 #[derive(Debug)]

@@ -20,9 +20,9 @@ use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::StreamExt as _;
 
-use super::SqlError;
 use super::cooperative::multiplies_rows;
 use super::window_memory::widest_value;
+use crate::sql::error::SqlError;
 
 /// Bytes that one value may have: 2 GiB in a batch of 8 192 rows, where columns end.
 const VALUE_BYTES: usize = 256 << 10;

@@ -4,7 +4,7 @@
 use datafusion::sql::sqlparser::ast::{Expr, UnaryOperator, Value as AstValue};
 use serde_json::Value;
 
-use super::SqlError;
+use crate::sql::error::SqlError;
 
 /// The parameters of one request and which of them were used.
 pub(crate) struct Placeholders<'v> {
@@ -95,8 +95,8 @@ fn literal(name: &str, value: &Value) -> Result<Expr, SqlError> {
 mod tests {
     use serde_json::json;
 
-    use super::super::statement::parse;
     use super::*;
+    use crate::sql::engine::statement::parse;
 
     fn bound(sql: &str, values: &[Value]) -> String {
         match parse(sql, values, 1 << 20) {

@@ -13,8 +13,7 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::commented;
-use super::running::Running;
+use crate::sql::cell_type::commented;
 
 /// One query, running or ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,13 +101,14 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 });
 
 /// The provider; what it shows is of the time when a scan is planned.
-pub(super) struct QueriesTable {
-    running: Arc<Running>,
+pub(crate) struct QueriesTable {
+    list: Box<dyn Fn() -> Vec<QueryRecord> + Send + Sync>,
 }
 
 impl QueriesTable {
-    pub(super) fn new(running: Arc<Running>) -> Self {
-        Self { running }
+    /// `list` gives the queries that run or wait, and the last ones that have ended.
+    pub(crate) fn new(list: impl Fn() -> Vec<QueryRecord> + Send + Sync + 'static) -> Self {
+        Self { list: Box::new(list) }
     }
 }
 
@@ -135,9 +135,7 @@ impl TableProvider for QueriesTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut queries = self.running.list();
-        queries.extend(self.running.ended());
-        let table = MemTable::try_new(self.schema(), vec![vec![batch(&queries)?]])?;
+        let table = MemTable::try_new(self.schema(), vec![vec![batch(&(self.list)())?]])?;
         table.scan(state, projection, filters, limit).await
     }
 }

@@ -22,22 +22,26 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::logical_expr::{LogicalPlan, LogicalPlanBuilder};
 use datafusion::physical_plan::execute_stream;
 use futures::{Stream, StreamExt as _};
-use riskgrid_ingest::places::Places;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::functions_allowed::{QueryGuard, check_plan};
+use super::limits::SqlLimits;
 use super::memory_fence::{MemoryFence, ProcessMemory};
 use super::named_arguments::NamedTableFunction;
-use super::queries_table::{QueriesTable, QueryRecord};
 use super::query_memory::QueryMemory;
 use super::running::{Running, Ticket};
-use super::session::Session;
-use super::stoppable::{Stop, stoppable};
-use super::{SqlError, SqlLimits, expansion, guards, statement, time_zones};
+use super::session::{Registration, Session};
+use super::statement;
+use crate::sql::bounds::expansion;
+use crate::sql::bounds::{Stop, stoppable};
+use crate::sql::catalogue::{QueriesTable, QueryRecord};
+use crate::sql::error::SqlError;
+use crate::sql::functions_allowed::{QueryGuard, check_plan};
+use crate::sql::guards;
+use crate::sql::guards::time_zones;
 
 /// Stack of a thread that plans: a statement at the limit of its depth fits.
 pub(crate) const STACK_BYTES: usize = 32 << 20;
@@ -107,19 +111,11 @@ impl Drop for SqlEngine {
 }
 
 impl SqlEngine {
-    /// Starts the threads for queries; no areas are loaded.
+    /// Starts the threads for queries, whose sessions have these functions and rules.
     ///
     /// # Errors
     /// [`SqlError::Internal`] if they cannot be started.
-    pub fn new(limits: SqlLimits) -> Result<Self, SqlError> {
-        Self::over(&Arc::default(), limits)
-    }
-
-    /// Starts the threads for queries whose functions see these reference layers.
-    ///
-    /// # Errors
-    /// [`SqlError::Internal`] if they cannot be started.
-    pub fn over(places: &Arc<Places>, limits: SqlLimits) -> Result<Self, SqlError> {
+    pub(crate) fn with(registration: Registration, limits: SqlLimits) -> Result<Self, SqlError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("riskgrid-sql")
             .worker_threads(limits.threads.get())
@@ -128,7 +124,7 @@ impl SqlEngine {
             .build()
             .map_err(|error| SqlError::internal(format!("cannot start query threads: {error}")))?;
         Ok(Self {
-            session: Arc::new(Session::new(limits.threads.get(), places)?),
+            session: Arc::new(Session::new(limits.threads.get(), registration)?),
             memory: Arc::new(GreedyMemoryPool::new(limits.memory_bytes)),
             running: Arc::default(),
             fence: None,
@@ -292,7 +288,12 @@ impl SqlEngine {
 
     /// The table `queries`: those that run or wait, and the last 1 000 that have ended.
     pub fn queries_table(&self) -> Arc<dyn TableProvider> {
-        Arc::new(QueriesTable::new(Arc::clone(&self.running)))
+        let running = Arc::clone(&self.running);
+        Arc::new(QueriesTable::new(move || {
+            let mut queries = running.list();
+            queries.extend(running.ended());
+            queries
+        }))
     }
 
     /// Tasks on the query threads: 0 when no query runs.

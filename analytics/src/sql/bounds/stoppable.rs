@@ -20,7 +20,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, NestedLoopJoinExecBuilder};
 
-use super::SqlError;
+use crate::sql::error::SqlError;
 
 /// True once the query has no reader any more.
 pub(crate) type Stop = Arc<AtomicBool>;

@@ -11,9 +11,9 @@ use futures::task::AtomicWaker;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::SqlError;
-use super::queries_table::{QueryRecord, QueryState};
-use super::stoppable::Stop;
+use crate::sql::bounds::Stop;
+use crate::sql::catalogue::{QueryRecord, QueryState};
+use crate::sql::error::SqlError;
 
 /// Queries that are remembered after their end.
 const REMEMBERED: usize = 1_000;

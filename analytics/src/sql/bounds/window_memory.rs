@@ -169,7 +169,7 @@ pub(super) fn widest_value(column: &ArrayRef) -> usize {
 }
 
 /// Bytes of the rows of the batch, not of the buffers that it may be a slice of.
-pub(super) fn bytes_of(batch: &RecordBatch) -> usize {
+pub(crate) fn bytes_of(batch: &RecordBatch) -> usize {
     batch
         .columns()
         .iter()

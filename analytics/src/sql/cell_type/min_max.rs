@@ -14,7 +14,7 @@ use datafusion::logical_expr::{
     SetMonotonicity, Signature, StatisticsArgs,
 };
 
-use super::cell_column::{is_cell, mark_cell};
+use super::column::{is_cell, mark_cell};
 
 /// `min` and `max`, to register over `DataFusion`'s.
 pub(crate) fn cell_min_max() -> Vec<Arc<AggregateUDF>> {

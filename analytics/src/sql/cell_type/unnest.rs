@@ -10,7 +10,7 @@ use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection, ScalarUDF, Unnest};
 use datafusion::optimizer::AnalyzerRule;
 
-use super::cell_column::is_cell;
+use super::column::is_cell;
 
 /// Puts a projection over each UNNEST of lists of cells that marks the unnested columns again.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::functions_allowed::check;
-use super::value_bounds::Growth;
+use super::guarded::check;
+use crate::sql::bounds::value_bounds::Growth;
 
 /// `left || right`: NULL if one of them is.
 #[derive(Debug, PartialEq, Eq, Hash)]

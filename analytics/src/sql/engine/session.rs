@@ -12,27 +12,29 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::execution::{FunctionRegistry as _, SessionStateDefaults, TaskContext};
-use datafusion::logical_expr::ScalarUDF;
 use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::optimizer::OptimizerRule;
 use datafusion::prelude::SessionConfig;
-use riskgrid_ingest::places::Places;
 
-use super::cell_comparison::CellComparison;
-use super::cell_min_max::cell_min_max;
-use super::cell_unnest::CellUnnest;
-use super::cooperative::CooperativeJoins;
-use super::functions_allowed::{self, GuardedStructs, QueryGuard, UseGuarded};
-use super::guards;
-use super::information_schema::{CATALOG, SCHEMA, catalog_of};
 use super::named_arguments::{NamedArguments, NamedTableFunction};
-use super::nested_projections::NestedProjections;
-use super::spatial_join::{RankFirst, RankedPlanner, rules_with_spatial_joins};
-use super::wide_rows::NarrowInputs;
-use super::window_memory::CountWindowInput;
-use super::zoned_timestamps::zoned;
-use crate::functions;
-use crate::tables::cells::whole_window::WholeWindow;
-use crate::tables::events::cell_counts::CellCounts;
+use crate::sql::bounds::{CooperativeJoins, CountWindowInput, NarrowInputs};
+use crate::sql::catalogue::{CATALOG, SCHEMA, catalog_of};
+use crate::sql::cell_type::{CellComparison, CellUnnest, cell_min_max};
+use crate::sql::functions_allowed::{self, GuardedStructs, QueryGuard, UseGuarded};
+use crate::sql::guards;
+use crate::sql::spatial_join::{RankFirst, RankedPlanner, rules_with_spatial_joins};
+
+/// What a session has beside the functions and rules of `DataFusion` and of this room.
+pub(crate) struct Registration {
+    /// Scalar functions; they keep their own bounds.
+    pub(crate) scalars: Vec<Arc<ScalarUDF>>,
+    pub(crate) aggregates: Vec<Arc<AggregateUDF>>,
+    /// The one of them that makes a cell of a text.
+    pub(crate) cell_of_text: Arc<ScalarUDF>,
+    /// Rules that know tables, after all others.
+    pub(crate) optimizer_rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
+}
 
 /// The state that all queries start from.
 #[derive(Debug)]
@@ -42,8 +44,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// `threads` is the number of partitions of a plan; functions see the areas of `places`.
-    pub(crate) fn new(threads: usize, places: &Arc<Places>) -> Result<Self> {
+    /// `threads` is the number of partitions of a plan.
+    pub(crate) fn new(threads: usize, ours: Registration) -> Result<Self> {
         let runtime = RuntimeEnvBuilder::new()
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build()?;
@@ -51,18 +53,19 @@ impl Session {
         runtime.deregister_object_store(ObjectStoreUrl::local_filesystem().as_ref())?;
 
         let functions = guards::with_checked_arguments(SessionStateDefaults::default_scalar_functions());
-        let scalars = functions_allowed::scalar_functions(zoned(functions));
-        let from_string: Arc<ScalarUDF> = functions::h3_from_string();
+        let scalars = functions_allowed::scalar_functions(guards::zoned(functions));
+        let mut optimizer_rules = guards::optimizer_rules();
+        optimizer_rules.extend(ours.optimizer_rules);
         let mut base = SessionStateBuilder::new()
             .with_config(settings(threads))
             .with_runtime_env(Arc::new(runtime.clone()))
             .with_expr_planners(expr_planners(&scalars))
-            .with_scalar_functions(scalars.iter().cloned().chain(functions::all(places)).collect())
+            .with_scalar_functions(scalars.iter().chain(&ours.scalars).cloned().collect())
             .with_aggregate_functions(
                 functions_allowed::aggregate_functions()
                     .chain(cell_min_max())
                     .chain(guards::aggregates())
-                    .chain(functions::aggregates())
+                    .chain(ours.aggregates)
                     .collect(),
             )
             .with_window_functions(
@@ -72,21 +75,19 @@ impl Session {
             )
             .with_table_function_list(functions_allowed::table_functions())
             .with_analyzer_rules(guards::analyzer_rules())
-            .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&from_string))))
-            .with_analyzer_rule(Arc::new(NestedProjections))
+            .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&ours.cell_of_text))))
+            .with_analyzer_rule(Arc::new(guards::NestedProjections))
             .with_analyzer_rule(Arc::new(RankFirst))
             .with_query_planner(Arc::new(RankedPlanner))
-            .with_optimizer_rules(guards::optimizer_rules())
-            .with_optimizer_rule(Arc::new(WholeWindow))
-            .with_optimizer_rule(Arc::new(CellCounts))
+            .with_optimizer_rules(optimizer_rules)
             .with_physical_optimizer_rules(guards::without_filter_pushdown(rules_with_spatial_joins()))
             .with_physical_optimizer_rule(Arc::new(CountWindowInput))
             .with_physical_optimizer_rule(Arc::new(NarrowInputs))
             .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
             .build();
-        base.register_function_rewrite(Arc::new(UseGuarded::new(&scalars)))?;
+        base.register_function_rewrite(Arc::new(UseGuarded::new(&scalars, &ours.scalars)))?;
         base.register_function_rewrite(Arc::new(guards::FramesByGroups))?;
-        base.register_function_rewrite(Arc::new(CellComparison::new(from_string)))?;
+        base.register_function_rewrite(Arc::new(CellComparison::new(ours.cell_of_text)))?;
         Ok(Self { base, runtime })
     }
 

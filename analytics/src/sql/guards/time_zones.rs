@@ -10,7 +10,7 @@ use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
-use super::SqlError;
+use crate::sql::error::SqlError;
 
 /// # Errors
 /// [`SqlError::BadRequest`] that names the zone, if a plan puts one on times that is not known.

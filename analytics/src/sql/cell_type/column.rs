@@ -1,7 +1,7 @@
 //! Columns of H3 cells: `UInt64` whose field says so.
 //!
 //! The mark is field metadata, which projections, aliases, group keys, joins and unions pass on. It is lost in
-//! arithmetic, CASE and CAST; `min` and `max` pass it on because of [`super::cell_min_max`].
+//! arithmetic, CASE and CAST; `min` and `max` pass it on because of [`super::min_max`].
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use datafusion::common::metadata::FieldMetadata;
 use datafusion::logical_expr::Expr;
 use h3o::CellIndex;
 
-use super::SqlError;
+use crate::sql::error::SqlError;
 
 /// The key of the field metadata that marks a column's type where Arrow has none for it.
 pub const TYPE_KEY: &str = "riskgrid:type";

@@ -14,7 +14,7 @@ use datafusion::catalog::{
 };
 use datafusion::common::Result;
 
-use super::cell_column::COMMENT_KEY;
+use crate::sql::cell_type::COMMENT_KEY;
 
 /// The catalog that every table is in.
 pub(crate) const CATALOG: &str = "riskgrid";

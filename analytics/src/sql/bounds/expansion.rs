@@ -10,7 +10,7 @@ use datafusion::common::Column;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::sqlparser::ast::{ObjectName, Query};
 
-use super::SqlError;
+use crate::sql::error::SqlError;
 
 /// Tables of a statement, each common table expression counted wherever it is used.
 const MOST_RELATIONS: u64 = 1_000;

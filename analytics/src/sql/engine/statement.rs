@@ -10,10 +10,12 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use serde_json::Value;
 
-use super::expansion::Relations;
-use super::functions_allowed::check_written;
 use super::parameters::{self, Placeholders};
-use super::{SqlError, guards, written};
+use crate::sql::bounds::expansion::Relations;
+use crate::sql::bounds::written;
+use crate::sql::error::SqlError;
+use crate::sql::functions_allowed::check_written;
+use crate::sql::guards;
 
 /// What [`parse`] tells a caller who wanted something else.
 pub(crate) const ALLOWED: &str = "SQL is read-only here: SELECT, WITH, VALUES, EXPLAIN, DESCRIBE, SHOW TABLES and SHOW COLUMNS are allowed";
@@ -22,7 +24,6 @@ pub(crate) const ALLOWED: &str = "SQL is read-only here: SELECT, WITH, VALUES, E
 const DEEPEST: usize = 400;
 /// SELECTs of one statement: a chain of UNIONs is as deep as it has parts.
 const MOST_SELECTS: usize = 400;
-pub(super) const PARSER_DEPTH: usize = 128;
 
 /// Parses exactly one statement, refuses what is not read-only, and puts `parameters` in the place of `$1`, `$2`, ….
 ///
@@ -38,7 +39,7 @@ pub(crate) fn parse(sql: &str, parameters: &[Value], longest: usize) -> Result<S
     written::check(sql)?;
     let mut statements = DFParserBuilder::new(sql)
         .with_dialect(&GenericDialect {})
-        .with_recursion_limit(PARSER_DEPTH)
+        .with_recursion_limit(written::PARSER_DEPTH)
         .build()?
         .parse_statements()?;
     if statements.len() > 1 {
@@ -327,7 +328,7 @@ mod tests {
     fn depth_is_bounded_however_it_is_made() {
         // Deep trees are dropped on a thread with the stack that the engine gives to its own.
         std::thread::Builder::new()
-            .stack_size(super::super::engine::STACK_BYTES)
+            .stack_size(super::super::sql_engine::STACK_BYTES)
             .spawn(|| {
                 let parentheses = format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000));
                 assert!(refusal(&parentheses).contains("nested"));

@@ -17,7 +17,7 @@ use datafusion::sql::sqlparser::ast::{
     Expr as AstExpr, FunctionArg, FunctionArgExpr, Ident, ObjectName, TableFactor, Value as AstValue,
 };
 
-use super::SqlError;
+use crate::sql::error::SqlError;
 
 /// A table function and the names of its arguments, in the order in which it takes them.
 #[derive(Debug, Clone)]

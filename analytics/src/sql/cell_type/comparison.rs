@@ -13,7 +13,7 @@ use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, InList};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator, ScalarUDF};
 
-use super::cell_column::{cell_literal, is_cell, parse_cell};
+use super::column::{cell_literal, is_cell, parse_cell};
 
 /// The rewrite; it needs the function `h3_from_string`.
 #[derive(Debug)]

@@ -9,9 +9,10 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-use super::SqlError;
-use super::statement::PARSER_DEPTH;
+use crate::sql::error::SqlError;
 
+/// Parentheses and the like in one another, for the parser and before it.
+pub(crate) const PARSER_DEPTH: usize = 128;
 /// `ARRAY<`, `STRUCT<` and the like in one statement.
 const MOST_ANGLES: usize = 64;
 /// `[]` behind one another.
@@ -23,7 +24,7 @@ const FEW: usize = 16;
 
 /// # Errors
 /// [`SqlError::BadRequest`] if the statement nests types, parentheses or EXPLAINs too deeply to be parsed.
-pub(super) fn check(sql: &str) -> Result<(), SqlError> {
+pub(crate) fn check(sql: &str) -> Result<(), SqlError> {
     let openings = sql
         .bytes()
         .filter(|byte| matches!(byte, b'(' | b'[' | b'<' | b'{'))
@@ -101,7 +102,7 @@ impl Depth {
 
 /// # Errors
 /// [`SqlError::BadRequest`] if a table function is called with a pattern, which is compared while the plan is made.
-pub(super) fn check_table(table: &TableFactor) -> Result<(), SqlError> {
+pub(crate) fn check_table(table: &TableFactor) -> Result<(), SqlError> {
     let args = match table {
         TableFactor::Table { args: Some(args), .. } => &args.args,
         TableFactor::Function { args, .. } => args,

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::SqlError;
 use super::running::{Running, Ticket};
+use crate::sql::error::SqlError;
 
 /// Tells the bytes that the process has, less what is known to be no query's. `None` where that cannot be told.
 pub type ProcessMemory = Arc<dyn Fn() -> Option<usize> + Send + Sync>;
