@@ -5,6 +5,7 @@ pub mod geometry;
 mod named_area;
 mod registration;
 pub mod rules;
+mod scan_at_once;
 pub mod sql;
 pub mod statistics;
 pub mod table_functions;

@@ -4,15 +4,17 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use datafusion::arrow::array::{RecordBatch, StringArray, TimestampMicrosecondArray, UInt64Array};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use datafusion::catalog::{MemTable, Session, TableProvider};
+use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::source::DataSourceExec;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
+use crate::scan_at_once::scan_at_once;
 use crate::sql::cell_type::commented;
 
 /// One query, running or ended.
@@ -118,7 +120,20 @@ impl fmt::Debug for QueriesTable {
     }
 }
 
-#[async_trait]
+impl QueriesTable {
+    fn scan_now(
+        &self,
+        _: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        _: &[Expr],
+        _: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let batch = batch(&(self.list)())?;
+        let source = MemorySourceConfig::try_new(&[vec![batch]], self.schema(), projection.cloned())?;
+        Ok(DataSourceExec::from_data_source(source))
+    }
+}
+
 impl TableProvider for QueriesTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(&SCHEMA)
@@ -128,16 +143,7 @@ impl TableProvider for QueriesTable {
         TableType::Base
     }
 
-    async fn scan(
-        &self,
-        state: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let table = MemTable::try_new(self.schema(), vec![vec![batch(&(self.list)())?]])?;
-        table.scan(state, projection, filters, limit).await
-    }
+    scan_at_once!();
 }
 
 fn batch(queries: &[QueryRecord]) -> Result<RecordBatch> {

@@ -78,7 +78,7 @@ impl Session {
             .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&ours.cell_of_text))))
             .with_analyzer_rule(Arc::new(guards::NestedProjections))
             .with_analyzer_rule(Arc::new(RankFirst))
-            .with_query_planner(Arc::new(RankedPlanner))
+            .with_query_planner(Arc::new(RankedPlanner::default()))
             .with_optimizer_rules(optimizer_rules)
             .with_physical_optimizer_rules(guards::without_filter_pushdown(rules_with_spatial_joins()))
             .with_physical_optimizer_rule(Arc::new(CountWindowInput))
