@@ -3,6 +3,7 @@
 pub mod functions;
 pub mod geometry;
 mod named_area;
+mod query_tables;
 mod registration;
 pub mod rules;
 mod scan_at_once;
@@ -10,3 +11,5 @@ pub mod sql;
 pub mod statistics;
 pub mod table_functions;
 pub mod tables;
+
+pub use query_tables::QueryTables;
