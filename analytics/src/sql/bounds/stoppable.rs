@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{FieldRef, Schema};
 use datafusion::common::Result;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
@@ -25,27 +24,24 @@ use crate::sql::error::SqlError;
 /// True once the query has no reader any more.
 pub(crate) type Stop = Arc<AtomicBool>;
 
-/// The same plan, whose joins give up when `stop` is set.
-pub(crate) fn stoppable(plan: Arc<dyn ExecutionPlan>, stop: &Stop) -> Result<Arc<dyn ExecutionPlan>> {
-    plan.transform_up(|node| {
-        if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>()
-            && let Some(filter) = join.filter()
-        {
-            let filter = Some(checked(filter, stop));
-            let join = NestedLoopJoinExecBuilder::from(join)
-                .with_filter(filter)
-                .build()?;
-            return Ok(Transformed::yes(Arc::new(join) as Arc<dyn ExecutionPlan>));
-        }
-        if let Some(join) = node.downcast_ref::<HashJoinExec>()
-            && let Some(filter) = join.filter()
-        {
-            let filter = Some(checked(filter, stop));
-            return Ok(Transformed::yes(join.builder().with_filter(filter).build_exec()?));
-        }
-        Ok(Transformed::no(node))
-    })
-    .map(|done| done.data)
+/// The same operator; a join with a filter gives up when `stop` is set.
+pub(super) fn stoppable(node: Arc<dyn ExecutionPlan>, stop: &Stop) -> Result<Arc<dyn ExecutionPlan>> {
+    if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        let filter = Some(checked(filter, stop));
+        let join = NestedLoopJoinExecBuilder::from(join)
+            .with_filter(filter)
+            .build()?;
+        return Ok(Arc::new(join));
+    }
+    if let Some(join) = node.downcast_ref::<HashJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        let filter = Some(checked(filter, stop));
+        return join.builder().with_filter(filter).build_exec();
+    }
+    Ok(node)
 }
 
 fn checked(filter: &JoinFilter, stop: &Stop) -> JoinFilter {

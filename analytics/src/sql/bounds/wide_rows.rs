@@ -8,56 +8,19 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::Result;
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::execution_plan::replace_children_if_necessary;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::unnest::UnnestExec;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
-use futures::StreamExt as _;
 
-use super::cooperative::multiplies_rows;
+use super::watched_input::{LookAt, Watch, WatchedInput};
 use super::window_memory::widest_value;
 use crate::sql::error::SqlError;
 
 /// Bytes that one value may have: 2 GiB in a batch of 8 192 rows, where columns end.
 const VALUE_BYTES: usize = 256 << 10;
 
-/// The rule. It looks at inputs whose columns can be wide.
-#[derive(Debug)]
-pub(crate) struct NarrowInputs;
-
-impl PhysicalOptimizerRule for NarrowInputs {
-    fn name(&self) -> &'static str {
-        "narrow_inputs"
-    }
-
-    fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            if !multiplies_rows(node.name()) && node.name() != "BoundedWindowAggExec" {
-                return Ok(Transformed::no(node));
-            }
-            let inputs = node
-                .children()
-                .into_iter()
-                .map(|input| narrow(Arc::clone(input), node.as_ref()))
-                .collect();
-            Ok(Transformed::yes(replace_children_if_necessary(node, inputs)?))
-        })
-        .map(|done| done.data)
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
 /// The input, looked at if the operator above can give wide values of it again.
-fn narrow(input: Arc<dyn ExecutionPlan>, above: &dyn ExecutionPlan) -> Arc<dyn ExecutionPlan> {
+pub(super) fn narrow(input: Arc<dyn ExecutionPlan>, above: &dyn ExecutionPlan) -> Arc<dyn ExecutionPlan> {
     let taken_apart: Vec<usize> = above
         .downcast_ref::<UnnestExec>()
         .map(UnnestExec::list_column_indices)
@@ -81,26 +44,27 @@ fn narrow(input: Arc<dyn ExecutionPlan>, above: &dyn ExecutionPlan) -> Arc<dyn E
     if looked_at.is_empty() {
         return input;
     }
-    Arc::new(NarrowInput::new(input, looked_at.into()))
+    let narrow = NarrowInput {
+        columns: looked_at.into(),
+    };
+    Arc::new(WatchedInput::new(input, Arc::new(narrow)))
 }
 
-/// Passes batches on whose values are narrow enough.
+/// Lets batches through whose values are narrow enough.
 #[derive(Debug)]
 struct NarrowInput {
-    input: Arc<dyn ExecutionPlan>,
     /// The columns that are looked at.
     columns: Arc<[usize]>,
-    properties: Arc<PlanProperties>,
 }
 
-impl NarrowInput {
-    fn new(input: Arc<dyn ExecutionPlan>, columns: Arc<[usize]>) -> Self {
-        let properties = Arc::clone(input.properties());
-        Self {
-            input,
-            columns,
-            properties,
-        }
+impl Watch for NarrowInput {
+    fn name(&self) -> &'static str {
+        "NarrowInput"
+    }
+
+    fn begin(&self, _: &TaskContext) -> LookAt {
+        let columns = Arc::clone(&self.columns);
+        Box::new(move |batch| Ok(check(batch, &columns)?))
     }
 }
 
@@ -121,59 +85,4 @@ fn check(batch: &RecordBatch, columns: &[usize]) -> Result<(), SqlError> {
         )));
     }
     Ok(())
-}
-
-impl DisplayAs for NarrowInput {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "NarrowInput")
-    }
-}
-
-impl ExecutionPlan for NarrowInput {
-    fn name(&self) -> &'static str {
-        "NarrowInput"
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        &self.properties
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
-        vec![false]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(match children.pop() {
-            Some(input) => Arc::new(Self::new(input, Arc::clone(&self.columns))),
-            None => self,
-        })
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let columns = Arc::clone(&self.columns);
-        let checked = self.input.execute(partition, context)?.map(move |batch| {
-            let batch = batch?;
-            check(&batch, &columns)?;
-            Ok(batch)
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), checked)))
-    }
 }

@@ -18,10 +18,10 @@ use datafusion::optimizer::OptimizerRule;
 use datafusion::prelude::SessionConfig;
 
 use super::named_arguments::{NamedArguments, NamedTableFunction};
-use crate::sql::bounds::{CooperativeJoins, CountWindowInput, NarrowInputs};
+use crate::sql::bounds::{BoundOperators, QueryGuard};
 use crate::sql::catalogue::{CATALOG, SCHEMA, catalog_of};
 use crate::sql::cell_type::{CellComparison, CellUnnest, cell_min_max};
-use crate::sql::functions_allowed::{self, GuardedStructs, QueryGuard, UseGuarded};
+use crate::sql::functions_allowed::{self, GuardedStructs, UseGuarded};
 use crate::sql::guards;
 use crate::sql::spatial_join::{RankFirst, RankedPlanner, rules_with_spatial_joins};
 
@@ -81,9 +81,7 @@ impl Session {
             .with_query_planner(Arc::new(RankedPlanner::default()))
             .with_optimizer_rules(optimizer_rules)
             .with_physical_optimizer_rules(guards::without_filter_pushdown(rules_with_spatial_joins()))
-            .with_physical_optimizer_rule(Arc::new(CountWindowInput))
-            .with_physical_optimizer_rule(Arc::new(NarrowInputs))
-            .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
+            .with_physical_optimizer_rule(Arc::new(BoundOperators))
             .build();
         base.register_function_rewrite(Arc::new(UseGuarded::new(&scalars, &ours.scalars)))?;
         base.register_function_rewrite(Arc::new(guards::FramesByGroups))?;

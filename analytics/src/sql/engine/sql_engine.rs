@@ -36,10 +36,10 @@ use super::running::{Running, Ticket};
 use super::session::{Registration, Session};
 use super::statement;
 use crate::sql::bounds::expansion;
-use crate::sql::bounds::{Stop, stoppable};
+use crate::sql::bounds::{QueryGuard, Stop};
 use crate::sql::catalogue::{QueriesTable, QueryRecord};
 use crate::sql::error::SqlError;
-use crate::sql::functions_allowed::{QueryGuard, check_plan};
+use crate::sql::functions_allowed::check_plan;
 use crate::sql::guards;
 use crate::sql::guards::time_zones;
 
@@ -386,7 +386,7 @@ impl Query {
         }
         let plan = check_plan(state.optimize(&plan)?)?;
         let planner = Arc::clone(state.query_planner());
-        let plan = stoppable(planner.create_physical_plan(&plan, &state).await?, &self.stop)?;
+        let plan = planner.create_physical_plan(&plan, &state).await?;
         Ok(execute_stream(
             plan,
             self.session.task_context(&state, self.memory),

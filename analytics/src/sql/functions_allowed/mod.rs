@@ -11,14 +11,12 @@
 //! | operators that are functions in truth, and functions that the planner brings | [`rewrite`], [`like`] |
 //! | types | [`types`] |
 //! | constants of aggregates and windows, wide constants in a plan | [`plan`], [`wide_constant`] |
-//! | what a function learns of its query | [`query_guard`] |
 
 mod aggregates;
 mod guarded;
 mod like;
 mod patterns;
 mod plan;
-mod query_guard;
 mod rewrite;
 mod scalars;
 mod text_concat;
@@ -36,7 +34,6 @@ pub(crate) use guarded::in_pieces;
 #[cfg(test)]
 pub(crate) use guarded::is_guarded;
 pub(crate) use plan::check_plan;
-pub(crate) use query_guard::QueryGuard;
 pub(crate) use rewrite::{GuardedStructs, UseGuarded};
 pub(crate) use types::check_written;
 pub(crate) use work::{Work, pieces};

@@ -21,7 +21,6 @@
 
 mod arguments;
 mod checked_arithmetic;
-mod delegated;
 mod distinct_from;
 mod exact_average;
 mod exact_spans;

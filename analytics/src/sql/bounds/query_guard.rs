@@ -13,7 +13,7 @@ use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, Ex
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
-use crate::sql::bounds::Stop;
+use super::stoppable::Stop;
 use crate::sql::error::SqlError;
 
 /// Answers from this size on are counted while somebody holds them.
@@ -47,6 +47,11 @@ impl QueryGuard {
     /// The guard of the query whose options these are.
     pub(crate) fn of(options: &ConfigOptions) -> Option<&Self> {
         options.extensions.get::<Self>()
+    }
+
+    /// Set once the query is stopped or has no reader.
+    pub(super) fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     /// # Errors
