@@ -24,6 +24,7 @@ mod error;
 pub mod format;
 pub(crate) mod functions_allowed;
 mod guards;
+mod rare_rules;
 mod spatial_join;
 
 pub(crate) use bounds::QueryGuard;

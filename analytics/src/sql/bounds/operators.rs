@@ -36,7 +36,7 @@ impl PhysicalOptimizerRule for BoundOperators {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let guard = QueryGuard::of(options);
         plan.transform_up(|node| {
-            let bound = match node.name() {
+            let bound: Arc<dyn ExecutionPlan> = match node.name() {
                 "WindowAggExec" => with_inputs(node, counted)?,
                 "BoundedWindowAggExec" => with_inputs(node, narrow)?,
                 name if multiplies_rows(name) => {

@@ -9,4 +9,4 @@ pub use column::{CELL_TYPE, COMMENT_KEY, TYPE_KEY, cell_field, commented, is_cel
 pub(crate) use column::{cell_item, cell_list_type, not_a_cell, parse_cell};
 pub(crate) use comparison::CellComparison;
 pub(crate) use min_max::cell_min_max;
-pub(crate) use unnest::CellUnnest;
+pub(crate) use unnest::cell_unnest;

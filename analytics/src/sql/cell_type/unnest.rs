@@ -6,24 +6,28 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection, ScalarUDF, Unnest};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::column::is_cell;
+use crate::sql::rare_rules::{Need, RareRule};
 
 /// Puts a projection over each UNNEST of lists of cells that marks the unnested columns again.
 #[derive(Debug)]
-pub(crate) struct CellUnnest {
-    /// A function from cells to cells, whose result is marked.
+struct CellUnnest {
     marks: Arc<ScalarUDF>,
 }
 
-impl CellUnnest {
-    pub(crate) fn new(marks: Arc<ScalarUDF>) -> Self {
-        Self { marks }
+/// The rule, where a plan needs it. `marks` is a function from cells to cells, whose result is marked.
+pub(crate) fn cell_unnest(marks: Arc<ScalarUDF>) -> RareRule {
+    RareRule {
+        rule: Arc::new(CellUnnest { marks }),
+        needed_for: Need::Node(|node| matches!(node, LogicalPlan::Unnest(_))),
     }
+}
 
+impl CellUnnest {
     fn marked(&self, unnest: Unnest) -> Result<Transformed<LogicalPlan>> {
         let mut any = false;
         let columns: Vec<Expr> = unnest
@@ -67,18 +71,6 @@ impl AnalyzerRule for CellUnnest {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let mut unnests = false;
-        plan.apply_with_subqueries(|node| {
-            unnests |= matches!(node, LogicalPlan::Unnest(_));
-            Ok(if unnests {
-                TreeNodeRecursion::Stop
-            } else {
-                TreeNodeRecursion::Continue
-            })
-        })?;
-        if !unnests {
-            return Ok(plan);
-        }
         plan.transform_up_with_subqueries(|node| match node {
             LogicalPlan::Unnest(unnest) => self.marked(unnest),
             // What is above a changed node takes over what its columns say.

@@ -2,7 +2,8 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | the engine, and one query in it | [`sql_engine`] |
+//! | the engine | [`sql_engine`] |
+//! | one query in it: asked, planned, its rows | [`request`], [`query`], [`rows`] |
 //! | which statements run, parameters | [`statement`], [`parameters`] |
 //! | table functions with `name => value` | [`named_arguments`] |
 //! | functions, rules and settings of a session | [`session`] |
@@ -13,7 +14,10 @@ mod limits;
 mod memory_fence;
 mod named_arguments;
 mod parameters;
+mod query;
 mod query_memory;
+mod request;
+mod rows;
 mod running;
 mod session;
 mod sql_engine;
@@ -22,7 +26,8 @@ mod statement;
 pub use limits::SqlLimits;
 pub use memory_fence::ProcessMemory;
 pub use named_arguments::NamedTableFunction;
+pub use request::{SqlAnswer, SqlRequest};
 pub(crate) use session::Registration;
 #[cfg(test)]
 pub(crate) use session::Session;
-pub use sql_engine::{SqlAnswer, SqlEngine, SqlRequest};
+pub use sql_engine::SqlEngine;

@@ -14,16 +14,17 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::execution::{FunctionRegistry as _, SessionStateDefaults, TaskContext};
 use datafusion::logical_expr::planner::ExprPlanner;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
-use datafusion::optimizer::OptimizerRule;
+use datafusion::optimizer::{Analyzer, AnalyzerRule, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 
 use super::named_arguments::{NamedArguments, NamedTableFunction};
 use crate::sql::bounds::{BoundOperators, QueryGuard};
 use crate::sql::catalogue::{CATALOG, SCHEMA, catalog_of};
-use crate::sql::cell_type::{CellComparison, CellUnnest, cell_min_max};
+use crate::sql::cell_type::{CellComparison, cell_min_max, cell_unnest};
 use crate::sql::functions_allowed::{self, GuardedStructs, UseGuarded};
 use crate::sql::guards;
-use crate::sql::spatial_join::{RankFirst, RankedPlanner, rules_with_spatial_joins};
+use crate::sql::rare_rules::RareRules;
+use crate::sql::spatial_join::{RankedPlanner, rank_first, rules_with_spatial_joins};
 
 /// What a session has beside the functions and rules of `DataFusion` and of this room.
 pub(crate) struct Registration {
@@ -74,10 +75,7 @@ impl Session {
                     .collect(),
             )
             .with_table_function_list(functions_allowed::table_functions())
-            .with_analyzer_rules(guards::analyzer_rules())
-            .with_analyzer_rule(Arc::new(CellUnnest::new(Arc::clone(&ours.cell_of_text))))
-            .with_analyzer_rule(Arc::new(guards::NestedProjections))
-            .with_analyzer_rule(Arc::new(RankFirst))
+            .with_analyzer_rules(analyzer_rules(&ours.cell_of_text))
             .with_query_planner(Arc::new(RankedPlanner::default()))
             .with_optimizer_rules(optimizer_rules)
             .with_physical_optimizer_rules(guards::without_filter_pushdown(rules_with_spatial_joins()))
@@ -111,14 +109,11 @@ impl Session {
         state.register_relation_planner(Arc::new(NamedArguments::new(Arc::clone(table_functions))))?;
         // Times of events are microseconds: `bucket >= now() - INTERVAL '1 hour'` is pushed into a scan only if it is exact.
         let now = DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now);
-        let options = Arc::clone(state.config_options());
-        let mut props = state
+        *state.execution_props_mut() = state
             .execution_props()
             .clone()
             .with_query_execution_start_time(now);
-        // Functions see them when they run, and the query's guard in them.
-        props.config_options = Some(options);
-        *state.execution_props_mut() = props;
+        set_options(&mut state, |_| Ok(()))?;
         Ok(state)
     }
 
@@ -134,6 +129,19 @@ impl Session {
     }
 }
 
+/// Changes the options of one query. Functions see them when they run, and the query's guard in them.
+pub(super) fn set_options(
+    state: &mut SessionState,
+    change: impl FnOnce(&mut ConfigOptions) -> Result<()>,
+) -> Result<()> {
+    // With no second holder they are changed in their place, not copied.
+    state.execution_props_mut().config_options = None;
+    change(state.config_mut().options_mut())?;
+    let options = Arc::clone(state.config_options());
+    state.execution_props_mut().config_options = Some(options);
+    Ok(())
+}
+
 /// Those of `DataFusion`, behind ours.
 fn expr_planners(scalars: &[Arc<ScalarUDF>]) -> Vec<Arc<dyn ExprPlanner>> {
     GuardedStructs::new(scalars)
@@ -141,6 +149,21 @@ fn expr_planners(scalars: &[Arc<ScalarUDF>]) -> Vec<Arc<dyn ExprPlanner>> {
         .into_iter()
         .chain(SessionStateDefaults::default_expr_planners())
         .collect()
+}
+
+/// `DataFusion`'s rules with those of ours around them.
+fn analyzer_rules(cell_of_text: &Arc<ScalarUDF>) -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    let mut after = guards::rules_after_types();
+    after.extend([
+        cell_unnest(Arc::clone(cell_of_text)),
+        guards::nested_projections(),
+        rank_first(),
+    ]);
+    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> =
+        vec![Arc::new(RareRules(guards::rules_before_types()))];
+    rules.extend(Analyzer::new().rules);
+    rules.push(Arc::new(RareRules(after)));
+    rules
 }
 
 fn settings(threads: usize) -> SessionConfig {

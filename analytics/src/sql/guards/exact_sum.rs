@@ -14,7 +14,7 @@ use datafusion::arrow::datatypes::{
     DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType, DurationSecondType, Field,
     FieldRef, Int64Type, TimeUnit, UInt64Type,
 };
-use datafusion::common::{DataFusionError, Result, ScalarValue, internal_datafusion_err};
+use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::{

@@ -15,11 +15,23 @@ use datafusion::logical_expr::expr::Alias;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::optimizer::AnalyzerRule;
 
+use crate::sql::rare_rules::{Need, RareRule};
+
 /// The key of the note; its value has no meaning.
 const NOTE: &str = "riskgrid:nested";
 
 #[derive(Debug)]
-pub(crate) struct NestedProjections;
+struct NestedProjections;
+
+/// The rule, where a plan needs it.
+pub(crate) fn nested_projections() -> RareRule {
+    RareRule {
+        rule: Arc::new(NestedProjections),
+        needed_for: Need::Node(
+            |node| matches!(node, LogicalPlan::Projection(projection) if repeats_what_is_below(projection)),
+        ),
+    }
+}
 
 impl AnalyzerRule for NestedProjections {
     fn name(&self) -> &'static str {
@@ -28,11 +40,7 @@ impl AnalyzerRule for NestedProjections {
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
         let noted = plan.transform_up_with_subqueries(|node| match node {
-            LogicalPlan::Projection(projection)
-                if projection_below(&projection.input).is_some_and(|below| below.expr == projection.expr) =>
-            {
-                noted(projection)
-            }
+            LogicalPlan::Projection(projection) if repeats_what_is_below(&projection) => noted(projection),
             other => Ok(Transformed::no(other)),
         })?;
         if !noted.transformed {
@@ -43,6 +51,10 @@ impl AnalyzerRule for NestedProjections {
             .transform_up_with_subqueries(|node| Ok(Transformed::yes(node.recompute_schema()?)))?;
         Ok(plan.data)
     }
+}
+
+fn repeats_what_is_below(projection: &Projection) -> bool {
+    projection_below(&projection.input).is_some_and(|below| below.expr == projection.expr)
 }
 
 /// The next projection below that computes something, past nodes that the optimizer may move or remove.

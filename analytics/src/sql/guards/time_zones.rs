@@ -5,28 +5,15 @@ use std::str::FromStr as _;
 
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::datatypes::DataType;
-use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::sql::error::SqlError;
 
 /// # Errors
-/// [`SqlError::BadRequest`] that names the zone, if a plan puts one on times that is not known.
-pub(crate) fn check(plan: &LogicalPlan) -> Result<(), DataFusionError> {
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            expr.apply(|expr| {
-                check_expression(expr)?;
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })
-    .map(|_| ())
-}
-
-fn check_expression(expr: &Expr) -> Result<(), SqlError> {
+/// [`SqlError::BadRequest`] that names the zone, if an expression puts one on times that is not known.
+pub(super) fn check(expr: &Expr) -> Result<(), SqlError> {
     match expr {
         Expr::Cast(cast) => check_type(cast.field.data_type()),
         Expr::TryCast(cast) => check_type(cast.field.data_type()),
