@@ -19,7 +19,8 @@ use h3o::CellIndex;
 use riskgrid_ingest::words;
 
 use crate::geometry::{is_geometry, push_text};
-use crate::sql::{SqlError, is_cell};
+use crate::sql::cell_type::is_cell;
+use crate::sql::error::SqlError;
 
 /// The largest integer of which every smaller one is exact in a JavaScript number.
 const EXACT_IN_DOUBLE: u64 = 1 << 53;
