@@ -30,10 +30,10 @@ pub(crate) fn read(src: &Path) -> Sources {
     let mut crate_read = Reader::default();
     crate_read.file(&src.join("lib.rs"), &Module::new(), src);
     let Reader { modules, paths } = crate_read;
-    let names_of_root = reexports(&modules, &paths);
+    let reexports = reexports(&modules, &paths);
     let arrows = paths
-        .into_iter()
-        .filter_map(|written| arrow(&modules, &names_of_root, written))
+        .iter()
+        .flat_map(|written| arrows_of(&modules, &reexports, written))
         .collect();
     Sources { modules, arrows }
 }
@@ -208,15 +208,14 @@ fn path_at(tokens: &[TokenTree], from: usize) -> (Vec<String>, usize) {
     (path, at.max(from + 1))
 }
 
-/// Where the names live that the crate's root hands on.
-fn reexports(modules: &BTreeSet<Module>, paths: &[Written]) -> BTreeMap<String, Module> {
-    let of_root = paths
-        .iter()
-        .filter(|written| written.is_reexport && written.from.is_empty());
-    of_root
+/// Where the names live that modules hand on: by the whole path under which they do.
+fn reexports(modules: &BTreeSet<Module>, paths: &[Written]) -> BTreeMap<Module, Module> {
+    let handed_on = paths.iter().filter(|written| written.is_reexport);
+    handed_on
         .filter_map(|written| {
-            let absolute = absolute(modules, &written.from, &written.path)?;
-            Some((absolute.last()?.clone(), absolute))
+            let owner = absolute(modules, &written.from, &written.path)?;
+            let handed_on = [written.from.as_slice(), &[owner.last()?.clone()]].concat();
+            (handed_on != owner).then_some((handed_on, owner))
         })
         .collect()
 }
@@ -245,29 +244,34 @@ fn absolute(modules: &BTreeSet<Module>, from: &Module, path: &[String]) -> Optio
     Some(base)
 }
 
-fn arrow(
+/// To the module that is named, and to those that a name which it hands on comes from.
+fn arrows_of(
     modules: &BTreeSet<Module>,
-    names_of_root: &BTreeMap<String, Module>,
-    written: Written,
-) -> Option<Arrow> {
-    let mut to = absolute(modules, &written.from, &written.path)?;
-    if let Some(owner) = to
-        .first()
-        .filter(|_| !modules.contains(&to[..1]))
-        .and_then(|name| names_of_root.get(name))
-    {
-        to.clone_from(owner);
+    reexports: &BTreeMap<Module, Module>,
+    written: &Written,
+) -> Vec<Arrow> {
+    let mut found = Vec::new();
+    let mut named = absolute(modules, &written.from, &written.path);
+    while let Some(path) = named {
+        let to = (0..=path.len())
+            .rev()
+            .map(|length| path[..length].to_vec())
+            .find(|to| modules.contains(to));
+        let to = to.unwrap_or_default();
+        // A door hands on what its own rooms make.
+        let is_of_door = written.is_reexport && to.starts_with(&written.from);
+        if !to.is_empty() && !written.from.is_empty() && !is_of_door {
+            found.push(Arrow {
+                from: written.from.clone(),
+                to: to.clone(),
+                path: written.path.join("::"),
+            });
+        }
+        named = path
+            .get(..=to.len())
+            .and_then(|name| reexports.get(name).cloned());
     }
-    while !modules.contains(&to) {
-        to.pop()?;
-    }
-    // A door hands on what its own rooms make.
-    let is_of_door = written.is_reexport && to.starts_with(&written.from);
-    (!to.is_empty() && !written.from.is_empty() && !is_of_door).then(|| Arrow {
-        from: written.from,
-        to,
-        path: written.path.join("::"),
-    })
+    found
 }
 
 #[test]
@@ -294,22 +298,20 @@ fn what_code_names_is_found_and_what_tests_name_is_not() {
     let read = read(folder.path());
     let module = |path: &str| -> Module { path.split('/').map(str::to_owned).collect() };
     assert!(read.modules.contains(&module("ground/stone")));
-    let written: Vec<&str> = read.arrows.iter().map(|arrow| arrow.path.as_str()).collect();
-    assert_eq!(
-        written,
-        [
-            "crate::Stone",
-            "crate::ground",
-            "crate::ground::Stone",
-            "super::ground::stone"
-        ]
-    );
     assert!(read.arrows.iter().all(|arrow| arrow.from == module("upper")));
-    assert_eq!(
-        read.arrows
-            .iter()
-            .map(|arrow| arrow.to.join("/"))
-            .collect::<BTreeSet<_>>(),
-        ["ground".to_owned(), "ground/stone".to_owned()].into()
-    );
+    let seen: BTreeSet<(String, &str)> = read
+        .arrows
+        .iter()
+        .map(|arrow| (arrow.to.join("/"), arrow.path.as_str()))
+        .collect();
+    // To the door that is named, and to the room behind it.
+    let expected = [
+        ("ground", "crate::Stone"),
+        ("ground/stone", "crate::Stone"),
+        ("ground", "crate::ground"),
+        ("ground", "crate::ground::Stone"),
+        ("ground/stone", "crate::ground::Stone"),
+        ("ground/stone", "super::ground::stone"),
+    ];
+    assert_eq!(seen, expected.map(|(to, path)| (to.to_owned(), path)).into());
 }
