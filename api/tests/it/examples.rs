@@ -7,6 +7,7 @@
 //!
 //! A comment that begins with `# {` is an answer: the block must print that line.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ const FILES: [(&str, &str); 5] = [
         "us_hospitals.csv.gz",
         "ID,NAME,LONGITUDE,LATITUDE,BEDS,TRAUMA\n7,Carney Hospital,-71.0657,42.2776,159,\n",
     ),
-    ("people_by_area.csv", "id,people\ndorchester,126909\n"),
+    ("people_by_area.csv", "id,people\nboston,675647\n"),
     (
         "reports.csv.gz",
         "CASE_ENQUIRY_ID,OPEN_DT,LONGITUDE,LATITUDE,REASON,Source\n\
@@ -99,12 +100,48 @@ fn few_blocks_of_the_documents_are_not_run_and_each_says_why() {
             assert!(why.split_whitespace().count() >= 2, "{place}: not run, but why?");
             not_run.push(place);
         } else {
-            assert!(matches!(words.as_str(), "" | "stopped"), "{place}: what is `{words}`?");
+            assert!(
+                matches!(words.as_str(), "" | "stopped"),
+                "{place}: what is `{words}`?"
+            );
         }
     }
     let run = blocks.iter().filter(|block| block.is_run()).count();
     assert!(run >= 15, "only {run} blocks are run");
     assert!(not_run.len() <= MOST_NOT_RUN, "not run: {not_run:?}");
+}
+
+#[tokio::test]
+async fn every_metric_is_in_the_page_of_operations_and_no_other_is() {
+    let server = Server::start();
+    let page = server
+        .client
+        .get(format!("{}/metrics", server.url))
+        .send()
+        .await
+        .unwrap();
+    let page = page.text().await.unwrap();
+    let text = fs::read_to_string(root().join("docs/operations.md")).unwrap();
+    let (_, table) = text
+        .split_once("| metric | what |")
+        .expect("the table of metrics");
+    let (table, _) = table.split_once("\n\n").unwrap_or((table, ""));
+    let told: BTreeSet<&str> = table
+        .split('`')
+        .filter(|name| name.starts_with("riskgrid_"))
+        .collect();
+    let mut shown: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next())
+        .collect();
+    assert!(shown.len() > 40, "{page}");
+    // Those that there are with Kafka only.
+    shown.extend([
+        "riskgrid_kafka_connected",
+        "riskgrid_kafka_lag",
+        "riskgrid_kafka_stalls_total",
+    ]);
+    assert_eq!(told, shown);
 }
 
 #[tokio::test]
@@ -126,7 +163,10 @@ async fn every_block_of_the_documents_runs() {
             run(&mut server, block).await;
         }
         server
-            .rows_become("SELECT count(*) > 0 FROM layers WHERE layer = 'flooding'", &json!([[true]]))
+            .rows_become(
+                "SELECT count(*) > 0 FROM layers WHERE layer = 'flooding'",
+                &json!([[true]]),
+            )
             .await;
         if page == "docs/feeds.md" {
             // Of three rows two have a place.
@@ -138,6 +178,9 @@ async fn every_block_of_the_documents_runs() {
                 run(&mut server, block).await;
             }
         }
+        // Whatever was copied, purged and put back.
+        let seen = "SELECT count(*) > 0 FROM events WHERE layer = 'flooding'";
+        server.rows_become(seen, &json!([[true]])).await;
         server.stop().await;
     }
 }
@@ -145,6 +188,7 @@ async fn every_block_of_the_documents_runs() {
 /// A server with what the page configures, in a folder with the files that it names.
 fn server_of(blocks: &[Block]) -> Server {
     let mut server = Server::not_started();
+    std::os::unix::fs::symlink(server.data(), server.path("riskgrid-data")).unwrap();
     for (name, text) in FILES {
         let bytes = if Path::new(name).extension().is_some_and(|ending| ending == "gz") {
             let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
