@@ -18,7 +18,7 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 
 use crate::crash_rig;
-use crate::server::{Server, skip};
+use crate::server::{Server, reading, skip};
 
 /// At most so many blocks are not run.
 const MOST_NOT_RUN: usize = 10;
@@ -114,6 +114,12 @@ fn few_blocks_of_the_documents_are_not_run_and_each_says_why() {
 #[tokio::test]
 async fn every_metric_is_in_the_page_of_operations_and_no_other_is() {
     let server = Server::start();
+    // Some are of a partition, which is there once it has a record.
+    let event = reading("first", "river-7", 1.0, 60).to_string();
+    assert_eq!(server.post("application/json", event).await.status, 202);
+    server
+        .rows_become("SELECT count(*) FROM events", &json!([[1]]))
+        .await;
     let page = server
         .client
         .get(format!("{}/metrics", server.url))

@@ -107,8 +107,10 @@ fn a_partition_that_falls_silent_is_idle_after_the_same_time_whatever_the_clock_
 fn a_worker_that_stands_still_makes_what_readers_see_old() {
     let folder = tempfile::tempdir().unwrap();
     let (gate, opened) = channel::<()>();
-    // An error means that the gate is gone: open.
-    let stands_still = move || drop(opened.recv());
+    let stands_still = move || {
+        // An error means that the gate is gone: open.
+        let _ = opened.recv();
+    };
     let (handle, reader) = pipeline(folder.path(), now, stands_still)
         .restore()
         .unwrap()
