@@ -4,6 +4,7 @@ pub mod functions;
 pub mod geometry;
 mod named_area;
 pub mod permission;
+pub mod publication;
 pub mod rules;
 pub mod sql;
 pub mod statistics;

@@ -27,7 +27,9 @@ use datafusion::physical_expr::{
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExecBuilder;
 use h3o::Resolution;
-use riskgrid_ingest::grid::{CellSet, GridSnapshot, Span, StartsWithin, TimedSlice, parent_of, shares_of_cells};
+use riskgrid_ingest::grid::{
+    CellSet, GridSnapshot, Span, StartsWithin, TimedSlice, parent_of, shares_of_cells,
+};
 use riskgrid_ingest::{Layer, LayerIndex};
 
 use self::filter::{CellsFilter, kept};
@@ -146,7 +148,8 @@ impl CellsTable {
 
     /// The layers that the filters keep, by id.
     fn layers(&self, state: &dyn Session, filter: &CellsFilter) -> Result<Vec<(LayerIndex, &Layer)>> {
-        let mut layers: Vec<(LayerIndex, &Layer)> = visible_layers(&self.snapshot, &self.permission).collect();
+        let mut layers: Vec<(LayerIndex, &Layer)> =
+            visible_layers(&self.snapshot, &self.permission).collect();
         layers.sort_unstable_by(|(_, a), (_, b)| a.id.cmp(&b.id));
         if filter.layers.is_empty() {
             return Ok(layers);
@@ -380,9 +383,7 @@ fn pruned(rows: Rows, pieces: &[Piece], seen: &CellSet, (layers, all_layers): (u
     let slices: usize = distinct.clone().map(|piece| piece.parts.len()).sum();
     let all_rows: usize = distinct.map(|piece| rows_of(&piece.parts, seen)).sum();
     let kept: usize = pieces.iter().map(|piece| piece.rows).sum();
-    let read = format!(
-        "layers={layers} of {all_layers}, slices={slices}, rows={kept} of {all_rows}"
-    );
+    let read = format!("layers={layers} of {all_layers}, slices={slices}, rows={kept} of {all_rows}");
     let Rows::Window { resolution, bin } = rows else {
         return read;
     };
