@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Checked, CheckedFeed};
 pub use sections::{
-    AlertsSection, ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, RetentionSection,
-    RetentionSteps, ServerSection, SqlSection, StorageSection, WebhooksSection,
+    AlertsSection, ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, OpenCheckpointsError,
+    RetentionSection, RetentionSteps, ServerSection, SqlSection, StorageSection, WebhooksSection,
 };
 pub use values::{ByteSize, Span};
 

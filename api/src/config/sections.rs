@@ -1,6 +1,5 @@
 //! The sections of the file, each key with its meaning and default. `riskgrid.default.toml` is the same page for users.
 
-use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -13,6 +12,17 @@ use serde::{Deserialize, Serialize};
 
 use super::values::{ByteSize, Span};
 use crate::alerts::store::{Bounds, Keep};
+
+/// Why the places of checkpoints cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenCheckpointsError {
+    /// The address is none of a place that can hold them.
+    #[error(transparent)]
+    Location(#[from] InvalidLocation),
+    /// The place refused.
+    #[error(transparent)]
+    Storage(#[from] CheckpointError),
+}
 
 /// `[server]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -132,7 +142,7 @@ impl StorageSection {
     ///
     /// # Errors
     /// A place that cannot be used: says what to do.
-    pub fn open_checkpoints(&self, room: &Room) -> Result<(Files, Files), Box<dyn Error + Send + Sync>> {
+    pub fn open_checkpoints(&self, room: &Room) -> Result<(Files, Files), OpenCheckpointsError> {
         let own = Files::open_folder(&self.own_checkpoints())?.within(room.clone());
         if self.checkpoints.is_empty() {
             return Ok((own.clone(), own));

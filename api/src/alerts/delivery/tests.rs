@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use riskgrid_analytics::rules::{Rule, RuleBounds, SensorReading, SensorRules, Transition};
+use riskgrid_ingest::EventTime;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -137,7 +138,7 @@ fn transitions(webhooks: &[&str], sensor: &str, ends: bool) -> Vec<Transition> {
         "severity": "major", "webhooks": webhooks});
     let rule = Rule::from_json("r", &json, &RuleBounds::default()).unwrap();
     let mut rules = SensorRules::new([rule].into());
-    let at = wall_clock();
+    let at = EventTime::from_micros(wall_clock());
     let reading = SensorReading {
         layer: "water_level",
         sensor,
@@ -151,7 +152,7 @@ fn transitions(webhooks: &[&str], sensor: &str, ends: bool) -> Vec<Transition> {
             "p0",
             SensorReading {
                 value: 1.0,
-                at: at + 1,
+                at: at.plus(1),
                 ..reading
             },
         );
@@ -211,6 +212,7 @@ async fn a_receiver_that_fails_first_gets_the_same_id_again_and_the_signature_ve
         .collect();
     assert_eq!(statuses, [Some(500), Some(302), Some(200)]);
     alerting.stop().await;
+    alerting.decisions.close().await;
 }
 
 #[tokio::test]
@@ -223,6 +225,7 @@ async fn what_was_not_delivered_before_a_stop_is_delivered_after_it() {
     record(&alerting, &transitions(&["ops"], "a", true)).await;
     receiver.wait_for(1).await;
     alerting.stop().await;
+    alerting.decisions.close().await;
     drop(alerting);
 
     let alerting = start(folder.path(), &[MS; 3]).await;
@@ -234,6 +237,7 @@ async fn what_was_not_delivered_before_a_stop_is_delivered_after_it() {
     verify(&ops, &received[2]);
     wait_for_state(&alerting, &ops.id, &["delivered", "delivered"]).await;
     alerting.stop().await;
+    alerting.decisions.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,6 +269,7 @@ async fn killed_in_the_middle_of_an_attempt_it_is_made_again_under_the_same_id()
     verify(&ops, &received[1]);
     wait_for_state(&alerting, &ops.id, &["delivered"]).await;
     alerting.stop().await;
+    alerting.decisions.close().await;
 }
 
 #[tokio::test]
@@ -313,6 +318,7 @@ async fn given_up_means_dead_and_a_replay_sends_it_under_the_same_id() {
     assert!(received.iter().all(|request| request.id() == received[0].id()));
     wait_for_state(&alerting, &ops.id, &["delivered"]).await;
     alerting.stop().await;
+    alerting.decisions.close().await;
 }
 
 #[tokio::test]
@@ -345,6 +351,7 @@ async fn gone_switches_the_webhook_off_until_a_test_succeeds() {
     wait_for_state(&alerting, &ops.id, &["delivered", "delivered", "delivered"]).await;
     assert_eq!(receiver.received().len(), 4);
     alerting.stop().await;
+    alerting.decisions.close().await;
 }
 
 #[tokio::test]
@@ -365,6 +372,7 @@ async fn retry_after_is_waited_for() {
         started.elapsed()
     );
     alerting.stop().await;
+    alerting.decisions.close().await;
 }
 
 #[tokio::test]
@@ -401,4 +409,5 @@ async fn a_clock_that_is_set_neither_holds_up_an_attempt_nor_brings_it_forward()
     record(&alerting, &transitions(&["ops"], "b", false)).await;
     receiver.wait_for(came + 1).await;
     alerting.stop().await;
+    alerting.decisions.close().await;
 }
