@@ -7,7 +7,7 @@ use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridSnapshot;
 
 use crate::permission::Permission;
-use crate::sql::{NamedTableFunction, SqlAnswer, SqlEngine, SqlError, SqlRequest};
+use crate::sql::{Asker, NamedTableFunction, SqlAnswer, SqlEngine, SqlError, SqlRequest};
 use crate::table_functions::table_functions;
 use crate::tables::grid_tables;
 use crate::tables::stored::StoredTable;
@@ -53,10 +53,10 @@ impl QueryTables {
         self
     }
 
-    /// The same, and `queries`: what the engine runs, and has run lately.
+    /// The same, and `queries`: what the engine runs, and has run lately, as far as `asker` sees it.
     #[must_use]
-    pub fn with_queries_of(mut self, engine: &SqlEngine) -> Self {
-        self.add("queries".to_owned(), engine.queries_table());
+    pub fn with_queries_of(mut self, engine: &SqlEngine, asker: &Asker) -> Self {
+        self.add("queries".to_owned(), engine.queries_table(asker));
         self
     }
 

@@ -252,6 +252,12 @@ pub fn render(app: &App, held: &Held, now: EventTime) -> prometheus::Result<Stri
         "queries that run",
         app.sql.running().len() as f64,
     )?;
+    gauge(
+        &registry,
+        "riskgrid_sql_queries_waiting",
+        "queries that wait for their turn",
+        app.sql.queue().1 as f64,
+    )?;
     let failed = counter(
         &registry,
         "riskgrid_sql_internal_errors_total",

@@ -166,6 +166,27 @@ impl Problem {
         }
     }
 
+    /// 429 with `Retry-After`: as many queries wait as may.
+    pub fn queue_full(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        let problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "queue-full",
+            "Too many queries wait",
+            detail,
+        );
+        Self {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..problem
+        }
+    }
+
+    /// 499: somebody cancelled it.
+    pub fn cancelled(detail: impl Into<String>) -> Self {
+        // Not registered, but what is used for this since nginx; its number is one of a status.
+        let status = StatusCode::from_u16(499).unwrap_or(StatusCode::CONFLICT);
+        Self::new(status, "cancelled", "It was cancelled", detail)
+    }
+
     /// 504: it did not finish in time.
     pub fn out_of_time(detail: impl Into<String>) -> Self {
         Self::new(

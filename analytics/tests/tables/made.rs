@@ -10,7 +10,7 @@ use h3o::{CellIndex, LatLng, Resolution};
 use proptest::prelude::*;
 use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
-use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlLimits, SqlRequest};
+use riskgrid_analytics::sql::{Asker, SqlEngine, SqlError, SqlLimits, SqlRequest};
 use riskgrid_analytics::table_functions::table_functions;
 use riskgrid_analytics::tables::grid_tables;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
@@ -272,6 +272,7 @@ pub(crate) async fn answer_beside(
         query_id: None,
         // No whole microsecond, as clocks give it.
         now: EventTime::from_micros(START).to_utc() + chrono::Duration::nanoseconds(7),
+        asker: Asker::system(),
     };
     let answer = engine
         .query(request, Arc::new(schema), table_functions(snapshot, permission))

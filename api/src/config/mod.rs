@@ -2,6 +2,7 @@
 
 mod check;
 mod sections;
+mod sql_roles;
 mod values;
 
 use std::path::{Path, PathBuf};

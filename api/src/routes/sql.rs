@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
 use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
-use riskgrid_analytics::sql::{SqlError, SqlRequest};
+use riskgrid_analytics::sql::{Asker, SqlError, SqlRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -117,7 +117,7 @@ async fn no_head() -> Response {
 }
 
 async fn cancel(State(app): State<Arc<App>>, Path(query_id): Path<String>) -> Result<StatusCode, Problem> {
-    if app.sql.cancel(&query_id) {
+    if app.sql.cancel(&query_id, &asker()) {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::not_found(
@@ -134,6 +134,7 @@ async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Respon
         ));
     };
     let snapshot = app.reader.snapshot();
+    let asker = asker();
     let request = SqlRequest {
         sql,
         params: query.params,
@@ -141,8 +142,9 @@ async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Respon
         limit: query.limit,
         query_id: query.query_id,
         now: (app.clock)().to_utc(),
+        asker,
     };
-    let tables = sql_tables::of(app, &snapshot, &Arc::new(Permission::admin()));
+    let tables = sql_tables::of(app, &snapshot, &request.asker);
     let answer = app.sql.ask(request, tables).await.map_err(problem)?;
     let encoded = encode(answer, format).await.map_err(problem)?;
     let mut response = Response::new(Body::from_stream(encoded.body));
@@ -160,6 +162,15 @@ async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Respon
     }
     app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
     Ok(response)
+}
+
+fn asker() -> Asker {
+    Asker {
+        who: "anonymous".into(),
+        via: "http",
+        turn: "anonymous".into(),
+        permission: Arc::new(Permission::admin()),
+    }
 }
 
 /// The format of the answer that the client likes best; JSON when it says nothing.
@@ -182,9 +193,34 @@ fn problem(error: SqlError) -> Problem {
     let text = error.to_string();
     match error {
         SqlError::BadRequest(_) => Problem::bad_request(text),
-        SqlError::TimedOut { .. } => Problem::out_of_time(text),
-        SqlError::ResourcesExhausted(_) => Problem::unprocessable(text),
-        SqlError::Cancelled => Problem::conflict(text),
+        SqlError::TimedOut { phase, .. } => Problem::out_of_time(text).with("phase", phase.as_str()),
+        SqlError::ResourcesExhausted(_) => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "out-of-memory",
+            "The query needs more memory than it may have",
+            text,
+        ),
+        SqlError::TooExpensive { estimate, limit, .. } => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "too-expensive",
+            "The query would look at too much",
+            text,
+        )
+        .with("estimate", estimate)
+        .with("limit", limit),
+        SqlError::AnswerTooLarge { limit } => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "answer-too-large",
+            "The answer is too large",
+            text,
+        )
+        .with("limit", limit),
+        SqlError::QueueFull { retry_after } => Problem::queue_full(text, retry_after as u32),
+        SqlError::Cancelled => Problem::cancelled(text),
+        SqlError::IdInUse(_) => Problem::conflict(text),
+        SqlError::Forbidden(_) => {
+            Problem::new(StatusCode::FORBIDDEN, "forbidden", "This is not allowed", text)
+        }
         // The engine has logged its cause.
         SqlError::Internal { query_id, .. } => Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use riskgrid_analytics::sql::{SqlEngine, SqlLimits};
+use riskgrid_analytics::sql::{Spill, SqlEngine, SqlLimits};
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridReader;
 use riskgrid_ingest::source::kafka::EventProducer;
@@ -156,6 +156,12 @@ fn sql_limits(config: &Config) -> SqlLimits {
         query_memory_bytes: config.sql.query_memory.as_usize(),
         timeout: config.sql.timeout.0,
         longest_timeout: config.sql.longest_timeout.0,
+        max_waiting: config.sql.max_waiting,
+        roles: config.sql.roles.overrides(),
+        spill: (config.sql.spill.0 > 0).then(|| Spill {
+            folder: config.storage.data_dir.join("spill"),
+            bytes: config.sql.spill.0,
+        }),
         ..SqlLimits::default()
     };
     if let Some(most) = std::num::NonZeroUsize::new(config.sql.max_concurrent) {
