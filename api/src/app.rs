@@ -13,7 +13,7 @@ use riskgrid_ingest::pipeline::PipelineHandle;
 use riskgrid_ingest::source::Progress;
 use riskgrid_ingest::source::kafka::KafkaStatus;
 
-use crate::alerting::Alerting;
+use crate::alerts::Alerting;
 use crate::dead_letters::Lists;
 use crate::http::{BodyBudget, HttpCounters};
 use crate::intake::Intake;

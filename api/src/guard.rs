@@ -15,7 +15,7 @@ use tower_http::trace::TraceLayer;
 use tracing::Span;
 
 use crate::config::ServerSection;
-use crate::forwarded::{Addresses, External, note};
+use crate::http::forwarded::{Addresses, External, note};
 use crate::http::{Bodies, HttpCounters, Refused, Sites, take_body};
 use crate::problem::Problem;
 

@@ -1,17 +1,14 @@
 //! The riskgrid server: routes, tiles, alerts, delivery and the console.
 
 pub mod access;
-pub mod alerting;
-mod alerts_table;
+pub mod alerts;
 pub mod app;
+pub mod audit;
 pub mod command_line;
 pub mod config;
 pub mod console;
 pub mod data_dir;
 pub mod dead_letters;
-pub mod decisions;
-pub mod evaluate;
-pub mod forwarded;
 mod guard;
 pub mod http;
 pub mod intake;
@@ -20,8 +17,6 @@ pub mod problem;
 mod process_memory;
 pub mod routes;
 pub mod server;
-pub mod sources;
 pub mod sql_tables;
 pub mod stream;
 pub mod tiles;
-pub mod webhooks;

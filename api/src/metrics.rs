@@ -6,8 +6,8 @@ use riskgrid_ingest::grid::{GridSnapshot, PartitionView, Step};
 use riskgrid_ingest::source::Progress;
 use riskgrid_ingest::{EventTime, RefusalReason, Writer};
 
+use crate::alerts::store::Held;
 use crate::app::App;
-use crate::decisions::Held;
 
 mod alerting;
 

@@ -8,7 +8,7 @@ use riskgrid_analytics::table_functions::table_functions;
 use riskgrid_analytics::tables::grid_tables;
 use riskgrid_ingest::grid::GridSnapshot;
 
-use crate::alerts_table::AlertsTable;
+use crate::alerts::table::AlertsTable;
 use crate::app::App;
 
 /// Tables and table functions of a query over `snapshot`.

@@ -12,7 +12,7 @@ use riskgrid_ingest::grid::{GridReader, GridSnapshot, Version};
 use serde_json::json;
 use tokio::sync::broadcast;
 
-use crate::alerting::Alerting;
+use crate::alerts::Alerting;
 
 /// Changes that a slow page may be behind; one further behind is told to look at everything again.
 const CHANGES_KEPT: usize = 256;

@@ -14,9 +14,9 @@ use riskgrid_ingest::source::kafka::oldest_offsets;
 use serde_json::json;
 
 use super::VerbResult;
+use crate::alerts::store::{Bounds, Decisions};
 use crate::config::{Checked, CheckedFeed, Config};
 use crate::data_dir;
-use crate::decisions::{Bounds, Decisions};
 use crate::server::wall_clock;
 
 /// List or purge.

@@ -13,7 +13,7 @@ use riskgrid_ingest::places::{self, Places};
 use riskgrid_ingest::{DAY, HOUR, LayerTable};
 
 use super::{Config, ConfigError, Loaded, ServerSection};
-use crate::forwarded::Addresses;
+use crate::http::forwarded::Addresses;
 use crate::http::read_hosts;
 
 const SECOND: Duration = Duration::from_secs(1);

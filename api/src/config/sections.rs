@@ -12,7 +12,7 @@ use riskgrid_ingest::edge::Bounds as PlaceBounds;
 use serde::{Deserialize, Serialize};
 
 use super::values::{ByteSize, Span};
-use crate::decisions::{Bounds, Keep};
+use crate::alerts::store::{Bounds, Keep};
 
 /// `[server]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]

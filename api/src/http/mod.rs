@@ -10,6 +10,8 @@ mod connections;
 mod content;
 pub mod counters;
 pub mod event_headers;
+pub(crate) mod extract;
+pub mod forwarded;
 mod linger;
 mod open_files;
 mod patience;

@@ -6,8 +6,8 @@ use prometheus::{GaugeVec, Opts, Registry};
 use riskgrid_ingest::EventTime;
 
 use super::{counter, gauge, register};
-use crate::alerting::Alerting;
-use crate::decisions::Held;
+use crate::alerts::Alerting;
+use crate::alerts::store::Held;
 
 /// Puts them into the registry.
 pub(super) fn register_all(

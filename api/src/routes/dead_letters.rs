@@ -10,9 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 use riskgrid_ingest::dead_letter::{DeadLetter, DeadLetterError, DeadLetterStore, LetterKey};
 use serde_json::{Value, json};
 
-use super::body::{Caller, JsonBody, Parameters};
 use crate::app::App;
 use crate::dead_letters::{Allowed, Choice, Looking, ReplayAnswer};
+use crate::http::extract::{Caller, JsonBody, Parameters};
 use crate::problem::Problem;
 
 /// Raw bytes of a page, or of one letter.

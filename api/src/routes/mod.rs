@@ -1,26 +1,19 @@
 //! HTTP routes, one file per subject.
 
-pub mod alerts;
 pub mod areas;
-pub mod audit;
-mod body;
 pub mod dead_letters;
 pub mod events;
 pub mod health;
 pub mod layers;
-pub mod rules;
 pub mod sql;
 pub mod tiles;
-pub mod webhooks;
 
 use std::sync::Arc;
 
 use axum::Router;
 
-use crate::alerting::Alerting;
 use crate::app::App;
-use crate::decisions::DecisionsError;
-use crate::problem::Problem;
+use crate::{alerts, audit};
 
 /// All routes but the console's.
 pub fn all(app: &Arc<App>) -> Router {
@@ -31,48 +24,7 @@ pub fn all(app: &Arc<App>) -> Router {
         .merge(areas::routes(Arc::clone(app)))
         .merge(tiles::routes(Arc::clone(app)))
         .merge(dead_letters::routes(Arc::clone(app)))
-        .merge(audit::routes(Arc::clone(&app.alerting)))
+        .merge(audit::routes::routes(Arc::clone(&app.alerting)))
         .merge(health::routes(Arc::clone(app)))
-        .merge(alerting(&app.alerting))
+        .merge(alerts::routes::all(&app.alerting))
 }
-
-/// The routes of alerting: rules, alerts, webhooks.
-pub fn alerting(state: &Arc<Alerting>) -> Router {
-    Router::new()
-        .merge(rules::routes(Arc::clone(state)))
-        .merge(alerts::routes(Arc::clone(state)))
-        .merge(webhooks::routes(Arc::clone(state)))
-}
-
-impl From<DecisionsError> for Problem {
-    fn from(error: DecisionsError) -> Self {
-        match &error {
-            DecisionsError::NameTaken { .. } | DecisionsError::Conflict(_) => {
-                Self::conflict(error.to_string())
-            }
-            DecisionsError::UnknownWebhook { .. } | DecisionsError::TooMany { .. } => {
-                Self::unprocessable(error.to_string())
-            }
-            DecisionsError::NoRoom(none) => Self::unavailable(none.to_string(), 30),
-            DecisionsError::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => {
-                Self::unavailable("the decisions database is busy or closing; try again", 5)
-            }
-            DecisionsError::Database(sqlx::Error::Database(cause)) if is_full(cause.as_ref()) => {
-                Self::unavailable(
-                    "the disk of the decisions database is full; free space, then try again",
-                    30,
-                )
-            }
-            _ => Self::internal(&error),
-        }
-    }
-}
-
-/// The code of `SQLite` for a full disk.
-fn is_full(cause: &dyn sqlx::error::DatabaseError) -> bool {
-    cause.code().is_some_and(|code| code == "13")
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
-mod tests;

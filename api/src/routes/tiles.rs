@@ -19,8 +19,8 @@ use riskgrid_ingest::{EventTime, LIVE_DOMAIN, LayerIndex};
 
 use super::layers::find;
 use crate::app::App;
-use crate::forwarded::External;
 use crate::http::accept::prefers_gzip;
+use crate::http::forwarded::External;
 use crate::http::is_known;
 use crate::problem::Problem;
 use crate::tiles::{

@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::address::is_public;
 use super::secret::Secret;
-use crate::decisions::NewEndpoint;
+use crate::alerts::store::NewEndpoint;
 
 /// The body of `POST /v1/webhooks`.
 #[derive(Deserialize)]

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::*;
-use crate::alerting::Alerting;
-use crate::decisions::{Decisions, Endpoint, NewEndpoint, Notify};
+use crate::alerts::Alerting;
+use crate::alerts::store::{Decisions, Endpoint, NewEndpoint, Notify};
 
 #[derive(Clone, Debug)]
 struct Received {
@@ -108,10 +108,10 @@ async fn start_by(folder: &Path, waits: &[Duration], clock: Clock) -> Arc<Alerti
         retries: RetrySchedule::new(waits.to_vec()),
         ..DeliverySettings::default()
     };
-    let decisions = Decisions::open(folder, crate::decisions::Bounds::default())
+    let decisions = Decisions::open(folder, crate::alerts::store::Bounds::default())
         .await
         .unwrap();
-    let keep = crate::decisions::Keep::default();
+    let keep = crate::alerts::store::Keep::default();
     Alerting::start(decisions, settings, RuleBounds::default(), keep, clock)
         .await
         .unwrap()

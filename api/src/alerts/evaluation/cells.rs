@@ -12,8 +12,8 @@ use riskgrid_ingest::grid::{GridReader, GridSnapshot, Metric, Version};
 use riskgrid_ingest::{EventTime, LIVE_DOMAIN};
 
 use super::NotifyPolicy;
-use crate::alerting::Alerting;
-use crate::decisions::{CellState, Decisions};
+use crate::alerts::Alerting;
+use crate::alerts::store::{CellState, Decisions};
 
 /// How often the grid is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

@@ -1,6 +1,8 @@
 //! The server as one thing: opens state, starts the tasks in the order in which they need each other, and stops them in
 //! the opposite order.
 
+mod readers;
+
 use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::net::SocketAddr;
@@ -26,22 +28,22 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::alerting::Alerting;
+use self::readers::{Readers, check_journal};
+use crate::alerts::Alerting;
+use crate::alerts::delivery::DeliverySettings;
+use crate::alerts::evaluation::{NotifyPolicy, SensorObserver, follow_cells};
+use crate::alerts::store::{Decisions, Keep};
 use crate::app::App;
 use crate::config::{Checked, Config};
 use crate::console::{self, ConsoleSettings};
 use crate::dead_letters::Lists;
-use crate::decisions::{Decisions, Keep};
-use crate::evaluate::{NotifyPolicy, SensorObserver, follow_cells};
 use crate::http::{
     Bodies, BodyBudget, ConnectionSettings, Connections, HttpCounters, connections_within, raise_open_files,
     serve,
 };
 use crate::intake::{Intake, Log};
 use crate::routes::tiles::TileCaches;
-use crate::sources::{Readers, check_journal};
 use crate::stream::Changes;
-use crate::webhooks::DeliverySettings;
 use crate::{data_dir, guard, process_memory, routes};
 
 /// Sums that windows ask for again take at most this part of what aggregates may take, beside them.

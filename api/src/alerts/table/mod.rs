@@ -21,7 +21,7 @@ use futures::TryStreamExt;
 use riskgrid_analytics::sql::{cell_field, commented};
 use tokio::sync::OnceCell;
 
-use crate::decisions::{AlertLine, Conditions, Decisions, DecisionsError};
+use crate::alerts::store::{AlertLine, Conditions, Decisions, DecisionsError};
 
 /// The provider, for one query.
 pub(crate) struct AlertsTable {

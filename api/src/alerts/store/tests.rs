@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::webhooks::Secret;
+use crate::alerts::delivery::Secret;
 
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3_600 * SECOND;
@@ -12,7 +12,7 @@ const START: i64 = 1_795_334_400 * SECOND;
 
 async fn opened() -> (TempDir, Decisions) {
     let folder = tempfile::tempdir().unwrap();
-    let decisions = Decisions::open(folder.path(), crate::decisions::Bounds::default())
+    let decisions = Decisions::open(folder.path(), crate::alerts::store::Bounds::default())
         .await
         .unwrap();
     (folder, decisions)
@@ -67,7 +67,7 @@ async fn notified(decisions: &Decisions) -> Vec<String> {
 #[tokio::test]
 async fn a_second_process_is_told_who_has_the_file() {
     let (folder, decisions) = opened().await;
-    let error = Decisions::open(folder.path(), crate::decisions::Bounds::default())
+    let error = Decisions::open(folder.path(), crate::alerts::store::Bounds::default())
         .await
         .err()
         .unwrap();
@@ -78,7 +78,7 @@ async fn a_second_process_is_told_who_has_the_file() {
     );
     decisions.close().await;
     drop(decisions);
-    Decisions::open(folder.path(), crate::decisions::Bounds::default())
+    Decisions::open(folder.path(), crate::alerts::store::Bounds::default())
         .await
         .unwrap();
 }
@@ -324,7 +324,7 @@ async fn everything_is_there_after_reopening() {
     decisions.close().await;
     drop(decisions);
 
-    let decisions = Decisions::open(folder.path(), crate::decisions::Bounds::default())
+    let decisions = Decisions::open(folder.path(), crate::alerts::store::Bounds::default())
         .await
         .unwrap();
     assert_eq!(decisions.alert(&alert.id).await.unwrap().unwrap(), alert);

@@ -10,10 +10,10 @@ use serde_json::Value;
 use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinHandle;
 
-use crate::decisions::{
+use crate::alerts::delivery::{Clock, Deliveries, DeliverySettings, Sender, SenderError};
+use crate::alerts::store::{
     Alert, CellState, Decisions, DecisionsError, ENDED_AT_ONCE, Held, Keep, Notify, Recorded, random_hex,
 };
-use crate::webhooks::{Clock, Deliveries, DeliverySettings, Sender, SenderError};
 
 /// Changes of alerts that a slow follower may be behind; one that is further behind is told that it missed some.
 const CHANGES_KEPT: usize = 1_024;
@@ -334,7 +334,7 @@ async fn keep_house(decisions: Decisions, keep: Keep, clock: Clock) {
     loop {
         ticks.tick().await;
         match decisions.forget_old(&keep, clock()).await {
-            Ok(forgotten) if forgotten != crate::decisions::Forgotten::default() => {
+            Ok(forgotten) if forgotten != crate::alerts::store::Forgotten::default() => {
                 tracing::info!(?forgotten, "what had ended long ago was forgotten");
             }
             Ok(_) => {}

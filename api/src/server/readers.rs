@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// # Errors
 /// It ends before, or entries are missing there: says what to do. Events that are appended to such a journal would
 /// get offsets that count as read.
-pub fn check_journal(journal: &Journal, read_to: Option<i64>, folder: &Path) -> Result<(), String> {
+pub(super) fn check_journal(journal: &Journal, read_to: Option<i64>, folder: &Path) -> Result<(), String> {
     let offset = read_to.unwrap_or(0);
     let end = journal.end();
     let next = journal.read(offset, 1, BYTES, Duration::ZERO);
@@ -61,14 +61,14 @@ pub fn check_journal(journal: &Journal, read_to: Option<i64>, folder: &Path) -> 
 
 /// Threads that read, until they are told to stop.
 #[derive(Default)]
-pub struct Readers {
+pub(super) struct Readers {
     stopping: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
     /// Reads the journal from `offset` on, for as long as the process runs.
-    pub fn read_journal(
+    pub(super) fn read_journal(
         &mut self,
         journal: Journal,
         mut offset: i64,
@@ -118,7 +118,7 @@ impl Readers {
     )]
     /// Reads a file feed once, from row `offset` on. `folder` is where its relative path starts; `speed` wins over the
     /// feed's own.
-    pub fn read_file(
+    pub(super) fn read_file(
         &mut self,
         feed: Arc<Feed>,
         settings: &FeedSettings,
@@ -154,7 +154,7 @@ impl Readers {
     }
 
     /// Tells all to stop, and waits until they have.
-    pub fn stop(self) {
+    pub(super) fn stop(self) {
         self.stopping.store(true, Ordering::Relaxed);
         for thread in self.threads {
             thread.thread().unpark();

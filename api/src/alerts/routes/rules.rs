@@ -9,13 +9,13 @@ use axum::{Json, Router};
 use riskgrid_analytics::rules::{InvalidRule, Rule};
 use serde_json::{Value, json};
 
-use super::body::JsonBody;
-use crate::alerting::{Alerting, RuleError};
-use crate::forwarded::External;
+use crate::alerts::{Alerting, RuleError};
+use crate::http::extract::JsonBody;
+use crate::http::forwarded::External;
 use crate::problem::Problem;
 
 /// The routes under `/v1/rules`.
-pub fn routes(state: Arc<Alerting>) -> Router {
+pub(super) fn routes(state: Arc<Alerting>) -> Router {
     Router::new()
         .route("/v1/rules", get(list).post(create))
         .route("/v1/rules/{id}", get(show).delete(delete))

@@ -12,8 +12,8 @@ use riskgrid_ingest::{Event, EventTime, LIVE_DOMAIN, Layer};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use crate::alerting::Alerting;
-use crate::decisions::Notify;
+use crate::alerts::Alerting;
+use crate::alerts::store::Notify;
 
 /// Transitions that wait while the database cannot be written. Beyond them the worker waits for the database.
 const WAITING_TRANSITIONS: usize = 10_000;

@@ -14,7 +14,7 @@ use tokio::task::{Id, JoinHandle, JoinSet};
 use super::schedule::RetrySchedule;
 use super::sender::Sender;
 use super::steady_clock::SteadyClock;
-use crate::decisions::{Decisions, DecisionsError, Delivery, DeliveryState};
+use crate::alerts::store::{Decisions, DecisionsError, Delivery, DeliveryState};
 
 /// Tells the wall clock in µs since 1970 UTC.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;

@@ -7,8 +7,8 @@ use serde_json::Value;
 use serde_json::json;
 
 use super::*;
-use crate::decisions::{Decisions, Notify};
-use crate::webhooks::DeliverySettings;
+use crate::alerts::delivery::DeliverySettings;
+use crate::alerts::store::{Decisions, Notify};
 
 struct Server {
     _folder: tempfile::TempDir,
@@ -26,7 +26,7 @@ struct Answer {
 impl Server {
     async fn start(allow_private: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let decisions = Decisions::open(folder.path(), crate::decisions::Bounds::default())
+        let decisions = Decisions::open(folder.path(), crate::alerts::store::Bounds::default())
             .await
             .unwrap();
         let settings = DeliverySettings {
@@ -43,12 +43,12 @@ impl Server {
             decisions,
             settings,
             bounds,
-            crate::decisions::Keep::default(),
+            crate::alerts::store::Keep::default(),
             clock,
         )
         .await
         .unwrap();
-        let url = listen(super::alerting(&alerting)).await;
+        let url = listen(super::all(&alerting)).await;
         Self {
             _folder: folder,
             alerting,

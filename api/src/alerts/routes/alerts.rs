@@ -8,16 +8,16 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::Parameters;
-use crate::alerting::Alerting;
-use crate::decisions::{Alert, AlertQuery, AlertState};
+use crate::alerts::Alerting;
+use crate::alerts::store::{Alert, AlertQuery, AlertState};
+use crate::http::extract::Parameters;
 use crate::problem::Problem;
 
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1_000;
 
 /// The routes under `/v1/alerts`.
-pub fn routes(state: Arc<Alerting>) -> Router {
+pub(super) fn routes(state: Arc<Alerting>) -> Router {
     Router::new()
         .route("/v1/alerts", get(list))
         .route("/v1/alerts/{id}", get(show))

@@ -10,18 +10,18 @@ use riskgrid_analytics::rules::rfc3339;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::{JsonBody, Parameters};
-use crate::alerting::Alerting;
-use crate::decisions::{Endpoint, random_hex};
-use crate::forwarded::External;
+use crate::alerts::Alerting;
+use crate::alerts::delivery::{InvalidWebhook, WebhookRequest};
+use crate::alerts::store::{Endpoint, random_hex};
+use crate::http::extract::{JsonBody, Parameters};
+use crate::http::forwarded::External;
 use crate::problem::Problem;
-use crate::webhooks::{InvalidWebhook, WebhookRequest};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
 
 /// The routes under `/v1/webhooks`.
-pub fn routes(state: Arc<Alerting>) -> Router {
+pub(super) fn routes(state: Arc<Alerting>) -> Router {
     Router::new()
         .route("/v1/webhooks", get(list).post(create))
         .route("/v1/webhooks/{id}", get(show).delete(delete))

@@ -8,8 +8,8 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::Parameters;
-use crate::alerting::Alerting;
+use crate::alerts::Alerting;
+use crate::http::extract::Parameters;
 use crate::problem::Problem;
 
 const DEFAULT_LIMIT: u32 = 100;

@@ -66,9 +66,12 @@ const TRANSACTION: u64 = 256 << 10;
 
 /// The schema's steps, each with what it does. One that has been released is never changed.
 const MIGRATIONS: [(&str, &str); 3] = [
-    ("decisions", include_str!("../../migrations/0001_decisions.sql")),
-    ("audit", include_str!("../../migrations/0002_audit.sql")),
-    ("bounds", include_str!("../../migrations/0003_bounds.sql")),
+    (
+        "decisions",
+        include_str!("../../../migrations/0001_decisions.sql"),
+    ),
+    ("audit", include_str!("../../../migrations/0002_audit.sql")),
+    ("bounds", include_str!("../../../migrations/0003_bounds.sql")),
 ];
 
 fn migrations() -> Migrator {

@@ -4,7 +4,7 @@
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::scalar::ScalarValue;
 
-use crate::decisions::{Bound, Conditions};
+use crate::alerts::store::{Bound, Conditions};
 
 /// Columns of texts.
 const TEXTS: [&str; 6] = ["id", "rule", "state", "severity", "layer", "sensor"];

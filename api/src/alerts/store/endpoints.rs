@@ -4,7 +4,7 @@ use riskgrid_analytics::rules::{Rule, Severity};
 
 use super::row::read_from_row;
 use super::{Decisions, DecisionsError, MAX_WEBHOOKS, PIECE, random_hex};
-use crate::webhooks::Secret;
+use crate::alerts::delivery::Secret;
 
 /// A receiver. Its secret never leaves this type but to sign.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::decisions::{Bounds, Notify};
+use crate::alerts::store::{Bounds, Notify};
 
 const SECOND: i64 = 1_000_000;
 

@@ -1,0 +1,3 @@
+//! The audit: who looked at raw records, replayed or purged, and when.
+
+pub mod routes;
