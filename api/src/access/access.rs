@@ -281,6 +281,13 @@ impl Access {
         ended
     }
 
+    /// Ends the session of a user who says so.
+    pub(super) async fn end_own_session(&self, session: &Session) -> Result<(), DecisionsError> {
+        let ended = self.sessions.end(&self.decisions, session, None, self.now()).await;
+        self.changed.send_replace(());
+        ended
+    }
+
     pub(super) fn decisions(&self) -> &Decisions {
         &self.decisions
     }

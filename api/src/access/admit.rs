@@ -7,13 +7,14 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
 use riskgrid_analytics::permission::Role;
 
 use super::access::{Access, Identified, Stay};
+use super::caching::{AnswerOf, say_who_may_keep};
 use super::client_network::ClientNetwork;
 use super::cookie::{CookiePlace, is_of_our_page, must_be_of_our_page};
 use super::credential::{Credential, is_in_query, read_authorization};
@@ -71,8 +72,17 @@ pub(crate) async fn admit(State(access): State<Arc<Access>>, mut request: Reques
     if !access.is_open() {
         access.note_sign_in(&caller);
     }
+    let of = match (access.is_open(), caller.identity.who == ANONYMOUS) {
+        (true, _) => AnswerOf::OpenMode,
+        (false, true) => AnswerOf::Anonymous,
+        (false, false) => AnswerOf::Identity,
+    };
     request.extensions_mut().insert(caller);
-    while_good(access, stay, stream, next.run(request)).await
+    let mut answer = while_good(access, stay, stream, next.run(request)).await;
+    let status = answer.status();
+    let is_good = status.is_success() || status == StatusCode::NOT_MODIFIED;
+    say_who_may_keep(answer.headers_mut(), of, route.path, is_good);
+    answer
 }
 
 fn wrong_method(allowed: &str) -> Response {
@@ -101,7 +111,9 @@ impl Refused {
         if let Some(kind) = self.kind {
             access.note_refusal(address, kind, &self.who, route.path);
         }
-        self.problem.into_response()
+        let mut answer = self.problem.into_response();
+        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        answer
     }
 }
 

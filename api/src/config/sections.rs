@@ -20,8 +20,11 @@ use crate::alerts::store::{Bounds, Keep};
 pub struct ServerSection {
     /// Address and port. Default `127.0.0.1:8080`; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Serve other machines although there are no keys. Default false: only loopback addresses are served.
+    /// Let everybody in who reaches this address while there is no key. Default false: then only loopback addresses are
+    /// served.
     pub open: bool,
+    /// Serve other machines without TLS, so that keys are sent in clear. Default false.
+    pub plaintext: bool,
     /// Names and addresses, without ports, that `Host` may have. On a loopback address those of this machine are served
     /// beside them. Elsewhere the default, none, serves any name: then a page can point a name of its own here.
     pub hosts: Vec<String>,
@@ -53,6 +56,7 @@ impl Default for ServerSection {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             open: false,
+            plaintext: false,
             hosts: Vec::new(),
             max_body: ByteSize::mebibytes(64),
             body_memory: ByteSize::mebibytes(256),

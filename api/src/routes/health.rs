@@ -22,10 +22,7 @@ pub fn routes(app: Arc<App>) -> Router {
         .route("/metrics", get(show_metrics))
         .route(
             "/v1/stream",
-            // A stream that nobody reads is not begun.
-            get(|State(app): State<Arc<App>>| async move { app.changes.subscribe() }).head(|| async {
-                Problem::method_not_allowed("a stream has no end and so no head; use GET")
-            }),
+            get(|State(app): State<Arc<App>>| async move { app.changes.subscribe() }),
         )
         .with_state(app)
 }

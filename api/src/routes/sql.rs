@@ -36,8 +36,7 @@ struct Query {
 /// The routes.
 pub fn routes(app: Arc<App>) -> Router {
     Router::new()
-        // A question that nobody reads the answer of is not run.
-        .route("/v1/sql", get(by_get).post(by_post).head(no_head))
+        .route("/v1/sql", get(by_get).post(by_post))
         .route("/v1/sql/{query_id}", delete(cancel))
         .with_state(app)
 }
@@ -104,15 +103,6 @@ async fn by_post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -
         }
     };
     run(&app, request, &headers).await
-}
-
-async fn no_head() -> Response {
-    let problem = Problem::method_not_allowed("ask with GET or POST; DELETE /v1/sql/{query_id} cancels");
-    let mut response = problem.into_response();
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static("GET,POST"));
-    response
 }
 
 async fn cancel(State(app): State<Arc<App>>, Path(query_id): Path<String>) -> Result<StatusCode, Problem> {

@@ -1,6 +1,7 @@
 //! The server as one thing: opens state, starts the tasks in the order in which they need each other, and stops them in
 //! the opposite order.
 
+mod access;
 mod readers;
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::access::open_access;
 use self::readers::{Readers, check_journal};
 use crate::alerts::Alerting;
 use crate::alerts::delivery::DeliverySettings;
@@ -128,6 +130,7 @@ impl Server {
             Arc::new(|| wall_clock().micros()),
         )
         .await?;
+        let (access, access_tasks) = open_access(&checked, &alerting.decisions, folder).await?;
         let policy = NotifyPolicy::new(replayed_domains(&checked));
 
         let (storage, room_for_checkpoints) = (config.storage.clone(), room.clone());
@@ -247,7 +250,7 @@ impl Server {
                 }
             }
         }
-        let mut tasks = Vec::new();
+        let mut tasks = Vec::from(access_tasks);
         let kafka = if config.kafka.is_enabled() {
             Some(start_kafka(
                 config,
@@ -294,6 +297,7 @@ impl Server {
             process_memory::beside_the_grid(reader.clone()),
         )?;
         let app = Arc::new(App {
+            access: Arc::clone(&access),
             http_counters: http_counters.clone(),
             body_budget: Arc::clone(&body_budget),
             reader,
@@ -331,6 +335,7 @@ impl Server {
                 )?)),
             &config.server,
             address,
+            access,
             Bodies {
                 largest: config.server.max_body.as_usize(),
                 // A text in JSON may be twice as long as it is.
@@ -411,6 +416,7 @@ impl Server {
         for task in &self.tasks {
             task.abort();
         }
+        self.app.access.finish().await;
         self.app.alerting.stop().await;
         if let Ok(Some(kafka)) = stopped {
             // It ends in any case, so that the runtime can.

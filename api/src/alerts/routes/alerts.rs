@@ -8,6 +8,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::access::Caller;
 use crate::alerts::Alerting;
 use crate::alerts::store::{Alert, AlertQuery, AlertState};
 use crate::http::extract::Parameters;
@@ -74,10 +75,11 @@ async fn show(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> 
 
 async fn acknowledge(
     State(alerting): State<Arc<Alerting>>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Alert>, Problem> {
     alerting
-        .acknowledge(&id)
+        .acknowledge(&id, &caller.deed("alerts.ack"))
         .await?
         .map(Json)
         .ok_or_else(no_such_alert)
