@@ -3,6 +3,7 @@
 pub mod functions;
 pub mod geometry;
 mod named_area;
+pub mod permission;
 pub mod rules;
 pub mod sql;
 pub mod statistics;

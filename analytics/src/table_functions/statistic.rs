@@ -17,6 +17,7 @@ use riskgrid_ingest::grid::GridSnapshot;
 use super::arguments::Arguments;
 use super::cells_question::{CellsArguments, CellsQuestion};
 use super::statistic_scan::StatisticScan;
+use crate::permission::Permission;
 use crate::sql::{NamedTableFunction, SqlError};
 use crate::statistics::StatisticsError;
 
@@ -56,13 +57,18 @@ pub(super) struct Observed<'a> {
 
 impl Definition {
     /// The function over one snapshot.
-    pub(super) fn over(&'static self, snapshot: &Arc<GridSnapshot>) -> NamedTableFunction {
+    pub(super) fn over(
+        &'static self,
+        snapshot: &Arc<GridSnapshot>,
+        permission: &Arc<Permission>,
+    ) -> NamedTableFunction {
         NamedTableFunction {
             name: self.name,
             arguments: self.arguments,
             function: Arc::new(Function {
                 definition: self,
                 snapshot: Arc::clone(snapshot),
+                permission: Arc::clone(permission),
             }),
         }
     }
@@ -85,6 +91,7 @@ pub(super) fn refused(function: &str, error: StatisticsError) -> SqlError {
 struct Function {
     definition: &'static Definition,
     snapshot: Arc<GridSnapshot>,
+    permission: Arc<Permission>,
 }
 
 impl TableFunctionImpl for Function {
@@ -97,6 +104,7 @@ impl TableFunctionImpl for Function {
         Ok(Arc::new(Call {
             definition: self.definition,
             snapshot: Arc::clone(&self.snapshot),
+            permission: Arc::clone(&self.permission),
             cells: CellsArguments::read(&args)?,
             statistic: (self.definition.read)(&args)?,
         }))
@@ -108,6 +116,7 @@ impl TableFunctionImpl for Function {
 struct Call {
     definition: &'static Definition,
     snapshot: Arc<GridSnapshot>,
+    permission: Arc<Permission>,
     cells: CellsArguments,
     statistic: Arc<dyn CellStatistic>,
 }
@@ -133,7 +142,7 @@ impl TableProvider for Call {
         Ok(Arc::new(StatisticScan::new(
             self.definition,
             Arc::clone(&self.snapshot),
-            self.cells.resolve(&self.snapshot)?,
+            self.cells.resolve(&self.snapshot, &self.permission)?,
             Arc::clone(&self.statistic),
             threads,
             projection,

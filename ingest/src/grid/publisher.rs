@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use h3o::Resolution;
 
 use super::block_sums::BlockSums;
+use super::visible_totals::VisibleTotals;
 use super::calendar::Calendar;
 use super::snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
 use crate::layer::LayerTable;
@@ -125,6 +126,7 @@ impl GridPublisher {
             places: Arc::clone(&self.places),
             sensor_tree,
             block_sums: Arc::clone(&previous.block_sums),
+            visible_totals: VisibleTotals::default(),
         });
         self.published.store(Arc::clone(&snapshot));
         snapshot
