@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
-use riskgrid_analytics::permission::{Class, Permission, Permissions, Role, Scope};
+use prometheus::Registry;
+use riskgrid_analytics::permission::{Permission, Permissions, Role, Scope};
 use riskgrid_ingest::EventTime;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::client_network::ClientNetwork;
+use super::counters::AccessCounters;
 use super::failures::Failures;
 use super::identity::{ANONYMOUS, Caller, Identity, Ingest};
 use super::key::Key;
@@ -60,12 +62,13 @@ pub struct Access {
     pub(super) refusals: Refusals,
     pub(super) rates: Rates,
     permissions: Permissions,
-    compiled: Cache<Class, Arc<Permission>>,
+    compiled: Cache<(Role, Scope), Arc<Permission>>,
     open: Arc<Identity>,
     /// Whoever watches is told that a credential may have ended.
     changed: watch::Sender<()>,
     signed_in: Cache<String, ()>,
     sign_ins: mpsc::Sender<Deed>,
+    counters: AccessCounters,
     pub(super) clock: fn() -> EventTime,
 }
 
@@ -109,7 +112,10 @@ impl Access {
             refusals: Refusals::default(),
             rates: Rates::new(),
             permissions,
-            compiled: Cache::builder().max_capacity(CLASSES).time_to_idle(CLASS_KEPT).build(),
+            compiled: Cache::builder()
+                .max_capacity(CLASSES)
+                .time_to_idle(CLASS_KEPT)
+                .build(),
             open: Arc::new(Identity::of_open_mode()),
             changed,
             signed_in: Cache::builder()
@@ -117,6 +123,7 @@ impl Access {
                 .time_to_live(SIGN_IN_TOLD_EVERY)
                 .build(),
             sign_ins,
+            counters: AccessCounters::new()?,
             settings,
             decisions,
             clock,
@@ -149,21 +156,27 @@ impl Access {
 
     /// The rights of a role within a scope. Large areas take a while to compile, beside the threads that serve connections.
     pub(super) async fn permission(self: &Arc<Self>, role: Role, scope: &Scope) -> Arc<Permission> {
-        let class = Class::of(role, scope);
-        if let Some(known) = self.compiled.get(&class) {
+        let rights = (role, scope.clone());
+        if let Some(known) = self.compiled.get(&rights) {
             return known;
         }
         let (access, scope) = (Arc::clone(self), scope.clone());
         let compiled = tokio::task::spawn_blocking(move || access.permissions.of(role, scope)).await;
         // A defect there must not give rights: what was published is what anybody may see.
         let permission = compiled.unwrap_or_else(|_| Arc::new(Permission::public()));
-        self.compiled.insert(class, Arc::clone(&permission));
+        self.compiled.insert(rights, Arc::clone(&permission));
         permission
     }
 
     /// Whom a key lets in as.
     pub(super) async fn of_key(self: &Arc<Self>, key: &Arc<LiveKey>) -> Identified {
-        let Grant { role, scope, ingest, sources, .. } = &key.row.grant;
+        let Grant {
+            role,
+            scope,
+            ingest,
+            sources,
+            ..
+        } = &key.row.grant;
         let permission = match role {
             Some(role) => Some(self.permission(*role, scope).await),
             None => None,
@@ -173,7 +186,11 @@ impl Access {
             key: Some(Arc::clone(key)),
         });
         Identified {
-            identity: Arc::new(Identity { who: format!("key:{}", key.row.id), permission, ingest }),
+            identity: Arc::new(Identity {
+                who: format!("key:{}", key.row.id),
+                permission,
+                ingest,
+            }),
             stay: Stay::Key(key.row.id.clone()),
         }
     }
@@ -186,7 +203,10 @@ impl Access {
         };
         session.is_used(now);
         let permission = self.permission(session.role, &session.scope).await;
-        let ingest = (session.role == Role::Admin).then(|| Ingest { sources: Vec::new(), key });
+        let ingest = (session.role == Role::Admin).then(|| Ingest {
+            sources: Vec::new(),
+            key,
+        });
         Some(Identified {
             identity: Arc::new(Identity {
                 who: session.who.clone(),
@@ -276,14 +296,20 @@ impl Access {
 
     /// Ends a session, and all that rests on it.
     pub(super) async fn end_session(&self, session: &Session, deed: &Deed) -> Result<(), DecisionsError> {
-        let ended = self.sessions.end(&self.decisions, session, Some(deed), self.now()).await;
+        let ended = self
+            .sessions
+            .end(&self.decisions, session, Some(deed), self.now())
+            .await;
         self.changed.send_replace(());
         ended
     }
 
     /// Ends the session of a user who says so.
     pub(super) async fn end_own_session(&self, session: &Session) -> Result<(), DecisionsError> {
-        let ended = self.sessions.end(&self.decisions, session, None, self.now()).await;
+        let ended = self
+            .sessions
+            .end(&self.decisions, session, None, self.now())
+            .await;
         self.changed.send_replace(());
         ended
     }
@@ -306,9 +332,36 @@ impl Access {
         }
     }
 
+    /// Notes for the audit that a route refused somebody.
+    pub fn refused(&self, caller: &Caller, kind: &'static str, route: &'static str) {
+        self.note_refusal(caller.address, kind, &caller.identity.who, route);
+    }
+
     /// Notes for the audit that somebody was refused.
-    pub(super) fn note_refusal(&self, address: Option<IpAddr>, kind: &'static str, who: &str, route: &'static str) {
+    pub(super) fn note_refusal(
+        &self,
+        address: Option<IpAddr>,
+        kind: &'static str,
+        who: &str,
+        route: &'static str,
+    ) {
+        self.counters.refuse(kind);
         self.refusals.add(ClientNetwork::of(address), kind, who, route);
+    }
+
+    /// Counts what was refused and is in no audit: what an identity does too often.
+    pub fn count_refusal(&self, kind: &'static str) {
+        self.counters.refuse(kind);
+    }
+
+    /// Puts what it counts on a page.
+    ///
+    /// # Errors
+    /// When a name is there already, which is a defect.
+    pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
+        let now = self.now();
+        let good = self.keys.all().iter().filter(|key| key.is_good(now)).count();
+        self.counters.register(registry, good, self.sessions.open(now).len())
     }
 
     /// Writes what is left to be written, at the end.
@@ -319,7 +372,9 @@ impl Access {
 
     async fn tell_refusals(&self, is_the_end: bool) {
         for row in self.refusals.due(Instant::now(), is_the_end) {
-            let mut deed = Deed::of_the_system("access.refused").times(row.count).with(row.detail);
+            let mut deed = Deed::of_the_system("access.refused")
+                .times(row.count)
+                .with(row.detail);
             ANONYMOUS.clone_into(&mut deed.who);
             "http".clone_into(&mut deed.via);
             deed.address = row.client.map(|client| client.to_string()).unwrap_or_default();
@@ -344,9 +399,15 @@ impl Access {
             (used - key.row.last_used_at.unwrap_or(0) >= step).then(|| (key.row.clone(), used))
         });
         let rows: Vec<StoredGrant> = uses
-            .map(|(row, used)| StoredGrant { last_used_at: Some(used), ..row })
+            .map(|(row, used)| StoredGrant {
+                last_used_at: Some(used),
+                ..row
+            })
             .collect();
-        let noted: Vec<_> = rows.iter().map(|row| (row.id.clone(), row.last_used_at.unwrap_or(0))).collect();
+        let noted: Vec<_> = rows
+            .iter()
+            .map(|row| (row.id.clone(), row.last_used_at.unwrap_or(0)))
+            .collect();
         let written = if noted.is_empty() {
             Ok(())
         } else {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
@@ -96,23 +97,33 @@ fn wrong_method(allowed: &str) -> Response {
 
 /// Why a request is answered here.
 struct Refused {
-    /// As the audit counts it; none: it is not in the audit.
-    kind: Option<&'static str>,
+    kind: &'static str,
+    /// Whether it is for the audit, too.
+    is_told: bool,
     who: String,
     problem: Problem,
 }
 
 impl Refused {
     fn of_nobody(kind: &'static str, problem: Problem) -> Self {
-        Self { kind: Some(kind), who: ANONYMOUS.to_owned(), problem }
+        Self {
+            kind,
+            is_told: true,
+            who: ANONYMOUS.to_owned(),
+            problem,
+        }
     }
 
     fn answer(self, access: &Access, address: Option<IpAddr>, route: Route) -> Response {
-        if let Some(kind) = self.kind {
-            access.note_refusal(address, kind, &self.who, route.path);
+        if self.is_told {
+            access.note_refusal(address, self.kind, &self.who, route.path);
+        } else {
+            access.count_refusal(self.kind);
         }
         let mut answer = self.problem.into_response();
-        answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        answer
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer
     }
 }
@@ -141,7 +152,10 @@ impl Asks<'_> {
             return self.by_cookie(cookie).await;
         }
         access.anonymous().await.ok_or_else(|| {
-            Refused::of_nobody("unauthenticated", Problem::unauthenticated("this needs a key; send it as Authorization: Bearer KEY"))
+            Refused::of_nobody(
+                "unauthenticated",
+                Problem::unauthenticated("this needs a key; send it as Authorization: Bearer KEY"),
+            )
         })
     }
 
@@ -150,7 +164,10 @@ impl Asks<'_> {
         let Credential::Key(key) = credential else {
             return Err(self.wrong());
         };
-        match access.keys.check(&key, Protocol::Http, self.address, access.now()) {
+        match access
+            .keys
+            .check(&key, Protocol::Http, self.address, access.now())
+        {
             Ok(key) => Ok(access.of_key(&key).await),
             Err(NotLetIn::Unknown) => Err(self.wrong()),
             Err(why) => {
@@ -160,7 +177,8 @@ impl Asks<'_> {
                     "over HTTP; use it by one of its `protocols`, or make a key for this one"
                 };
                 Err(Refused {
-                    kind: Some("forbidden"),
+                    kind: "forbidden",
+                    is_told: true,
                     who: format!("key:{}", key.id()),
                     problem: Problem::forbidden(format!("this key may not be used {what}")),
                 })
@@ -180,7 +198,8 @@ impl Asks<'_> {
         };
         if must_be_of_our_page(self.method, self.path) && !is_of_our_page(self.headers, self.origin) {
             return Err(Refused {
-                kind: Some("cross-site"),
+                kind: "cross-site",
+                is_told: true,
                 who: identified.identity.who.clone(),
                 problem: Problem::cross_site(
                     "only pages of this server may do this with the cookie of a signed-in browser; a program sends a key as \
@@ -201,7 +220,9 @@ fn wrong_credential(access: &Access, address: Option<IpAddr>) -> Refused {
     match access.failures.add(ClientNetwork::of(address)) {
         Ok(()) => Refused::of_nobody(
             "unauthenticated",
-            Problem::unauthenticated("this credential is not good, or not any more; send a key that is as Authorization: Bearer KEY"),
+            Problem::unauthenticated(
+                "this credential is not good, or not any more; send a key that is as Authorization: Bearer KEY",
+            ),
         ),
         Err(seconds) => Refused::of_nobody("too-many-failures", Problem::too_many_failures(seconds)),
     }
@@ -210,7 +231,12 @@ fn wrong_credential(access: &Access, address: Option<IpAddr>) -> Refused {
 /// The answer to a wrong credential that came by another way than a header.
 pub(super) fn refuse_credential(access: &Access, address: Option<IpAddr>, route: &'static str) -> Problem {
     let refused = wrong_credential(access, address);
-    access.note_refusal(address, refused.kind.unwrap_or("unauthenticated"), ANONYMOUS, route);
+    access.note_refusal(
+        address,
+        refused.kind,
+        ANONYMOUS,
+        route,
+    );
     refused.problem
 }
 
@@ -218,7 +244,12 @@ pub(super) fn refuse_credential(access: &Access, address: Option<IpAddr>, route:
 fn may(access: &Access, identity: &Identity, route: Route) -> Result<(), Refused> {
     let role = identity.role();
     let at_least = |least: Role| role.is_some_and(|role| role >= least);
-    let sees_all = || identity.permission.as_ref().is_some_and(|permission| permission.is_whole());
+    let sees_all = || {
+        identity
+            .permission
+            .as_ref()
+            .is_some_and(|permission| permission.is_whole())
+    };
     let (is_allowed, wanted) = match route.needs {
         Needs::Nothing | Needs::AnyIdentity => (true, ""),
         Needs::Reader => (role.is_some(), "a role that reads; this key only brings events"),
@@ -241,10 +272,14 @@ fn may(access: &Access, identity: &Identity, route: Route) -> Result<(), Refused
     }
     if identity.who == ANONYMOUS {
         let detail = format!("this needs {wanted}; send a key as Authorization: Bearer KEY");
-        return Err(Refused::of_nobody("unauthenticated", Problem::unauthenticated(detail)));
+        return Err(Refused::of_nobody(
+            "unauthenticated",
+            Problem::unauthenticated(detail),
+        ));
     }
     Err(Refused {
-        kind: Some("forbidden"),
+        kind: "forbidden",
+                    is_told: true,
         who: identity.who.clone(),
         problem: Problem::forbidden(format!("this needs {wanted}; GET /v1/whoami says what you have")),
     })
@@ -265,10 +300,15 @@ fn pace(
     } else {
         identity.who.clone()
     };
-    let too_many = |problem| Refused { kind: None, who: identity.who.clone(), problem };
+    let too_many = |problem| Refused {
+        kind: "too-many-requests",
+        is_told: false,
+        who: identity.who.clone(),
+        problem,
+    };
     access
         .rates
-        .ask(&name, role, route.pace)
+        .ask(&name, role, route.pace, Instant::now())
         .map_err(|seconds| {
             let what = if route.pace == Pace::Sql { "questions in SQL" } else { "requests" };
             too_many(Problem::too_many_requests(
@@ -280,7 +320,8 @@ fn pace(
         return Ok(None);
     }
     let stream = access.rates.stream(&name, role).ok_or_else(|| {
-        let detail = "this identity has as many streams open as its role may; close one, or share one between pages";
+        let detail =
+            "this identity has as many streams open as its role may; close one, or share one between pages";
         too_many(Problem::too_many_requests(detail, 5))
     });
     stream.map(Some)
@@ -295,7 +336,11 @@ async fn while_good(
 ) -> Response {
     if matches!(stay, Stay::Always) {
         return answer.await.map(|body| match stream {
-            Some(stream) => Body::new(Watched { body, ends: Box::pin(std::future::pending()), _stream: Some(stream) }),
+            Some(stream) => Body::new(Watched {
+                body,
+                ends: Box::pin(std::future::pending()),
+                _stream: Some(stream),
+            }),
             None => body,
         });
     }

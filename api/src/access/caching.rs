@@ -16,9 +16,16 @@ pub(super) enum AnswerOf {
 
 /// Paths of which nothing is kept anywhere.
 fn is_secret(path: &str) -> bool {
-    ["/v1/sql", "/v1/keys", "/v1/sessions", "/v1/audit", "/v1/whoami", "/auth/"]
-        .iter()
-        .any(|begin| path.starts_with(begin))
+    [
+        "/v1/sql",
+        "/v1/keys",
+        "/v1/sessions",
+        "/v1/audit",
+        "/v1/whoami",
+        "/auth/",
+    ]
+    .iter()
+    .any(|begin| path.starts_with(begin))
 }
 
 /// Says it in the headers of an answer to a request for this path.
@@ -49,9 +56,16 @@ mod tests {
     fn kept(of: AnswerOf, path: &str, is_good: bool) -> Option<String> {
         let mut headers = HeaderMap::new();
         say_who_may_keep(&mut headers, of, path, is_good);
-        let varies = headers.get(VARY).is_some_and(|vary| vary.as_bytes().starts_with(b"Authorization, Cookie"));
-        let word = headers.get(CACHE_CONTROL).map(|word| word.to_str().unwrap().to_owned());
-        assert!(varies || of == AnswerOf::OpenMode || word.as_deref() == Some("no-store"), "{path}");
+        let varies = headers
+            .get(VARY)
+            .is_some_and(|vary| vary.as_bytes().starts_with(b"Authorization, Cookie"));
+        let word = headers
+            .get(CACHE_CONTROL)
+            .map(|word| word.to_str().unwrap().to_owned());
+        assert!(
+            varies || of == AnswerOf::OpenMode || word.as_deref() == Some("no-store"),
+            "{path}"
+        );
         word
     }
 
@@ -59,10 +73,20 @@ mod tests {
     fn an_answer_is_kept_by_those_alone_whose_it_is() {
         let tile = "/v1/tiles/noise/0/0/0.mvt";
         assert_eq!(kept(AnswerOf::Identity, tile, true).unwrap(), "private, no-cache");
-        assert_eq!(kept(AnswerOf::Anonymous, tile, true).unwrap(), "public, max-age=60");
+        assert_eq!(
+            kept(AnswerOf::Anonymous, tile, true).unwrap(),
+            "public, max-age=60"
+        );
         assert_eq!(kept(AnswerOf::Anonymous, tile, false).unwrap(), "no-store");
         assert_eq!(kept(AnswerOf::OpenMode, tile, true), None);
-        for path in ["/v1/sql", "/v1/sql/id", "/v1/keys", "/v1/audit", "/auth/key", "/v1/whoami"] {
+        for path in [
+            "/v1/sql",
+            "/v1/sql/id",
+            "/v1/keys",
+            "/v1/audit",
+            "/auth/key",
+            "/v1/whoami",
+        ] {
             for of in [AnswerOf::OpenMode, AnswerOf::Anonymous, AnswerOf::Identity] {
                 assert_eq!(kept(of, path, true).unwrap(), "no-store", "{path}");
             }

@@ -145,8 +145,14 @@ mod tests {
             read(CookiePlace::Tls, &["a=b; __Host-riskgrid=x; riskgrid-session=y"]),
             Some("x".to_owned())
         );
-        assert_eq!(read(CookiePlace::Loopback, &["a=b", "riskgrid-session=y"]), Some("y".to_owned()));
-        assert_eq!(read(CookiePlace::Tls, &["riskgrid-session=y; x__Host-riskgrid=z"]), None);
+        assert_eq!(
+            read(CookiePlace::Loopback, &["a=b", "riskgrid-session=y"]),
+            Some("y".to_owned())
+        );
+        assert_eq!(
+            read(CookiePlace::Tls, &["riskgrid-session=y; x__Host-riskgrid=z"]),
+            None
+        );
         assert_eq!(
             read(CookiePlace::Loopback, &["riskgrid-session=y; riskgrid-session=z"]),
             Some(String::new())
@@ -155,10 +161,14 @@ mod tests {
 
     #[test]
     fn our_own_pages_are_told_by_the_browsers_word_or_else_by_the_origin() {
-        let of_ours = |fields: &[(&'static str, &str)]| is_of_our_page(&headers(fields), "https://Map.example");
+        let of_ours =
+            |fields: &[(&'static str, &str)]| is_of_our_page(&headers(fields), "https://Map.example");
         for fields in [
             &[("sec-fetch-site", "same-origin")][..],
-            &[("sec-fetch-site", "same-origin"), ("origin", "https://map.example")],
+            &[
+                ("sec-fetch-site", "same-origin"),
+                ("origin", "https://map.example"),
+            ],
             &[("origin", "https://map.example")],
             &[("origin", "https://map.example:443")],
         ] {
@@ -168,13 +178,22 @@ mod tests {
             &[][..],
             &[("sec-fetch-site", "none")],
             &[("sec-fetch-site", "same-site")],
-            &[("sec-fetch-site", "cross-site"), ("origin", "https://map.example")],
-            &[("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")],
+            &[
+                ("sec-fetch-site", "cross-site"),
+                ("origin", "https://map.example"),
+            ],
+            &[
+                ("sec-fetch-site", "same-origin"),
+                ("sec-fetch-site", "cross-site"),
+            ],
             &[("origin", "null")],
             &[("origin", "http://map.example")],
             &[("origin", "https://map.example.evil.example")],
             &[("origin", "https://map.example:8443")],
-            &[("origin", "https://map.example"), ("origin", "https://map.example")],
+            &[
+                ("origin", "https://map.example"),
+                ("origin", "https://map.example"),
+            ],
         ] {
             assert!(!of_ours(fields), "{fields:?}");
         }

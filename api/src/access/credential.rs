@@ -63,7 +63,11 @@ pub(super) fn is_in_query(query: &str) -> bool {
     url::form_urlencoded::parse(query.as_bytes()).any(|(_, value)| {
         let value = value.trim();
         let (scheme, rest) = value.split_once(' ').unwrap_or_default();
-        let value = if scheme.eq_ignore_ascii_case("bearer") { rest.trim_start() } else { value };
+        let value = if scheme.eq_ignore_ascii_case("bearer") {
+            rest.trim_start()
+        } else {
+            value
+        };
         has_form(value) || is_token(value)
     })
 }
@@ -139,13 +143,19 @@ mod tests {
             );
         }
         assert!(authorization(&[]).is_none());
-        assert!(matches!(authorization(&[&format!("Bearer {TOKEN}")]), Some(Credential::Token(_))));
+        assert!(matches!(
+            authorization(&[&format!("Bearer {TOKEN}")]),
+            Some(Credential::Token(_))
+        ));
     }
 
     #[test]
     fn what_is_no_credential_is_a_wrong_one_and_never_none() {
         let bearer = format!("Bearer {KEY}");
-        let token = format!("Bearer {}", TOKEN.replace('.', &format!("{}.", "A".repeat(9 << 10))));
+        let token = format!(
+            "Bearer {}",
+            TOKEN.replace('.', &format!("{}.", "A".repeat(9 << 10)))
+        );
         for values in [
             &["Bearer"][..],
             &["Bearer x"],
@@ -158,7 +168,10 @@ mod tests {
             &[&bearer, &bearer],
             &[&token],
         ] {
-            assert!(matches!(authorization(values), Some(Credential::Wrong)), "{values:?}");
+            assert!(
+                matches!(authorization(values), Some(Credential::Wrong)),
+                "{values:?}"
+            );
         }
     }
 
@@ -176,7 +189,15 @@ mod tests {
         ] {
             assert!(is_in_query(&query), "{query}");
         }
-        for query in ["", "sql=SELECT+1", "at=2026-11-22T08%3A00%3A00Z", "x=a.b.c", "x=1.2.3", "key=rgk_", "v=é"] {
+        for query in [
+            "",
+            "sql=SELECT+1",
+            "at=2026-11-22T08%3A00%3A00Z",
+            "x=a.b.c",
+            "x=1.2.3",
+            "key=rgk_",
+            "v=é",
+        ] {
             assert!(!is_in_query(query), "{query}");
         }
     }

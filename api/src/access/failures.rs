@@ -27,7 +27,10 @@ struct Minute {
 impl Failures {
     pub(super) fn new() -> Self {
         Self {
-            clients: Cache::builder().max_capacity(CLIENTS).time_to_live(MINUTE).build(),
+            clients: Cache::builder()
+                .max_capacity(CLIENTS)
+                .time_to_live(MINUTE)
+                .build(),
         }
     }
 
@@ -50,7 +53,9 @@ impl Failures {
             });
         before.map(drop).map_err(|_| {
             let left = MINUTE.saturating_sub(minute.began.elapsed());
-            u32::try_from(left.as_secs()).unwrap_or(u32::MAX).saturating_add(1)
+            u32::try_from(left.as_secs())
+                .unwrap_or(u32::MAX)
+                .saturating_add(1)
         })
     }
 }

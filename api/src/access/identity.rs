@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -21,6 +22,32 @@ pub struct Ingest {
     pub sources: Vec<String>,
     /// The key, which may have quotas.
     pub key: Option<Arc<LiveKey>>,
+}
+
+impl Ingest {
+    /// Whether more may be brought at `now`.
+    ///
+    /// # Errors
+    /// What was brought before is more than the key may: after how many seconds it may again.
+    pub fn ask(&self, now: Instant) -> Result<(), u32> {
+        let meters = self.key.iter().flat_map(|key| [&key.events, &key.bytes]);
+        meters.flatten().try_for_each(|meter| meter.ask(now))
+    }
+
+    /// Counts what is brought.
+    pub fn count(&self, events: usize, bytes: usize, now: Instant) {
+        let Some(key) = &self.key else { return };
+        for (meter, amount) in [(&key.events, events), (&key.bytes, bytes)] {
+            if let Some(meter) = meter {
+                meter.count(amount as u64, now);
+            }
+        }
+    }
+
+    /// Whether events of this source may be brought.
+    pub fn is_for(&self, source: &str) -> bool {
+        self.sources.is_empty() || self.sources.iter().any(|begin| source.starts_with(begin))
+    }
 }
 
 /// Somebody, with rights.
@@ -71,7 +98,10 @@ impl Caller {
             who: self.identity.who.clone(),
             role: self.identity.role().map_or("", Role::as_str).to_owned(),
             via: "http".to_owned(),
-            address: self.address.map(|address| address.to_string()).unwrap_or_default(),
+            address: self
+                .address
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
             action: action.to_owned(),
             object: String::new(),
             count: 1,
@@ -104,6 +134,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Reads {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let caller = Caller::from_request_parts(parts, state).await?;
         let permission = caller.identity.permission.clone();
-        permission.map(Self).ok_or_else(|| Problem::internal(&Unidentified))
+        permission
+            .map(Self)
+            .ok_or_else(|| Problem::internal(&Unidentified))
     }
 }

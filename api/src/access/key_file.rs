@@ -40,7 +40,10 @@ mod tests {
         for mode in [0o644, 0o640, 0o604] {
             set(mode);
             let error = read_key_file(&path).unwrap_err();
-            assert!(error.contains("chmod 600") && !error.contains(key.reveal()), "{error}");
+            assert!(
+                error.contains("chmod 600") && !error.contains(key.reveal()),
+                "{error}"
+            );
         }
         set(0o600);
         assert_eq!(read_key_file(&path).unwrap().reveal(), key.reveal());

@@ -75,7 +75,9 @@ pub struct LiveKeys {
 
 impl LiveKeys {
     pub(super) fn new(rows: Vec<StoredGrant>) -> Self {
-        let keys = rows.into_iter().map(|row| (row.id.clone(), Arc::new(LiveKey::new(row))));
+        let keys = rows
+            .into_iter()
+            .map(|row| (row.id.clone(), Arc::new(LiveKey::new(row))));
         Self {
             keys: ArcSwap::from_pointee(keys.collect()),
             changed: watch::Sender::new(()),
@@ -135,8 +137,12 @@ impl LiveKeys {
     ) -> Result<Arc<LiveKey>, NotLetIn> {
         let hash = key.hash();
         let known = self.get(key.id());
-        let is_right = known.as_ref().is_some_and(|known| is_same_hash(&known.row.hash, &hash));
-        let known = known.filter(|known| is_right && known.is_good(now)).ok_or(NotLetIn::Unknown)?;
+        let is_right = known
+            .as_ref()
+            .is_some_and(|known| is_same_hash(&known.row.hash, &hash));
+        let known = known
+            .filter(|known| is_right && known.is_good(now))
+            .ok_or(NotLetIn::Unknown)?;
         let grant = &known.row.grant;
         if !grant.protocols.is_empty() && !grant.protocols.contains(&protocol) {
             return Err(NotLetIn::Protocol);

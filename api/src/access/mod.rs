@@ -7,7 +7,7 @@
 //! | what a request brings to show who asks | `credential.rs`, `cookie.rs` |
 //! | every route and what it needs | `route_table.rs` |
 //! | what every request passes, and what ends what it rests on | `admit.rs`, `access.rs` |
-//! | how often, and what was refused | `rates.rs`, `failures.rs`, `refusals.rs`, `client_network.rs` |
+//! | how often, and what was refused | `rates.rs`, `failures.rs`, `refusals.rs`, `client_network.rs`, `counters.rs` |
 
 #[allow(clippy::module_inception, reason = "it is what the room is named after")]
 mod access;
@@ -16,6 +16,7 @@ mod base62;
 mod caching;
 mod client_network;
 mod cookie;
+mod counters;
 mod credential;
 mod failures;
 mod identity;

@@ -132,7 +132,10 @@ pub struct Unfit {
 }
 
 fn unfit(member: &'static str, problem: impl Into<String>) -> Unfit {
-    Unfit { member, problem: problem.into() }
+    Unfit {
+        member,
+        problem: problem.into(),
+    }
 }
 
 impl NewKey {
@@ -145,7 +148,10 @@ impl NewKey {
         if name.as_deref().is_some_and(|name| {
             name.is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control)
         }) {
-            return Err(unfit("name", format!("must have 1 to {LONGEST_NAME} letters on one line")));
+            return Err(unfit(
+                "name",
+                format!("must have 1 to {LONGEST_NAME} letters on one line"),
+            ));
         }
         let lifetime = match self.expires.as_deref() {
             None => Some(EXPIRES),
@@ -156,7 +162,11 @@ impl NewKey {
             self.gives_nothing_itself()?;
             let overlap = self.overlap.as_deref().map(|text| span("overlap", text, "24h"));
             let overlap = overlap.transpose()?.unwrap_or(OVERLAP);
-            return Ok(Draft { name, lifetime, rights: Rights::Of { id, overlap } });
+            return Ok(Draft {
+                name,
+                lifetime,
+                rights: Rights::Of { id, overlap },
+            });
         }
         if self.overlap.is_some() {
             return Err(unfit("overlap", "goes with `replaces` only"));
@@ -165,7 +175,11 @@ impl NewKey {
             return Err(unfit("name", "is missing; say who or what the key is for"));
         }
         let grant = self.grant()?;
-        Ok(Draft { name, lifetime, rights: Rights::Given(grant) })
+        Ok(Draft {
+            name,
+            lifetime,
+            rights: Rights::Given(grant),
+        })
     }
 
     fn gives_nothing_itself(&self) -> Result<(), Unfit> {
@@ -193,7 +207,10 @@ impl NewKey {
         let role = self.role.as_deref().map(read_role).transpose()?;
         let ingest = self.ingest.unwrap_or(false);
         if role.is_none() && !ingest {
-            return Err(unfit("role", "is missing; allowed: public, analyst, operator, admin, or `ingest` alone"));
+            return Err(unfit(
+                "role",
+                "is missing; allowed: public, analyst, operator, admin, or `ingest` alone",
+            ));
         }
         let layers = words("layers", self.layers.unwrap_or_else(|| vec!["*".to_owned()]))?;
         let areas = words("areas", self.areas.unwrap_or_else(|| vec!["*".to_owned()]))?;
@@ -203,7 +220,10 @@ impl NewKey {
         };
         if !scope.is_all() && !role.is_some_and(Role::has_scope) {
             let of = role.map_or("only brings events", Role::as_str);
-            return Err(unfit("layers", format!("and `areas` go with analyst and operator; a key that is {of} has no scope")));
+            return Err(unfit(
+                "layers",
+                format!("and `areas` go with analyst and operator; a key that is {of} has no scope"),
+            ));
         }
         let may_bring = ingest || role == Some(Role::Admin);
         let sources = words("sources", self.sources.unwrap_or_default())?;
@@ -229,7 +249,10 @@ impl NewKey {
             "http" => Ok(Protocol::Http),
             "flight" => Ok(Protocol::Flight),
             "postgres" => Ok(Protocol::Postgres),
-            other => Err(unfit("protocols", format!("has \"{other}\"; allowed: http, flight, postgres"))),
+            other => Err(unfit(
+                "protocols",
+                format!("has \"{other}\"; allowed: http, flight, postgres"),
+            )),
         });
         let addresses = words("addresses", self.addresses.unwrap_or_default())?;
         let addresses = addresses.iter().map(|text| {
@@ -270,23 +293,34 @@ impl Grant {
 }
 
 fn span(member: &'static str, text: &str, other: &str) -> Result<Duration, Unfit> {
-    spans::parse(text).filter(|span| (Duration::ZERO..=LONGEST).contains(span)).ok_or_else(|| {
-        let shown: String = text.chars().take(40).collect();
-        unfit(member, format!("is \"{shown}\"; allowed: {other}, or a span in s, m, h or d as in 90d"))
-    })
+    spans::parse(text)
+        .filter(|span| (Duration::ZERO..=LONGEST).contains(span))
+        .ok_or_else(|| {
+            let shown: String = text.chars().take(40).collect();
+            unfit(
+                member,
+                format!("is \"{shown}\"; allowed: {other}, or a span in s, m, h or d as in 90d"),
+            )
+        })
 }
 
 pub(super) fn read_role(text: &str) -> Result<Role, Unfit> {
     text.parse().map_err(|_| {
         let shown: String = text.chars().take(40).collect();
-        unfit("role", format!("is \"{shown}\"; allowed: public, analyst, operator, admin"))
+        unfit(
+            "role",
+            format!("is \"{shown}\"; allowed: public, analyst, operator, admin"),
+        )
     })
 }
 
 /// An address stands for the network of itself.
 fn read_network(text: &str) -> Option<IpNet> {
     let alone = text.parse::<std::net::IpAddr>().map(IpNet::from);
-    alone.or_else(|_| text.parse()).ok().map(|network: IpNet| network.trunc())
+    alone
+        .or_else(|_| text.parse())
+        .ok()
+        .map(|network: IpNet| network.trunc())
 }
 
 fn words(member: &'static str, words: Vec<String>) -> Result<Vec<String>, Unfit> {
@@ -323,19 +357,26 @@ mod tests {
         let draft = checked(r#"{"name": "map", "role": "analyst"}"#).unwrap();
         assert_eq!(draft.lifetime, Some(Duration::from_hours(365 * 24)));
         let grant = grant(r#"{"name": "map", "role": "analyst", "expires": "never"}"#);
-        assert!(grant.scope.is_all() && !grant.ingest && grant.sources.is_empty() && grant.protocols.is_empty());
+        assert!(
+            grant.scope.is_all() && !grant.ingest && grant.sources.is_empty() && grant.protocols.is_empty()
+        );
     }
 
     #[test]
     fn a_key_that_replaces_another_has_its_rights() {
         let draft = checked(r#"{"replaces": "abc", "overlap": "1h", "expires": "never"}"#).unwrap();
-        let rights = Rights::Of { id: "abc".to_owned(), overlap: Duration::from_hours(1) };
+        let rights = Rights::Of {
+            id: "abc".to_owned(),
+            overlap: Duration::from_hours(1),
+        };
         assert_eq!((draft.rights, draft.lifetime), (rights, None));
     }
 
     #[test]
     fn an_address_is_a_network_of_one() {
-        let grant = grant(r#"{"name": "s", "ingest": true, "addresses": ["192.0.2.7", "10.1.2.3/8"], "sources": ["//a/"]}"#);
+        let grant = grant(
+            r#"{"name": "s", "ingest": true, "addresses": ["192.0.2.7", "10.1.2.3/8"], "sources": ["//a/"]}"#,
+        );
         let addresses: Vec<_> = grant.addresses.iter().map(ToString::to_string).collect();
         assert_eq!(addresses, ["192.0.2.7/32", "10.0.0.0/8"]);
         assert_eq!(grant.role, None);
@@ -353,15 +394,39 @@ mod tests {
             (r#"{"name": "a", "role": "admin", "areas": ["x"]}"#, "`layers`"),
             (r#"{"name": "a", "ingest": true, "layers": ["x"]}"#, "`layers`"),
             (r#"{"name": "a", "role": "analyst", "layers": [""]}"#, "`layers`"),
-            (r#"{"name": "a", "role": "analyst", "sources": ["//x"]}"#, "`sources`"),
-            (r#"{"name": "a", "role": "analyst", "expires": "1y"}"#, "`expires`"),
-            (r#"{"name": "a", "role": "analyst", "expires": "99999999d"}"#, "`expires`"),
-            (r#"{"name": "a", "role": "analyst", "overlap": "1h"}"#, "`overlap`"),
+            (
+                r#"{"name": "a", "role": "analyst", "sources": ["//x"]}"#,
+                "`sources`",
+            ),
+            (
+                r#"{"name": "a", "role": "analyst", "expires": "1y"}"#,
+                "`expires`",
+            ),
+            (
+                r#"{"name": "a", "role": "analyst", "expires": "99999999d"}"#,
+                "`expires`",
+            ),
+            (
+                r#"{"name": "a", "role": "analyst", "overlap": "1h"}"#,
+                "`overlap`",
+            ),
             (r#"{"name": "a", "role": "analyst", "replaces": "b"}"#, "`role`"),
-            (r#"{"name": "a", "role": "analyst", "protocols": ["mqtt"]}"#, "`protocols`"),
-            (r#"{"name": "a", "role": "analyst", "addresses": ["10.0.0.0/33"]}"#, "`addresses`"),
-            (r#"{"name": "a", "ingest": true, "events_per_second": 0}"#, "`events_per_second`"),
-            (r#"{"name": "a", "role": "analyst", "bytes_per_second": 1}"#, "`bytes_per_second`"),
+            (
+                r#"{"name": "a", "role": "analyst", "protocols": ["mqtt"]}"#,
+                "`protocols`",
+            ),
+            (
+                r#"{"name": "a", "role": "analyst", "addresses": ["10.0.0.0/33"]}"#,
+                "`addresses`",
+            ),
+            (
+                r#"{"name": "a", "ingest": true, "events_per_second": 0}"#,
+                "`events_per_second`",
+            ),
+            (
+                r#"{"name": "a", "role": "analyst", "bytes_per_second": 1}"#,
+                "`bytes_per_second`",
+            ),
             (r#"{"name": "a", "role": "analyst", "scope": "all"}"#, "`scope`"),
         ] {
             let error = checked(json).unwrap_err();

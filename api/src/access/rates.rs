@@ -1,12 +1,9 @@
 //! How often an identity may ask (GCRA), how many streams it may hold open, and how much a key may bring.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use moka::sync::Cache;
 use riskgrid_analytics::permission::Role;
 
@@ -27,17 +24,28 @@ struct Allowance {
 /// Requests a second and at once, and open streams, of one identity of a role.
 const fn allowance(role: Role) -> Allowance {
     match role {
-        Role::Public => Allowance { sql: (2, 10), rest: (100, 400), streams: 2 },
-        Role::Analyst => Allowance { sql: (20, 100), rest: (200, 800), streams: 10 },
-        Role::Operator | Role::Admin => Allowance { sql: (50, 200), rest: (200, 800), streams: 20 },
+        Role::Public => Allowance {
+            sql: (2, 10),
+            rest: (100, 400),
+            streams: 2,
+        },
+        Role::Analyst => Allowance {
+            sql: (20, 100),
+            rest: (200, 800),
+            streams: 10,
+        },
+        Role::Operator | Role::Admin => Allowance {
+            sql: (50, 200),
+            rest: (200, 800),
+            streams: 20,
+        },
     }
 }
 
 /// The rates of all identities.
 pub(super) struct Rates {
-    identities: Cache<(String, Pace), Arc<DefaultDirectRateLimiter>>,
+    identities: Cache<(String, Pace), Arc<Meter>>,
     streams: Arc<Mutex<HashMap<String, u32>>>,
-    clock: DefaultClock,
 }
 
 impl Rates {
@@ -48,7 +56,6 @@ impl Rates {
                 .time_to_idle(FORGOTTEN_AFTER)
                 .build(),
             streams: Arc::default(),
-            clock: DefaultClock::default(),
         }
     }
 
@@ -56,22 +63,17 @@ impl Rates {
     ///
     /// # Errors
     /// It comes too soon: after how many seconds it would not.
-    pub(super) fn ask(&self, name: &str, role: Role, pace: Pace) -> Result<(), u32> {
+    pub(super) fn ask(&self, name: &str, role: Role, pace: Pace, now: Instant) -> Result<(), u32> {
         let allowance = allowance(role);
         let (per_second, at_once) = match pace {
             Pace::Free => return Ok(()),
             Pace::Sql => allowance.sql,
             Pace::Rest => allowance.rest,
         };
-        let limiter = self.identities.get_with((name.to_owned(), pace), || {
-            let whole = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-            let quota = Quota::per_second(whole(per_second)).allow_burst(whole(at_once));
-            Arc::new(RateLimiter::direct(quota))
+        let meter = self.identities.get_with((name.to_owned(), pace), || {
+            Arc::new(Meter::of_requests(per_second, at_once))
         });
-        limiter.check().map_err(|until| {
-            let wait = until.wait_time_from(self.clock.now());
-            u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1)
-        })
+        meter.take(1, now)
     }
 
     /// Room for one more stream of whom the name stands for, until it is dropped; none when it holds as many as it may.
@@ -107,25 +109,40 @@ impl Drop for OpenStream {
     }
 }
 
-/// How much of one thing may be brought a second. A request of any size is let in when the ones before are paid for, so
-/// that none is too large for ever.
+/// How much of one thing may come a second, by the generic cell rate algorithm: each amount is paid for by the time that it
+/// takes at that rate, some of it in advance. An amount of any size is let in when those before are paid for, so that none is
+/// too large for ever.
 #[derive(Debug)]
 pub struct Meter {
     per_second: u64,
-    /// Until when what was let in is paid for.
+    /// How far ahead of the clock what was let in may be paid for.
+    in_advance: Duration,
+    /// Until when it is paid for.
     paid_until: Mutex<Option<Instant>>,
 }
 
-/// So much may come at once before any of it is waited for.
-const AT_ONCE: Duration = Duration::from_secs(1);
-
 impl Meter {
-    /// One of so much a second.
+    /// So much a second, of which a second's worth may come at once.
     pub fn new(per_second: u64) -> Self {
         Self {
             per_second: per_second.max(1),
+            in_advance: Duration::from_secs(1),
             paid_until: Mutex::default(),
         }
+    }
+
+    /// So many requests a second, and so many at once.
+    fn of_requests(per_second: u32, at_once: u32) -> Self {
+        let meter = Self::new(per_second.into());
+        Self {
+            in_advance: meter.cost_of(at_once.saturating_sub(1).into()),
+            ..meter
+        }
+    }
+
+    fn cost_of(&self, amount: u64) -> Duration {
+        let nanos = u128::from(amount) * 1_000_000_000 / u128::from(self.per_second);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
     /// Takes an amount at `now`.
@@ -133,18 +150,42 @@ impl Meter {
     /// # Errors
     /// The amounts before are not paid for: how many seconds that takes. Nothing is counted.
     pub fn take(&self, amount: u64, now: Instant) -> Result<(), u32> {
-        let mut until = self.paid_until.lock().unwrap_or_else(PoisonError::into_inner);
-        let paid = until.map_or(now, |until| until.max(now));
-        let owed = paid.saturating_duration_since(now);
-        if owed > AT_ONCE {
-            let wait = owed.saturating_sub(AT_ONCE).as_secs();
-            return Err(u32::try_from(wait).unwrap_or(u32::MAX).saturating_add(1));
-        }
-        let cost = Duration::from_nanos(
-            u64::try_from(u128::from(amount) * 1_000_000_000 / u128::from(self.per_second)).unwrap_or(u64::MAX),
-        );
-        *until = Some(paid.checked_add(cost).unwrap_or(paid));
+        let mut until = self.paid_until();
+        self.wait(*until, now)?;
+        *until = self.paid_with(*until, amount, now);
         Ok(())
+    }
+
+    /// Whether something may come at `now`.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn ask(&self, now: Instant) -> Result<(), u32> {
+        self.wait(*self.paid_until(), now)
+    }
+
+    /// Counts what is let in.
+    pub fn count(&self, amount: u64, now: Instant) {
+        let mut until = self.paid_until();
+        *until = self.paid_with(*until, amount, now);
+    }
+
+    fn paid_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.paid_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait(&self, until: Option<Instant>, now: Instant) -> Result<(), u32> {
+        let owed = until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
+        if owed <= self.in_advance {
+            return Ok(());
+        }
+        let wait = owed.saturating_sub(self.in_advance).as_secs();
+        Err(u32::try_from(wait).unwrap_or(u32::MAX).saturating_add(1))
+    }
+
+    fn paid_with(&self, until: Option<Instant>, amount: u64, now: Instant) -> Option<Instant> {
+        let paid = until.map_or(now, |until| until.max(now));
+        Some(paid.checked_add(self.cost_of(amount)).unwrap_or(paid))
     }
 }
 
@@ -156,15 +197,23 @@ mod tests {
 
     #[test]
     fn an_identity_may_ask_so_often_at_once_and_another_is_not_held_up_by_it() {
-        let rates = Rates::new();
-        let asked = (0..400).filter(|_| rates.ask("key:a", Role::Analyst, Pace::Sql).is_ok());
-        // A few more may be given back while this runs.
-        let count = asked.count();
-        assert!((100..400).contains(&count), "{count}");
-        assert_eq!(rates.ask("key:a", Role::Analyst, Pace::Sql), Err(1));
-        assert_eq!(rates.ask("key:a", Role::Analyst, Pace::Rest), Ok(()));
-        assert_eq!(rates.ask("key:b", Role::Analyst, Pace::Sql), Ok(()));
-        assert_eq!(rates.ask("key:a", Role::Analyst, Pace::Free), Ok(()));
+        let (rates, now) = (Rates::new(), Instant::now());
+        let ask = |name: &str, pace, now| rates.ask(name, Role::Analyst, pace, now);
+        assert_eq!(
+            (0..400).filter(|_| ask("key:a", Pace::Sql, now).is_ok()).count(),
+            100
+        );
+        assert_eq!(ask("key:a", Pace::Sql, now), Err(1));
+        for (name, pace) in [("key:a", Pace::Rest), ("key:b", Pace::Sql), ("key:a", Pace::Free)] {
+            assert_eq!(ask(name, pace, now), Ok(()), "{name} {pace:?}");
+        }
+        let second = now + Duration::from_secs(1);
+        assert_eq!(
+            (0..400)
+                .filter(|_| ask("key:a", Pace::Sql, second).is_ok())
+                .count(),
+            20
+        );
     }
 
     #[test]

@@ -52,7 +52,10 @@ impl Refusals {
         let known = clients.contains_key(&Some(client)) || clients.len() < CLIENTS;
         let tally = clients.entry(known.then_some(client)).or_default();
         *tally.kinds.entry(kind).or_default() += 1;
-        tally.last = Some(Last { who: who.to_owned(), route });
+        tally.last = Some(Last {
+            who: who.to_owned(),
+            route,
+        });
     }
 
     /// The rows that are due at `now`, or all that are left at the end.

@@ -30,7 +30,7 @@ pub enum Needs {
 }
 
 /// Which of an identity's rates a request counts against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pace {
     /// None: it costs next to nothing, or has quotas of its own.
     Free,
@@ -119,7 +119,11 @@ pub const RULES: &[Rule] = &[
     rule(Post, "/v1/webhooks/{id}/test", OperatorOfAll),
     rule(Get, "/v1/webhooks/{id}/deliveries", OperatorOfAll),
     rule(Post, "/v1/webhooks/{id}/replay", OperatorOfAll),
-    rule(Post, "/v1/webhooks/{id}/deliveries/{delivery}/replay", OperatorOfAll),
+    rule(
+        Post,
+        "/v1/webhooks/{id}/deliveries/{delivery}/replay",
+        OperatorOfAll,
+    ),
     rule(Get, "/v1/dead-letters", OperatorOfAll),
     rule(Post, "/v1/dead-letters/replay", OperatorOfAll),
     rule(Get, "/metrics", OperatorOfAll),
@@ -221,11 +225,21 @@ mod tests {
     fn a_route_is_found_by_its_method_and_path_and_no_other_is() {
         let table = RouteTable::new().unwrap();
         let find = |method: Method, path: &str| table.find(&method, path);
-        assert_eq!(find(Method::GET, "/v1/tiles/noise/3/1/2.mvt").unwrap().needs, Reader);
+        assert_eq!(
+            find(Method::GET, "/v1/tiles/noise/3/1/2.mvt").unwrap().needs,
+            Reader
+        );
         assert_eq!(find(Method::HEAD, "/v1/layers").unwrap().needs, Reader);
         assert_eq!(find(Method::POST, "/v1/sql").unwrap().pace, Pace::Sql);
         assert_eq!(find(Method::POST, "/v1/events").unwrap().pace, Pace::Free);
-        for path in ["/v1/nothing", "/v1/layers/", "/v1", "//v1/layers", "/V1/layers", "/v1/%6Cayers"] {
+        for path in [
+            "/v1/nothing",
+            "/v1/layers/",
+            "/v1",
+            "//v1/layers",
+            "/V1/layers",
+            "/v1/%6Cayers",
+        ] {
             assert_eq!(find(Method::GET, path), Err(NoRoute::Path), "{path}");
         }
         for (method, path, allowed) in [
@@ -233,7 +247,11 @@ mod tests {
             (Method::HEAD, "/v1/stream", "GET"),
             (Method::PATCH, "/v1/rules/a", "GET,HEAD,DELETE"),
         ] {
-            assert_eq!(find(method, path), Err(NoRoute::Method(allowed.to_owned())), "{path}");
+            assert_eq!(
+                find(method, path),
+                Err(NoRoute::Method(allowed.to_owned())),
+                "{path}"
+            );
         }
     }
 }

@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use riskgrid_analytics::permission::{Role, Scope};
 
-use super::key::sha256;
 use super::base62;
+use super::key::sha256;
 use crate::alerts::store::{Decisions, DecisionsError, read_from_row};
 use crate::audit::Deed;
 
@@ -101,12 +101,20 @@ impl Sessions {
 
     /// The session of a hash, if it is open at `now`.
     pub(super) fn get(&self, hash: &[u8; 32], now: i64) -> Option<Arc<Session>> {
-        self.all().get(hash).filter(|session| now < session.ends_at()).cloned()
+        self.all()
+            .get(hash)
+            .filter(|session| now < session.ends_at())
+            .cloned()
     }
 
     /// Those that are open at `now`, the newest first.
     pub(super) fn open(&self, now: i64) -> Vec<Arc<Session>> {
-        let mut open: Vec<_> = self.all().values().filter(|session| now < session.ends_at()).cloned().collect();
+        let mut open: Vec<_> = self
+            .all()
+            .values()
+            .filter(|session| now < session.ends_at())
+            .cloned()
+            .collect();
         open.sort_by(|one, other| (other.created_at, &other.id).cmp(&(one.created_at, &one.id)));
         open
     }
@@ -209,11 +217,16 @@ read_from_row!(SessionRow {
 
 impl Decisions {
     async fn sessions(&self) -> Result<Vec<Session>, DecisionsError> {
-        let rows: Vec<SessionRow> = sqlx::query_as("SELECT * FROM sessions").fetch_all(self.readers()).await?;
+        let rows: Vec<SessionRow> = sqlx::query_as("SELECT * FROM sessions")
+            .fetch_all(self.readers())
+            .await?;
         let sessions = rows.into_iter().map(|row| {
             let unreadable = |error: &dyn std::fmt::Display| DecisionsError::unreadable("session", error);
             Ok(Session {
-                hash: row.hash.try_into().map_err(|_| unreadable(&"its hash has another length"))?,
+                hash: row
+                    .hash
+                    .try_into()
+                    .map_err(|_| unreadable(&"its hash has another length"))?,
                 role: row.role.parse().map_err(|error| unreadable(&error))?,
                 scope: serde_json::from_str(&row.scope).map_err(|error| unreadable(&error))?,
                 id: row.id,
@@ -251,7 +264,10 @@ impl Decisions {
 
     async fn end_session(&self, id: &str, deed: Option<&Deed>, now: i64) -> Result<(), DecisionsError> {
         let mut transaction = self.begin().await?;
-        sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id).execute(&mut *transaction).await?;
+        sqlx::query("DELETE FROM sessions WHERE id = $1")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
         if let Some(deed) = deed {
             self.append(&mut transaction, deed, now).await?;
         }
@@ -268,7 +284,10 @@ impl Decisions {
                 .await?;
         }
         for id in ended {
-            sqlx::query("DELETE FROM sessions WHERE id = $1").bind(id).execute(&mut *transaction).await?;
+            sqlx::query("DELETE FROM sessions WHERE id = $1")
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
         }
         Ok(transaction.commit().await?)
     }

@@ -24,10 +24,30 @@ mod tests {
 
     #[test]
     fn spans_are_a_number_and_a_unit() {
-        for (text, seconds) in [("90s", 90), ("30m", 1_800), ("24h", 86_400), ("365d", 31_536_000), ("0s", 0)] {
+        for (text, seconds) in [
+            ("90s", 90),
+            ("30m", 1_800),
+            ("24h", 86_400),
+            ("365d", 31_536_000),
+            ("0s", 0),
+        ] {
             assert_eq!(parse(text), Some(Duration::from_secs(seconds)), "{text}");
         }
-        for text in ["", "s", "1", "1y", "1.5h", "-1d", "+1d", " 1d", "1 d", "1dd", "99999999999999999999d", "9999999999999999999d", "1é"] {
+        for text in [
+            "",
+            "s",
+            "1",
+            "1y",
+            "1.5h",
+            "-1d",
+            "+1d",
+            " 1d",
+            "1 d",
+            "1dd",
+            "99999999999999999999d",
+            "9999999999999999999d",
+            "1é",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }

@@ -1,9 +1,10 @@
 //! Keys and sessions in the decisions database: each change in one transaction with its row of the audit.
 
-use riskgrid_analytics::permission::{Names, Role, Scope};
+use riskgrid_analytics::permission::Role;
+use riskgrid_analytics::rules::rfc3339;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::key::Key;
 use super::new_key::{Draft, Grant, Protocol, Rights};
@@ -38,6 +39,34 @@ pub struct StoredGrant {
     pub revoked_at: Option<i64>,
     /// When it let in last, about.
     pub last_used_at: Option<i64>,
+}
+
+impl StoredGrant {
+    /// What may be shown of it at any time.
+    pub fn shown(&self, last_used: Option<i64>) -> Value {
+        let grant = &self.grant;
+        let addresses: Vec<String> = grant.addresses.iter().map(ToString::to_string).collect();
+        let all = [Protocol::Http, Protocol::Flight, Protocol::Postgres];
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "role": grant.role,
+            "ingest": grant.ingest,
+            "layers": grant.scope.layers,
+            "areas": grant.scope.areas,
+            "sources": grant.sources,
+            "protocols": if grant.protocols.is_empty() { &all[..] } else { &grant.protocols },
+            "addresses": addresses,
+            "events_per_second": grant.events_per_second,
+            "bytes_per_second": grant.bytes_per_second,
+            "replaces": self.replaces,
+            "created": rfc3339(self.created_at),
+            "created_by": self.created_by,
+            "expires": self.expires_at.map(rfc3339),
+            "revoked": self.revoked_at.map(rfc3339),
+            "last_used": last_used.map(rfc3339),
+        })
+    }
 }
 
 /// Why a key could not be made or ended.
@@ -168,7 +197,9 @@ impl Decisions {
     /// # Errors
     /// The database's.
     pub async fn keys(&self) -> Result<Vec<StoredGrant>, DecisionsError> {
-        let rows: Vec<KeyRow> = sqlx::query_as("SELECT * FROM keys").fetch_all(self.readers()).await?;
+        let rows: Vec<KeyRow> = sqlx::query_as("SELECT * FROM keys")
+            .fetch_all(self.readers())
+            .await?;
         rows.into_iter().map(KeyRow::into_stored).collect()
     }
 
@@ -187,7 +218,9 @@ impl Decisions {
         let stored = key.stored().map_err(DecisionsError::from)?;
         let mut transaction = self.begin().await?;
         let (ever, good): (i64, i64) = {
-            let rows: Vec<KeyRow> = sqlx::query_as("SELECT * FROM keys").fetch_all(&mut *transaction).await?;
+            let rows: Vec<KeyRow> = sqlx::query_as("SELECT * FROM keys")
+                .fetch_all(&mut *transaction)
+                .await?;
             let good = rows.iter().filter(|row| is_good(row, now)).count();
             (rows.len() as i64, good as i64)
         };
@@ -266,13 +299,17 @@ impl Decisions {
     ) -> Result<StoredGrant, KeyError> {
         let now = asked.now;
         let mut transaction = self.begin().await?;
-        let rows: Vec<KeyRow> = sqlx::query_as("SELECT * FROM keys").fetch_all(&mut *transaction).await?;
+        let rows: Vec<KeyRow> = sqlx::query_as("SELECT * FROM keys")
+            .fetch_all(&mut *transaction)
+            .await?;
         let is_other_admin = |row: &KeyRow| {
             row.id != id && row.role.as_deref() == Some(Role::Admin.as_str()) && is_good(row, now)
         };
         let has_other_admin = rows.iter().any(is_other_admin);
         let row = rows.into_iter().find(|row| row.id == id && is_good(row, now));
-        let mut row = row.ok_or_else(|| KeyError::Unknown(id.to_owned()))?.into_stored()?;
+        let mut row = row
+            .ok_or_else(|| KeyError::Unknown(id.to_owned()))?
+            .into_stored()?;
         if keeps_an_admin && row.grant.role == Some(Role::Admin) && !has_other_admin {
             return Err(KeyError::LastAdmin);
         }

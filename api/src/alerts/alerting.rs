@@ -11,10 +11,10 @@ use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinHandle;
 
 use crate::alerts::delivery::{Clock, Deliveries, DeliverySettings, Sender, SenderError};
-use crate::audit::Deed;
 use crate::alerts::store::{
     Alert, CellState, Decisions, DecisionsError, ENDED_AT_ONCE, Held, Keep, Notify, Recorded, random_hex,
 };
+use crate::audit::Deed;
 
 /// Changes of alerts that a slow follower may be behind; one that is further behind is told that it missed some.
 const CHANGES_KEPT: usize = 1_024;
@@ -263,7 +263,10 @@ impl Alerting {
         deed: &Deed,
     ) -> Result<bool, DecisionsError> {
         let _announced_in_order = self.rule_changes.lock().await;
-        let deleted = self.decisions.delete_rule(id, expected, (self.clock)(), deed).await;
+        let deleted = self
+            .decisions
+            .delete_rule(id, expected, (self.clock)(), deed)
+            .await;
         if !matches!(deleted, Ok(None) | Err(DecisionsError::OtherVersion { .. })) {
             let rules = self
                 .on_rules_changed

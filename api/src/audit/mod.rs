@@ -3,6 +3,8 @@
 mod record;
 pub mod routes;
 mod store;
+mod verification;
 
 pub use record::{Deed, Link, NOTHING_BEFORE, Record};
 pub use store::AuditRow;
+pub use verification::{Misfit, Verification, Verified};

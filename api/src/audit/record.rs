@@ -1,5 +1,6 @@
 //! One row of the audit, and how it hangs on the one before: its hash covers all its members, that of the row before too.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::access::{canonical, hex, sha256};
@@ -101,7 +102,7 @@ impl Record {
 }
 
 /// Where a chain stands: a row and its hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// Its number; 0 before the first.
     pub seq: i64,
@@ -112,14 +113,20 @@ pub struct Link {
 impl Link {
     /// What the first row of an installation hangs on.
     pub fn nothing() -> Self {
-        Self { seq: 0, hash: NOTHING_BEFORE.to_owned() }
+        Self {
+            seq: 0,
+            hash: NOTHING_BEFORE.to_owned(),
+        }
     }
 
     /// The next link, if the row hangs on this one and its hash is what is stored with it.
     pub fn then(&self, record: &Record, stored_hash: &str) -> Option<Self> {
         let fits = record.seq == self.seq + 1 && record.prev == self.hash;
         let hash = record.hash();
-        (fits && hash == stored_hash).then_some(Self { seq: record.seq, hash })
+        (fits && hash == stored_hash).then_some(Self {
+            seq: record.seq,
+            hash,
+        })
     }
 
     /// Reads `SEQ:HASH`, as the log of the process has it.
@@ -127,7 +134,10 @@ impl Link {
         let (seq, hash) = text.split_once(':')?;
         let seq = seq.parse().ok().filter(|seq| *seq >= 0)?;
         let is_hash = hash.len() == NOTHING_BEFORE.len() && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-        is_hash.then(|| Self { seq, hash: hash.to_ascii_lowercase() })
+        is_hash.then(|| Self {
+            seq,
+            hash: hash.to_ascii_lowercase(),
+        })
     }
 }
 
@@ -150,8 +160,16 @@ mod tests {
         let mut raw = Deed::of("key:Gold3nKey001", "admin", "http", "dead_letters.raw");
         "192.0.2.7".clone_into(&mut raw.address);
         let deeds = [
-            (1_795_334_400_000_000, Deed::of_the_system("audit.start").times(0).with(installation)),
-            (1_795_334_460_000_000, Deed::of_the_command_line("keys.create").to("Gold3nKey001").with(made)),
+            (
+                1_795_334_400_000_000,
+                Deed::of_the_system("audit.start").times(0).with(installation),
+            ),
+            (
+                1_795_334_460_000_000,
+                Deed::of_the_command_line("keys.create")
+                    .to("Gold3nKey001")
+                    .with(made),
+            ),
             (1_795_334_520_000_001, raw.times(12).with(looked)),
         ];
         let mut records: Vec<Record> = Vec::new();
@@ -177,10 +195,15 @@ mod tests {
 
     #[test]
     fn a_chain_is_followed_link_by_link() {
-        let end = golden().iter().try_fold(Link::nothing(), |link, record| link.then(record, &record.hash()));
+        let end = golden()
+            .iter()
+            .try_fold(Link::nothing(), |link, record| link.then(record, &record.hash()));
         assert_eq!(end.unwrap().seq, 3);
         assert_eq!(Link::parse("x:00"), None);
-        let link = Link { seq: 7, hash: "ab".repeat(32) };
+        let link = Link {
+            seq: 7,
+            hash: "ab".repeat(32),
+        };
         assert_eq!(Link::parse(&link.to_string()), Some(link));
     }
 

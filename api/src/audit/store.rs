@@ -65,7 +65,7 @@ fn shown(at: i64) -> String {
 }
 
 impl AuditRow {
-    fn new(record: Record, hash: String) -> Self {
+    pub(super) fn new(record: Record, hash: String) -> Self {
         let Record { seq, at, deed, prev } = record;
         Self {
             seq,
@@ -148,7 +148,15 @@ impl StoredRow {
             count: self.count,
             detail,
         };
-        AuditRow::new(Record { seq: self.seq, at: self.at, deed, prev: self.prev }, self.hash)
+        AuditRow::new(
+            Record {
+                seq: self.seq,
+                at: self.at,
+                deed,
+                prev: self.prev,
+            },
+            self.hash,
+        )
     }
 }
 
@@ -215,8 +223,9 @@ impl Decisions {
         let text = stored.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         match text {
             None => Ok(Link::nothing()),
-            Some(text) => Link::parse(&text)
-                .ok_or_else(|| DecisionsError::unreadable("base of the audit", &text)),
+            Some(text) => {
+                Link::parse(&text).ok_or_else(|| DecisionsError::unreadable("base of the audit", &text))
+            }
         }
     }
 
@@ -305,7 +314,9 @@ async fn begin_chain(connection: &mut SqliteConnection, at: i64) -> Result<Link,
         };
         head = hang(&mut *connection, &head, deed, row.at).await?;
     }
-    sqlx::query("DELETE FROM audit_legacy").execute(connection).await?;
+    sqlx::query("DELETE FROM audit_legacy")
+        .execute(connection)
+        .await?;
     Ok(head)
 }
 
@@ -315,7 +326,12 @@ async fn hang(
     deed: Deed,
     at: i64,
 ) -> Result<Link, DecisionsError> {
-    let record = Record { seq: head.seq + 1, at, deed, prev: head.hash.clone() };
+    let record = Record {
+        seq: head.seq + 1,
+        at,
+        deed,
+        prev: head.hash.clone(),
+    };
     let row = AuditRow::new(record.clone(), record.hash());
     sqlx::query(
         "INSERT INTO audit (seq, at, who, role, via, address, action, object, count, detail, prev, hash)
@@ -335,7 +351,10 @@ async fn hang(
     .bind(&row.hash)
     .execute(connection)
     .await?;
-    Ok(Link { seq: row.seq, hash: row.hash })
+    Ok(Link {
+        seq: row.seq,
+        hash: row.hash,
+    })
 }
 
 async fn put_meta(connection: &mut SqliteConnection, key: &str, value: &[u8]) -> Result<(), DecisionsError> {
@@ -381,9 +400,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let decisions = opened(&folder).await;
         assert_eq!(decisions.audit_head().await.unwrap(), None);
-        let deed = Deed::of_the_command_line("keys.create").to("a").with(json!({"name": "暴雨 \"9\"\n"}));
+        let deed = Deed::of_the_command_line("keys.create")
+            .to("a")
+            .with(json!({"name": "暴雨 \"9\"\n"}));
         decisions.audit(&deed, NOON).await.unwrap();
-        decisions.audit(&Deed::of_the_system("audit.trim"), NOON + 1).await.unwrap();
+        decisions
+            .audit(&Deed::of_the_system("audit.trim"), NOON + 1)
+            .await
+            .unwrap();
         let rows = decisions.audit_rows(i64::MAX, 10).await.unwrap();
         let actions: Vec<_> = rows.iter().map(|row| row.action.as_str()).collect();
         assert_eq!(actions, ["audit.trim", "keys.create", "audit.start"]);
@@ -407,12 +431,25 @@ mod tests {
                 .unwrap();
         }
         transaction.commit().await.unwrap();
-        decisions.audit(&Deed::of_the_system("server.start"), NOON + 9).await.unwrap();
+        decisions
+            .audit(&Deed::of_the_system("server.start"), NOON + 9)
+            .await
+            .unwrap();
         let rows = decisions.audit_rows(i64::MAX, 10).await.unwrap();
-        let seen: Vec<_> = rows.iter().rev().map(|row| (row.via.as_str(), row.at - NOON, row.count)).collect();
+        let seen: Vec<_> = rows
+            .iter()
+            .rev()
+            .map(|row| (row.via.as_str(), row.at - NOON, row.count))
+            .collect();
         assert_eq!(
             seen,
-            [("system", 9, 0), ("legacy", 1, 7), ("legacy", 2, 7), ("legacy", 3, 7), ("system", 9, 1)]
+            [
+                ("system", 9, 0),
+                ("legacy", 1, 7),
+                ("legacy", 2, 7),
+                ("legacy", 3, 7),
+                ("system", 9, 1)
+            ]
         );
         assert!(verified(&decisions).await.is_some());
     }
@@ -422,12 +459,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let decisions = opened(&folder).await;
         for hour in 0..60 {
-            decisions.audit(&Deed::of_the_system("server.start"), NOON + hour * 3_600_000_000).await.unwrap();
+            decisions
+                .audit(&Deed::of_the_system("server.start"), NOON + hour * 3_600_000_000)
+                .await
+                .unwrap();
         }
         // 13 rows of the first day: the start of the chain, and twelve hours.
         let until = NOON + 30 * 3_600_000_000;
-        assert_eq!(decisions.trim_audit(until, NOON + 61 * 3_600_000_000).await.unwrap(), 13);
-        assert_eq!(decisions.trim_audit(until, NOON + 61 * 3_600_000_000).await.unwrap(), 0);
+        assert_eq!(
+            decisions
+                .trim_audit(until, NOON + 61 * 3_600_000_000)
+                .await
+                .unwrap(),
+            13
+        );
+        assert_eq!(
+            decisions
+                .trim_audit(until, NOON + 61 * 3_600_000_000)
+                .await
+                .unwrap(),
+            0
+        );
         assert_eq!(decisions.audit_base().await.unwrap().seq, 13);
         assert_eq!(verified(&decisions).await, decisions.audit_head().await.unwrap());
         // However long ago: the newest stays.
@@ -441,10 +493,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let decisions = opened(&folder).await;
         for number in 0..3 {
-            decisions.audit(&Deed::of_the_system("server.start").times(number), NOON).await.unwrap();
+            decisions
+                .audit(&Deed::of_the_system("server.start").times(number), NOON)
+                .await
+                .unwrap();
         }
         assert!(verified(&decisions).await.is_some());
-        for change in ["UPDATE audit SET count = 9 WHERE seq = 3", "DELETE FROM audit WHERE seq = 2"] {
+        for change in [
+            "UPDATE audit SET count = 9 WHERE seq = 3",
+            "DELETE FROM audit WHERE seq = 2",
+        ] {
             let mut transaction = decisions.begin().await.unwrap();
             sqlx::query(change).execute(&mut *transaction).await.unwrap();
             transaction.commit().await.unwrap();
@@ -456,6 +514,10 @@ mod tests {
     fn an_installation_has_a_uuid() {
         let id = random_uuid().unwrap();
         assert_eq!(id.len(), 36);
-        assert_eq!((&id[14..15], id[19..20].contains(['8', '9', 'a', 'b'])), ("4", true), "{id}");
+        assert_eq!(
+            (&id[14..15], id[19..20].contains(['8', '9', 'a', 'b'])),
+            ("4", true),
+            "{id}"
+        );
     }
 }

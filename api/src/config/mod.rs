@@ -189,7 +189,8 @@ mod tests {
         let defaults = serde_json::to_value(&defaults).unwrap();
         let object_store = &defaults["storage"]["object_store"];
         for (section, value) in [
-            "access", "audit", "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "alerts", "console",
+            "access", "audit", "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "alerts",
+            "console",
         ]
         .map(|section| (section, &defaults[section]))
         .into_iter()

@@ -53,7 +53,10 @@ pub async fn replay(app: &Arc<App>, caller: &Caller, choice: Choice) -> Result<R
     let count = i64::try_from(letters.len()).unwrap_or(i64::MAX);
     app.alerting
         .decisions
-        .audit(&caller.deed("dead_letters.replay").times(count).with(asked), (app.clock)().micros())
+        .audit(
+            &caller.deed("dead_letters.replay").times(count).with(asked),
+            (app.clock)().micros(),
+        )
         .await?;
     let app = Arc::clone(app);
     let runtime = tokio::runtime::Handle::current();

@@ -48,7 +48,9 @@ pub(crate) fn expected_version(request: &HeaderMap) -> Result<Option<i64>, Probl
     // A weak tag does not do for a change: it says that bytes may differ.
     let digits = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let version = digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    Ok(Some(version.and_then(|digits| digits.parse().ok()).unwrap_or(NEVER)))
+    Ok(Some(
+        version.and_then(|digits| digits.parse().ok()).unwrap_or(NEVER),
+    ))
 }
 
 /// Whether the client has the answer of this `ETag` already, so that it is 304. Compared weakly, as RFC 9110 §13.1.2 asks:
@@ -77,7 +79,14 @@ mod tests {
         for (value, version) in [("\"7\"", Some(7)), (" \"1\" ", Some(1)), ("*", None)] {
             assert_eq!(expected(value), Ok(version), "{value}");
         }
-        for value in ["W/\"7\"", "7", "\"x\"", "\"\"", "\"-7\"", "\"99999999999999999999\""] {
+        for value in [
+            "W/\"7\"",
+            "7",
+            "\"x\"",
+            "\"\"",
+            "\"-7\"",
+            "\"99999999999999999999\"",
+        ] {
             assert_eq!(expected(value), Ok(Some(-1)), "{value}");
         }
         assert_eq!(expected("\"1\", \"2\""), Err(StatusCode::BAD_REQUEST));

@@ -35,7 +35,11 @@ fn put(headers: &mut HeaderMap, is_over_tls: bool) {
         set(STRICT_TRANSPORT_SECURITY, A_YEAR);
     }
     let is_for_others = headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN);
-    let policy = if is_for_others { "cross-origin" } else { "same-origin" };
+    let policy = if is_for_others {
+        "cross-origin"
+    } else {
+        "same-origin"
+    };
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static(policy));
     headers
         .entry(CONTENT_SECURITY_POLICY)
@@ -56,7 +60,10 @@ mod tests {
         let own = "default-src 'self'";
         let mut page = HeaderMap::from_iter([
             (CONTENT_SECURITY_POLICY, HeaderValue::from_static(own)),
-            (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("https://map.example")),
+            (
+                ACCESS_CONTROL_ALLOW_ORIGIN,
+                HeaderValue::from_static("https://map.example"),
+            ),
         ]);
         put(&mut page, true);
         assert_eq!(page[CONTENT_SECURITY_POLICY], own);

@@ -48,7 +48,10 @@ async fn list(
     if is_raw {
         app.alerting
             .decisions
-            .audit(&caller.deed("dead_letters.raw").times(given).with(filters), (app.clock)().micros())
+            .audit(
+                &caller.deed("dead_letters.raw").times(given).with(filters),
+                (app.clock)().micros(),
+            )
             .await?;
     }
     let next = next.map(|key| key.to_string());

@@ -34,6 +34,9 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
             let loaded = app.progress(&snapshot);
             let percent = loaded.map_or(0.0, |progress| progress.percent().floor());
             let (have, total) = app.partitions();
+            if !app.access.is_open() {
+                return "ready\n".into_response();
+            }
             let mut lines = vec![
                 "ready".to_owned(),
                 format!("loaded {percent}%"),
@@ -49,6 +52,9 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
             lines.extend(mending.map(|id| format!("partition {id} is read again from its checkpoint")));
             let text = lines.join("\n") + "\n";
             text.into_response()
+        }
+        Some(_) if !app.access.is_open() => {
+            Problem::unavailable("not ready; its log says why", 2).into_response()
         }
         Some(reason) => Problem::unavailable(format!("not ready: {reason}"), 2).into_response(),
     }

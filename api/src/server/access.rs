@@ -55,9 +55,15 @@ async fn take_first_key(config: &Config, decisions: &Decisions, folder: &Path) -
         rights: Rights::Given(Grant::of_an_admin()),
     };
     let deed = Deed::of_the_system("keys.create");
-    let asked = Asked { now: wall_clock().micros(), by: &deed };
+    let asked = Asked {
+        now: wall_clock().micros(),
+        by: &deed,
+    };
     decisions.create_key(&key, draft, true, &asked).await?;
-    tracing::info!(id = key.id(), "the first key, of an admin, is that of access.first_key_file");
+    tracing::info!(
+        id = key.id(),
+        "the first key, of an admin, is that of access.first_key_file"
+    );
     Ok(())
 }
 

@@ -6,14 +6,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
-use riskgrid_analytics::rules::rfc3339;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::access::live_keys::LiveKey;
-use crate::access::new_key::{NewKey, Protocol, Rights};
-use crate::access::store::KeyError;
 use crate::access::Caller;
+use crate::access::new_key::{NewKey, Rights};
+use crate::access::store::KeyError;
 use crate::app::App;
 use crate::http::extract::{JsonBody, Parameters};
 use crate::http::forwarded::External;
@@ -53,9 +51,12 @@ async fn create(
         KeyError::Unknown(_) => Problem::unprocessable(format!("`replaces`: {error}")),
         other => other.into(),
     })?;
-    let mut body = shown(&made);
+    let mut body = made.row.shown(made.last_used());
     body["key"] = json!(key.reveal());
-    let location = [(header::LOCATION, format!("{}/v1/keys/{}", external.base, key.id()))];
+    let location = [(
+        header::LOCATION,
+        format!("{}/v1/keys/{}", external.base, key.id()),
+    )];
     Ok((StatusCode::CREATED, location, Json(body)))
 }
 
@@ -83,14 +84,16 @@ async fn list(
             .iter()
             .position(|key| key.row.id == *after)
             .map(|place| place + 1)
-            .ok_or_else(|| Problem::bad_request("`after` must be the `next` of an earlier answer, unchanged"))?,
+            .ok_or_else(|| {
+                Problem::bad_request("`after` must be the `next` of an earlier answer, unchanged")
+            })?,
     };
     let page: Vec<_> = keys.iter().skip(begin).take(limit).collect();
     let next = page
         .last()
         .filter(|_| begin + page.len() < keys.len())
         .map(|key| key.row.id.clone());
-    let page: Vec<Value> = page.into_iter().map(|key| shown(key)).collect();
+    let page: Vec<Value> = page.into_iter().map(|key| key.row.shown(key.last_used())).collect();
     Ok(Json(json!({ "keys": page, "next": next })))
 }
 
@@ -101,30 +104,4 @@ async fn revoke(
 ) -> Result<StatusCode, Problem> {
     app.access.revoke_key(&id, &caller.deed("keys.revoke")).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// A key without its secret.
-fn shown(key: &LiveKey) -> Value {
-    let (row, grant) = (&key.row, &key.row.grant);
-    let addresses: Vec<String> = grant.addresses.iter().map(ToString::to_string).collect();
-    let all = [Protocol::Http, Protocol::Flight, Protocol::Postgres];
-    json!({
-        "id": row.id,
-        "name": row.name,
-        "role": grant.role,
-        "ingest": grant.ingest,
-        "layers": grant.scope.layers,
-        "areas": grant.scope.areas,
-        "sources": grant.sources,
-        "protocols": if grant.protocols.is_empty() { &all[..] } else { &grant.protocols },
-        "addresses": addresses,
-        "events_per_second": grant.events_per_second,
-        "bytes_per_second": grant.bytes_per_second,
-        "replaces": row.replaces,
-        "created": rfc3339(row.created_at),
-        "created_by": row.created_by,
-        "expires": row.expires_at.map(rfc3339),
-        "revoked": row.revoked_at.map(rfc3339),
-        "last_used": key.last_used().map(rfc3339),
-    })
 }

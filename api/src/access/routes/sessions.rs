@@ -45,7 +45,10 @@ async fn end(access: State, caller: Caller, Path(id): Path<String>) -> Result<St
     let session = open.iter().find(|session| session.id == id).ok_or_else(|| {
         Problem::not_found("there is no open session of this id; GET /v1/sessions lists them")
     })?;
-    let deed = caller.deed("sessions.end").to(&id).with(json!({"who": session.who}));
+    let deed = caller
+        .deed("sessions.end")
+        .to(&id)
+        .with(json!({"who": session.who}));
     access.end_session(session, &deed).await?;
     Ok(StatusCode::NO_CONTENT)
 }

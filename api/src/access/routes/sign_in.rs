@@ -52,9 +52,12 @@ async fn by_key(
         ));
     }
     // A foreign page could sign a browser in as somebody else, to see what its user then does.
-    let tells = headers.contains_key(ORIGIN) || headers.contains_key(HeaderName::from_static("sec-fetch-site"));
+    let tells =
+        headers.contains_key(ORIGIN) || headers.contains_key(HeaderName::from_static("sec-fetch-site"));
     if tells && !is_of_our_page(&headers, external.origin()) {
-        return Err(Problem::cross_site("only a page of this server signs a browser in here"));
+        return Err(Problem::cross_site(
+            "only a page of this server signs a browser in here",
+        ));
     }
     let now = access.now();
     let key = Key::parse(given.key.trim());
@@ -76,13 +79,19 @@ async fn by_key(
         ));
     };
     let identity = access.of_key(&key).await.identity;
-    let caller = Caller { identity, address: external.client };
+    let caller = Caller {
+        identity,
+        address: external.client,
+    };
     let sign_in = SignIn {
         who: caller.identity.who.clone(),
         role,
         scope: key.row.grant.scope.clone(),
         key: Some(key.row.id.clone()),
-        address: caller.address.map(|address| address.to_string()).unwrap_or_default(),
+        address: caller
+            .address
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
     };
     let cookie = access.sessions.begin(access.decisions(), sign_in, now).await?;
     access.note_sign_in(&caller);
@@ -98,7 +107,9 @@ async fn sign_out(access: State, external: External, headers: HeaderMap) -> Resu
         return Ok(answer);
     };
     if !is_of_our_page(&headers, external.origin()) {
-        return Err(Problem::cross_site("only a page of this server signs its user out"));
+        return Err(Problem::cross_site(
+            "only a page of this server signs its user out",
+        ));
     }
     if let Some(session) = access.sessions.find(cookie, access.now()) {
         access.end_own_session(&session).await?;

@@ -8,7 +8,10 @@ use crate::access::{Caller, Identity};
 
 /// The route.
 pub(super) fn routes() -> Router {
-    Router::new().route("/v1/whoami", get(async |caller: Caller| Json(shown(&caller.identity))))
+    Router::new().route(
+        "/v1/whoami",
+        get(async |caller: Caller| Json(shown(&caller.identity))),
+    )
 }
 
 /// An identity, as its owner is shown it.

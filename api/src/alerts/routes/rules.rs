@@ -65,7 +65,11 @@ async fn show(
     let version = alerting.decisions.version_of(Versioned::Rule, &id).await?;
     let version = version.ok_or_else(no_such_rule)?;
     let rule = alerting.decisions.rule(&id).await?.ok_or_else(no_such_rule)?;
-    Ok(tagged(&headers, &version_tag(version), Json(shown(&alerting, &rule)?)))
+    Ok(tagged(
+        &headers,
+        &version_tag(version),
+        Json(shown(&alerting, &rule)?),
+    ))
 }
 
 /// The rule, with a `warning` while it does nothing.
@@ -84,7 +88,10 @@ async fn delete(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let expected = expected_version(&headers)?;
-    if alerting.delete_rule(&id, expected, &caller.deed("rules.delete")).await? {
+    if alerting
+        .delete_rule(&id, expected, &caller.deed("rules.delete"))
+        .await?
+    {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(no_such_rule())

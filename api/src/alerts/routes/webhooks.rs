@@ -91,7 +91,11 @@ async fn delete(
 ) -> Result<StatusCode, Problem> {
     let (expected, deed) = (expected_version(&headers)?, caller.deed("webhooks.delete"));
     let now = (alerting.clock)();
-    if alerting.decisions.delete_endpoint(&id, expected, now, &deed).await? {
+    if alerting
+        .decisions
+        .delete_endpoint(&id, expected, now, &deed)
+        .await?
+    {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(no_such_webhook())
@@ -176,11 +180,11 @@ async fn replay_one(
     endpoint(&alerting, &id).await?;
     let now = (alerting.clock)();
     let deed = caller.deed("webhooks.replay").to(&id);
-    alerting.decisions.audit(&deed.with(json!({"delivery": delivery})), now).await?;
-    let replayed = alerting
+    alerting
         .decisions
-        .replay(&id, Some(&delivery), now)
+        .audit(&deed.with(json!({"delivery": delivery})), now)
         .await?;
+    let replayed = alerting.decisions.replay(&id, Some(&delivery), now).await?;
     if replayed == 0 {
         return Err(Problem::conflict(
             "there is no dead delivery of this id; GET …/deliveries shows their states",

@@ -187,7 +187,11 @@ async fn a_deleted_rule_ends_piece_by_piece_and_begins_nothing_more() {
     let mut rules = SensorRules::new([river.clone()].into());
     let all = decided(&mut rules, 0..1_000, 0..0, 0);
     decisions.record(&all, Notify::Send, START, None).await.unwrap();
-    let first = decisions.delete_rule(&river.id, None, START, &deed()).await.unwrap().unwrap();
+    let first = decisions
+        .delete_rule(&river.id, None, START, &deed())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(first.alerts.len(), ENDED_AT_ONCE as usize);
     // An evaluator that has not heard of it yet.
     let late = decided(&mut rules, 1_000..1_010, 0..0, 5);
@@ -336,7 +340,10 @@ async fn a_deleted_webhook_is_told_nothing_more_and_its_deliveries_go() {
         secret: Secret::random().unwrap(),
         severities: vec![],
     };
-    let ops = decisions.create_endpoint(new.clone(), START, &deed()).await.unwrap();
+    let ops = decisions
+        .create_endpoint(new.clone(), START, &deed())
+        .await
+        .unwrap();
     let mut rules = SensorRules::new([rule("river", &["ops"])].into());
     let transitions = decided(&mut rules, 0..1_200, 0..0, 0);
     decisions
@@ -351,7 +358,12 @@ async fn a_deleted_webhook_is_told_nothing_more_and_its_deliveries_go() {
         decisions.endpoints_due(START).await.unwrap(),
         std::slice::from_ref(&ops.id)
     );
-    assert!(decisions.delete_endpoint(&ops.id, None, START, &deed()).await.unwrap());
+    assert!(
+        decisions
+            .delete_endpoint(&ops.id, None, START, &deed())
+            .await
+            .unwrap()
+    );
     assert!(decisions.endpoints_due(START).await.unwrap().is_empty());
     assert!(decisions.due(&ops.id, START, 10).await.unwrap().is_empty());
     // The name is free at once.

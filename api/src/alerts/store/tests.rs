@@ -91,7 +91,9 @@ async fn a_second_process_is_told_who_has_the_file() {
 #[tokio::test]
 async fn rules_and_webhooks_keep_their_names_to_themselves() {
     let (_folder, decisions) = opened().await;
-    let unknown = decisions.create_rule(&rule("river", &["ops"]), START, &deed()).await;
+    let unknown = decisions
+        .create_rule(&rule("river", &["ops"]), START, &deed())
+        .await;
     assert!(matches!(unknown, Err(DecisionsError::UnknownWebhook { .. })));
     let ops = endpoint(&decisions, "ops", vec![]).await;
     decisions
@@ -117,8 +119,18 @@ async fn rules_and_webhooks_keep_their_names_to_themselves() {
         .await
         .unwrap()
         .unwrap();
-    assert!(decisions.delete_endpoint(&ops.id, None, START, &deed()).await.unwrap());
-    assert!(!decisions.delete_endpoint(&ops.id, None, START, &deed()).await.unwrap());
+    assert!(
+        decisions
+            .delete_endpoint(&ops.id, None, START, &deed())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !decisions
+            .delete_endpoint(&ops.id, None, START, &deed())
+            .await
+            .unwrap()
+    );
 }
 
 #[tokio::test]
@@ -256,10 +268,18 @@ async fn alerts_are_listed_newest_first_page_by_page() {
     assert!(seen.is_sorted_by(|left, right| (left.fired_at, &left.id) > (right.fired_at, &right.id)));
 
     let id = &seen[0].id;
-    let acknowledged = decisions.acknowledge(id, START + 5, &deed()).await.unwrap().unwrap();
+    let acknowledged = decisions
+        .acknowledge(id, START + 5, &deed())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(acknowledged.state, AlertState::Acknowledged);
     assert_eq!(
-        decisions.acknowledge(id, START + 9, &deed()).await.unwrap().unwrap(),
+        decisions
+            .acknowledge(id, START + 9, &deed())
+            .await
+            .unwrap()
+            .unwrap(),
         acknowledged
     );
     assert_eq!(decisions.acknowledge("none", START, &deed()).await.unwrap(), None);
@@ -292,7 +312,9 @@ async fn an_acknowledged_alert_resolves_and_then_cannot_be_acknowledged() {
     assert_eq!(recorded.alerts[0].state, AlertState::Resolved);
     assert_eq!(recorded.alerts[0].acknowledged_at, Some(START));
     assert_eq!(states(&decisions, &ops.id).await.len(), 2);
-    let refused = decisions.acknowledge(&transitions[0].episode, START, &deed()).await;
+    let refused = decisions
+        .acknowledge(&transitions[0].episode, START, &deed())
+        .await;
     assert!(matches!(refused, Err(DecisionsError::Conflict(_))));
 }
 
@@ -314,7 +336,13 @@ async fn deleting_a_rule_ends_its_alerts_and_tells_it() {
     assert_eq!((recorded.alerts.len(), recorded.queued), (1, 1));
     assert_eq!(recorded.alerts[0].resolved_at, Some(START + SECOND));
     assert_eq!(states(&decisions, &ops.id).await.len(), 2);
-    assert!(decisions.delete_rule(&rule.id, None, START, &deed()).await.unwrap().is_none());
+    assert!(
+        decisions
+            .delete_rule(&rule.id, None, START, &deed())
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
