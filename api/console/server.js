@@ -6,9 +6,11 @@ const UNAUTHENTICATED = 401;
 
 /** What went wrong with a request, in words for the reader. */
 export class ServerProblem extends Error {
-  constructor(message, status) {
+  constructor(message, status, signIn = []) {
     super(message);
     this.status = status;
+    /** By which ways one may sign in, where that is what is missing. */
+    this.signIn = signIn;
   }
 }
 
@@ -41,7 +43,7 @@ export async function ask(path, body) {
   const read = await answer.text().then((text) => (text === '' ? null : JSON.parse(text))).catch(() => null);
   if (!answer.ok) {
     if (answer.status === UNAUTHENTICATED) reached.dispatchEvent(new Event('signed-out'));
-    throw new ServerProblem(read?.detail ?? read?.title ?? `The server answered ${answer.status}.`, answer.status);
+    throw new ServerProblem(read?.detail ?? read?.title ?? `The server answered ${answer.status}.`, answer.status, read?.sign_in);
   }
   return { body: read, asOf: answer.headers.get('riskgrid-as-of') };
 }

@@ -9,7 +9,7 @@ export async function signIn() {
   let identity;
   while (!identity) {
     identity = await whoami().catch(async (problem) => {
-      if (problem.status === 401) await keyIsTaken();
+      if (problem.status === 401) await keyIsTaken(problem.signIn);
       else throw problem;
     });
   }
@@ -18,10 +18,12 @@ export async function signIn() {
 }
 
 /** Shows the form until a key was taken. The key goes into the body of one request, and nowhere else. */
-function keyIsTaken() {
+function keyIsTaken(ways = []) {
   const form = byId('sign-in-form');
   const key = byId('sign-in-key');
   byId('sign-in').hidden = false;
+  byId('sign-in-issuer').hidden = !ways.includes('issuer');
+  byId('sign-in-issuer').href = `/auth/login?return=${encodeURIComponent(location.pathname)}`;
   key.focus();
   return new Promise((taken) => {
     form.addEventListener('submit', async function submit(event) {

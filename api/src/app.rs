@@ -18,8 +18,8 @@ use crate::alerts::Alerting;
 use crate::dead_letters::Lists;
 use crate::http::{BodyBudget, HttpCounters};
 use crate::intake::Intake;
-use crate::routes::tiles::TileCaches;
 use crate::stream::Changes;
+use crate::tiles::TileCaches;
 
 /// The running server.
 pub struct App {

@@ -1,14 +1,30 @@
 //! The folder of a node's state, before anything in it is opened.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use riskgrid_ingest::seal::break_seal;
+use riskgrid_ingest::seal::{SealError, break_seal};
 use riskgrid_ingest::state_folder::{make_folder, narrow};
-
-use crate::server::StartError;
 
 /// Paths that are named one by one when their rights are narrowed.
 const NAMED: usize = 200;
+
+/// Why the folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// It cannot be made or read.
+    #[error("storage.data_dir {}: {error}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// Something in it is not as the last stop left it.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
 
 /// Makes files and folders of this process its user's only, whoever makes them: embedded databases make theirs by
 /// themselves.
@@ -24,8 +40,11 @@ pub fn make_files_private() {
 ///
 /// # Errors
 /// It cannot be made or read, or something of it was lost: says what to do, and nothing was changed.
-pub fn prepare(data_dir: &Path) -> Result<(), StartError> {
-    let named = |error| format!("storage.data_dir {}: {error}", data_dir.display());
+pub fn prepare(data_dir: &Path) -> Result<(), DataDirError> {
+    let named = |error| DataDirError::Folder {
+        path: data_dir.to_owned(),
+        error,
+    };
     make_folder(data_dir).map_err(named)?;
     let narrowed = narrow(data_dir).map_err(named)?;
     for one in narrowed.iter().take(NAMED) {

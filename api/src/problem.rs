@@ -72,6 +72,16 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
     }
 
+    /// 403: it is known who asks, and nothing says what they may.
+    pub fn no_role(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "no-role",
+            "No role is given to whoever asks",
+            detail,
+        )
+    }
+
     /// 403: an event whose source this key may not bring.
     pub fn forbidden_source(detail: impl Into<String>) -> Self {
         Self::new(
@@ -253,6 +263,17 @@ impl Problem {
             StatusCode::SERVICE_UNAVAILABLE,
             "unavailable",
             "It cannot be served now",
+            detail,
+        );
+        problem.after(retry_after_seconds)
+    }
+
+    /// 503: tokens cannot be judged, for their issuer does not answer.
+    pub fn identity_provider(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        let problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "identity-provider",
+            "The issuer of tokens does not answer",
             detail,
         );
         problem.after(retry_after_seconds)

@@ -1,5 +1,6 @@
 //! Access as one thing: what a request's credential comes to, and what ends it.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use super::identity::{ANONYMOUS, Caller, Identity, Ingest};
 use super::key::Key;
 use super::live_keys::{LAST_USED_STEP, LiveKey, LiveKeys};
 use super::new_key::{Draft, Grant};
+use super::oidc::{Logins, OfToken, Oidc, OidcSettings};
 use super::rates::Rates;
 use super::refusals::Refusals;
 use super::route_table::RouteTable;
@@ -42,6 +44,23 @@ const NOTE_EVERY: Duration = Duration::from_mins(1);
 /// Longest wait between two looks at whether a credential is still good.
 const LOOK_AGAIN: Duration = Duration::from_hours(1);
 
+/// Access could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The database.
+    #[error(transparent)]
+    Decisions(#[from] DecisionsError),
+    /// The issuer of tokens, as the configuration has it.
+    #[error("{0}")]
+    Oidc(String),
+    /// Two routes that cannot be told apart: a defect.
+    #[error(transparent)]
+    Routes(#[from] matchit::InsertError),
+    /// The numbers of `/metrics`.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+}
+
 /// What the configuration says of access.
 #[derive(Clone, Debug, Default)]
 pub struct AccessSettings {
@@ -49,6 +68,10 @@ pub struct AccessSettings {
     pub anonymous_reads: bool,
     /// `public` may ask in SQL.
     pub public_sql: bool,
+    /// Whom certificates let in, by the name in them.
+    pub certificates: HashMap<String, Grant>,
+    /// Whose tokens let in.
+    pub oidc: Option<OidcSettings>,
 }
 
 /// Who may what.
@@ -69,6 +92,8 @@ pub struct Access {
     signed_in: Cache<String, ()>,
     sign_ins: mpsc::Sender<Deed>,
     counters: AccessCounters,
+    oidc: Option<Oidc>,
+    logins: Logins,
     pub(super) clock: fn() -> EventTime,
 }
 
@@ -79,6 +104,8 @@ pub(super) enum Stay {
     Always,
     /// A key.
     Key(String),
+    /// A token, which ends then.
+    Until(i64),
     /// A session.
     Session([u8; 32]),
 }
@@ -100,7 +127,7 @@ impl Access {
         decisions: Decisions,
         permissions: Permissions,
         clock: fn() -> EventTime,
-    ) -> Result<(Arc<Self>, JoinHandle<()>), Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Result<(Arc<Self>, JoinHandle<()>), AccessError> {
         let now = clock().micros();
         let changed = watch::Sender::new(());
         let (sign_ins, waiting) = mpsc::channel(SIGN_INS_WAITING);
@@ -124,17 +151,26 @@ impl Access {
                 .build(),
             sign_ins,
             counters: AccessCounters::new()?,
+            oidc: settings.oidc.clone().map(Oidc::new).transpose().map_err(AccessError::Oidc)?,
+            logins: Logins::new(),
             settings,
             decisions,
             clock,
         });
-        let task = tokio::spawn(write_down(Arc::clone(&access), waiting));
+        let writing = write_down(Arc::clone(&access), waiting);
+        let asking = access.oidc.as_ref().map(Oidc::keep_asking);
+        let task = tokio::spawn(async move {
+            match asking {
+                Some(asking) => drop(tokio::join!(writing, asking)),
+                None => writing.await,
+            }
+        });
         Ok((access, task))
     }
 
     /// Whether everybody is an admin: nobody ever said who may what.
     pub fn is_open(&self) -> bool {
-        self.keys.is_empty() && !self.settings.anonymous_reads
+        self.keys.is_empty() && !self.settings.anonymous_reads && self.settings.certificates.is_empty() && self.oidc.is_none()
     }
 
     /// Everybody, while it is open.
@@ -170,27 +206,9 @@ impl Access {
 
     /// Whom a key lets in as.
     pub(super) async fn of_key(self: &Arc<Self>, key: &Arc<LiveKey>) -> Identified {
-        let Grant {
-            role,
-            scope,
-            ingest,
-            sources,
-            ..
-        } = &key.row.grant;
-        let permission = match role {
-            Some(role) => Some(self.permission(*role, scope).await),
-            None => None,
-        };
-        let ingest = (*ingest || *role == Some(Role::Admin)).then(|| Ingest {
-            sources: sources.clone(),
-            key: Some(Arc::clone(key)),
-        });
+        let who = format!("key:{}", key.row.id);
         Identified {
-            identity: Arc::new(Identity {
-                who: format!("key:{}", key.row.id),
-                permission,
-                ingest,
-            }),
+            identity: self.identity(who, &key.row.grant, Some(Arc::clone(key))).await,
             stay: Stay::Key(key.row.id.clone()),
         }
     }
@@ -217,6 +235,56 @@ impl Access {
         })
     }
 
+    /// Whether certificates let anybody in.
+    pub(super) fn knows_certificates(&self) -> bool {
+        !self.settings.certificates.is_empty()
+    }
+
+    /// Whom a certificate of these names lets in as: the first name that is known counts.
+    pub(super) async fn of_certificate(self: &Arc<Self>, names: &[String]) -> Option<Identified> {
+        let known = |name: &String| Some((name.clone(), self.settings.certificates.get(name)?.clone()));
+        let (san, grant) = names.iter().find_map(known)?;
+        Some(Identified {
+            identity: self.identity(format!("cert:{san}"), &grant, None).await,
+            stay: Stay::Always,
+        })
+    }
+
+    /// The issuer whose tokens let in.
+    pub(super) const fn oidc(&self) -> Option<&Oidc> {
+        self.oidc.as_ref()
+    }
+
+    pub(super) const fn logins(&self) -> &Logins {
+        &self.logins
+    }
+
+    /// Whom a token lets in as.
+    pub(super) async fn of_token(self: &Arc<Self>, of: &OfToken) -> Identified {
+        Identified {
+            identity: self.identity(of.who.clone(), &of.grant, None).await,
+            stay: Stay::Until(of.ends_at),
+        }
+    }
+
+    /// Whom a token is of, from where.
+    pub(super) async fn caller(self: &Arc<Self>, of: &OfToken, address: Option<IpAddr>) -> Caller {
+        let identity = self.identity(of.who.clone(), &of.grant, None).await;
+        Caller { identity, address }
+    }
+
+    async fn identity(self: &Arc<Self>, who: String, grant: &Grant, key: Option<Arc<LiveKey>>) -> Arc<Identity> {
+        let permission = match grant.role {
+            Some(role) => Some(self.permission(role, &grant.scope).await),
+            None => None,
+        };
+        let ingest = (grant.ingest || grant.role == Some(Role::Admin)).then(|| Ingest {
+            sources: grant.sources.clone(),
+            key,
+        });
+        Arc::new(Identity { who, permission, ingest })
+    }
+
     /// Who brings no credential, if such are let in.
     pub(super) async fn anonymous(self: &Arc<Self>) -> Option<Identified> {
         if !self.settings.anonymous_reads {
@@ -241,6 +309,7 @@ impl Access {
         match stay {
             Stay::Always => Some(i64::MAX),
             Stay::Key(id) => of_key(id),
+            Stay::Until(end) => Some(*end).filter(|end| now < *end),
             Stay::Session(hash) => {
                 let session = self.sessions.get(hash, now)?;
                 let key = session.key.as_deref().map_or(Some(i64::MAX), of_key)?;
@@ -361,7 +430,8 @@ impl Access {
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         let now = self.now();
         let good = self.keys.all().iter().filter(|key| key.is_good(now)).count();
-        self.counters.register(registry, good, self.sessions.open(now).len())
+        self.counters
+            .register(registry, good, self.sessions.open(now).len())
     }
 
     /// Writes what is left to be written, at the end.

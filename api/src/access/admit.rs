@@ -17,13 +17,15 @@ use riskgrid_analytics::permission::Role;
 use super::access::{Access, Identified, Stay};
 use super::caching::{AnswerOf, say_who_may_keep};
 use super::client_network::ClientNetwork;
-use super::cookie::{CookiePlace, is_of_our_page, must_be_of_our_page};
+use super::cookie::{CookiePlace, SESSION, is_of_our_page, must_be_of_our_page};
 use super::credential::{Credential, is_in_query, read_authorization};
 use super::identity::{ANONYMOUS, Caller, Identity};
 use super::live_keys::NotLetIn;
 use super::new_key::Protocol;
+use super::oidc::{NotOfToken, Oidc};
 use super::rates::OpenStream;
 use super::route_table::{Needs, NoRoute, Pace, Route};
+use crate::http::ClientNames;
 use crate::http::forwarded::External;
 use crate::problem::Problem;
 
@@ -55,6 +57,7 @@ pub(crate) async fn admit(State(access): State<Arc<Access>>, mut request: Reques
         method: request.method(),
         path: request.uri().path(),
         origin,
+        names: request.extensions().get(),
         address,
     };
     let identified = match asks.identify().await {
@@ -135,6 +138,7 @@ struct Asks<'a> {
     method: &'a Method,
     path: &'a str,
     origin: &'a str,
+    names: Option<&'a ClientNames>,
     address: Option<IpAddr>,
 }
 
@@ -148,21 +152,29 @@ impl Asks<'_> {
         if let Some(credential) = read_authorization(self.headers) {
             return self.by_authorization(credential).await;
         }
-        if let Some(cookie) = CookiePlace::of(self.origin).read(self.headers) {
+        if let Some(cookie) = CookiePlace::of(self.origin).read(SESSION, self.headers) {
             return self.by_cookie(cookie).await;
         }
+        if let Some(names) = self.names
+            && access.knows_certificates()
+        {
+            return self.by_certificate(names).await;
+        }
         access.anonymous().await.ok_or_else(|| {
-            Refused::of_nobody(
-                "unauthenticated",
-                Problem::unauthenticated("this needs a key; send it as Authorization: Bearer KEY"),
-            )
+            let problem = Problem::unauthenticated("this needs a key; send it as Authorization: Bearer KEY");
+            // For the page on which one signs in.
+            let by_issuer = access.oidc().is_some_and(Oidc::signs_browsers_in);
+            let ways: &[&str] = if by_issuer { &["key", "issuer"] } else { &["key"] };
+            Refused::of_nobody("unauthenticated", problem.with("sign_in", ways))
         })
     }
 
     async fn by_authorization(&self, credential: Credential) -> Result<Identified, Refused> {
         let access = self.access;
-        let Credential::Key(key) = credential else {
-            return Err(self.wrong());
+        let key = match credential {
+            Credential::Key(key) => key,
+            Credential::Token(token) => return self.by_token(&token).await,
+            Credential::Wrong => return Err(self.wrong()),
         };
         match access
             .keys
@@ -183,6 +195,31 @@ impl Asks<'_> {
                     problem: Problem::forbidden(format!("this key may not be used {what}")),
                 })
             }
+        }
+    }
+
+    async fn by_token(&self, token: &str) -> Result<Identified, Refused> {
+        let access = self.access;
+        let Some(oidc) = access.oidc() else {
+            return Err(self.wrong());
+        };
+        match oidc.judge(token, access.now()).await {
+            Ok(of) => Ok(access.of_token(&of).await),
+            Err(NotOfToken::Wrong) => Err(self.wrong()),
+            Err(NotOfToken::NoRole { who }) => Err(Refused {
+                kind: "no-role",
+                is_told: true,
+                problem: Problem::no_role(format!(
+                    "{who} is known, but no entry of access.oidc.map is for a role of it; ask an admin for one"
+                )),
+                who,
+            }),
+            Err(NotOfToken::NoAnswer(why)) => Err(Refused {
+                kind: "identity-provider",
+                is_told: false,
+                who: ANONYMOUS.to_owned(),
+                problem: Problem::identity_provider(why, 30),
+            }),
         }
     }
 
@@ -210,6 +247,20 @@ impl Asks<'_> {
         Ok(identified)
     }
 
+    async fn by_certificate(&self, names: &ClientNames) -> Result<Identified, Refused> {
+        self.access.of_certificate(&names.0).await.ok_or_else(|| {
+            let shown = names.0.join(", ");
+            Refused {
+                kind: "no-role",
+                is_told: true,
+                who: format!("cert:{shown}"),
+                problem: Problem::no_role(format!(
+                    "the certificate is good, but no entry of access.certificates has a name of it ({shown}); add one"
+                )),
+            }
+        })
+    }
+
     fn wrong(&self) -> Refused {
         wrong_credential(self.access, self.address)
     }
@@ -231,12 +282,7 @@ fn wrong_credential(access: &Access, address: Option<IpAddr>) -> Refused {
 /// The answer to a wrong credential that came by another way than a header.
 pub(super) fn refuse_credential(access: &Access, address: Option<IpAddr>, route: &'static str) -> Problem {
     let refused = wrong_credential(access, address);
-    access.note_refusal(
-        address,
-        refused.kind,
-        ANONYMOUS,
-        route,
-    );
+    access.note_refusal(address, refused.kind, ANONYMOUS, route);
     refused.problem
 }
 
@@ -279,7 +325,7 @@ fn may(access: &Access, identity: &Identity, route: Route) -> Result<(), Refused
     }
     Err(Refused {
         kind: "forbidden",
-                    is_told: true,
+        is_told: true,
         who: identity.who.clone(),
         problem: Problem::forbidden(format!("this needs {wanted}; GET /v1/whoami says what you have")),
     })

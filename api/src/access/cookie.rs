@@ -5,10 +5,25 @@ use axum::http::{HeaderMap, HeaderName, Method};
 
 use crate::http::authority::Authority;
 
-/// Over TLS: a browser takes it from this host only, and sends it there only.
-const OVER_TLS: &str = "__Host-riskgrid";
-/// On loopback without TLS, where a browser would not take the other.
-const ON_LOOPBACK: &str = "riskgrid-session";
+/// A cookie, by its two names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Name {
+    /// Over TLS: a browser takes it from this host only, and sends it there only.
+    over_tls: &'static str,
+    /// On loopback without TLS, where a browser would not take the other.
+    on_loopback: &'static str,
+}
+
+/// That of a browser that is signed in.
+pub(super) const SESSION: Name = Name {
+    over_tls: "__Host-riskgrid",
+    on_loopback: "riskgrid-session",
+};
+/// That of a browser that is at the issuer.
+pub(super) const LOGIN: Name = Name {
+    over_tls: "__Host-riskgrid-login",
+    on_loopback: "riskgrid-login",
+};
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// How a browser reaches this server, as far as cookies go.
@@ -34,17 +49,17 @@ impl CookiePlace {
         }
     }
 
-    const fn name(self) -> Option<&'static str> {
+    const fn name(self, cookie: Name) -> Option<&'static str> {
         match self {
-            Self::Tls => Some(OVER_TLS),
-            Self::Loopback => Some(ON_LOOPBACK),
+            Self::Tls => Some(cookie.over_tls),
+            Self::Loopback => Some(cookie.on_loopback),
             Self::Nowhere => None,
         }
     }
 
     /// The value of the cookie; none when there is none. Several of one name are none that could be right.
-    pub(super) fn read(self, headers: &HeaderMap) -> Option<&str> {
-        let name = self.name()?;
+    pub(super) fn read(self, cookie: Name, headers: &HeaderMap) -> Option<&str> {
+        let name = self.name(cookie)?;
         let mut values = headers
             .get_all(COOKIE)
             .iter()
@@ -58,11 +73,11 @@ impl CookiePlace {
     }
 
     /// `Set-Cookie` of a value for as long as the browser runs, but no longer than so many seconds.
-    pub(super) fn set(self, value: &str, seconds: u64) -> Option<String> {
+    pub(super) fn set(self, cookie: Name, value: &str, seconds: u64) -> Option<String> {
         let secure = if self == Self::Tls { "; Secure" } else { "" };
         Some(format!(
             "{}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}",
-            self.name()?
+            self.name(cookie)?
         ))
     }
 }
@@ -125,21 +140,21 @@ mod tests {
             assert_eq!(CookiePlace::of(origin), place, "{origin}");
         }
         assert_eq!(
-            CookiePlace::Tls.set("abc", 60).unwrap(),
+            CookiePlace::Tls.set(SESSION, "abc", 60).unwrap(),
             "__Host-riskgrid=abc; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure"
         );
         assert_eq!(
-            CookiePlace::Loopback.set("abc", 60).unwrap(),
+            CookiePlace::Loopback.set(SESSION, "abc", 60).unwrap(),
             "riskgrid-session=abc; Path=/; Max-Age=60; HttpOnly; SameSite=Lax"
         );
-        assert_eq!(CookiePlace::Nowhere.set("abc", 60), None);
+        assert_eq!(CookiePlace::Nowhere.set(SESSION, "abc", 60), None);
     }
 
     #[test]
     fn the_cookie_is_read_by_its_whole_name_and_once() {
         let read = |place: CookiePlace, lines: &[&str]| {
             let lines: Vec<_> = lines.iter().map(|line| ("cookie", *line)).collect();
-            place.read(&headers(&lines)).map(str::to_owned)
+            place.read(SESSION, &headers(&lines)).map(str::to_owned)
         };
         assert_eq!(
             read(CookiePlace::Tls, &["a=b; __Host-riskgrid=x; riskgrid-session=y"]),

@@ -3,7 +3,7 @@
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 /// Kinds of problems that access answers with.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "unauthenticated",
     "too-many-failures",
     "credentials-in-url",
@@ -13,6 +13,7 @@ const KINDS: [&str; 9] = [
     "forbidden-source",
     "too-many-requests",
     "quota",
+    "identity-provider",
 ];
 
 /// The counters.

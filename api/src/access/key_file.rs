@@ -10,19 +10,28 @@ use super::key::Key;
 /// # Errors
 /// It cannot be read; others than its owner can read it; it holds no key.
 pub fn read_key_file(path: &Path) -> Result<Key, String> {
+    let text = read_private_file(path)?;
+    Key::parse(text.trim()).ok_or_else(|| {
+        let shown = path.display();
+        format!("{shown} holds no key; write what `riskgrid keys new` or `riskgrid keys create` prints, and nothing else")
+    })
+}
+
+/// Reads a file that holds a secret.
+///
+/// # Errors
+/// It cannot be read; others than its owner can read it.
+pub fn read_private_file(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let metadata = std::fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(format!(
-            "{shown} holds a key, and others than its owner may use it (mode {mode:04o}); set its rights with chmod 600, and \
-             make another key if somebody may have read it"
+            "{shown} holds a secret, and others than its owner can read it (mode {mode:04o}); set its rights with chmod 600, \
+             and make another if somebody may have read it"
         ));
     }
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))?;
-    Key::parse(text.trim()).ok_or_else(|| {
-        format!("{shown} holds no key; write what `riskgrid keys new` or `riskgrid keys create` prints, and nothing else")
-    })
+    std::fs::read_to_string(path).map_err(|error| format!("{shown}: {error}"))
 }
 
 #[cfg(test)]

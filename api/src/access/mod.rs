@@ -5,6 +5,7 @@
 //! | a key's form, and what is kept of it | `key.rs`, `base62.rs`, `scram.rs` |
 //! | what a key is made of; keys and sessions as they are stored and in memory | `new_key.rs`, `store.rs`, `live_keys.rs`, `sessions.rs` |
 //! | what a request brings to show who asks | `credential.rs`, `cookie.rs` |
+//! | tokens of an OIDC issuer, and signing browsers in by it | `oidc/` |
 //! | every route and what it needs | `route_table.rs` |
 //! | what every request passes, and what ends what it rests on | `admit.rs`, `access.rs` |
 //! | how often, and what was refused | `rates.rs`, `failures.rs`, `refusals.rs`, `client_network.rs`, `counters.rs` |
@@ -25,6 +26,7 @@ mod key;
 mod key_file;
 mod live_keys;
 mod new_key;
+mod oidc;
 mod rates;
 mod refusals;
 mod route_table;
@@ -34,14 +36,15 @@ mod sessions;
 mod spans;
 mod store;
 
-pub use access::{Access, AccessSettings};
+pub use access::{Access, AccessError, AccessSettings};
 pub(crate) use admit::admit;
 pub(crate) use credential::without_keys;
 pub use identity::{Caller, Identity, Ingest, Reads};
 pub use jcs::canonical;
 pub use key::{Key, StoredKey, is_same_hash, sha256};
-pub use key_file::read_key_file;
+pub use key_file::{read_key_file, read_private_file};
 pub use live_keys::LiveKey;
+pub use oidc::{ClientSecret, OidcSettings};
 pub use new_key::{Draft, Grant, NewKey, Protocol, Rights, Unfit};
 pub use route_table::{Needs, RULES, Rule, Verb};
 pub use store::{Asked, KeyError, StoredGrant};

@@ -136,6 +136,8 @@ pub const RULES: &[Rule] = &[
     rule(Post, "/v1/events", Ingest),
     rule(Post, "/auth/key", Nothing),
     rule(Post, "/auth/logout", Nothing),
+    rule(Get, "/auth/login", Nothing),
+    rule(GetOnly, "/auth/callback", Nothing),
 ];
 
 /// A route that was found.

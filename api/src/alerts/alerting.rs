@@ -307,7 +307,7 @@ impl Alerting {
         Ok(alert)
     }
 
-    /// Stops the worker, then closes the database. Evaluators stop before.
+    /// Stops the worker. Evaluators stop before; whoever opened the database closes it after.
     pub async fn stop(&self) {
         let tasks = self
             .tasks
@@ -320,7 +320,6 @@ impl Alerting {
             let _ = task.await;
         }
         self.deliveries.stop().await;
-        self.decisions.close().await;
     }
 
     fn announce(&self, recorded: Recorded) {

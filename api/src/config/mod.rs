@@ -16,11 +16,13 @@ use riskgrid_ingest::places::{AreaSettings, FacilitySettings, PopulationSettings
 use riskgrid_ingest::source::kafka::KafkaSettings;
 use serde::{Deserialize, Serialize};
 
-pub use access::{AccessSection, Anonymous, AuditSection, PublicSection};
+pub use access::{
+    AccessSection, Anonymous, AuditSection, CertificateSettings, ClientAuth, OidcMapSettings, OidcSection, PublicSection, TlsSection,
+};
 pub use check::{Checked, CheckedFeed};
 pub use sections::{
-    AlertsSection, ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, RetentionSection,
-    RetentionSteps, ServerSection, SqlSection, StorageSection, WebhooksSection,
+    AlertsSection, ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, OpenCheckpointsError,
+    RetentionSection, RetentionSteps, ServerSection, SqlSection, StorageSection, WebhooksSection,
 };
 pub use values::{ByteSize, Span};
 

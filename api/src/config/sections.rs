@@ -1,6 +1,5 @@
 //! The sections of the file, each key with its meaning and default. `riskgrid.default.toml` is the same page for users.
 
-use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -11,8 +10,20 @@ use riskgrid_ingest::checkpoint::{
 use riskgrid_ingest::edge::Bounds as PlaceBounds;
 use serde::{Deserialize, Serialize};
 
+use super::access::TlsSection;
 use super::values::{ByteSize, Span};
 use crate::alerts::store::{Bounds, Keep};
+
+/// Why the places of checkpoints cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenCheckpointsError {
+    /// The address is none of a place that can hold them.
+    #[error(transparent)]
+    Location(#[from] InvalidLocation),
+    /// The place refused.
+    #[error(transparent)]
+    Storage(#[from] CheckpointError),
+}
 
 /// `[server]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +58,8 @@ pub struct ServerSection {
     pub cors_origins: Vec<String>,
     /// How clients reach this server, such as `https://map.example`: what links begin with. Default: as each request says.
     pub public_url: Option<String>,
+    /// `[server.tls]`: TLS of this server itself.
+    pub tls: TlsSection,
     /// Addresses and networks of proxies whose `X-Forwarded-Proto`, `-Host` and `-For` are believed. Default none.
     pub trusted_proxies: Vec<String>,
 }
@@ -67,6 +80,7 @@ impl Default for ServerSection {
             max_connections: 4096,
             cors_origins: Vec::new(),
             public_url: None,
+            tls: TlsSection::default(),
             trusted_proxies: Vec::new(),
         }
     }
@@ -136,7 +150,7 @@ impl StorageSection {
     ///
     /// # Errors
     /// A place that cannot be used: says what to do.
-    pub fn open_checkpoints(&self, room: &Room) -> Result<(Files, Files), Box<dyn Error + Send + Sync>> {
+    pub fn open_checkpoints(&self, room: &Room) -> Result<(Files, Files), OpenCheckpointsError> {
         let own = Files::open_folder(&self.own_checkpoints())?.within(room.clone());
         if self.checkpoints.is_empty() {
             return Ok((own.clone(), own));

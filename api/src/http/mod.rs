@@ -19,7 +19,9 @@ mod retry_after;
 mod safety;
 mod serve;
 mod sites;
+mod tls;
 mod unpack;
+mod validity;
 
 pub(crate) use body::{Bodies, HeldBody, take_body};
 pub(crate) use budget::BodyBudget;
@@ -32,3 +34,4 @@ pub(crate) use retry_after::retry_after;
 pub(crate) use safety::add_safety;
 pub(crate) use serve::{ConnectionSettings, serve};
 pub(crate) use sites::{Refused, Sites, read_hosts};
+pub(crate) use tls::{ClientNames, OverTls, Tls};

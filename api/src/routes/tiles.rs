@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -11,11 +10,9 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chrono::TimeDelta;
-use h3o::{CellIndex, Resolution};
-use moka::sync::Cache;
-use riskgrid_ingest::edge::Bounds;
-use riskgrid_ingest::grid::{GridSnapshot, Metric, Span, Version};
-use riskgrid_ingest::{EventTime, LIVE_DOMAIN, LayerIndex};
+use h3o::CellIndex;
+use riskgrid_ingest::grid::{GridSnapshot, Metric};
+use riskgrid_ingest::{EventTime, LayerIndex};
 
 use super::layers::find;
 use crate::app::App;
@@ -23,67 +20,10 @@ use crate::http::accept::prefers_gzip;
 use crate::http::forwarded::External;
 use crate::http::is_known;
 use crate::problem::Problem;
-use crate::tiles::{
-    CellValues, ContentCoding, Extent, GeometryCache, TileJson, TileRequest, TileSet, resolution_for_zoom,
-    tilejson,
-};
+use crate::tiles::{ContentCoding, Extent, TileJson, TileRequest, resolution_for_zoom, tilejson};
 
-/// Bytes of hexagon outlines that are kept encoded.
-const GEOMETRY_BYTES: u64 = 128 << 20;
-/// Summed windows that are kept: those of the newest states of the grid that maps ask for.
-const SETS: u64 = 64;
 /// Smaller tiles are sent as they are.
 const COMPRESSED_FROM: usize = 1024;
-
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct SetKey {
-    version: Version,
-    layer: LayerIndex,
-    metric: Metric,
-    window: Span,
-    resolution: Resolution,
-}
-
-/// What tiles keep between requests.
-pub struct TileCaches {
-    geometry: GeometryCache,
-    sets: Cache<SetKey, Arc<TileSet>>,
-    /// Where events may be, by the configuration.
-    places: Option<Bounds>,
-    /// Where all that was kept of a layer is, by how many events had been counted then.
-    kept: Cache<(LayerIndex, u64), Option<Extent>>,
-}
-
-impl TileCaches {
-    /// Empty ones. `places` is where events may be.
-    pub fn new(places: Option<Bounds>) -> Self {
-        Self {
-            places,
-            kept: Cache::new(SETS),
-            geometry: GeometryCache::new(GEOMETRY_BYTES),
-            sets: Cache::builder()
-                .max_capacity(SETS)
-                .time_to_idle(Duration::from_mins(1))
-                .build(),
-        }
-    }
-
-    /// What the tiles of a layer can show, whatever window is asked for, now and for as long as a map keeps the document:
-    /// of live layers, wherever events may be; of historic ones, what is kept of them. `None` is the whole map.
-    fn bounds(&self, snapshot: &GridSnapshot, index: LayerIndex) -> Option<Extent> {
-        let is_live = snapshot.layers.get(index)?.domain == LIVE_DOMAIN;
-        if is_live {
-            let allowed = Extent::around(&self.places?, snapshot.resolution);
-            // Events of before the bounds were set are kept: looked at once, for no more of them come.
-            let kept = self
-                .kept
-                .get_with((index, u64::MAX), || all_kept(snapshot, index));
-            return Some(kept.map_or(allowed, |kept| kept.with(allowed)));
-        }
-        let count = snapshot.totals(index)?.count;
-        self.kept.get_with((index, count), || all_kept(snapshot, index))
-    }
-}
 
 /// The routes.
 pub fn routes(app: Arc<App>) -> Router {
@@ -155,14 +95,6 @@ fn newest_day(snapshot: &GridSnapshot, index: LayerIndex) -> Option<Extent> {
     )
 }
 
-/// Where hexagons are of all that is kept of the layer.
-fn all_kept(snapshot: &GridSnapshot, index: LayerIndex) -> Option<Extent> {
-    let totals = snapshot.totals(index)?;
-    let span = snapshot.snap(index, totals.first_time, totals.last_time.plus(1));
-    let sums = snapshot.sum(index, span, snapshot.resolution);
-    Extent::of_all_zooms(sums.cells(), snapshot.resolution)
-}
-
 fn metric_of(snapshot: &GridSnapshot, index: LayerIndex, name: &str) -> Result<Metric, Problem> {
     let kind = snapshot.layers.get(index).map(|layer| layer.kind);
     let metric = Metric::parse(name).filter(|metric| kind.is_some_and(|kind| metric.applies_to(kind)));
@@ -230,7 +162,10 @@ fn answer(
     let window = snapshot.snap(index, at.plus(-length), at);
     let (z, x, y) = (request.tile.z(), request.tile.x(), request.tile.y());
     let resolution = resolution_for_zoom(z, snapshot.resolution);
-    let set = tile_set(app, snapshot, index, metric, window, resolution)?;
+    let set = app
+        .tiles
+        .set(snapshot, index, metric, window, resolution)
+        .map_err(|error| Problem::internal(&*error))?;
 
     let accepts_gzip = prefers_gzip(
         headers
@@ -238,7 +173,7 @@ fn answer(
             .iter()
             .filter_map(|value| value.to_str().ok()),
     );
-    let mut response = match set.tile(z, x, y, &app.tiles.geometry) {
+    let mut response = match set.tile(z, x, y, app.tiles.geometry()) {
         None => StatusCode::NO_CONTENT.into_response(),
         Some(tile) => {
             let coding = if accepts_gzip && tile.bytes.len() >= COMPRESSED_FROM {
@@ -263,57 +198,6 @@ fn answer(
     fixed.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     app.set_data_headers(&mut response, snapshot, as_of, Some(window));
     Ok(response)
-}
-
-/// The window summed by cell, once per state of the grid.
-fn tile_set(
-    app: &App,
-    snapshot: &GridSnapshot,
-    layer: LayerIndex,
-    metric: Metric,
-    window: Span,
-    resolution: Resolution,
-) -> Result<Arc<TileSet>, Problem> {
-    let key = SetKey {
-        version: snapshot.version,
-        layer,
-        metric,
-        window,
-        resolution,
-    };
-    app.tiles
-        .sets
-        .try_get_with(key, || {
-            sum(snapshot, layer, metric, window, resolution).map(Arc::new)
-        })
-        .map_err(|error| {
-            tracing::error!(%error, "a tile could not be made");
-            Problem::internal(&*error)
-        })
-}
-
-fn sum(
-    snapshot: &GridSnapshot,
-    layer: LayerIndex,
-    metric: Metric,
-    window: Span,
-    resolution: Resolution,
-) -> Result<TileSet, crate::tiles::InvalidCellValues> {
-    let sums = snapshot.sum(layer, window, resolution);
-    let (id, scale) = snapshot
-        .layers
-        .get(layer)
-        .map_or((String::new(), riskgrid_ingest::ValueScale::ONE), |layer| {
-            (layer.id.clone(), layer.scale())
-        });
-    let values = CellValues {
-        resolution: u8::from(resolution),
-        cells: sums.cells().to_vec(),
-        counts: sums.count().to_vec(),
-        values: sums.metric(metric, scale),
-        metric_is_integer: metric.is_whole(),
-    };
-    TileSet::new(&id, metric.as_str(), values)
 }
 
 fn encoded(bytes: Bytes, coding: ContentCoding) -> Result<Response, Problem> {

@@ -23,40 +23,20 @@ const BYTES: usize = 4 << 20;
 /// How often a thread looks whether it should stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Whether the journal still is the log that a checkpoint has read up to `read_to`, or that no checkpoint has read yet.
-///
-/// # Errors
-/// It ends before, or entries are missing there: says what to do. Events that are appended to such a journal would
-/// get offsets that count as read.
-pub(super) fn check_journal(journal: &Journal, read_to: Option<i64>, folder: &Path) -> Result<(), String> {
-    let offset = read_to.unwrap_or(0);
-    let end = journal.end();
-    let next = journal.read(offset, 1, BYTES, Duration::ZERO);
-    let first = match next {
-        Ok(entries) => entries.first().map_or(end, |entry| entry.offset),
-        Err(error) => return Err(format!("{}: {error}", folder.display())),
-    };
-    let problem = if end < offset {
-        format!("ends at offset {end}")
-    } else if first > offset {
-        format!("goes on at offset {first}")
-    } else {
-        return Ok(());
-    };
-    if read_to.is_none() {
-        return Err(format!(
-            "the journal in {} {problem}, and there is no checkpoint of what came before: it was lost. Nothing was changed; \
-             restore the folder `journal@0` of the folder of checkpoints from a backup; or make it, with nothing in it: then \
-             the journal is read from where it begins, and what was counted before is gone",
-            folder.display()
-        ));
-    }
-    Err(format!(
-        "the journal in {} {problem}, and its checkpoint has read up to {offset}: it was removed or replaced. Restore it \
-         from a backup; or empty the folder `journal@0` of the folder of checkpoints: then the journal is read from where it \
-         begins, and what was counted before is gone",
-        folder.display()
-    ))
+/// A feed that is read from a file.
+pub(super) struct FileFeed<'a> {
+    /// Compiled.
+    pub(super) feed: Arc<Feed>,
+    /// As written.
+    pub(super) settings: &'a FeedSettings,
+    /// Where its relative path starts.
+    pub(super) folder: &'a Path,
+    /// Wins over the feed's own.
+    pub(super) speed: Option<f64>,
+    /// The row that is read first.
+    pub(super) offset: i64,
+    /// Bytes of the largest event.
+    pub(super) max_event: usize,
 }
 
 /// Threads that read, until they are told to stop.
@@ -112,23 +92,21 @@ impl Readers {
         Ok(())
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "what a feed needs from the configuration, the command line and the shell"
-    )]
-    /// Reads a file feed once, from row `offset` on. `folder` is where its relative path starts; `speed` wins over the
-    /// feed's own.
+    /// Reads a file feed once, from its offset on, and again from an earlier row where the pipeline asks for it.
     pub(super) fn read_file(
         &mut self,
-        feed: Arc<Feed>,
-        settings: &FeedSettings,
-        folder: &Path,
-        speed: Option<f64>,
-        offset: i64,
-        max_event: usize,
+        file: FileFeed<'_>,
         pipeline: PipelineHandle,
         clock: fn() -> EventTime,
     ) -> io::Result<()> {
+        let FileFeed {
+            feed,
+            settings,
+            folder,
+            speed,
+            offset,
+            max_event,
+        } = file;
         let FeedOrigin::File {
             path,
             speed: own_speed,

@@ -18,6 +18,7 @@
 )]
 
 mod cache;
+mod caches;
 mod clip;
 mod encode;
 mod etag;
@@ -40,6 +41,7 @@ mod values;
 mod tests;
 
 pub use cache::GeometryCache;
+pub use caches::TileCaches;
 pub use etag::{ContentCoding, ContentHash};
 pub use extent::Extent;
 pub use request::{InvalidTileQuery, METRICS, TileQuery, TileRequest, TileRequestError};

@@ -3,10 +3,12 @@
 mod audit;
 mod files;
 mod keys;
+mod oidc;
 mod hygiene;
 mod ingest;
 mod roles;
 mod sessions;
+mod tls;
 mod endings;
 mod wrong_credentials;
 

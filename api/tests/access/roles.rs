@@ -53,6 +53,8 @@ const WHO_MAY: &[(&str, &str, &str)] = &[
     ("POST", "/v1/events", "ix"),
     ("POST", "/auth/key", "nipasox"),
     ("POST", "/auth/logout", "nipasox"),
+    ("GET", "/auth/login", "nipasox"),
+    ("GET", "/auth/callback", "nipasox"),
 ];
 
 const fn method_of(verb: Verb) -> &'static str {

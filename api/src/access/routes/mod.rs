@@ -1,5 +1,6 @@
 //! The routes of access: who one is, keys, sessions, signing in and out.
 
+mod by_issuer;
 mod keys;
 mod sessions;
 mod sign_in;
@@ -21,6 +22,7 @@ pub fn all(app: &Arc<App>) -> Router {
         .merge(keys::routes(Arc::clone(app)))
         .merge(sessions::routes(Arc::clone(&app.access)))
         .merge(sign_in::routes(Arc::clone(&app.access)))
+        .merge(by_issuer::routes(Arc::clone(&app.access)))
 }
 
 impl From<KeyError> for Problem {

@@ -14,7 +14,7 @@ use super::whoami::shown;
 use crate::access::Caller;
 use crate::access::access::Access;
 use crate::access::admit::refuse_credential;
-use crate::access::cookie::{CookiePlace, is_of_our_page};
+use crate::access::cookie::{CookiePlace, SESSION, is_of_our_page};
 use crate::access::key::Key;
 use crate::access::live_keys::NotLetIn;
 use crate::access::new_key::Protocol;
@@ -97,13 +97,13 @@ async fn by_key(
     access.note_sign_in(&caller);
     let seconds = (LONGEST / 1_000_000).cast_unsigned();
     let answer = Json(shown(&caller.identity)).into_response();
-    Ok(with_cookie(answer, place.set(&cookie.0, seconds)))
+    Ok(with_cookie(answer, place.set(SESSION, &cookie.0, seconds)))
 }
 
 async fn sign_out(access: State, external: External, headers: HeaderMap) -> Result<Response, Problem> {
     let place = CookiePlace::of(external.origin());
     let answer = StatusCode::NO_CONTENT.into_response();
-    let Some(cookie) = place.read(&headers) else {
+    let Some(cookie) = place.read(SESSION, &headers) else {
         return Ok(answer);
     };
     if !is_of_our_page(&headers, external.origin()) {
@@ -114,7 +114,7 @@ async fn sign_out(access: State, external: External, headers: HeaderMap) -> Resu
     if let Some(session) = access.sessions.find(cookie, access.now()) {
         access.end_own_session(&session).await?;
     }
-    Ok(with_cookie(answer, place.set("", 0)))
+    Ok(with_cookie(answer, place.set(SESSION, "", 0)))
 }
 
 fn with_cookie(mut answer: Response, cookie: Option<String>) -> Response {

@@ -216,6 +216,7 @@ async fn a_receiver_that_fails_first_gets_the_same_id_again_and_the_signature_ve
         .collect();
     assert_eq!(statuses, [Some(500), Some(302), Some(200)]);
     alerting.stop().await;
+    alerting.decisions.close().await;
 }
 
 #[tokio::test]
@@ -228,6 +229,7 @@ async fn what_was_not_delivered_before_a_stop_is_delivered_after_it() {
     record(&alerting, &transitions(&["ops"], "a", true)).await;
     receiver.wait_for(1).await;
     alerting.stop().await;
+    alerting.decisions.close().await;
     drop(alerting);
 
     let alerting = start(folder.path(), &[MS; 3]).await;
@@ -239,6 +241,7 @@ async fn what_was_not_delivered_before_a_stop_is_delivered_after_it() {
     verify(&ops, &received[2]);
     wait_for_state(&alerting, &ops.id, &["delivered", "delivered"]).await;
     alerting.stop().await;
+    alerting.decisions.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,6 +273,7 @@ async fn killed_in_the_middle_of_an_attempt_it_is_made_again_under_the_same_id()
     verify(&ops, &received[1]);
     wait_for_state(&alerting, &ops.id, &["delivered"]).await;
     alerting.stop().await;
+    alerting.decisions.close().await;
 }
 
 #[tokio::test]
@@ -318,6 +322,7 @@ async fn given_up_means_dead_and_a_replay_sends_it_under_the_same_id() {
     assert!(received.iter().all(|request| request.id() == received[0].id()));
     wait_for_state(&alerting, &ops.id, &["delivered"]).await;
     alerting.stop().await;
+    alerting.decisions.close().await;
 }
 
 #[tokio::test]
@@ -350,6 +355,7 @@ async fn gone_switches_the_webhook_off_until_a_test_succeeds() {
     wait_for_state(&alerting, &ops.id, &["delivered", "delivered", "delivered"]).await;
     assert_eq!(receiver.received().len(), 4);
     alerting.stop().await;
+    alerting.decisions.close().await;
 }
 
 #[tokio::test]
@@ -370,6 +376,7 @@ async fn retry_after_is_waited_for() {
         started.elapsed()
     );
     alerting.stop().await;
+    alerting.decisions.close().await;
 }
 
 #[tokio::test]
@@ -406,4 +413,5 @@ async fn a_clock_that_is_set_neither_holds_up_an_attempt_nor_brings_it_forward()
     record(&alerting, &transitions(&["ops"], "b", false)).await;
     receiver.wait_for(came + 1).await;
     alerting.stop().await;
+    alerting.decisions.close().await;
 }

@@ -28,6 +28,9 @@ pub use retention::oldest_offsets;
 pub use status::KafkaStatus;
 pub use topics::create_own_topics;
 
+/// What librdkafka says.
+pub use rdkafka::error::KafkaError;
+
 /// Bytes of the largest message that is produced: an event of `edge.max_event` by default, with room for what is around
 /// it. librdkafka's own limit is a little less than such an event needs; the broker has the last word.
 const LARGEST_MESSAGE: &str = "2097152";

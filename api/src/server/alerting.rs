@@ -1,0 +1,67 @@
+//! Alerting: rules, the worker of the outbox, and who follows the grid for rules on cells.
+
+use std::sync::Arc;
+
+use riskgrid_analytics::rules::RuleBounds;
+use riskgrid_ingest::decode::feed::FeedClock;
+use riskgrid_ingest::grid::GridReader;
+
+use super::state::State;
+use super::{StartError, Started, wall_clock};
+use crate::alerts::Alerting;
+use crate::alerts::delivery::DeliverySettings;
+use crate::alerts::evaluation::{NotifyPolicy, follow_cells};
+use crate::alerts::store::Keep;
+use crate::config::Checked;
+
+/// Loads the rules and starts telling.
+pub(super) async fn start(
+    checked: &Checked,
+    state: &State,
+    started: &mut Started,
+) -> Result<Arc<Alerting>, StartError> {
+    let config = &checked.config;
+    let alerting = Alerting::start(
+        state.decisions.clone(),
+        DeliverySettings {
+            allow_private: config.webhooks.allow_private,
+            timeout: config.webhooks.timeout.0,
+            ..DeliverySettings::default()
+        },
+        RuleBounds {
+            base_resolution: u8::from(checked.resolution),
+            longest_window: config.grid.retention.steps().days.0,
+            shortest_window: config.grid.bucket.0 * 2,
+        },
+        Keep {
+            ended_alerts: config.alerts.keep.0,
+            max_ended_alerts: config.alerts.max_ended,
+            delivered: config.webhooks.keep_delivered.0,
+            dead: config.webhooks.keep_dead.0,
+        },
+        Arc::new(|| wall_clock().micros()),
+    )
+    .await?;
+    let stopping = Arc::clone(&alerting);
+    started.push("alerting", async move {
+        stopping.stop().await;
+        Ok(())
+    });
+    Ok(alerting)
+}
+
+/// Judges rules on cells from now on. It starts before the grid moves and ends after it stands.
+pub(super) fn follow(checked: &Checked, alerting: &Arc<Alerting>, reader: GridReader, started: &mut Started) {
+    alerting.watch_layers_of(reader.clone());
+    let following = follow_cells(reader, Arc::clone(alerting), policy(checked));
+    started.push_task("rules on cells", tokio::spawn(following));
+}
+
+/// The live feeds, and the historic ones whose alerts are sent.
+pub(super) fn policy(checked: &Checked) -> NotifyPolicy {
+    let replayed = checked
+        .feeds
+        .iter()
+        .filter(|feed| feed.settings.notify && feed.settings.clock == FeedClock::Event);
+    NotifyPolicy::new(replayed.map(|feed| feed.feed.rules.domain.clone()))
+}

@@ -1,0 +1,121 @@
+//! What tiles keep between requests: summed windows, outlines, and where a layer has anything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use h3o::Resolution;
+use moka::sync::Cache;
+use riskgrid_ingest::edge::Bounds;
+use riskgrid_ingest::grid::{GridSnapshot, Metric, Span, Version};
+use riskgrid_ingest::{LIVE_DOMAIN, LayerIndex, ValueScale};
+
+use super::{CellValues, Extent, GeometryCache, InvalidCellValues, TileSet};
+
+/// Bytes of hexagon outlines that are kept encoded.
+const GEOMETRY_BYTES: u64 = 128 << 20;
+/// Summed windows that are kept: those of the newest states of the grid that maps ask for.
+const SETS: u64 = 64;
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct SetKey {
+    version: Version,
+    layer: LayerIndex,
+    metric: Metric,
+    window: Span,
+    resolution: Resolution,
+}
+
+/// What tiles keep between requests.
+pub struct TileCaches {
+    geometry: GeometryCache,
+    sets: Cache<SetKey, Arc<TileSet>>,
+    /// Where events may be, by the configuration.
+    places: Option<Bounds>,
+    /// Where all that was kept of a layer is, by how many events had been counted then.
+    kept: Cache<(LayerIndex, u64), Option<Extent>>,
+}
+
+impl TileCaches {
+    /// Empty ones. `places` is where events may be.
+    pub fn new(places: Option<Bounds>) -> Self {
+        Self {
+            places,
+            kept: Cache::new(SETS),
+            geometry: GeometryCache::new(GEOMETRY_BYTES),
+            sets: Cache::builder()
+                .max_capacity(SETS)
+                .time_to_idle(Duration::from_mins(1))
+                .build(),
+        }
+    }
+
+    /// The outlines.
+    pub(crate) fn geometry(&self) -> &GeometryCache {
+        &self.geometry
+    }
+
+    /// What the tiles of a layer can show, whatever window is asked for, now and for as long as a map keeps the document:
+    /// of live layers, wherever events may be; of historic ones, what is kept of them. `None` is the whole map.
+    pub(crate) fn bounds(&self, snapshot: &GridSnapshot, index: LayerIndex) -> Option<Extent> {
+        let is_live = snapshot.layers.get(index)?.domain == LIVE_DOMAIN;
+        if is_live {
+            let allowed = Extent::around(&self.places?, snapshot.resolution);
+            // Events of before the bounds were set are kept: looked at once, for no more of them come.
+            let kept = self
+                .kept
+                .get_with((index, u64::MAX), || all_kept(snapshot, index));
+            return Some(kept.map_or(allowed, |kept| kept.with(allowed)));
+        }
+        let count = snapshot.totals(index)?.count;
+        self.kept.get_with((index, count), || all_kept(snapshot, index))
+    }
+
+    /// A layer's window summed by cell, once per state of the grid.
+    ///
+    /// # Errors
+    /// The sums make no tiles: a defect.
+    pub(crate) fn set(
+        &self,
+        snapshot: &GridSnapshot,
+        layer: LayerIndex,
+        metric: Metric,
+        window: Span,
+        resolution: Resolution,
+    ) -> Result<Arc<TileSet>, Arc<InvalidCellValues>> {
+        let key = SetKey {
+            version: snapshot.version,
+            layer,
+            metric,
+            window,
+            resolution,
+        };
+        self.sets
+            .try_get_with(key.clone(), || sum(snapshot, &key).map(Arc::new))
+    }
+}
+
+/// Where hexagons are of all that is kept of the layer.
+fn all_kept(snapshot: &GridSnapshot, index: LayerIndex) -> Option<Extent> {
+    let totals = snapshot.totals(index)?;
+    let span = snapshot.snap(index, totals.first_time, totals.last_time.plus(1));
+    let sums = snapshot.sum(index, span, snapshot.resolution);
+    Extent::of_all_zooms(sums.cells(), snapshot.resolution)
+}
+
+fn sum(snapshot: &GridSnapshot, key: &SetKey) -> Result<TileSet, InvalidCellValues> {
+    let sums = snapshot.sum(key.layer, key.window, key.resolution);
+    let (id, scale) = snapshot
+        .layers
+        .get(key.layer)
+        .map_or((String::new(), ValueScale::ONE), |layer| {
+            (layer.id.clone(), layer.scale())
+        });
+    let values = CellValues {
+        resolution: u8::from(key.resolution),
+        cells: sums.cells().to_vec(),
+        counts: sums.count().to_vec(),
+        values: sums.metric(key.metric, scale),
+        metric_is_integer: key.metric.is_whole(),
+    };
+    TileSet::new(&id, key.metric.as_str(), values)
+}
