@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
 use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
 use riskgrid_ingest::grid::{
-    Applied, Calendar, EventLogLimits, GridPublisher, GridSettings, GridSnapshot, Heard, Partition,
+    Applied, Calendar, CellSet, EventLogLimits, GridPublisher, GridSettings, GridSnapshot, Heard, Partition,
     PartitionId, Retention, Slice, SliceStart, Span, StartsWithin,
 };
 use riskgrid_ingest::{

@@ -12,7 +12,9 @@ use super::scope::Scope;
 pub struct Class(u128);
 
 impl Class {
-    pub(super) fn of(role: Role, scope: &Scope) -> Self {
+    /// That of a role within a scope; roles without one have the same everywhere.
+    pub fn of(role: Role, scope: &Scope) -> Self {
+        let scope = if role.has_scope() { scope } else { &Scope::ALL };
         // Members are ASCII and in order, lists ascend, and there is no number: what serde_json writes is canonical.
         let rights = json!({
             "areas": scope.areas.list(),

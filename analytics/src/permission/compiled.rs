@@ -152,7 +152,12 @@ impl Permission {
 fn with_descendants(named: &BTreeSet<String>, places: &Places) -> BTreeSet<Arc<str>> {
     let areas = places.areas.areas();
     let is_named = |id: &Arc<str>| named.contains(&**id);
-    let mut ids: BTreeSet<Arc<str>> = areas.iter().map(|area| &area.id).filter(|id| is_named(id)).cloned().collect();
+    let mut ids: BTreeSet<Arc<str>> = areas
+        .iter()
+        .map(|area| &area.id)
+        .filter(|id| is_named(id))
+        .cloned()
+        .collect();
     loop {
         let below = areas.iter().filter(|area| {
             let parent = area.parent.as_ref();

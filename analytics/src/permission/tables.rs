@@ -73,7 +73,9 @@ impl Permission {
     /// Whether the table exists for it.
     pub const fn has_table(&self, table: Table) -> bool {
         match table {
-            Table::Cells | Table::Risk | Table::Areas | Table::Layers | Table::Alerts | Table::Queries => true,
+            Table::Cells | Table::Risk | Table::Areas | Table::Layers | Table::Alerts | Table::Queries => {
+                true
+            }
             // What is left over of what was published.
             Table::CellsRest => matches!(self.role(), Role::Public),
             Table::Events

@@ -79,7 +79,10 @@ fn a_class_is_compiled_once_while_it_is_held() {
     let first = all.of(Role::Analyst, scope(&["noise"], &["a"]));
     let again = all.of(Role::Analyst, scope(&["noise", "noise"], &["a"]));
     assert!(Arc::ptr_eq(&first, &again));
-    assert!(!Arc::ptr_eq(&first, &all.of(Role::Operator, scope(&["noise"], &["a"]))));
+    assert!(!Arc::ptr_eq(
+        &first,
+        &all.of(Role::Operator, scope(&["noise"], &["a"]))
+    ));
 }
 
 #[test]
@@ -116,8 +119,16 @@ fn a_name_that_means_nothing_is_told_with_what_may_be_meant() {
         said(scope(&["*"], &["elsewhere"])),
         "area `elsewhere` does not exist; GET /v1/areas lists those known"
     );
-    assert!(scope(&["noise", "flooding"], &["dorchester"]).check(&layers, &areas).is_ok());
-    assert!(Scope::ALL.check(&LayerTable::default(), &AreaIndex::default()).is_ok());
+    assert!(
+        scope(&["noise", "flooding"], &["dorchester"])
+            .check(&layers, &areas)
+            .is_ok()
+    );
+    assert!(
+        Scope::ALL
+            .check(&LayerTable::default(), &AreaIndex::default())
+            .is_ok()
+    );
 }
 
 #[test]
@@ -133,12 +144,22 @@ fn a_scope_is_written_as_lists() {
 #[test]
 fn tables_are_those_of_the_contract() {
     let tables = |permission: &Permission| -> BTreeSet<&str> {
-        let had = Table::ALL.into_iter().filter(|table| permission.has_table(*table));
+        let had = Table::ALL
+            .into_iter()
+            .filter(|table| permission.has_table(*table));
         had.map(Table::as_str).collect()
     };
     let all = places(vec![area("a", None, [7.0, 50.0], 0.1)]);
     let scoped = |role| Permission::within(role, scope(&["*"], &["a"]), &all, Resolution::Six);
-    let public = BTreeSet::from(["cells", "cells_rest", "risk", "areas", "layers", "alerts", "queries"]);
+    let public = BTreeSet::from([
+        "cells",
+        "cells_rest",
+        "risk",
+        "areas",
+        "layers",
+        "alerts",
+        "queries",
+    ]);
     let analyst = BTreeSet::from([
         "cells",
         "risk",
@@ -154,7 +175,11 @@ fn tables_are_those_of_the_contract() {
         "queries",
     ]);
     let operator: BTreeSet<&str> = analyst.iter().copied().chain(["units"]).collect();
-    let whole: BTreeSet<&str> = operator.iter().copied().chain(["deliveries", "dead_letters"]).collect();
+    let whole: BTreeSet<&str> = operator
+        .iter()
+        .copied()
+        .chain(["deliveries", "dead_letters"])
+        .collect();
     assert_eq!(tables(&Permission::public()), public);
     assert_eq!(tables(&scoped(Role::Analyst)), analyst);
     assert_eq!(tables(&Permission::everywhere(Role::Analyst)), analyst);
@@ -186,15 +211,15 @@ proptest! {
         let all = places(areas.clone());
         let scope = Scope { layers: Names::All, areas: chosen.iter().cloned().collect() };
         let permission = Permission::within(Role::Analyst, scope, &all, Resolution::Nine);
-        let is_below = |mut at: &Area| loop {
+        let is_below = |area: &Area| -> bool { let mut at = area.clone(); loop {
             if chosen.iter().any(|id| **id == *at.id) {
                 return true;
             }
             match at.parent.as_ref().and_then(|parent| areas.iter().find(|area| area.id == *parent)) {
-                Some(parent) => at = parent,
+                Some(parent) => at = parent.clone(),
                 None => return false,
             }
-        };
+        } };
         for (east, north) in points {
             let (lon, lat) = (7.0 + east, 50.0 + north);
             let seen = areas.iter().any(|area| is_below(area) && area.shape.contains(lon, lat));

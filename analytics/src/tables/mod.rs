@@ -15,6 +15,7 @@ mod layers;
 mod population;
 mod scan;
 pub(crate) mod snapshot_table;
+pub mod stored;
 mod time_filters;
 mod visible;
 
@@ -27,7 +28,7 @@ use riskgrid_ingest::grid::GridSnapshot;
 use snapshot_table::SnapshotTable;
 pub use visible::{visible_layer, visible_layers};
 
-use crate::permission::{Permission, Table};
+use crate::permission::{Permission, Role, Table};
 
 /// The tables that exist for `permission`, each with the rows that it admits: `cells`, `events`, `sensors`, `reports`, `units`,
 /// `layers`, the reference layers `areas`, `facilities` and `population`, and `dead_letters` where there is a store of them.
@@ -39,13 +40,15 @@ pub fn grid_tables(
     let made = |table: Table| -> Option<Arc<dyn TableProvider>> {
         let small = |table: SnapshotTable| -> Option<Arc<dyn TableProvider>> { Some(Arc::new(table)) };
         match table {
+            // The public reads what was published, and of the rest only where areas are.
+            Table::Areas => small(areas::table(snapshot)),
+            _ if permission.role() == Role::Public => None,
             Table::Cells => Some(Arc::new(cells::CellsTable::new(snapshot, permission))),
             Table::Events => Some(Arc::new(events::EventsTable::new(snapshot, permission))),
             Table::Sensors => small(entities::sensors(snapshot, permission)),
             Table::Reports => small(entities::reports(snapshot, permission)),
             Table::Units => small(entities::units(snapshot, permission)),
             Table::Layers => small(layers::table(snapshot, permission)),
-            Table::Areas => small(areas::table(snapshot)),
             Table::Facilities => small(facilities::table(snapshot, permission)),
             Table::Population => small(population::table(snapshot, permission)),
             Table::DeadLetters => small(dead_letters::table(dead_letters.clone()?)),
@@ -57,7 +60,9 @@ pub fn grid_tables(
             | Table::Queries => None,
         }
     };
-    let had = Table::ALL.into_iter().filter(|table| permission.has_table(*table));
+    let had = Table::ALL
+        .into_iter()
+        .filter(|table| permission.has_table(*table));
     had.filter_map(|table| Some((table.as_str().to_owned(), made(table)?)))
         .collect()
 }

@@ -23,7 +23,8 @@ pub fn visible_layer(snapshot: &GridSnapshot, permission: &Permission, id: &str)
 }
 
 fn is_visible(snapshot: &GridSnapshot, permission: &Permission, index: LayerIndex, layer: &Layer) -> bool {
-    let is_told = !permission.has_all_layers() || permission.has_all_areas() || snapshot.layers.is_configured(index);
+    let is_told =
+        !permission.has_all_layers() || permission.has_all_areas() || snapshot.layers.is_configured(index);
     permission.admits_layer(Some(&layer.id))
         && (is_told || snapshot.totals_within(index, permission.cells()).is_some())
 }

@@ -1,14 +1,13 @@
 //! Keys and sessions in the decisions database: each change in one transaction with its row of the audit.
 
 use riskgrid_analytics::permission::Role;
-use riskgrid_analytics::rules::rfc3339;
 use serde::de::DeserializeOwned;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::key::Key;
 use super::new_key::{Draft, Grant, Protocol, Rights};
-use crate::alerts::store::{Decisions, DecisionsError, read_from_row};
+use crate::alerts::store::{Decisions, DecisionsError, read_from_row, rfc3339};
 use crate::audit::Deed;
 
 /// Keys that are good at a time.

@@ -15,6 +15,7 @@ use riskgrid_analytics::sql::{SqlError, SqlRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::access::Reads;
 use crate::app::App;
 use crate::http::accept::best_format;
 use crate::http::media_type;
@@ -44,10 +45,11 @@ pub fn routes(app: Arc<App>) -> Router {
 
 async fn by_get(
     State(app): State<Arc<App>>,
+    Reads(permission): Reads,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    run(&app, parse_parameters(&query.unwrap_or_default())?, &headers).await
+    run(&app, &permission, parse_parameters(&query.unwrap_or_default())?, &headers).await
 }
 
 /// Whether the parameters of a `GET` make a question. This is for fuzzing.
@@ -83,7 +85,12 @@ fn parse_parameters(query: &str) -> Result<Query, Problem> {
     Ok(request)
 }
 
-async fn by_post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
+async fn by_post(
+    State(app): State<Arc<App>>,
+    Reads(permission): Reads,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
     let request = match media_type(&headers)?.as_deref().unwrap_or_default() {
         "application/json" => serde_json::from_slice(&body).map_err(|error| {
             Problem::bad_request(format!(
@@ -103,7 +110,7 @@ async fn by_post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -
             ));
         }
     };
-    run(&app, request, &headers).await
+    run(&app, &permission, request, &headers).await
 }
 
 async fn cancel(State(app): State<Arc<App>>, Path(query_id): Path<String>) -> Result<StatusCode, Problem> {
@@ -116,7 +123,12 @@ async fn cancel(State(app): State<Arc<App>>, Path(query_id): Path<String>) -> Re
     }
 }
 
-async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Response, Problem> {
+async fn run(
+    app: &Arc<App>,
+    permission: &Arc<Permission>,
+    query: Query,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let format = accepted_format(headers)?;
     let Some(sql) = query.sql.filter(|sql| !sql.trim().is_empty()) else {
         return Err(Problem::bad_request(
@@ -132,8 +144,8 @@ async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Respon
         query_id: query.query_id,
         now: (app.clock)().to_utc(),
     };
-    let (tables, functions) = sql_tables::of(app, &snapshot, &Arc::new(Permission::admin()));
-    let answer = app.sql.query(request, tables, functions).await.map_err(problem)?;
+    let tables = sql_tables::of(app, &snapshot, permission);
+    let answer = app.sql.ask(request, tables).await.map_err(problem)?;
     let encoded = encode(answer, format).await.map_err(problem)?;
     let mut response = Response::new(Body::from_stream(encoded.body));
     let content_type = match format {

@@ -21,9 +21,7 @@ impl CellSet {
 
     /// No cell.
     pub fn none() -> Self {
-        Self {
-            ranges: Arc::new([]),
-        }
+        Self { ranges: Arc::new([]) }
     }
 
     /// The ids that are in any of `ranges`, which may be in any order and overlap.
@@ -37,9 +35,7 @@ impl CellSet {
                 _ => apart.push(range),
             }
         }
-        Self {
-            ranges: apart.into(),
-        }
+        Self { ranges: apart.into() }
     }
 
     /// The ranges, ascending and apart.
@@ -144,8 +140,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn ranges() -> impl Strategy<Value = Vec<Range<u64>>> {
-        prop::collection::vec((0..60_u64, 0..12_u64), 0..12)
-            .prop_map(|pairs| pairs.into_iter().map(|(start, length)| start..start + length).collect())
+        prop::collection::vec((0..60_u64, 0..12_u64), 0..12).prop_map(|pairs| {
+            pairs
+                .into_iter()
+                .map(|(start, length)| start..start + length)
+                .collect()
+        })
     }
 
     fn hold(ranges: &[Range<u64>], cell: u64) -> bool {

@@ -159,7 +159,9 @@ impl Spans {
         let lat = batch.column_by_name("lat")?.as_primitive_opt::<Float64Type>()?;
         let time = EventTime::from_micros;
         Some(Self {
-            times: min(times).zip(max(times)).map(|(first, last)| (time(first), time(last))),
+            times: min(times)
+                .zip(max(times))
+                .map(|(first, last)| (time(first), time(last))),
             cells: min(cells).zip(max(cells)),
             bounds: (|| Some([min(lon)?, min(lat)?, max(lon)?, max(lat)?]))(),
         })

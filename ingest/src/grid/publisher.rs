@@ -8,9 +8,9 @@ use arc_swap::ArcSwap;
 use h3o::Resolution;
 
 use super::block_sums::BlockSums;
-use super::visible_totals::VisibleTotals;
 use super::calendar::Calendar;
 use super::snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
+use super::visible_totals::VisibleTotals;
 use crate::layer::LayerTable;
 use crate::places::Places;
 use crate::time::EventTime;

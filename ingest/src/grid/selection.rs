@@ -239,7 +239,10 @@ pub fn shares_of_cells(
     let mut start = ALL_CELLS.start;
     let mut ranges = Vec::with_capacity(shares);
     // The largest slice tells where there are how many cells.
-    let largest = slices.iter().max_by_key(|part| rows_of(part)).filter(|_| shares > 1);
+    let largest = slices
+        .iter()
+        .max_by_key(|part| rows_of(part))
+        .filter(|_| shares > 1);
     for share in 1..shares {
         let cut = largest.and_then(|largest| {
             let of_cells = &largest.slice.cells;

@@ -35,7 +35,12 @@ impl GridSnapshot {
             return self.totals(layer);
         }
         let key = (layer, cells.clone());
-        let known = || self.visible_totals.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || {
+            self.visible_totals
+                .known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
         if let Some(totals) = known().get(&key) {
             return *totals;
         }
@@ -63,7 +68,9 @@ impl GridSnapshot {
         let finest = |span: Span| {
             let slices = self.slices(layer, within(span)).into_iter();
             slices.filter_map(|mut slices| {
-                slices.parts.retain(|part| cells.rows_in(&part.slice.cells).next().is_some());
+                slices
+                    .parts
+                    .retain(|part| cells.rows_in(&part.slice.cells).next().is_some());
                 (!slices.parts.is_empty()).then_some(slices)
             })
         };
@@ -99,7 +106,10 @@ impl GridSnapshot {
                 let (layers, ops) = (text("layer")?, text("op")?);
                 let times = batch.batch.column_by_name("time")?;
                 let times = times.as_primitive_opt::<TimestampMicrosecondType>()?;
-                let of_cells = batch.batch.column_by_name("cell")?.as_primitive_opt::<UInt64Type>()?;
+                let of_cells = batch
+                    .batch
+                    .column_by_name("cell")?
+                    .as_primitive_opt::<UInt64Type>()?;
                 let counts = |row: usize| {
                     let time = EventTime::from_micros(times.value(row));
                     span.contains(time)
@@ -109,7 +119,11 @@ impl GridSnapshot {
                         && cells.holds(of_cells.value(row))
                         && (ops.is_null(row) || ops.value(row) == ReportOp::Open.as_str())
                 };
-                found.extend((0..batch.batch.num_rows()).filter(|row| counts(*row)).map(|row| times.value(row)));
+                found.extend(
+                    (0..batch.batch.num_rows())
+                        .filter(|row| counts(*row))
+                        .map(|row| times.value(row)),
+                );
             }
         }
         let ends = found.iter().min().zip(found.iter().max());
@@ -120,5 +134,8 @@ impl GridSnapshot {
 
 fn count_of(part: &TimedSlice, cells: &CellSet) -> u64 {
     let counts = &part.slice.count;
-    cells.rows_in(&part.slice.cells).flat_map(|rows| &counts[rows]).sum()
+    cells
+        .rows_in(&part.slice.cells)
+        .flat_map(|rows| &counts[rows])
+        .sum()
 }

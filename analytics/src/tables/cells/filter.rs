@@ -127,9 +127,7 @@ fn cell_ranges(filter: &Expr, snapshot: &GridSnapshot) -> Option<CellSet> {
             left,
             op: Operator::Or,
             right,
-        }) => {
-            Some(cell_ranges(left, snapshot)?.or(&cell_ranges(right, snapshot)?))
-        }
+        }) => Some(cell_ranges(left, snapshot)?.or(&cell_ranges(right, snapshot)?)),
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (literal(left), literal(right)) {
             (None, Some(value)) => compared(left, *op, value, resolution),
             (Some(value), None) => compared(right, op.swap()?, value, resolution),
@@ -172,12 +170,7 @@ fn cells_of_area(area: &str, snapshot: &GridSnapshot) -> Option<CellSet> {
     Some(cell_set_of(&area.shape, snapshot.resolution))
 }
 
-fn compared(
-    expr: &Expr,
-    operator: Operator,
-    value: &ScalarValue,
-    resolution: Resolution,
-) -> Option<CellSet> {
+fn compared(expr: &Expr, operator: Operator, value: &ScalarValue, resolution: Resolution) -> Option<CellSet> {
     let is_order = matches!(
         operator,
         Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq

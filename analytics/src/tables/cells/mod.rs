@@ -15,7 +15,6 @@ use arrow::array::{
     DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef};
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics, project_schema};
@@ -27,7 +26,9 @@ use datafusion::physical_expr::{
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExecBuilder;
 use h3o::Resolution;
-use riskgrid_ingest::grid::{CellSet, GridSnapshot, Span, StartsWithin, TimedSlice, parent_of, shares_of_cells};
+use riskgrid_ingest::grid::{
+    CellSet, GridSnapshot, Span, StartsWithin, TimedSlice, parent_of, shares_of_cells,
+};
 use riskgrid_ingest::{Layer, LayerIndex};
 
 use self::filter::{CellsFilter, kept};
@@ -38,6 +39,7 @@ use super::filters::condition;
 use super::scan::{Known, SnapshotScan, statistics_of};
 use super::visible::visible_layers;
 use crate::permission::Permission;
+use crate::scan_at_once::scan_at_once;
 use crate::sql::{cell_field, commented};
 
 /// Its columns.
@@ -146,7 +148,8 @@ impl CellsTable {
 
     /// The layers that the filters keep, by id.
     fn layers(&self, state: &dyn Session, filter: &CellsFilter) -> Result<Vec<(LayerIndex, &Layer)>> {
-        let mut layers: Vec<(LayerIndex, &Layer)> = visible_layers(&self.snapshot, &self.permission).collect();
+        let mut layers: Vec<(LayerIndex, &Layer)> =
+            visible_layers(&self.snapshot, &self.permission).collect();
         layers.sort_unstable_by(|(_, a), (_, b)| a.id.cmp(&b.id));
         if filter.layers.is_empty() {
             return Ok(layers);
@@ -227,7 +230,7 @@ impl CellsTable {
     }
 
     /// A scan of buckets by the filters that are understood, whose rows are asked the rest.
-    async fn scan_and_filter(
+    fn scan_and_filter(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -240,7 +243,7 @@ impl CellsTable {
             .cloned()
             .collect();
         let buckets = Self::new(&self.snapshot, &self.permission);
-        let rows = buckets.scan(state, None, &understood, None).await?;
+        let rows = buckets.scan_now(state, None, &understood, None)?;
         let Some(condition) = condition(state, rest, &DFSchema::try_from(Arc::clone(&SCHEMA))?)? else {
             return Ok(rows);
         };
@@ -286,30 +289,8 @@ impl CellsTable {
         }
         pieces
     }
-}
 
-#[async_trait]
-impl TableProvider for CellsTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&SCHEMA)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let support = |filter: &&Expr| {
-            if CellsFilter::takes(filter, &self.snapshot) {
-                TableProviderFilterPushDown::Exact
-            } else {
-                TableProviderFilterPushDown::Unsupported
-            }
-        };
-        Ok(filters.iter().map(support).collect())
-    }
-
-    async fn scan(
+    fn scan_now(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -318,9 +299,7 @@ impl TableProvider for CellsTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let filter = CellsFilter::of(filters, &self.snapshot, self.seen());
         if !filter.rest.is_empty() {
-            return self
-                .scan_and_filter(state, projection, filters, filter.rest)
-                .await;
+            return self.scan_and_filter(state, projection, filters, filter.rest);
         }
         let layers = self.layers(state, &filter)?;
         let (rows, pieces) = match self.rows {
@@ -372,6 +351,29 @@ impl TableProvider for CellsTable {
     }
 }
 
+impl TableProvider for CellsTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&SCHEMA)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let support = |filter: &&Expr| {
+            if CellsFilter::takes(filter, &self.snapshot) {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
+        };
+        Ok(filters.iter().map(support).collect())
+    }
+
+    scan_at_once!();
+}
+
 /// What EXPLAIN shows: what of the table is read.
 fn pruned(rows: Rows, pieces: &[Piece], seen: &CellSet, (layers, all_layers): (usize, usize)) -> String {
     let is_same = |a: &Piece, b: &Piece| (a.layer, a.span.start) == (b.layer, b.span.start);
@@ -380,9 +382,7 @@ fn pruned(rows: Rows, pieces: &[Piece], seen: &CellSet, (layers, all_layers): (u
     let slices: usize = distinct.clone().map(|piece| piece.parts.len()).sum();
     let all_rows: usize = distinct.map(|piece| rows_of(&piece.parts, seen)).sum();
     let kept: usize = pieces.iter().map(|piece| piece.rows).sum();
-    let read = format!(
-        "layers={layers} of {all_layers}, slices={slices}, rows={kept} of {all_rows}"
-    );
+    let read = format!("layers={layers} of {all_layers}, slices={slices}, rows={kept} of {all_rows}");
     let Rows::Window { resolution, bin } = rows else {
         return read;
     };

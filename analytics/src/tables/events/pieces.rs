@@ -70,7 +70,11 @@ impl FilteredEvents {
         self.batches.get(batch).map_or(0, |shown| {
             let is_filtered = self.filter.of_times.is_some() || self.filter.of_others.is_some();
             let is_whole = shown.rows() == shown.batch.batch.num_rows();
-            if is_filtered || !is_whole { shown.batch.bytes } else { 0 }
+            if is_filtered || !is_whole {
+                shown.batch.bytes
+            } else {
+                0
+            }
         })
     }
 }

@@ -9,8 +9,8 @@ use arrow::array::{Array as _, AsArray as _, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::error::ArrowError;
 use datafusion::common::Result;
-use riskgrid_ingest::{EventKind, EventTime};
 use riskgrid_ingest::grid::{EventBatch, EventView};
+use riskgrid_ingest::{EventKind, EventTime};
 
 use crate::permission::Permission;
 use crate::tables::filters::Narrowing;
@@ -31,9 +31,8 @@ pub(super) const fn shows_all(permission: &Permission) -> bool {
 
 impl ShownBatch {
     pub(super) fn of(batch: &Arc<EventBatch>, permission: &Permission) -> Result<Self> {
-        let view = (!shows_all(permission)).then(|| {
-            batch.view(permission.class().bits(), |rows| seen_rows(rows, permission))
-        });
+        let view = (!shows_all(permission))
+            .then(|| batch.view(permission.class().bits(), |rows| seen_rows(rows, permission)));
         Ok(Self {
             batch: Arc::clone(batch),
             view: view.transpose()?,
@@ -84,7 +83,8 @@ pub(super) struct Spans {
 impl Spans {
     /// Whether rows may be kept by what a filter rules out.
     pub(super) fn may_match(&self, narrowing: &Narrowing) -> bool {
-        self.times.is_some_and(|(first, last)| narrowing.times.meets(first, last))
+        self.times
+            .is_some_and(|(first, last)| narrowing.times.meets(first, last))
             && narrowing.may_hold(self.cells, self.bounds)
     }
 

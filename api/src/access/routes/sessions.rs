@@ -6,12 +6,12 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::{delete, get};
 use axum::{Json, Router};
-use riskgrid_analytics::rules::rfc3339;
 use serde_json::{Value, json};
 
 use super::State;
 use crate::access::Caller;
 use crate::access::access::Access;
+use crate::alerts::store::rfc3339;
 use crate::problem::Problem;
 
 /// The routes under `/v1/sessions`.

@@ -7,14 +7,13 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use riskgrid_analytics::rules::rfc3339;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::access::Caller;
 use crate::alerts::Alerting;
 use crate::alerts::delivery::{InvalidWebhook, WebhookRequest};
-use crate::alerts::store::{Endpoint, Versioned, random_hex};
+use crate::alerts::store::{Endpoint, Versioned, random_hex, rfc3339};
 use crate::http::extract::{JsonBody, Parameters};
 use crate::http::forwarded::External;
 use crate::http::{expected_version, tagged, version_tag};
