@@ -13,6 +13,7 @@ use riskgrid_ingest::pipeline::PipelineHandle;
 use riskgrid_ingest::source::Progress;
 use riskgrid_ingest::source::kafka::KafkaStatus;
 
+use crate::access::Access;
 use crate::alerts::Alerting;
 use crate::dead_letters::Lists;
 use crate::http::{BodyBudget, HttpCounters};
@@ -22,6 +23,8 @@ use crate::tiles::TileCaches;
 
 /// The running server.
 pub struct App {
+    /// Who may what.
+    pub access: Arc<Access>,
     /// Takes snapshots of the grid.
     pub reader: GridReader,
     /// What HTTP counts.

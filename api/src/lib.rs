@@ -1,5 +1,6 @@
 //! The riskgrid server: routes, tiles, alerts, delivery and the console.
 
+pub mod access;
 pub mod alerts;
 pub mod app;
 pub mod audit;

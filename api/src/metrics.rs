@@ -306,6 +306,7 @@ pub fn render(app: &App, held: &Held, now: EventTime) -> prometheus::Result<Stri
         .with_label_values::<&str>(&[])
         .inc_by(app.dead_letter_lists.refused());
     app.http_counters.register(&registry, app.body_budget.used())?;
+    app.access.register(&registry)?;
 
     let mut page = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut page)?;

@@ -151,13 +151,6 @@ impl Loaded {
         if config.sql.max_concurrent == 0 {
             return wrong("`sql.max_concurrent` is 0, it must be at least 1".to_owned());
         }
-        if !config.server.open && !config.server.listen.ip().is_loopback() {
-            return wrong(format!(
-                "`server.listen` is {}: without keys riskgrid serves this machine only. Listen on 127.0.0.1, or set \
-                 `server.open = true` if everybody who reaches that address may read and write",
-                config.server.listen
-            ));
-        }
         check_http(&config.server)?;
         let layers = LayerTable::new(&config.layers, grid.max_layers)
             .map_err(|error| ConfigError(error.to_string()))?;

@@ -240,8 +240,9 @@ fn check_fetch_metadata(method: &Method, uri: &Uri, headers: &HeaderMap) -> Resu
     if is_our_page && sites.next().is_none() {
         return Ok(());
     }
+    // The issuer at which users sign in sends their browsers back there.
     let opens_the_console = method == Method::GET
-        && uri.path() == "/"
+        && matches!(uri.path(), "/" | "/auth/callback")
         && headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate")
         && headers.get(SEC_FETCH_DEST).is_none_or(|dest| dest == "document");
     if opens_the_console {

@@ -13,11 +13,12 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::app::App;
-use crate::{alerts, audit};
+use crate::{access, alerts, audit};
 
 /// All routes but the console's.
 pub fn all(app: &Arc<App>) -> Router {
     Router::new()
+        .merge(access::routes::all(app))
         .merge(events::routes(Arc::clone(app)))
         .merge(sql::routes(Arc::clone(app)))
         .merge(layers::routes(Arc::clone(app)))

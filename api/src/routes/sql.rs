@@ -7,14 +7,14 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{delete, get};
-use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
 use riskgrid_analytics::sql::{Asker, SqlError, SqlRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::access::{Caller, Reads};
 use crate::app::App;
 use crate::http::accept::best_format;
 use crate::http::media_type;
@@ -37,18 +37,20 @@ struct Query {
 /// The routes.
 pub fn routes(app: Arc<App>) -> Router {
     Router::new()
-        // A question that nobody reads the answer of is not run.
-        .route("/v1/sql", get(by_get).post(by_post).head(no_head))
+        .route("/v1/sql", get(by_get).post(by_post))
         .route("/v1/sql/{query_id}", delete(cancel))
         .with_state(app)
 }
 
 async fn by_get(
     State(app): State<Arc<App>>,
+    caller: Caller,
+    reads: Reads,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    run(&app, parse_parameters(&query.unwrap_or_default())?, &headers).await
+    let query = parse_parameters(&query.unwrap_or_default())?;
+    run(&app, asker(&caller, reads), query, &headers).await
 }
 
 /// Whether the parameters of a `GET` make a question. This is for fuzzing.
@@ -84,7 +86,13 @@ fn parse_parameters(query: &str) -> Result<Query, Problem> {
     Ok(request)
 }
 
-async fn by_post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
+async fn by_post(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    reads: Reads,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
     let request = match media_type(&headers)?.as_deref().unwrap_or_default() {
         "application/json" => serde_json::from_slice(&body).map_err(|error| {
             Problem::bad_request(format!(
@@ -104,20 +112,16 @@ async fn by_post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -
             ));
         }
     };
-    run(&app, request, &headers).await
+    run(&app, asker(&caller, reads), request, &headers).await
 }
 
-async fn no_head() -> Response {
-    let problem = Problem::method_not_allowed("ask with GET or POST; DELETE /v1/sql/{query_id} cancels");
-    let mut response = problem.into_response();
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static("GET,POST"));
-    response
-}
-
-async fn cancel(State(app): State<Arc<App>>, Path(query_id): Path<String>) -> Result<StatusCode, Problem> {
-    if app.sql.cancel(&query_id, &asker()) {
+async fn cancel(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    reads: Reads,
+    Path(query_id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    if app.sql.cancel(&query_id, &asker(&caller, reads)) {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::not_found(
@@ -126,7 +130,7 @@ async fn cancel(State(app): State<Arc<App>>, Path(query_id): Path<String>) -> Re
     }
 }
 
-async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Response, Problem> {
+async fn run(app: &Arc<App>, asker: Asker, query: Query, headers: &HeaderMap) -> Result<Response, Problem> {
     let format = accepted_format(headers)?;
     let Some(sql) = query.sql.filter(|sql| !sql.trim().is_empty()) else {
         return Err(Problem::bad_request(
@@ -134,7 +138,6 @@ async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Respon
         ));
     };
     let snapshot = app.reader.snapshot();
-    let asker = asker();
     let request = SqlRequest {
         sql,
         params: query.params,
@@ -160,16 +163,26 @@ async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Respon
             .headers_mut()
             .insert(HeaderName::from_static("riskgrid-query-id"), id);
     }
+    if let Some(limit) = encoded.limit {
+        let name = HeaderName::from_static("riskgrid-limit");
+        response.headers_mut().insert(name, HeaderValue::from(limit));
+    }
     app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
     Ok(response)
 }
 
-fn asker() -> Asker {
+/// Who asks, as the engine knows them. Those who bring no credential take turns by their addresses.
+fn asker(caller: &Caller, Reads(permission): Reads) -> Asker {
+    let who = caller.identity.who.as_str();
+    let turn = match caller.address {
+        Some(address) if caller.identity.is_anonymous() => format!("{who} {address}"),
+        _ => who.to_owned(),
+    };
     Asker {
-        who: "anonymous".into(),
+        who: who.into(),
         via: "http",
-        turn: "anonymous".into(),
-        permission: Arc::new(Permission::admin()),
+        turn: turn.into(),
+        permission,
     }
 }
 

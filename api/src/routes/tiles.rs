@@ -11,10 +11,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chrono::TimeDelta;
 use h3o::CellIndex;
+use riskgrid_analytics::permission::Permission;
 use riskgrid_ingest::grid::{GridSnapshot, Metric};
 use riskgrid_ingest::{EventTime, LayerIndex};
 
 use super::layers::find;
+use crate::access::Reads;
 use crate::app::App;
 use crate::http::accept::prefers_gzip;
 use crate::http::forwarded::External;
@@ -36,6 +38,7 @@ pub fn routes(app: Arc<App>) -> Router {
 
 async fn describe(
     State(app): State<Arc<App>>,
+    Reads(seen): Reads,
     Path(file): Path<String>,
     RawQuery(query): RawQuery,
     external: External,
@@ -46,7 +49,7 @@ async fn describe(
         ));
     };
     let snapshot = app.reader.snapshot();
-    let index = find(&snapshot, id)?;
+    let index = find(&snapshot, &seen, id)?;
     let request = crate::tiles::TileQuery::parse(
         query.as_deref().unwrap_or_default(),
         TimeDelta::microseconds(app.retention),
@@ -59,10 +62,11 @@ async fn describe(
     let suffix = query.map_or_else(String::new, |query| format!("?{query}"));
     let url = format!("{}/v1/tiles/{id}/{{z}}/{{x}}/{{y}}.mvt{suffix}", external.base);
     let (of, at) = (Arc::clone(&app), Arc::clone(&snapshot));
-    let (bounds, newest) =
-        tokio::task::spawn_blocking(move || (of.tiles.bounds(&at, index), newest_day(&at, index)))
-            .await
-            .map_err(|error| Problem::internal(&error))?;
+    let (bounds, newest) = tokio::task::spawn_blocking(move || {
+        (of.tiles.bounds(&at, &seen, index), newest_day(&at, &seen, index))
+    })
+    .await
+    .map_err(|error| Problem::internal(&error))?;
     let body = tilejson(&TileJson {
         layer: &layer.id,
         label: &layer.label,
@@ -84,10 +88,10 @@ async fn describe(
 }
 
 /// Where the hexagons of the layer's newest day are; none when it is empty.
-fn newest_day(snapshot: &GridSnapshot, index: LayerIndex) -> Option<Extent> {
-    let end = snapshot.totals(index)?.last_time.plus(1);
+fn newest_day(snapshot: &GridSnapshot, seen: &Permission, index: LayerIndex) -> Option<Extent> {
+    let end = snapshot.totals_within(index, seen.cells())?.last_time.plus(1);
     let span = snapshot.snap(index, end.plus(-riskgrid_ingest::DAY), end);
-    let sums = snapshot.sum(index, span, snapshot.resolution);
+    let sums = snapshot.sum_within(index, span, snapshot.resolution, seen.cells());
     Extent::of(
         sums.cells()
             .iter()
@@ -113,6 +117,7 @@ fn metric_of(snapshot: &GridSnapshot, index: LayerIndex, name: &str) -> Result<M
 
 async fn tile(
     State(app): State<Arc<App>>,
+    Reads(seen): Reads,
     Path((id, z, x, y)): Path<(String, String, String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -132,10 +137,10 @@ async fn tile(
         }
     })?;
     let snapshot = app.reader.snapshot();
-    let index = find(&snapshot, &id)?;
+    let index = find(&snapshot, &seen, &id)?;
     let metric = metric_of(&snapshot, index, request.query.metric)?;
     // Summing and encoding take milliseconds of CPU: not on the threads that serve connections.
-    let work = move || answer(&app, &snapshot, index, metric, &request, &headers);
+    let work = move || answer(&app, (&snapshot, &seen), index, metric, &request, &headers);
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Problem::internal(&error))?
@@ -143,7 +148,7 @@ async fn tile(
 
 fn answer(
     app: &App,
-    snapshot: &GridSnapshot,
+    (snapshot, seen): (&GridSnapshot, &Permission),
     index: LayerIndex,
     metric: Metric,
     request: &TileRequest,
@@ -164,7 +169,7 @@ fn answer(
     let resolution = resolution_for_zoom(z, snapshot.resolution);
     let set = app
         .tiles
-        .set(snapshot, index, metric, window, resolution)
+        .set((snapshot, seen), index, metric, window, resolution)
         .map_err(|error| Problem::internal(&*error))?;
 
     let accepts_gzip = prefers_gzip(

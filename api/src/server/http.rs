@@ -17,13 +17,14 @@ use super::durable::Durable;
 use super::ingest::Ingest;
 use super::sources::Sources;
 use super::{ServerOptions, StartError, Started, wall_clock};
+use crate::access::Access;
 use crate::alerts::Alerting;
 use crate::app::App;
 use crate::config::{Checked, Config};
 use crate::console::{self, ConsoleSettings};
 use crate::dead_letters::Lists;
 use crate::http::{
-    Bodies, BodyBudget, ConnectionSettings, Connections, HttpCounters, connections_within, serve,
+    Bodies, BodyBudget, ConnectionSettings, Connections, HttpCounters, Tls, connections_within, serve,
 };
 use crate::intake::{Intake, Log};
 use crate::stream::Changes;
@@ -35,6 +36,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// The earlier stages, as routes see them.
 pub(super) struct Below {
+    pub(super) access: Arc<Access>,
     pub(super) reader: GridReader,
     pub(super) alerting: Arc<Alerting>,
     pub(super) dead_letters: DeadLetterStore,
@@ -47,6 +49,7 @@ pub(super) struct Below {
 pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartError> {
     let config = &checked.config;
     let Below {
+        access,
         reader,
         alerting,
         dead_letters,
@@ -73,6 +76,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         process_memory::beside_the_grid(reader.clone()),
     )?;
     Ok(Arc::new(App {
+        access,
         http_counters: HttpCounters::new()?,
         body_budget: BodyBudget::new(config.server.body_memory.as_usize()),
         changes: Changes::follow(reader.clone(), &alerting),
@@ -107,6 +111,12 @@ pub(super) async fn start(
         address: server.listen,
         error,
     };
+    let seconds = || wall_clock().micros().div_euclid(1_000_000);
+    let tls =
+        Tls::open(&server.tls, folder, seconds()).map_err(|error| StartError::Configuration(error.0))?;
+    if let Some(tls) = &tls {
+        started.push_task("certificate", tokio::spawn(tls.clone().keep_renewed(seconds)));
+    }
     let listener = TcpListener::bind(server.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let page = console::routes(console_settings(&checked.config, folder, options.base_map)?);
@@ -120,7 +130,8 @@ pub(super) async fn start(
         budget: Arc::clone(&app.body_budget),
         counters: app.http_counters.clone(),
     };
-    let router = guard::protect(router, server, address, bodies).map_err(StartError::Configuration)?;
+    let router = guard::protect(router, server, address, Arc::clone(&app.access), bodies)
+        .map_err(StartError::Configuration)?;
     let connections = Connections::new(
         connections_within(open_files, server.max_connections),
         app.http_counters.clone(),
@@ -130,7 +141,7 @@ pub(super) async fn start(
         write_timeout: server.write_timeout.0,
     };
     let (stop, stopped) = watch::channel(false);
-    let mut serving = tokio::spawn(serve(listener, router, connections, settings, stopped));
+    let mut serving = tokio::spawn(serve(listener, tls, router, connections, settings, stopped));
     let app = Arc::clone(app);
     started.push("http", async move {
         app.stopping.store(true, Ordering::Relaxed);
