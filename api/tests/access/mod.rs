@@ -7,6 +7,7 @@ mod hygiene;
 mod ingest;
 mod keys;
 mod oidc;
+mod rights;
 mod roles;
 mod sessions;
 mod tls;

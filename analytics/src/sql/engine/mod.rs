@@ -31,7 +31,6 @@ mod turns;
 
 pub use asker::Asker;
 pub use estimate::Estimate;
-pub(crate) use estimate::PairsOfLeaf;
 pub use limits::{RoleLimits, RoleOverrides, Spill, SqlLimits};
 pub use memory_fence::ProcessMemory;
 pub use named_arguments::NamedTableFunction;

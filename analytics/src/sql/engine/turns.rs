@@ -150,7 +150,8 @@ impl Turns {
     }
 
     /// The places that were granted and do not know it yet.
-    pub(super) fn granted(&self) -> impl Iterator<Item = Place> + '_ {
+    #[cfg(test)]
+    fn granted(&self) -> impl Iterator<Item = Place> + '_ {
         self.granted.keys().copied()
     }
 
