@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use h3o::Resolution;
+use h3o::{CellIndex, LatLng, Resolution};
 use riskgrid_ingest::grid::CellSet;
 use riskgrid_ingest::places::{Places, cell_set_of};
 
@@ -121,6 +121,15 @@ impl Permission {
     /// Whether the cell of the grid is seen.
     pub fn admits_cell(&self, cell: u64) -> bool {
         self.cells.holds(cell)
+    }
+
+    /// Whether what lies at the centre of a cell of any resolution is seen; what has no cell is only where all areas are.
+    pub fn admits_centre_of(&self, cell: Option<u64>) -> bool {
+        let place = cell.and_then(|cell| CellIndex::try_from(cell).ok()).map(|cell| {
+            let centre = LatLng::from(cell);
+            [centre.lng(), centre.lat()]
+        });
+        self.admits_place(place)
     }
 
     /// Whether rows of this layer are seen; those of no layer are only where all are.

@@ -68,6 +68,8 @@ pub struct AccessSettings {
     pub anonymous_reads: bool,
     /// `public` may ask in SQL.
     pub public_sql: bool,
+    /// Pages of any origin may read what requests without a credential are answered.
+    pub public_cors: bool,
     /// Whom certificates let in, by the name in them.
     pub certificates: HashMap<String, Grant>,
     /// Whose tokens let in.
@@ -102,6 +104,8 @@ pub struct Access {
 pub(super) enum Stay {
     /// Nothing that ends.
     Always,
+    /// That nobody has said who may what.
+    OpenMode,
     /// A key.
     Key(String),
     /// A token, which ends then.
@@ -151,7 +155,12 @@ impl Access {
                 .build(),
             sign_ins,
             counters: AccessCounters::new()?,
-            oidc: settings.oidc.clone().map(Oidc::new).transpose().map_err(AccessError::Oidc)?,
+            oidc: settings
+                .oidc
+                .clone()
+                .map(Oidc::new)
+                .transpose()
+                .map_err(AccessError::Oidc)?,
             logins: Logins::new(),
             settings,
             decisions,
@@ -170,15 +179,23 @@ impl Access {
 
     /// Whether everybody is an admin: nobody ever said who may what.
     pub fn is_open(&self) -> bool {
-        self.keys.is_empty() && !self.settings.anonymous_reads && self.settings.certificates.is_empty() && self.oidc.is_none()
+        self.keys.is_empty()
+            && !self.settings.anonymous_reads
+            && self.settings.certificates.is_empty()
+            && self.oidc.is_none()
     }
 
     /// Everybody, while it is open.
     pub(super) fn everybody(&self) -> Option<Identified> {
         self.is_open().then(|| Identified {
             identity: Arc::clone(&self.open),
-            stay: Stay::Always,
+            stay: Stay::OpenMode,
         })
+    }
+
+    /// Whether pages of any origin may read what requests without a credential are answered.
+    pub fn lets_any_page_read(&self) -> bool {
+        self.settings.anonymous_reads && self.settings.public_cors
     }
 
     /// Whether `public` may ask in SQL.
@@ -273,7 +290,12 @@ impl Access {
         Caller { identity, address }
     }
 
-    async fn identity(self: &Arc<Self>, who: String, grant: &Grant, key: Option<Arc<LiveKey>>) -> Arc<Identity> {
+    async fn identity(
+        self: &Arc<Self>,
+        who: String,
+        grant: &Grant,
+        key: Option<Arc<LiveKey>>,
+    ) -> Arc<Identity> {
         let permission = match grant.role {
             Some(role) => Some(self.permission(role, &grant.scope).await),
             None => None,
@@ -282,7 +304,11 @@ impl Access {
             sources: grant.sources.clone(),
             key,
         });
-        Arc::new(Identity { who, permission, ingest })
+        Arc::new(Identity {
+            who,
+            permission,
+            ingest,
+        })
     }
 
     /// Who brings no credential, if such are let in.
@@ -308,6 +334,7 @@ impl Access {
         };
         match stay {
             Stay::Always => Some(i64::MAX),
+            Stay::OpenMode => self.is_open().then_some(i64::MAX),
             Stay::Key(id) => of_key(id),
             Stay::Until(end) => Some(*end).filter(|end| now < *end),
             Stay::Session(hash) => {

@@ -34,4 +34,4 @@ pub(crate) use retry_after::retry_after;
 pub(crate) use safety::add_safety;
 pub(crate) use serve::{ConnectionSettings, serve};
 pub(crate) use sites::{Refused, Sites, read_hosts};
-pub(crate) use tls::{ClientNames, OverTls, Tls};
+pub(crate) use tls::{ClientNames, Tls};

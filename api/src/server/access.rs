@@ -32,6 +32,7 @@ pub(super) async fn start(
     let settings = AccessSettings {
         anonymous_reads: config.access.anonymous == Anonymous::Public,
         public_sql: config.access.public.sql,
+        public_cors: config.access.public.cors,
         certificates: certificates(checked, state)?,
         oidc: oidc(checked, state, folder)?,
     };
@@ -107,7 +108,9 @@ fn oidc(checked: &Checked, state: &State, folder: &Path) -> Result<Option<OidcSe
     let (layers, areas) = (state.layers.table(), &checked.places.areas);
     for (value, grant) in settings.iter().flat_map(|settings| &settings.map) {
         let known = grant.scope.check(&layers, areas);
-        known.map_err(|unknown| StartError::Configuration(format!("`access.oidc.map` of `{value}`: {unknown}")))?;
+        known.map_err(|unknown| {
+            StartError::Configuration(format!("`access.oidc.map` of `{value}`: {unknown}"))
+        })?;
     }
     Ok(settings)
 }

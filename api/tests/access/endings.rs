@@ -24,7 +24,9 @@ async fn a_revoked_key_ends_streams_queries_and_kept_connections() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(!query.is_finished());
     let path = format!("/v1/keys/{}", id_of(&key));
-    let revoked = guarded.ask(Method::DELETE, &path, Some(&guarded.admin), None).await;
+    let revoked = guarded
+        .ask(Method::DELETE, &path, Some(&guarded.admin), None)
+        .await;
     assert_eq!(revoked.status, 204, "{}", revoked.body);
     let began = Instant::now();
     let broken = tokio::time::timeout(WITHIN, async {
@@ -47,7 +49,29 @@ async fn a_key_that_expires_ends_its_stream() {
     let mut stream = guarded.send(Method::GET, "/v1/stream", Some(&key), None).await;
     assert_eq!(stream.status(), 200);
     let broken = async { while let Ok(Some(_)) = stream.chunk().await {} };
-    tokio::time::timeout(2 * WITHIN, broken).await.expect("the stream ends");
+    tokio::time::timeout(2 * WITHIN, broken)
+        .await
+        .expect("the stream ends");
+}
+
+#[tokio::test]
+async fn the_first_key_ends_what_was_let_in_without_one() {
+    let server = crate::server::Server::start();
+    let mut stream = server
+        .client
+        .get(format!("{}/v1/stream", server.url))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(stream.status(), 200);
+    let made = server
+        .post_json("/v1/keys", &json!({"name": "first", "role": "admin"}))
+        .await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let broken = async { while let Ok(Some(_)) = stream.chunk().await {} };
+    tokio::time::timeout(WITHIN, broken)
+        .await
+        .expect("the stream ends");
 }
 
 #[tokio::test]

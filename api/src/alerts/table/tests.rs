@@ -1,7 +1,7 @@
-use riskgrid_analytics::permission::Permission;
 use futures::TryStreamExt as _;
 use proptest::prelude::*;
 use riskgrid_analytics::QueryTables;
+use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::rules::{Rule, RuleBounds, SensorReading, SensorRules};
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
 use riskgrid_analytics::sql::{SqlEngine, SqlLimits, SqlRequest};
@@ -123,7 +123,7 @@ proptest! {
             let (_folder, decisions) = decisions(40).await;
             let filtered = Arc::new(alerts_table(decisions.clone(), everything()));
             // Gives all rows, whatever is asked, so that the query alone filters them.
-            let read_all = move |_: &Asked| pages(decisions.clone(), &Asked::default());
+            let read_all = move |_: &Asked| pages(decisions.clone(), everything(), &Asked::default());
             let whole = Arc::new(StoredTable::new("alerts", columns(), read_all));
             let filters: Vec<String> = filters
                 .iter()
