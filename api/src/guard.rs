@@ -17,7 +17,7 @@ use tracing::Span;
 use crate::access::{Access, admit, without_keys};
 use crate::config::ServerSection;
 use crate::http::forwarded::{Addresses, External, note};
-use crate::http::{Bodies, HttpCounters, Refused, Sites, add_safety, take_body};
+use crate::http::{Bodies, HttpCounters, Refused, Sites, add_safety, tag_whole_answers, take_body};
 use crate::problem::Problem;
 
 struct Gate {
@@ -82,6 +82,7 @@ pub(crate) fn protect(
     Ok(router
         // Bodies are read, within the limit of their path, before any route sees them.
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn(tag_whole_answers))
         .layer(from_fn_with_state(Arc::new(bodies), take_body))
         .layer(from_fn_with_state(access, admit))
         .layer(from_fn(plain_errors_as_problems))
