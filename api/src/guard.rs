@@ -17,7 +17,7 @@ use tracing::Span;
 use crate::access::{Access, admit, without_keys};
 use crate::config::ServerSection;
 use crate::http::forwarded::{Addresses, External, note};
-use crate::http::{Bodies, HttpCounters, Refused, Sites, add_safety, take_body};
+use crate::http::{Bodies, HttpCounters, Refused, Sites, add_safety, tag_whole_answers, take_body};
 use crate::problem::Problem;
 
 struct Gate {
@@ -38,7 +38,8 @@ pub(crate) fn protect(
 ) -> Result<Router, String> {
     let addresses = Arc::new(Addresses::new(settings)?);
     let public = addresses.public_origin();
-    let sites = Sites::new(address, &settings.hosts, &settings.cors_origins, public)?;
+    let sites = Sites::new(address, &settings.hosts, &settings.cors_origins, public)?
+        .with_readers_of_any_page(access.lets_any_page_read());
     if sites.serve_any_name() {
         tracing::warn!(
             "server.hosts is empty: any page that a user of this network opens can point a name of its own here and ask; list \
@@ -81,6 +82,7 @@ pub(crate) fn protect(
     Ok(router
         // Bodies are read, within the limit of their path, before any route sees them.
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn(tag_whole_answers))
         .layer(from_fn_with_state(Arc::new(bodies), take_body))
         .layer(from_fn_with_state(access, admit))
         .layer(from_fn(plain_errors_as_problems))
@@ -121,6 +123,7 @@ fn tell_failure(class: &ServerErrorsFailureClass, latency: Duration) {
 
 async fn let_in(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let external = request.extensions().get::<External>();
+    let is_of_any_reader = gate.sites.is_of_any_reader(request.method(), request.headers());
     let judged = gate.sites.judge(
         request.method(),
         request.uri(),
@@ -129,7 +132,16 @@ async fn let_in(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> 
         external.map(External::origin),
     );
     let (reason, problem) = match judged {
-        Ok(()) => return next.run(request).await,
+        Ok(()) => {
+            let mut answer = next.run(request).await;
+            if is_of_any_reader {
+                let any = HeaderValue::from_static("*");
+                answer
+                    .headers_mut()
+                    .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+            }
+            return answer;
+        }
         Err(Refused::BadHost(why)) => ("bad_host", Problem::bad_request(why)),
         Err(Refused::NotThisMachine(why)) => (
             "misdirected",

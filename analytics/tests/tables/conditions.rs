@@ -35,9 +35,10 @@ const TABLES: [&str; 7] = [
 fn in_memory(snapshot: &Arc<GridSnapshot>) -> Others {
     let copy = |name: &&str| -> (String, Arc<dyn TableProvider>) {
         let sql = format!("SELECT * FROM {name}");
+        let everything = everything();
         let bytes = answer_beside(
             &ENGINE,
-            (snapshot, &everything()),
+            (snapshot, &everything),
             &[],
             (&sql, None),
             AnswerFormat::Arrow,
@@ -59,9 +60,10 @@ fn in_memory(snapshot: &Arc<GridSnapshot>) -> Others {
 
 /// The rows of an answer in an order of their own, or why there is none.
 fn asked(snapshot: &Arc<GridSnapshot>, others: &Others, sql: &str) -> Result<Vec<String>, String> {
+    let everything = everything();
     let answer = answer_beside(
         &ENGINE,
-        (snapshot, &everything()),
+        (snapshot, &everything),
         others,
         (sql, None),
         AnswerFormat::Json,
@@ -525,9 +527,10 @@ fn what_an_optimizer_makes_of_a_filter_that_was_taken_is_still_asked() {
 fn explain_analyze_runs_the_plan_that_the_query_runs() {
     let snapshot = grid(&[Made::at_cell("noise", 5, 0x0891_41ca_1b67_ffff)]);
     let shown = |sql: &str| {
+        let everything = everything();
         let answer = answer_beside(
             &ENGINE,
-            (&snapshot, &everything()),
+            (&snapshot, &everything),
             &[],
             (sql, Some(3)),
             AnswerFormat::Json,

@@ -68,6 +68,8 @@ pub struct AccessSettings {
     pub anonymous_reads: bool,
     /// `public` may ask in SQL.
     pub public_sql: bool,
+    /// Pages of any origin may read what requests without a credential are answered.
+    pub public_cors: bool,
     /// Whom certificates let in, by the name in them.
     pub certificates: HashMap<String, Grant>,
     /// Whose tokens let in.
@@ -102,6 +104,8 @@ pub struct Access {
 pub(super) enum Stay {
     /// Nothing that ends.
     Always,
+    /// That nobody has said who may what.
+    OpenMode,
     /// A key.
     Key(String),
     /// A token, which ends then.
@@ -185,8 +189,13 @@ impl Access {
     pub(super) fn everybody(&self) -> Option<Identified> {
         self.is_open().then(|| Identified {
             identity: Arc::clone(&self.open),
-            stay: Stay::Always,
+            stay: Stay::OpenMode,
         })
+    }
+
+    /// Whether pages of any origin may read what requests without a credential are answered.
+    pub fn lets_any_page_read(&self) -> bool {
+        self.settings.anonymous_reads && self.settings.public_cors
     }
 
     /// Whether `public` may ask in SQL.
@@ -325,6 +334,7 @@ impl Access {
         };
         match stay {
             Stay::Always => Some(i64::MAX),
+            Stay::OpenMode => self.is_open().then_some(i64::MAX),
             Stay::Key(id) => of_key(id),
             Stay::Until(end) => Some(*end).filter(|end| now < *end),
             Stay::Session(hash) => {

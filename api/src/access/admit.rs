@@ -392,6 +392,8 @@ async fn while_good(
     }
     let mut ends: Ends = Box::pin(access.ends(stay));
     tokio::select! {
+        // What ends its own credential is answered all the same.
+        biased;
         answer = answer => answer.map(|body| {
             // What is here whole needs no watching.
             if body.size_hint().exact().is_some() {

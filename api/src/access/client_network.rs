@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// An address of IPv4, the first 64 bits of one of IPv6, or nothing that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ClientNetwork(Option<IpAddr>);
+pub(super) struct ClientNetwork(Option<IpAddr>);
 
 impl ClientNetwork {
     /// That of an address.
-    pub fn of(address: Option<IpAddr>) -> Self {
+    pub(super) fn of(address: Option<IpAddr>) -> Self {
         Self(address.map(|address| match address.to_canonical() {
             IpAddr::V6(address) => {
                 let [a, b, c, d, ..] = address.segments();

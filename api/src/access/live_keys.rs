@@ -1,5 +1,4 @@
-//! The keys of this installation in memory: what a request is checked against, and what tells those who came in by a key that
-//! it has ended.
+//! The keys of this installation in memory: what a request is checked against.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
 
 use super::key::{Key, is_same_hash};
 use super::new_key::Protocol;
@@ -55,7 +53,7 @@ impl LiveKey {
         self.row.revoked_at.is_none() && self.row.expires_at.is_none_or(|end| now < end)
     }
 
-    /// Whether it is not revoked and never ends by itself before `now`.
+    /// When it let in last, about.
     pub(super) fn last_used(&self) -> Option<i64> {
         Some(self.last_used.load(Ordering::Relaxed)).filter(|at| *at > 0)
     }
@@ -68,9 +66,8 @@ impl LiveKey {
 }
 
 /// All keys that were ever made.
-pub struct LiveKeys {
+pub(super) struct LiveKeys {
     keys: ArcSwap<HashMap<String, Arc<LiveKey>>>,
-    changed: watch::Sender<()>,
 }
 
 impl LiveKeys {
@@ -80,22 +77,21 @@ impl LiveKeys {
             .map(|row| (row.id.clone(), Arc::new(LiveKey::new(row))));
         Self {
             keys: ArcSwap::from_pointee(keys.collect()),
-            changed: watch::Sender::new(()),
         }
     }
 
     /// Whether there never was one.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.keys.load().is_empty()
     }
 
     /// The key of an id, also one that has ended.
-    pub fn get(&self, id: &str) -> Option<Arc<LiveKey>> {
+    pub(super) fn get(&self, id: &str) -> Option<Arc<LiveKey>> {
         self.keys.load().get(id).cloned()
     }
 
     /// All, the newest first.
-    pub fn all(&self) -> Vec<Arc<LiveKey>> {
+    pub(super) fn all(&self) -> Vec<Arc<LiveKey>> {
         let mut keys: Vec<_> = self.keys.load().values().cloned().collect();
         keys.sort_by(|one, other| {
             let place = |key: &LiveKey| (key.row.created_at, key.row.id.clone());
@@ -104,7 +100,7 @@ impl LiveKeys {
         keys
     }
 
-    /// Puts rows in the place of those of the same id, or beside the others, and tells who watches.
+    /// Puts rows in the place of those of the same id, or beside the others.
     pub(super) fn put(&self, rows: Vec<StoredGrant>) {
         self.keys.rcu(|keys| {
             let mut keys = HashMap::clone(keys);
@@ -119,12 +115,6 @@ impl LiveKeys {
             }
             keys
         });
-        self.changed.send_replace(());
-    }
-
-    /// Tells of each change from now on.
-    pub(super) fn watch(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
     }
 
     /// The key that a text is, if it lets in.

@@ -31,7 +31,7 @@ pub enum Needs {
 
 /// Which of an identity's rates a request counts against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Pace {
+pub(super) enum Pace {
     /// None: it costs next to nothing, or has quotas of its own.
     Free,
     /// That of questions in SQL.
@@ -142,7 +142,7 @@ pub const RULES: &[Rule] = &[
 
 /// A route that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route {
+pub(super) struct Route {
     /// As the table writes it: it holds nothing that a client said.
     pub path: &'static str,
     /// Who may.
@@ -153,7 +153,7 @@ pub struct Route {
 
 /// Why no route was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoRoute {
+pub(super) enum NoRoute {
     /// There is no such path.
     Path,
     /// There is, with other methods: what the header `Allow` says.
@@ -161,7 +161,7 @@ pub enum NoRoute {
 }
 
 /// The table, to be looked up in.
-pub struct RouteTable {
+pub(super) struct RouteTable {
     paths: Router<Vec<&'static Rule>>,
 }
 
@@ -170,7 +170,7 @@ impl RouteTable {
     ///
     /// # Errors
     /// Two paths of it that cannot be told apart.
-    pub fn new() -> Result<Self, matchit::InsertError> {
+    pub(super) fn new() -> Result<Self, matchit::InsertError> {
         let mut paths: Router<Vec<&'static Rule>> = Router::new();
         let mut begin = 0;
         while let Some(first) = RULES.get(begin) {
@@ -187,7 +187,7 @@ impl RouteTable {
     ///
     /// # Errors
     /// There is none of this path, or none of this method.
-    pub fn find(&self, method: &Method, path: &str) -> Result<Route, NoRoute> {
+    pub(super) fn find(&self, method: &Method, path: &str) -> Result<Route, NoRoute> {
         let rules = self.paths.at(path).map_err(|_| NoRoute::Path)?.value;
         let rule = rules
             .iter()

@@ -25,7 +25,7 @@ const NOTED_EVERY: i64 = 5 * 60 * 1_000_000;
 
 /// A signed-in browser. Its rights are those at the sign-in.
 #[derive(Debug)]
-pub struct Session {
+pub(super) struct Session {
     /// By which an admin names it; no secret.
     pub id: String,
     /// SHA-256 of what the cookie holds.
@@ -48,12 +48,12 @@ pub struct Session {
 
 impl Session {
     /// When it was used last.
-    pub fn seen_at(&self) -> i64 {
+    pub(super) fn seen_at(&self) -> i64 {
         self.seen_at.load(Ordering::Relaxed)
     }
 
     /// When it ends if it is not used before.
-    pub fn ends_at(&self) -> i64 {
+    pub(super) fn ends_at(&self) -> i64 {
         (self.seen_at() + IDLE).min(self.created_at + LONGEST)
     }
 

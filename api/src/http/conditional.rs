@@ -1,9 +1,13 @@
 //! `If-None-Match`, for every route that gives an `ETag`; `If-Match`, for those that change what has a version.
 
-use axum::http::header::{ETAG, IF_MATCH};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::body::{Body, HttpBody, to_bytes};
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MATCH};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use headers::{ETag, HeaderMapExt, IfNoneMatch};
+use twox_hash::XxHash3_128;
 
 use crate::problem::Problem;
 
@@ -23,6 +27,47 @@ pub(crate) fn tagged(request: &HeaderMap, tag: &str, answer: impl IntoResponse) 
         answer.headers_mut().insert(ETAG, tag);
     }
     answer
+}
+
+/// Gives whole answers in JSON a tag of their bytes, so that what a client has is not sent again.
+pub(crate) async fn tag_whole_answers(request: Request, next: Next) -> Response {
+    let known = (request.method() == Method::GET).then(|| request.headers().clone());
+    let answer = next.run(request).await;
+    let Some(known) = known else {
+        return answer;
+    };
+    let is_json = answer.headers().get(CONTENT_TYPE).is_some_and(|media_type| {
+        [&b"application/json"[..], b"application/geo+json"]
+            .iter()
+            .any(|json| media_type.as_bytes().starts_with(json))
+    });
+    let size = answer
+        .body()
+        .size_hint()
+        .exact()
+        .and_then(|size| usize::try_from(size).ok());
+    let is_tagged = answer.headers().contains_key(ETAG);
+    let (true, StatusCode::OK, Some(size), false) = (is_json, answer.status(), size, is_tagged) else {
+        return answer;
+    };
+    let (mut parts, body) = answer.into_parts();
+    // It is in memory already.
+    let bytes = match to_bytes(body, size).await {
+        Ok(bytes) => bytes,
+        Err(error) => return Problem::internal(&error).into_response(),
+    };
+    // Weak, because a compressing layer may send the same in other bytes.
+    let tag = format!("W/\"{:032x}\"", XxHash3_128::oneshot(&bytes));
+    if let Ok(value) = HeaderValue::from_str(&tag) {
+        parts.headers.insert(ETAG, value);
+    }
+    if is_known(&known, &tag) {
+        parts.status = StatusCode::NOT_MODIFIED;
+        parts.headers.remove(CONTENT_TYPE);
+        parts.headers.remove(CONTENT_LENGTH);
+        return Response::from_parts(parts, Body::empty());
+    }
+    Response::from_parts(parts, Body::from(bytes))
 }
 
 /// The version that a change is meant for; none where any will do. A tag that is none of ours stands for a version that never

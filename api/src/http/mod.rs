@@ -25,7 +25,7 @@ mod validity;
 
 pub(crate) use body::{Bodies, HeldBody, take_body};
 pub(crate) use budget::BodyBudget;
-pub(crate) use conditional::{expected_version, is_known, tagged, version_tag};
+pub(crate) use conditional::{expected_version, is_known, tag_whole_answers, tagged, version_tag};
 pub(crate) use connections::Connections;
 pub(crate) use content::media_type;
 pub use counters::HttpCounters;
@@ -34,4 +34,4 @@ pub(crate) use retry_after::retry_after;
 pub(crate) use safety::add_safety;
 pub(crate) use serve::{ConnectionSettings, serve};
 pub(crate) use sites::{Refused, Sites, read_hosts};
-pub(crate) use tls::{ClientNames, OverTls, Tls};
+pub(crate) use tls::{ClientNames, Tls};

@@ -32,6 +32,7 @@ pub(super) async fn start(
     let settings = AccessSettings {
         anonymous_reads: config.access.anonymous == Anonymous::Public,
         public_sql: config.access.public.sql,
+        public_cors: config.access.public.cors,
         certificates: certificates(checked, state)?,
         oidc: oidc(checked, state, folder)?,
     };

@@ -55,6 +55,26 @@ async fn a_key_that_expires_ends_its_stream() {
 }
 
 #[tokio::test]
+async fn the_first_key_ends_what_was_let_in_without_one() {
+    let server = crate::server::Server::start();
+    let mut stream = server
+        .client
+        .get(format!("{}/v1/stream", server.url))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(stream.status(), 200);
+    let made = server
+        .post_json("/v1/keys", &json!({"name": "first", "role": "admin"}))
+        .await;
+    assert_eq!(made.status, 201, "{}", made.body);
+    let broken = async { while let Ok(Some(_)) = stream.chunk().await {} };
+    tokio::time::timeout(WITHIN, broken)
+        .await
+        .expect("the stream ends");
+}
+
+#[tokio::test]
 async fn an_identity_holds_so_many_streams_and_no_more() {
     let guarded = Guarded::start();
     let key = guarded.key(json!({"role": "analyst"})).await;

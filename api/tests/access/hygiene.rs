@@ -69,6 +69,70 @@ async fn an_answer_is_kept_by_those_alone_whose_it_is() {
 }
 
 #[tokio::test]
+async fn lists_that_a_client_has_are_not_sent_again() {
+    let server = Server::start();
+    for path in [
+        "/v1/layers",
+        "/v1/areas",
+        "/v1/rules",
+        "/v1/alerts",
+        "/v1/console.json",
+    ] {
+        let url = format!("{}{path}", server.url);
+        let answer = server.client.get(&url).send().await.unwrap();
+        let etag = answer.headers()["etag"].to_str().unwrap().to_owned();
+        for known in [
+            etag.clone(),
+            etag.trim_start_matches("W/").to_owned(),
+            "*".to_owned(),
+        ] {
+            let again = server
+                .client
+                .get(&url)
+                .header("if-none-match", &known)
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(again.status(), 304, "{path} {known}");
+            assert_eq!(again.text().await.unwrap(), "");
+        }
+        let other = server
+            .client
+            .get(&url)
+            .header("if-none-match", "\"other\"")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(other.status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_public_is_read_by_pages_of_any_origin_where_that_is_wanted() {
+    let guarded = Guarded::start_with("[access]\nanonymous = \"public\"\n[access.public]\ncors = true");
+    let request = guarded
+        .server
+        .client
+        .get(format!("{}/v1/areas", guarded.server.url));
+    let answer = request
+        .header("origin", "https://news.example")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+    assert_eq!(answer.headers()["cross-origin-resource-policy"], "cross-origin");
+    let request = guarded
+        .server
+        .client
+        .get(format!("{}/v1/areas", guarded.server.url));
+    let request = request
+        .header("origin", "https://news.example")
+        .bearer_auth(&guarded.admin);
+    assert_eq!(request.send().await.unwrap().status(), 403);
+}
+
+#[tokio::test]
 async fn what_has_a_version_is_deleted_at_the_version_that_was_read() {
     let server = Server::start();
     let rule = json!({"name": "river", "kind": "threshold", "layer": "water_level", "per": "sensor", "above": 3.5,
