@@ -16,7 +16,7 @@ pub fn of(app: &Arc<App>, snapshot: &Arc<GridSnapshot>, asker: &Asker) -> QueryT
     let tables = QueryTables::over(snapshot, permission, Some(app.dead_letters.clone()));
     let tables = tables.with_queries_of(&app.sql, asker);
     if permission.role() == Role::Public {
-        return tables;
+        return tables.with_published(snapshot, &app.publication.load());
     }
     let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));
     tables.with(Arc::new(alerts))

@@ -128,6 +128,17 @@ impl Changes {
         changes
     }
 
+    /// Tells the public that something was published of these layers.
+    pub fn published(&self, layers: &[String]) {
+        let change = Change {
+            name: "tiles",
+            data: json!({ "layers": layers }).to_string(),
+            of: Of::Class(Permission::public().class()),
+        };
+        // An error means that no page listens.
+        let _ = self.to_pages.send(Arc::new(change));
+    }
+
     /// The rights of those who listen.
     fn followed(&self) -> Vec<Arc<Permission>> {
         let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);

@@ -21,7 +21,7 @@ pub use access::{
     AccessSection, Anonymous, AuditSection, CertificateSettings, ClientAuth, OidcMapSettings, OidcSection,
     PublicSection, TlsSection,
 };
-pub use check::{Checked, CheckedFeed};
+pub use check::{Checked, CheckedFeed, layer_rule};
 pub use sections::{
     AlertsSection, ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, OpenCheckpointsError,
     RetentionSection, RetentionSteps, ServerSection, SqlSection, StorageSection, WebhooksSection,

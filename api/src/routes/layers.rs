@@ -6,12 +6,13 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use riskgrid_analytics::permission::Permission;
+use riskgrid_analytics::permission::{Permission, Role};
 use riskgrid_analytics::tables::{visible_layer, visible_layers};
 use riskgrid_ingest::LayerIndex;
 use riskgrid_ingest::grid::{GridSnapshot, Metric};
 use serde_json::{Value, json};
 
+use super::public;
 use crate::access::Reads;
 use crate::app::App;
 use crate::problem::Problem;
@@ -26,6 +27,13 @@ pub fn routes(app: Arc<App>) -> Router {
 
 async fn all(State(app): State<Arc<App>>, Reads(seen): Reads) -> Response {
     let snapshot = app.reader.snapshot();
+    if seen.role() == Role::Public {
+        let publication = app.publication.load();
+        let layers = public::layers(&snapshot, &publication);
+        let mut response = Json(json!({ "layers": layers })).into_response();
+        public::set_headers(&mut response, &publication, None);
+        return response;
+    }
     let layers: Vec<Value> = visible_layers(&snapshot, &seen)
         .map(|(index, _)| describe(&snapshot, &seen, index))
         .collect();
@@ -40,6 +48,13 @@ async fn one(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let snapshot = app.reader.snapshot();
+    if seen.role() == Role::Public {
+        let publication = app.publication.load();
+        let layer = public::layer(&snapshot, &publication, &id)?;
+        let mut response = Json(layer).into_response();
+        public::set_headers(&mut response, &publication, None);
+        return Ok(response);
+    }
     let index = find(&snapshot, &seen, &id)?;
     let mut response = Json(describe(&snapshot, &seen, index)).into_response();
     let as_of = snapshot.clock_of(index).and_then(|clock| clock.complete_to);
@@ -52,12 +67,15 @@ async fn one(
 /// # Errors
 /// 404 that tells where the known ones are; the same for one that is not seen.
 pub(crate) fn find(snapshot: &GridSnapshot, seen: &Permission, id: &str) -> Result<LayerIndex, Problem> {
-    visible_layer(snapshot, seen, id).ok_or_else(|| {
-        let shown: String = id.chars().take(64).collect();
-        Problem::not_found(format!(
-            "there is no layer `{shown}`; GET /v1/layers lists those known"
-        ))
-    })
+    visible_layer(snapshot, seen, id).ok_or_else(|| no_such_layer(id))
+}
+
+/// 404 for a layer that is not there, or not to be seen.
+pub(super) fn no_such_layer(id: &str) -> Problem {
+    let shown: String = id.chars().take(64).collect();
+    Problem::not_found(format!(
+        "there is no layer `{shown}`; GET /v1/layers lists those known"
+    ))
 }
 
 fn describe(snapshot: &GridSnapshot, seen: &Permission, index: LayerIndex) -> Value {

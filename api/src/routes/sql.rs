@@ -9,11 +9,13 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{delete, get};
+use riskgrid_analytics::permission::Role;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
 use riskgrid_analytics::sql::{Asker, SqlError, SqlRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::public;
 use crate::access::{Caller, Reads};
 use crate::app::App;
 use crate::http::accept::best_format;
@@ -147,6 +149,7 @@ async fn run(app: &Arc<App>, asker: Asker, query: Query, headers: &HeaderMap) ->
         now: (app.clock)().to_utc(),
         asker,
     };
+    let is_public = request.asker.permission.role() == Role::Public;
     let tables = sql_tables::of(app, &snapshot, &request.asker);
     let answer = app.sql.ask(request, tables).await.map_err(problem)?;
     let encoded = encode(answer, format).await.map_err(problem)?;
@@ -167,7 +170,11 @@ async fn run(app: &Arc<App>, asker: Asker, query: Query, headers: &HeaderMap) ->
         let name = HeaderName::from_static("riskgrid-limit");
         response.headers_mut().insert(name, HeaderValue::from(limit));
     }
-    app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
+    if is_public {
+        public::set_headers(&mut response, &app.publication.load(), None);
+    } else {
+        app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
+    }
     Ok(response)
 }
 

@@ -27,6 +27,7 @@ use crate::http::{
     Bodies, BodyBudget, ConnectionSettings, Connections, HttpCounters, Tls, connections_within, serve,
 };
 use crate::intake::{Intake, Log};
+use crate::publication::Published;
 use crate::stream::Changes;
 use crate::tiles::TileCaches;
 use crate::{guard, process_memory, routes};
@@ -43,6 +44,7 @@ pub(super) struct Below {
     pub(super) durable: Arc<Durable>,
     pub(super) ingest: Ingest,
     pub(super) sources: Sources,
+    pub(super) publication: Published,
 }
 
 /// Puts together what routes share.
@@ -56,6 +58,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         durable,
         ingest,
         sources,
+        publication,
     } = below;
     let log = match ingest.journal {
         Some(journal) if !config.kafka.is_enabled() => Log::Journal(journal),
@@ -80,6 +83,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         http_counters: HttpCounters::new()?,
         body_budget: BodyBudget::new(config.server.body_memory.as_usize()),
         changes: Changes::follow(reader.clone(), &alerting),
+        publication,
         reader,
         intake: Arc::new(intake),
         sql,
