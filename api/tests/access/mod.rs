@@ -7,6 +7,7 @@ mod hygiene;
 mod ingest;
 mod keys;
 mod oidc;
+mod publication;
 mod rights;
 mod roles;
 mod sessions;
