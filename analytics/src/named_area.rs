@@ -28,6 +28,11 @@ pub(crate) fn named_area<'a>(areas: &'a AreaIndex, text: &str) -> Result<&'a Are
     })
 }
 
+/// Those of `known` that are close to `text`, the nearest first.
+pub(crate) fn close_ids<'a>(known: impl Iterator<Item = &'a str>, text: &str) -> Vec<&'a str> {
+    Likeness::Search.proposals(text, known)
+}
+
 /// Ids of the areas whose id or name is close to `text`, the nearest first.
 fn nearest<'a>(areas: &'a AreaIndex, text: &str) -> Vec<&'a str> {
     let edits = |known: &str| Likeness::Search.edits(text, known);

@@ -34,5 +34,5 @@ pub use threads::on_threads;
 pub use words::{
     Candidate, CandidateTime, Channel, DAY, Event, EventHash, EventKind, EventTime, HOUR, InvalidLayer,
     LIVE_DOMAIN, Layer, LayerIndex, LayerKind, LayerLookup, LayerSettings, LayerTable, MINUTE, Number,
-    Position, Refusal, RefusalReason, ReportOp, SECOND, SourceKey, Unit, ValueScale, slug,
+    Position, Refusal, RefusalReason, ReportOp, SECOND, SourceKey, Unit, ValueScale, VisibleToPublic, slug,
 };

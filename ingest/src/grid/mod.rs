@@ -19,16 +19,17 @@ mod slice;
 mod slice_start;
 mod snapshot;
 mod stored_slice;
+mod visible_totals;
 mod window_sum;
 
-pub use crate::cells::{ALL_CELLS, children_range, parent_of};
+pub use crate::cells::{ALL_CELLS, CellSet, children_range, parent_of};
 pub use crate::words::PartitionId;
 pub use aggregate::{CellAggregate, Metric, ValueAggregate};
 pub use calendar::{Calendar, Span, Step};
 pub use entities::{Place, Report, ResponseUnit, Sensor, Stamped};
 pub use entity_key::{EntityKey, KeyRef};
 pub use entity_table::EntityTable;
-pub use event_log::{EVENT_SCHEMA, EventBatch, EventLogLimits};
+pub use event_log::{EVENT_SCHEMA, EventBatch, EventLogLimits, EventView};
 pub use layer_slices::{Cutoffs, LayerView, SliceMap, TimedSlice};
 pub use partition::{
     Applied, EventCounts, Forgotten, GivenUp, GridSettings, LayerTotals, Partition, Retention,

@@ -13,7 +13,7 @@ mod load;
 pub use crate::globe::{EARTH_RADIUS_METRES, InvalidShape, Ring, RingNumber, Shape, great_circle_metres};
 pub use crate::words::AreaIds;
 pub use area::Area;
-pub use area_cells::{TooManyCells, cells_of};
+pub use area_cells::{TooManyCells, cell_set_of, cells_of};
 pub use area_index::{AreaIndex, NoSuchArea, SameId};
 pub use facility::{Facility, FacilityIndex, NearFacility, SameFacilityId};
 pub use load::{AreaSettings, FacilitySettings, PlaceError, PopulationSettings, load};

@@ -43,6 +43,8 @@ pub struct LayerTable {
     by_id: HashMap<String, LayerIndex>,
     /// By name: the kind and domain for which it means a layer.
     configured_names: HashMap<String, Vec<(LayerKind, String, LayerIndex)>>,
+    /// How many are configured: the first ones.
+    configured: usize,
     limit: usize,
 }
 
@@ -112,7 +114,13 @@ impl LayerTable {
                 }
             }
         }
+        table.configured = table.layers.len();
         Ok(table)
+    }
+
+    /// Whether the layer is configured, and not learnt from an event.
+    pub const fn is_configured(&self, index: LayerIndex) -> bool {
+        (index.0 as usize) < self.configured
     }
 
     /// Adds a layer; `None` when its id is taken or the table is full.

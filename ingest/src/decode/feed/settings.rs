@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::field_spec::{FieldSpec, IdSettings, TimeSettings};
-use crate::edge::Bounds;
+use crate::words::Bounds;
 use crate::words::EventKind;
 
 /// A feed. Where a key takes a [`FieldSpec`], a bare text names a column (CSV), a top-level field (JSON) or, when it
