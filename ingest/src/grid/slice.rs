@@ -4,13 +4,11 @@
 //! cell is a binary search and a linear pass.
 
 use std::borrow::Borrow;
-use std::ops::Range;
 
 use arrow::buffer::ScalarBuffer;
 
 use super::aggregate::{CellAggregate, ValueAggregate};
 use super::window_sum::WindowSum;
-use crate::cells::ALL_CELLS;
 use crate::cells::CellSet;
 use crate::words::LayerKind;
 
