@@ -108,5 +108,7 @@ async fn replay(
     JsonBody(body): JsonBody<Value>,
 ) -> Result<Json<ReplayAnswer>, Problem> {
     let choice = Choice::read_body(&body, Allowed::REPLAY)?;
-    crate::dead_letters::replay(&app, &who, choice).await.map(Json)
+    crate::dead_letters::replay(&app.replays, &who, choice)
+        .await
+        .map(Json)
 }

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::alerts::Alerting;
-use crate::alerts::store::{Decisions, Endpoint, NewEndpoint, Notify};
+use crate::alerts::store::{Decisions, Notify};
+use crate::alerts::webhook::{Endpoint, NewEndpoint, Secret};
 
 #[derive(Clone, Debug)]
 struct Received {

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use crate::alerts::Alerting;
 use crate::alerts::delivery::{InvalidWebhook, WebhookRequest};
-use crate::alerts::store::{Endpoint, random_hex};
+use crate::alerts::store::random_hex;
+use crate::alerts::webhook::Endpoint;
 use crate::http::extract::{JsonBody, Parameters};
 use crate::http::forwarded::External;
 use crate::problem::Problem;
