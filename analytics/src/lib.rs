@@ -3,8 +3,13 @@
 pub mod functions;
 pub mod geometry;
 mod named_area;
+mod query_tables;
+mod registration;
 pub mod rules;
+mod scan_at_once;
 pub mod sql;
 pub mod statistics;
 pub mod table_functions;
 pub mod tables;
+
+pub use query_tables::QueryTables;

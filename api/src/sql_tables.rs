@@ -2,33 +2,15 @@
 
 use std::sync::Arc;
 
-use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
-use riskgrid_analytics::sql::NamedTableFunction;
-use riskgrid_analytics::table_functions::table_functions;
-use riskgrid_analytics::tables::grid_tables;
+use riskgrid_analytics::QueryTables;
 use riskgrid_ingest::grid::GridSnapshot;
 
-use crate::alerts::table::AlertsTable;
+use crate::alerts::table::alerts_table;
 use crate::app::App;
 
 /// Tables and table functions of a query over `snapshot`.
-pub fn of(
-    app: &Arc<App>,
-    snapshot: &Arc<GridSnapshot>,
-) -> (Arc<dyn SchemaProvider>, Arc<[NamedTableFunction]>) {
-    let schema = MemorySchemaProvider::new();
-    let alerts: Arc<dyn datafusion::catalog::TableProvider> =
-        Arc::new(AlertsTable::new(app.alerting.decisions.clone()));
-    let tables = grid_tables(snapshot, Some(app.dead_letters.clone()));
-    let beside = [
-        ("alerts".to_owned(), alerts),
-        ("queries".to_owned(), app.sql.queries_table()),
-    ];
-    for (name, table) in tables.into_iter().chain(beside) {
-        // Names are our own and differ, so registering cannot fail.
-        if let Err(error) = schema.register_table(name, table) {
-            tracing::error!(%error, "a table could not be registered");
-        }
-    }
-    (Arc::new(schema), table_functions(snapshot))
+pub fn of(app: &Arc<App>, snapshot: &Arc<GridSnapshot>) -> QueryTables {
+    QueryTables::over(snapshot, Some(app.dead_letters.clone()))
+        .with(Arc::new(alerts_table(app.alerting.decisions.clone())))
+        .with_queries_of(&app.sql)
 }

@@ -30,16 +30,10 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use riskgrid_ingest::places::Places;
 
 use definition::{Definition, udf};
-pub(crate) use st::NEAREST;
 
 /// All scalar functions, to register with a session whose areas are those of `places`.
 pub fn all(places: &Arc<Places>) -> Vec<Arc<ScalarUDF>> {
     definitions().map(|definition| udf(definition, places)).collect()
-}
-
-/// The names of all scalar functions.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    definitions().map(|definition| definition.name)
 }
 
 fn definitions() -> impl Iterator<Item = &'static Definition> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize};
 
 use super::partition::{MAX_INSTANCES, RestoreError};
@@ -22,8 +23,8 @@ pub struct CellRules {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct RuleCells {
-    /// Event time of the newest evaluation, µs.
-    evaluated: Option<i64>,
+    /// Event time of the newest evaluation.
+    evaluated: Option<EventTime>,
     cells: BTreeMap<u64, InstanceState>,
 }
 
@@ -44,7 +45,7 @@ pub struct Evaluated {
 /// What was before an evaluation.
 #[derive(Clone, Debug, Default)]
 pub struct Undo {
-    evaluated: Option<i64>,
+    evaluated: Option<EventTime>,
     cells: Vec<CellChange>,
 }
 
@@ -61,8 +62,8 @@ impl CellRules {
     }
 
     /// Judges the cells of one rule at the event time `at`, in the order of cells; `rows` has each cell once, at the
-    /// rule's resolution, with the rule's metric over `[at - window, at)`. Then lets timers run out that were due
-    /// before `now`. Both in µs.
+    /// rule's resolution, with the rule's metric over `[at - window, at)`. Then lets timers run out that were due before
+    /// it.
     ///
     /// A cell that is not in `rows` has the value 0 for count, weight, sum and sources. For the other metrics it has
     /// none: a pending cell becomes quiet, a firing one stays as it is, because no news is not an all-clear.
@@ -71,8 +72,7 @@ impl CellRules {
         &mut self,
         rule: &Rule,
         rows: impl Iterator<Item = (u64, f64)>,
-        at: i64,
-        now: i64,
+        at: EventTime,
     ) -> Evaluated {
         let known = self.rules.entry(rule.id.clone()).or_default();
         let mut done = Evaluated::default();
@@ -93,7 +93,7 @@ impl CellRules {
                 (None, Some(before)) => without_value(before, at, rule),
                 (None, None) => continue,
             };
-            let (after, timer_change) = advance(after, now, rule);
+            let (after, timer_change) = advance(after, at, rule);
             let changes = changes.into_iter().chain(timer_change);
             done.transitions
                 .extend(changes.map(|change| Transition::new(rule, None, Some(cell), change)));
@@ -128,7 +128,7 @@ impl CellRules {
     pub fn put_back(
         &mut self,
         rule_id: &str,
-        evaluated: Option<i64>,
+        evaluated: Option<EventTime>,
         cells: impl IntoIterator<Item = (u64, InstanceState)>,
     ) {
         let known = self.rules.entry(rule_id.to_owned()).or_default();
@@ -137,7 +137,7 @@ impl CellRules {
     }
 
     /// Everything that is remembered: of each rule when it was evaluated, and its cells.
-    pub fn all(&self) -> impl Iterator<Item = (&str, Option<i64>, Vec<CellChange>)> {
+    pub fn all(&self) -> impl Iterator<Item = (&str, Option<EventTime>, Vec<CellChange>)> {
         self.rules.iter().map(|(id, known)| {
             let cells = known.cells.iter().map(|(cell, state)| (*cell, Some(*state)));
             (id.as_str(), known.evaluated, cells.collect())
@@ -181,7 +181,11 @@ fn values_of_concern(
     values
 }
 
-fn without_value(before: InstanceState, at: i64, rule: &Rule) -> (InstanceState, Vec<super::step::Change>) {
+fn without_value(
+    before: InstanceState,
+    at: EventTime,
+    rule: &Rule,
+) -> (InstanceState, Vec<super::step::Change>) {
     let (advanced, change) = advance(before, at, rule);
     let phase = match advanced.phase {
         Phase::Pending { .. } => Phase::Quiet,

@@ -15,8 +15,8 @@ fn rule(metric: &str, hold: &str) -> Rule {
 
 impl CellRules {
     fn decide(&mut self, rule: &Rule, rows: &[(u64, f64)], minute: i64) -> Vec<Transition> {
-        let at = minute * MINUTE;
-        self.evaluate(rule, rows.iter().copied(), at, at).transitions
+        let at = EventTime::from_micros(minute * MINUTE);
+        self.evaluate(rule, rows.iter().copied(), at).transitions
     }
 }
 
@@ -83,7 +83,7 @@ fn the_duration_runs_out_by_now_between_two_evaluations() {
     let (mut cells, rule) = (CellRules::new(), rule("count", "2m"));
     assert_eq!(cells.decide(&rule, &[(7, 20.0)], 1), []);
     let fired = cells.decide(&rule, &[(7, 21.0)], 3);
-    assert_eq!((fired.len(), fired[0].at), (1, 3 * MINUTE));
+    assert_eq!((fired.len(), fired[0].at.micros()), (1, 3 * MINUTE));
 }
 
 proptest! {
@@ -97,13 +97,13 @@ proptest! {
         let mut stored: BTreeMap<u64, InstanceState> = BTreeMap::new();
         let mut stored_at = None;
         for (minute, (rows, fate)) in looks.into_iter().enumerate() {
-            let at = minute as i64 * MINUTE;
-            let expected = straight.evaluate(&rule, rows.clone().into_iter(), at, at);
-            let mut found = killed.evaluate(&rule, rows.clone().into_iter(), at, at);
+            let at = EventTime::from_micros(minute as i64 * MINUTE);
+            let expected = straight.evaluate(&rule, rows.clone().into_iter(), at);
+            let mut found = killed.evaluate(&rule, rows.clone().into_iter(), at);
             // One in six is not stored at first.
             if fate == 0 {
                 killed.undo(&rule.id, found.undo);
-                found = killed.evaluate(&rule, rows.into_iter(), at, at);
+                found = killed.evaluate(&rule, rows.into_iter(), at);
             }
             prop_assert_eq!(&found.transitions, &expected.transitions);
             if !found.changes.is_empty() {

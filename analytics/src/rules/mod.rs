@@ -9,7 +9,7 @@
 //!               └─> CellRules    (on merged snapshots, per bucket) ─┴─> Transition ─> decisions
 //! ```
 //!
-//! Times are microseconds since 1970 UTC, the event time of the readings.
+//! Times are the event times of the readings.
 
 mod cells;
 mod changes;
@@ -28,5 +28,5 @@ pub use partition::{MAX_INSTANCES, PartitionRules, RestoreError, SensorReading};
 pub use rule::{Rule, RuleBounds};
 pub use sensors::SensorRules;
 pub use step::{Change, InstanceState, Phase, advance, step};
-pub use transition::{Transition, TransitionKind, episode_id, rfc3339};
+pub use transition::{RuleInstance, Transition, TransitionKind};
 pub use words::{Kind, Limit, Per, Severity};

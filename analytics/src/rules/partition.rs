@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
@@ -23,8 +24,8 @@ pub struct SensorReading<'a> {
     pub cell: u64,
     /// In the layer's unit.
     pub value: f64,
-    /// Event time, µs.
-    pub at: i64,
+    /// Event time.
+    pub at: EventTime,
 }
 
 /// Why a saved state cannot be restored.
@@ -62,7 +63,7 @@ pub struct PartitionRules {
     /// In the order of `rules`.
     instances: Vec<HashMap<Box<str>, Instance>>,
     /// Timers of pending instances: due time, index of the rule, sensor.
-    timers: BTreeSet<(i64, usize, Box<str>)>,
+    timers: BTreeSet<(EventTime, usize, Box<str>)>,
     transitions: Vec<Transition>,
     refused_readings: u64,
     changes: Changes,
@@ -191,8 +192,8 @@ impl PartitionRules {
         }
     }
 
-    /// Lets timers run out that were due before `now`, an event time in µs; transitions come in the order of their times.
-    pub fn advance(&mut self, now: i64) {
+    /// Lets timers run out that were due before `now`, an event time; transitions come in the order of their times.
+    pub fn advance(&mut self, now: EventTime) {
         while self.timers.first().is_some_and(|(due, ..)| *due < now) {
             let Some((_, index, sensor)) = self.timers.pop_first() else {
                 return;

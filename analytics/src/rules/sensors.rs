@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
+use riskgrid_ingest::EventTime;
 
 use super::partition::{PartitionRules, RestoreError, SensorReading};
 use super::rule::Rule;
@@ -49,8 +50,8 @@ impl SensorRules {
         self.partition(partition).observe(reading);
     }
 
-    /// Lets timers run out that were due before `now`, an event time in µs.
-    pub fn advance(&mut self, partition: &str, now: i64) {
+    /// Lets timers run out that were due before `now`, an event time.
+    pub fn advance(&mut self, partition: &str, now: EventTime) {
         self.partition(partition).advance(now);
     }
 

@@ -25,7 +25,7 @@ fn reading(sensor: &str, value: f64, at: i64) -> SensorReading<'_> {
         sensor,
         cell: CELL,
         value,
-        at,
+        at: EventTime::from_micros(at),
     }
 }
 
@@ -42,7 +42,7 @@ fn a_transition_tells_who_what_and_why() {
         (TransitionKind::Firing, Some("river-7"), Some(CELL))
     );
     assert_eq!(
-        (fired.value, fired.at, fired.fired_at),
+        (fired.value, fired.at.micros(), fired.fired_at.micros()),
         (3.62, 5 * SECOND, 5 * SECOND)
     );
     assert_eq!(fired.episode.len(), 32);
@@ -74,12 +74,12 @@ fn a_rule_made_at_run_time_judges_from_then_on_and_others_keep_their_state() {
     let mut evaluator = SensorRules::new([rule("after_two_minutes", "2m")].into());
     evaluator.observe("p0", reading("a", 4.0, 0));
     evaluator.set_rules(rules());
-    evaluator.advance("p0", 121 * SECOND);
+    evaluator.advance("p0", EventTime::from_micros(121 * SECOND));
     evaluator.observe("p0", reading("a", 4.0, 130 * SECOND));
     let fired: Vec<(String, i64)> = evaluator
         .take_transitions()
         .into_iter()
-        .map(|transition| (transition.rule, transition.at))
+        .map(|transition| (transition.rule, transition.at.micros()))
         .collect();
     let expected = [
         ("after_two_minutes".to_owned(), 120 * SECOND),
@@ -108,7 +108,7 @@ fn sensors_at_rest_cost_nothing_and_a_step_holds_what_changed_only() {
         rules.observe("p0", reading(&format!("calm {number}"), 1.0, 0));
         rules.observe("p0", reading(&format!("high {number}"), 4.0, 0));
     }
-    rules.advance("p0", 130 * SECOND);
+    rules.advance("p0", EventTime::from_micros(130 * SECOND));
     assert_eq!(rules.instances(), 2_000);
     let whole = rules.save("p0", 0, 1);
     for number in 0..1_000 {
@@ -203,7 +203,7 @@ fn feed(evaluator: &mut SensorRules, stream: &[Fed], newest: &mut i64) -> Vec<Tr
     for fed in stream {
         evaluator.observe("p0", reading(fed.sensor, fed.value, fed.at));
         *newest = (*newest).max(fed.at);
-        evaluator.advance("p0", *newest - 60 * SECOND);
+        evaluator.advance("p0", EventTime::from_micros(*newest - 60 * SECOND));
     }
     evaluator.take_transitions()
 }

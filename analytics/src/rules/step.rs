@@ -3,6 +3,7 @@
 //! A value stays in force until the next one. Pending asks for a value over the limit all the time; firing holds
 //! until a value is below `clear_below`, so a value that hovers between the two never flaps.
 
+use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize};
 
 use super::rule::Rule;
@@ -14,23 +15,23 @@ pub enum Phase {
     Quiet,
     /// Over the limit since `since`, not yet for long enough.
     Pending {
-        /// Event time of the first reading over the limit, µs.
-        since: i64,
+        /// Event time of the first reading over the limit.
+        since: EventTime,
     },
     /// An episode is open.
     Firing {
-        /// Event time of the first reading over the limit, µs.
-        since: i64,
-        /// Event time at which the alert fired, µs.
-        fired_at: i64,
+        /// Event time of the first reading over the limit.
+        since: EventTime,
+        /// Event time at which the alert fired.
+        fired_at: EventTime,
     },
 }
 
 /// An instance with its newest value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstanceState {
-    /// Event time of the newest reading, µs.
-    pub newest: i64,
+    /// Event time of the newest reading.
+    pub newest: EventTime,
     /// The newest reading.
     pub value: f64,
     /// Where it stands.
@@ -38,33 +39,33 @@ pub struct InstanceState {
 }
 
 impl InstanceState {
-    /// When a pending instance fires if nothing else comes, µs.
-    pub fn due(&self, rule: &Rule) -> Option<i64> {
+    /// When a pending instance fires if nothing else comes.
+    pub fn due(&self, rule: &Rule) -> Option<EventTime> {
         match self.phase {
-            Phase::Pending { since } => Some(since.saturating_add(rule.hold_micros())),
+            Phase::Pending { since } => Some(since.plus(rule.hold_micros())),
             Phase::Quiet | Phase::Firing { .. } => None,
         }
     }
 }
 
-/// An alert begins or ends. Times are event times, µs.
+/// An alert begins or ends. Times are event times.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Change {
     /// The value was over the limit from `since` to `at`.
     Fired {
         /// When it fired.
-        at: i64,
+        at: EventTime,
         /// First reading over the limit.
-        since: i64,
+        since: EventTime,
         /// The value in force.
         value: f64,
     },
     /// The value fell below `clear_below`.
     Resolved {
         /// When; never before it fired.
-        at: i64,
+        at: EventTime,
         /// When the episode fired.
-        fired_at: i64,
+        fired_at: EventTime,
         /// The value that cleared it.
         value: f64,
     },
@@ -72,7 +73,12 @@ pub enum Change {
 
 /// Moves an instance by one reading: none, one, or two changes (a timer that ran out before the reading, and the
 /// reading itself). A reading older than the newest, or not finite, changes nothing.
-pub fn step(state: Option<InstanceState>, value: f64, at: i64, rule: &Rule) -> (InstanceState, Vec<Change>) {
+pub fn step(
+    state: Option<InstanceState>,
+    value: f64,
+    at: EventTime,
+    rule: &Rule,
+) -> (InstanceState, Vec<Change>) {
     let mut changes = Vec::new();
     let before = match state {
         None => InstanceState {
@@ -114,7 +120,7 @@ pub fn step(state: Option<InstanceState>, value: f64, at: i64, rule: &Rule) -> (
 
 /// Lets the timer of a pending instance run out when it was due **before** `now`: a reading at the very instant
 /// may still come and decides itself.
-pub fn advance(state: InstanceState, now: i64, rule: &Rule) -> (InstanceState, Option<Change>) {
+pub fn advance(state: InstanceState, now: EventTime, rule: &Rule) -> (InstanceState, Option<Change>) {
     match (state.phase, state.due(rule)) {
         (Phase::Pending { since }, Some(due)) if due < now => {
             let fired = Change::Fired {
@@ -134,8 +140,14 @@ pub fn advance(state: InstanceState, now: i64, rule: &Rule) -> (InstanceState, O
     }
 }
 
-fn pending_or_firing(since: i64, at: i64, value: f64, rule: &Rule, changes: &mut Vec<Change>) -> Phase {
-    if since.saturating_add(rule.hold_micros()) > at {
+fn pending_or_firing(
+    since: EventTime,
+    at: EventTime,
+    value: f64,
+    rule: &Rule,
+    changes: &mut Vec<Change>,
+) -> Phase {
+    if since.plus(rule.hold_micros()) > at {
         return Phase::Pending { since };
     }
     changes.push(Change::Fired { at, since, value });

@@ -14,7 +14,7 @@ fn feed(rule: &Rule, readings: &[(i64, f64)]) -> (Option<InstanceState>, Vec<Cha
     let mut all = Vec::new();
     let mut state = None;
     for (at, value) in readings {
-        let (next, changes) = step(state, *value, *at, rule);
+        let (next, changes) = step(state, *value, micros(*at), rule);
         state = Some(next);
         all.extend(changes);
     }
@@ -22,6 +22,10 @@ fn feed(rule: &Rule, readings: &[(i64, f64)]) -> (Option<InstanceState>, Vec<Cha
 }
 
 const SECOND: i64 = 1_000_000;
+
+fn micros(micros: i64) -> EventTime {
+    EventTime::from_micros(micros)
+}
 
 #[test]
 fn without_a_duration_it_fires_at_once_and_resolves_below_the_lower_limit() {
@@ -31,13 +35,13 @@ fn without_a_duration_it_fires_at_once_and_resolves_below_the_lower_limit() {
     );
     let expected = [
         Change::Fired {
-            at: 10,
-            since: 10,
+            at: micros(10),
+            since: micros(10),
             value: 3.6,
         },
         Change::Resolved {
-            at: 40,
-            fired_at: 10,
+            at: micros(40),
+            fired_at: micros(10),
             value: 3.1,
         },
     ];
@@ -49,13 +53,13 @@ fn a_timer_that_ran_out_before_the_next_reading_fires_at_its_own_time() {
     let (_, changes) = feed(&rule("2m"), &[(0, 4.0), (600 * SECOND, 1.0)]);
     let expected = [
         Change::Fired {
-            at: 120 * SECOND,
-            since: 0,
+            at: micros(120 * SECOND),
+            since: micros(0),
             value: 4.0,
         },
         Change::Resolved {
-            at: 600 * SECOND,
-            fired_at: 120 * SECOND,
+            at: micros(600 * SECOND),
+            fired_at: micros(120 * SECOND),
             value: 1.0,
         },
     ];
@@ -66,8 +70,8 @@ fn a_timer_that_ran_out_before_the_next_reading_fires_at_its_own_time() {
 fn the_reading_at_the_very_end_of_the_duration_decides() {
     assert_eq!(feed(&rule("2m"), &[(0, 4.0), (120 * SECOND, 1.0)]).1, []);
     let fired = Change::Fired {
-        at: 120 * SECOND,
-        since: 0,
+        at: micros(120 * SECOND),
+        since: micros(0),
         value: 4.1,
     };
     assert_eq!(feed(&rule("2m"), &[(0, 4.0), (120 * SECOND, 4.1)]).1, [fired]);
@@ -85,7 +89,12 @@ fn a_dip_below_the_limit_starts_the_duration_again() {
         ],
     );
     assert_eq!(changes, []);
-    assert_eq!(state.unwrap().phase, Phase::Pending { since: 90 * SECOND });
+    assert_eq!(
+        state.unwrap().phase,
+        Phase::Pending {
+            since: micros(90 * SECOND)
+        }
+    );
 }
 
 #[test]
@@ -127,9 +136,9 @@ proptest! {
         start in prop_oneof![Just(9.0), Just(0.0)], between in prop::collection::vec(3.2..=3.5f64, 0..40),
     ) {
         let rule = rule("0s");
-        let (mut state, _) = step(None, start, 0, &rule);
+        let (mut state, _) = step(None, start, micros(0), &rule);
         for (index, value) in between.into_iter().enumerate() {
-            let (next, changes) = step(Some(state), value, index as i64 + 1, &rule);
+            let (next, changes) = step(Some(state), value, micros(index as i64 + 1), &rule);
             prop_assert!(changes.is_empty());
             state = next;
         }
@@ -145,11 +154,11 @@ proptest! {
         let mut state = None;
         for ((at, value), look) in readings.iter().zip(looks) {
             if let Some(before) = state {
-                let (advanced, change) = advance(before, at - look * SECOND, &rule);
+                let (advanced, change) = advance(before, micros(at - look * SECOND), &rule);
                 found.extend(change);
                 state = Some(advanced);
             }
-            let (next, changes) = step(state, *value, *at, &rule);
+            let (next, changes) = step(state, *value, micros(*at), &rule);
             state = Some(next);
             found.extend(changes);
         }

@@ -1,6 +1,6 @@
 //! What leaves the rules: an alert of one instance fired or resolved, with its reason by value.
 
-use chrono::{DateTime, SecondsFormat};
+use riskgrid_ingest::EventTime;
 use serde::Serialize;
 use serde_json::{Value, json};
 use twox_hash::XxHash3_128;
@@ -19,7 +19,7 @@ pub enum TransitionKind {
     Resolved,
 }
 
-/// One alert begins or ends. Times are event times in µs.
+/// One alert begins or ends. Times are event times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transition {
     /// Id of the episode: the same for its beginning and its end, and when it is derived again.
@@ -41,9 +41,9 @@ pub struct Transition {
     /// The value that decided.
     pub value: f64,
     /// When it fired or resolved.
-    pub at: i64,
+    pub at: EventTime,
     /// When the episode fired; equals `at` in a beginning.
-    pub fired_at: i64,
+    pub fired_at: EventTime,
     /// Names of the webhooks to tell.
     pub webhooks: Vec<String>,
     /// What was compared with what, by value.
@@ -80,26 +80,36 @@ impl Transition {
             webhooks: rule.webhooks.clone(),
             evidence: evidence(rule, change),
         };
-        transition.episode = episode_id(&rule.id, &transition.instance(), fired_at);
+        transition.episode = RuleInstance {
+            rule_id: &rule.id,
+            instance: &transition.instance(),
+        }
+        .episode(fired_at);
         transition
     }
 }
 
-/// 128 bits in hex: the same for the same rule, instance and firing time, on every machine.
-pub fn episode_id(rule_id: &str, instance: &str, fired_at: i64) -> String {
-    let mut bytes = Vec::with_capacity(rule_id.len() + instance.len() + 24);
-    for part in [rule_id.as_bytes(), instance.as_bytes(), &fired_at.to_le_bytes()] {
-        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(part);
-    }
-    format!("{:032x}", XxHash3_128::oneshot(&bytes))
+/// An instance of a rule, whose episodes have ids.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleInstance<'a> {
+    /// Id of the rule.
+    pub rule_id: &'a str,
+    /// Its key within the rule, see [`Transition::instance`].
+    pub instance: &'a str,
 }
 
-/// Microseconds since 1970 as RFC 3339 with `Z`, fractions only where there are any.
-pub fn rfc3339(micros: i64) -> String {
-    DateTime::from_timestamp_micros(micros)
-        .map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-        .unwrap_or_default()
+impl RuleInstance<'_> {
+    /// The id of the episode that fired then: 128 bits in hex, the same on every machine.
+    pub fn episode(self, fired_at: EventTime) -> String {
+        let Self { rule_id, instance } = self;
+        let fired_at = fired_at.micros().to_le_bytes();
+        let mut bytes = Vec::with_capacity(rule_id.len() + instance.len() + 4 * size_of::<u64>());
+        for part in [rule_id.as_bytes(), instance.as_bytes(), &fired_at] {
+            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(part);
+        }
+        format!("{:032x}", XxHash3_128::oneshot(&bytes))
+    }
 }
 
 fn evidence(rule: &Rule, change: Change) -> Value {
@@ -115,11 +125,11 @@ fn evidence(rule: &Rule, change: Change) -> Value {
         "for": humantime::format_duration(rule.hold).to_string(),
     });
     if let Change::Fired { since, .. } = change {
-        evidence["since"] = json!(rfc3339(since));
+        evidence["since"] = json!(since.to_string());
     }
     if let Some(window) = rule.window {
-        let start = at.saturating_sub(window.as_micros() as i64);
-        evidence["window"] = json!({"start": rfc3339(start), "end": rfc3339(at)});
+        let start = at.plus(-(window.as_micros() as i64));
+        evidence["window"] = json!({"start": start.to_string(), "end": at.to_string()});
     }
     if let Some(resolution) = rule.resolution {
         evidence["resolution"] = json!(resolution);

@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use async_trait::async_trait;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TableProvider};
@@ -17,6 +16,7 @@ use riskgrid_ingest::grid::GridSnapshot;
 use super::arguments::Arguments;
 use super::cells_question::{CellsArguments, CellsQuestion};
 use super::statistic_scan::StatisticScan;
+use crate::scan_at_once::scan_at_once;
 use crate::sql::{NamedTableFunction, SqlError};
 use crate::statistics::StatisticsError;
 
@@ -112,17 +112,8 @@ struct Call {
     statistic: Arc<dyn CellStatistic>,
 }
 
-#[async_trait]
-impl TableProvider for Call {
-    fn schema(&self) -> SchemaRef {
-        (self.definition.schema)()
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Temporary
-    }
-
-    async fn scan(
+impl Call {
+    fn scan_now(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -139,4 +130,16 @@ impl TableProvider for Call {
             projection,
         )?))
     }
+}
+
+impl TableProvider for Call {
+    fn schema(&self) -> SchemaRef {
+        (self.definition.schema)()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Temporary
+    }
+
+    scan_at_once!();
 }

@@ -15,6 +15,7 @@ mod layers;
 mod population;
 mod scan;
 pub(crate) mod snapshot_table;
+pub mod stored;
 mod time_filters;
 
 use std::sync::Arc;

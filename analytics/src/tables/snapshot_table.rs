@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{Result, project_schema};
@@ -15,6 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::filters::Narrowing;
 use super::scan::{Known, Pieces, RowBatches, SnapshotScan, statistics_of};
+use crate::scan_at_once::scan_at_once;
 
 /// Makes the rows of a scan; may leave out what the narrowing rules out.
 pub(crate) type MakeRows = Box<dyn Fn(&Narrowing) -> Result<RowBatches> + Send + Sync>;
@@ -54,28 +54,8 @@ impl fmt::Debug for SnapshotTable {
     }
 }
 
-#[async_trait]
-impl TableProvider for SnapshotTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let support = |filter: &&Expr| {
-            if Narrowing::understands(filter) {
-                TableProviderFilterPushDown::Inexact
-            } else {
-                TableProviderFilterPushDown::Unsupported
-            }
-        };
-        Ok(filters.iter().map(support).collect())
-    }
-
-    async fn scan(
+impl SnapshotTable {
+    fn scan_now(
         &self,
         _: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -99,6 +79,29 @@ impl TableProvider for SnapshotTable {
         };
         Ok(Arc::new(SnapshotScan::new(known, Arc::new(pieces), 1, limit)))
     }
+}
+
+impl TableProvider for SnapshotTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let support = |filter: &&Expr| {
+            if Narrowing::understands(filter) {
+                TableProviderFilterPushDown::Inexact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
+        };
+        Ok(filters.iter().map(support).collect())
+    }
+
+    scan_at_once!();
 }
 
 /// One piece: all rows.

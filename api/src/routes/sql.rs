@@ -166,8 +166,8 @@ async fn answer(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Res
         query_id: query.query_id,
         now: (app.clock)().to_utc(),
     };
-    let (tables, functions) = sql_tables::of(app, &snapshot);
-    let answer = app.sql.query(request, tables, functions).await.map_err(problem)?;
+    let tables = sql_tables::of(app, &snapshot);
+    let answer = app.sql.ask(request, tables).await.map_err(problem)?;
     let encoded = encode(answer, format).await.map_err(problem)?;
     let mut response = Response::new(Body::from_stream(encoded.body));
     let content_type = match format {

@@ -7,10 +7,7 @@ use super::super::definition::{Definition, Kind};
 use super::super::geometries::{number_column, truth_column};
 use super::super::row_values::Arguments;
 use crate::geometry::{metres_between, point_on_globe};
-use crate::sql::SqlError;
-
-/// The function that a spatial join understands and nothing else can answer.
-pub(crate) const NEAREST: &str = "st_knn";
+use crate::sql::{NEAREST, SqlError};
 
 pub(super) static DEFINITIONS: [Definition; 5] = [
     Definition {

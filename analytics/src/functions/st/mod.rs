@@ -17,7 +17,6 @@ mod types;
 
 use super::definition::Definition;
 
-pub(crate) use distances::NEAREST;
 pub(super) use extent::Extent;
 
 /// All definitions.

@@ -5,7 +5,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::ipc::writer::StreamWriter;
 
 use super::{Encoder, Pieces};
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 #[derive(Default)]
 pub(super) struct ArrowStream {

@@ -5,7 +5,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 
 use super::value_column::{ValueColumn, write_csv_text};
 use super::{Encoder, Pieces};
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 pub(super) struct Csv;
 

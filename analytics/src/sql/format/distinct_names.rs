@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use datafusion::arrow::datatypes::{DataType, Fields, Schema};
 
 use super::AnswerFormat;
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 /// # Errors
 /// [`SqlError::BadRequest`] that names the columns, or the fields of a struct, of one name that would be names of one

@@ -6,7 +6,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use super::type_name::type_name;
 use super::value_column::{ValueColumn, write_text};
 use super::{Encoder, Pieces};
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 #[derive(Default)]
 pub(super) struct Json {

@@ -29,7 +29,8 @@ use datafusion::arrow::datatypes::SchemaRef;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _};
 
-use super::{SqlAnswer, SqlError};
+use crate::sql::engine::SqlAnswer;
+use crate::sql::error::SqlError;
 
 /// About how many bytes a piece has; a row is never cut, so one of large values makes a larger piece.
 const PIECE_BYTES: usize = 64 << 10;

@@ -3,7 +3,7 @@
 use datafusion::arrow::datatypes::{DataType, Field};
 
 use crate::geometry::is_geometry;
-use crate::sql::is_cell;
+use crate::sql::cell_type::is_cell;
 
 /// Lower case, without the details of how Arrow keeps it: `h3_cell`, `uint64`, `timestamp`, `list<text>`, ….
 pub(super) fn type_name(field: &Field) -> String {
@@ -47,7 +47,7 @@ mod tests {
 
     use super::*;
     use crate::geometry::geometry_field;
-    use crate::sql::{cell_field, cell_list_type};
+    use crate::sql::cell_type::{cell_field, cell_list_type};
 
     #[test]
     fn names_are_those_that_clients_know() {

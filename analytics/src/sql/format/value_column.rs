@@ -18,7 +18,8 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use h3o::CellIndex;
 
 use crate::geometry::{is_geometry, push_text};
-use crate::sql::{SqlError, is_cell};
+use crate::sql::cell_type::is_cell;
+use crate::sql::error::SqlError;
 
 /// The largest integer of which every smaller one is exact in a JavaScript number.
 const EXACT_IN_DOUBLE: u64 = 1 << 53;

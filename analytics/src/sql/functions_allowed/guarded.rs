@@ -9,21 +9,21 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::compute::concat;
-use datafusion::arrow::datatypes::{DataType, FieldRef};
+use datafusion::arrow::datatypes::FieldRef;
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature,
+    ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
 };
 
-use super::super::SqlError;
-use super::super::value_bounds::{self, Growth};
-use super::query_guard::QueryGuard;
 use super::scalars::{Answer, Entry};
 use super::work::{self, Work};
 use super::{patterns, types};
+use crate::sql::bounds::QueryGuard;
+use crate::sql::bounds::value_bounds::{self, Growth};
+use crate::sql::delegated::scalar_named_as_inner;
+use crate::sql::error::SqlError;
 
 /// The most bytes that one value may have when a function makes it.
 const VALUE_BYTES: u128 = 8 << 20;
@@ -38,7 +38,7 @@ pub(super) fn guarded(inner: Arc<ScalarUDF>, entry: Entry) -> Arc<ScalarUDF> {
     Arc::new(ScalarUDF::new_from_impl(Guarded { inner, entry }))
 }
 
-pub(super) fn is_guarded(function: &ScalarUDF) -> bool {
+pub(crate) fn is_guarded(function: &ScalarUDF) -> bool {
     function.inner().downcast_ref::<Guarded>().is_some()
 }
 
@@ -49,25 +49,7 @@ struct Guarded {
 }
 
 impl ScalarUDFImpl for Guarded {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.inner.aliases()
-    }
-
-    fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        self.inner.schema_name(args)
-    }
-
-    fn signature(&self) -> &Signature {
-        self.inner.signature()
-    }
-
-    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
-        self.inner.return_type(arguments)
-    }
+    scalar_named_as_inner!(own return_field);
 
     fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
         let inner = self.inner.inner().with_updated_config(config)?;
@@ -86,18 +68,6 @@ impl ScalarUDFImpl for Guarded {
             types::check(field.data_type())?;
         }
         self.inner.return_field_from_args(args)
-    }
-
-    fn is_strict(&self) -> bool {
-        self.inner.is_strict()
-    }
-
-    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
-        self.inner.coerce_types(arguments)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.inner.documentation()
     }
 
     fn simplify(&self, args: Vec<Expr>, context: &SimplifyContext) -> Result<ExprSimplifyResult> {

@@ -10,9 +10,9 @@ use datafusion::common::cast::as_string_array;
 use datafusion::common::utils::take_function_args;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
-use super::query_guard::QueryGuard;
 use super::work::cut;
-use crate::sql::SqlError;
+use crate::sql::bounds::QueryGuard;
+use crate::sql::error::SqlError;
 
 /// Letters of a constant pattern that is left to `DataFusion`.
 pub(super) const SHORT: usize = 64;

@@ -16,9 +16,9 @@ use datafusion::logical_expr::ColumnarValue;
 use regex_automata::nfa::thompson::{Config, NFA};
 use regex_automata::util::syntax;
 
-use super::query_guard::QueryGuard;
 use super::work::cut;
-use crate::sql::SqlError;
+use crate::sql::bounds::QueryGuard;
+use crate::sql::error::SqlError;
 
 /// Letters of a pattern.
 const LETTERS: usize = 8 << 10;

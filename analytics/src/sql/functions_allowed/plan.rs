@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
 
 use super::aggregates::{self, Constant};
 use super::{patterns, wide_constant};
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 /// Rows of a frame over which an aggregate may keep all its input.
 const FRAME_ROWS: u64 = 1_000;

@@ -1,7 +1,7 @@
 //! Puts guarded functions in the place of what comes past the list: functions that the planner brings itself (`[1] ||
 //! [2]` becomes `DataFusion`'s own `array_concat`), and operators that are functions in truth (`||`, `~`, `LIKE`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
@@ -13,20 +13,23 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult};
 use datafusion::logical_expr::{Expr, ExprSchemable, Operator, ScalarUDF, lit};
 
 use super::like::{LikePattern, SHORT};
-use super::{allows_scalar, guarded, types};
-use crate::sql::SqlError;
-use crate::sql::text_concat::TextConcat;
+use super::text_concat::TextConcat;
+use super::{guarded, scalars, types};
+use crate::sql::error::SqlError;
 
 /// The rewrite; it must be the first.
 #[derive(Debug)]
 pub(crate) struct UseGuarded {
     functions: HashMap<String, Arc<ScalarUDF>>,
+    /// The names of those that keep their own bounds.
+    ours: HashSet<String>,
     text_concat: Arc<ScalarUDF>,
 }
 
 impl UseGuarded {
-    /// `functions` are those that the session has.
-    pub(crate) fn new(functions: &[Arc<ScalarUDF>]) -> Self {
+    /// `functions` are those of the list, `ours` those beside it that keep their own bounds.
+    pub(crate) fn new(functions: &[Arc<ScalarUDF>], ours: &[Arc<ScalarUDF>]) -> Self {
+        let ours = ours.iter().map(|function| function.name().to_owned()).collect();
         let functions = functions
             .iter()
             .filter(|function| guarded::is_guarded(function))
@@ -34,8 +37,13 @@ impl UseGuarded {
             .collect();
         Self {
             functions,
+            ours,
             text_concat: Arc::new(ScalarUDF::new_from_impl(TextConcat::default())),
         }
+    }
+
+    fn allows(&self, name: &str) -> bool {
+        scalars::entry(name).is_some() || self.ours.contains(name)
     }
 
     fn function(&self, function: ScalarFunction) -> Result<Transformed<Expr>> {
@@ -54,7 +62,7 @@ impl UseGuarded {
             })));
         }
         let is_operator = func.inner().is::<TextConcat>() || func.inner().is::<LikePattern>();
-        if is_operator || allows_scalar(func.name()) {
+        if is_operator || self.allows(func.name()) {
             return Ok(Transformed::no(Expr::ScalarFunction(ScalarFunction {
                 func,
                 args,

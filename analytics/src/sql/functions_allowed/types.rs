@@ -4,7 +4,7 @@
 use datafusion::arrow::datatypes::DataType;
 use datafusion::sql::sqlparser::ast::{ArrayElemTypeDef, DataType as AstType, StructField};
 
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 /// Letters of the name of a type.
 const LETTERS: usize = 1_024;

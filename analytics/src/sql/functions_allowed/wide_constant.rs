@@ -11,7 +11,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 /// A constant of more bytes is counted: 8 192 rows of fewer are 64 MiB.
 const WIDE: usize = 8 << 10;

@@ -5,8 +5,8 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::ColumnarValue;
 
-use super::super::value_bounds::Argument;
-use crate::sql::SqlError;
+use crate::sql::bounds::value_bounds::Argument;
+use crate::sql::error::SqlError;
 
 /// Steps of one row: a second or less, since nothing can stop it. A step is a letter or an item looked at.
 const STEPS_OF_ROW: u64 = 1 << 26;

@@ -4,7 +4,7 @@
 //! difference of two counts as a number near 2^64. It has checked kernels and no setting that asks for them. Decimals fail where
 //! they outgrow their bits, but not where they have more digits than their type says.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, Datum};
 use datafusion::arrow::compute::kernels::numeric;
@@ -25,12 +25,13 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr_common::datum::apply;
 
-use super::{has_expression, node_has_expression};
-use crate::sql::SqlError;
+use super::node_has_expression;
+use crate::sql::error::SqlError;
+use crate::sql::rare_rules::{Need, RareRule};
 
 /// The rule. It must come after types have been coerced.
 #[derive(Debug)]
-pub(super) struct CheckArithmetic;
+struct CheckArithmetic;
 
 impl AnalyzerRule for CheckArithmetic {
     fn name(&self) -> &'static str {
@@ -38,10 +39,6 @@ impl AnalyzerRule for CheckArithmetic {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let computes = |expr: &Expr| operation(expr).is_some();
-        if !has_expression(&plan, computes)? {
-            return Ok(plan);
-        }
         plan.transform_up_with_subqueries(|node| {
             if !node_has_expression(&node, computes)? {
                 return Ok(Transformed::no(node));
@@ -57,6 +54,18 @@ impl AnalyzerRule for CheckArithmetic {
         })
         .map(|done| done.data)
     }
+}
+
+/// The rule, where a plan needs it.
+pub(super) fn check_arithmetic() -> RareRule {
+    RareRule {
+        rule: Arc::new(CheckArithmetic),
+        needed_for: Need::Expression(computes),
+    }
+}
+
+fn computes(expr: &Expr) -> bool {
+    operation(expr).is_some()
 }
 
 /// What may not fit.

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::functions_aggregate::average::avg_udaf;
-use datafusion::logical_expr::expr::{AggregateFunctionParams, WindowFunctionParams};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, GroupsAccumulator, ReversedUDAF, Signature,
+    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF,
 };
 
-use super::delegated::names_and_types_of_inner;
 use super::exact_spans::DurationAverage;
+use crate::sql::delegated::aggregate_named_as_inner;
 
 /// `avg`, to register over `DataFusion`'s.
 pub(super) fn exact_average() -> Arc<AggregateUDF> {
@@ -26,7 +24,7 @@ struct ExactAverage {
 }
 
 impl AggregateUDFImpl for ExactAverage {
-    names_and_types_of_inner!();
+    aggregate_named_as_inner!();
 
     fn accumulator(&self, arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         match arguments.return_type() {

@@ -14,21 +14,18 @@ use datafusion::arrow::datatypes::{
     DurationMicrosecondType, DurationMillisecondType, DurationNanosecondType, DurationSecondType, Field,
     FieldRef, Int64Type, TimeUnit, UInt64Type,
 };
-use datafusion::common::{DataFusionError, Result, ScalarValue, internal_datafusion_err};
+use datafusion::common::{DataFusionError, Result, internal_datafusion_err};
 use datafusion::functions_aggregate::sum::sum_udaf;
-use datafusion::logical_expr::expr::{AggregateFunctionParams, WindowFunctionParams};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, ReversedUDAF,
-    SetMonotonicity, Signature,
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, SetMonotonicity,
 };
 use datafusion::physical_expr::NullState;
 
-use super::delegated::names_and_types_of_inner;
 use super::exact_spans::{INTERVAL, IntervalSum};
 use super::exact_sum_rows::{DistinctSum, RowSum};
-use crate::sql::SqlError;
+use crate::sql::delegated::aggregate_named_as_inner;
+use crate::sql::error::SqlError;
 
 /// `sum`, to register over `DataFusion`'s.
 pub(super) fn exact_sum() -> Arc<AggregateUDF> {
@@ -79,7 +76,7 @@ pub(super) fn does_not_fit(kind: &DataType) -> DataFusionError {
 }
 
 impl AggregateUDFImpl for ExactSum {
-    names_and_types_of_inner!();
+    aggregate_named_as_inner!();
 
     fn accumulator(&self, arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         let kind = arguments.return_type().clone();

@@ -15,44 +15,56 @@
 //! | windows ordered by intervals, maps and structs | [`window_order`] |
 //! | `a IS DISTINCT FROM b AND c` | [`distinct_from`] |
 //! | extreme arguments of functions | [`arguments`] |
+//! | nested queries of one text | [`nested_projections`] |
+//! | names of time zones, times of texts in one | [`time_zones`], [`zoned_timestamps`] |
 //! | what is refused | [`refused`] |
 
 mod arguments;
 mod checked_arithmetic;
-mod delegated;
 mod distinct_from;
 mod exact_average;
 mod exact_spans;
 mod exact_sum;
 mod exact_sum_rows;
 mod in_lists;
+mod nested_projections;
 mod not_in;
 mod ordered_lists;
 mod refused;
 mod set_operations;
 mod shifts;
+mod time_zones;
 mod window_order;
+mod zoned_timestamps;
 
 use std::sync::Arc;
 
 use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{AggregateUDF, Expr, LogicalPlan, WindowUDF};
-use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer, OptimizerRule};
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+
+use crate::sql::rare_rules::RareRule;
 
 pub(crate) use arguments::with_checked_arguments;
 pub(crate) use distinct_from::put_right;
-pub(crate) use refused::check;
+pub(crate) use nested_projections::nested_projections;
 pub(crate) use window_order::FramesByGroups;
+pub(crate) use zoned_timestamps::zoned;
 
-/// `DataFusion`'s rules with those of ours around them.
-pub(crate) fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    let mut rules: Vec<Arc<dyn AnalyzerRule + Send + Sync>> = vec![Arc::new(set_operations::NumberEqualRows)];
-    rules.extend(Analyzer::new().rules);
-    rules.push(Arc::new(not_in::SubqueriesWithNulls));
-    rules.push(Arc::new(checked_arithmetic::CheckArithmetic));
-    rules
+/// Rules before `DataFusion`'s, which coerce types.
+pub(crate) fn rules_before_types() -> Vec<RareRule> {
+    vec![set_operations::number_equal_rows()]
+}
+
+/// Rules after them.
+pub(crate) fn rules_after_types() -> Vec<RareRule> {
+    vec![
+        not_in::subqueries_with_nulls(),
+        checked_arithmetic::check_arithmetic(),
+    ]
 }
 
 /// `DataFusion`'s rules with one of ours in the place of one of them.
@@ -86,22 +98,25 @@ pub(crate) fn window_functions() -> impl Iterator<Item = Arc<WindowUDF>> {
     shifts::shifts().into_iter()
 }
 
-/// Whether some part of an expression of the plan or of its subqueries is such a one. Most plans have none, and then are not
-/// gone through with a rewrite.
-fn has_expression(plan: &LogicalPlan, is_such: impl Fn(&Expr) -> bool) -> Result<bool> {
-    let mut found = false;
-    plan.apply_with_subqueries(|node| {
-        found |= node_has_expression(node, &is_such)?;
-        Ok(if found {
-            TreeNodeRecursion::Stop
-        } else {
-            TreeNodeRecursion::Continue
+/// Refuses what a node cannot be answered for, and sets `options` so that the rest is answered right.
+///
+/// # Errors
+/// [`SqlError::BadRequest`](crate::sql::SqlError::BadRequest) with a form that works.
+pub(crate) fn check_node(node: &LogicalPlan, options: &mut ConfigOptions) -> Result<()> {
+    let calls = refused::Calls::of(node, options);
+    node.apply_expressions(|expr| {
+        expr.apply(|part| {
+            time_zones::check(part)?;
+            if let Some(calls) = &calls {
+                calls.check(part)?;
+            }
+            Ok(TreeNodeRecursion::Continue)
         })
-    })?;
-    Ok(found)
+    })
+    .map(|_| ())
 }
 
-/// The same of the expressions of one node.
+/// Whether some part of an expression of the node is such a one.
 fn node_has_expression(node: &LogicalPlan, is_such: impl Fn(&Expr) -> bool) -> Result<bool> {
     let mut found = false;
     node.apply_expressions(|expr| {

@@ -23,11 +23,12 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
-use super::{has_expression, node_has_expression};
-use crate::sql::SqlError;
+use super::node_has_expression;
+use crate::sql::error::SqlError;
+use crate::sql::rare_rules::{Need, RareRule};
 
 #[derive(Debug)]
-pub(super) struct SubqueriesWithNulls;
+struct SubqueriesWithNulls;
 
 impl AnalyzerRule for SubqueriesWithNulls {
     fn name(&self) -> &'static str {
@@ -35,12 +36,17 @@ impl AnalyzerRule for SubqueriesWithNulls {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        if !has_expression(&plan, is_subquery_of_a_condition)? {
-            return Ok(plan);
-        }
         let mut names = Names::default();
         plan.transform_up_with_subqueries(|node| rewritten(node, &mut names))
             .map(|done| done.data)
+    }
+}
+
+/// The rule, where a plan needs it.
+pub(super) fn subqueries_with_nulls() -> RareRule {
+    RareRule {
+        rule: Arc::new(SubqueriesWithNulls),
+        needed_for: Need::Expression(is_subquery_of_a_condition),
     }
 }
 

@@ -5,18 +5,12 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use datafusion::functions_aggregate::array_agg::array_agg_udaf;
 use datafusion::functions_aggregate::string_agg::string_agg_udaf;
-use datafusion::logical_expr::expr::{AggregateFunctionParams, WindowFunctionParams};
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::AggregateOrderSensitivity;
-use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, GroupsAccumulator, ReversedUDAF, Signature,
-};
+use datafusion::logical_expr::{AggregateUDF, AggregateUDFImpl, ReversedUDAF};
 
-use super::delegated::names_and_types_of_inner;
+use crate::sql::delegated::{accumulates_as_inner, aggregate_named_as_inner};
 
 /// `array_agg` and `string_agg`, to register over `DataFusion`'s.
 pub(super) fn ordered_lists() -> [Arc<AggregateUDF>; 2] {
@@ -29,26 +23,8 @@ struct OneWay {
 }
 
 impl AggregateUDFImpl for OneWay {
-    names_and_types_of_inner!();
-
-    fn accumulator(&self, arguments: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        self.inner.accumulator(arguments)
-    }
-
-    fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        self.inner.state_fields(arguments)
-    }
-
-    fn groups_accumulator_supported(&self, arguments: AccumulatorArgs<'_>) -> bool {
-        self.inner.groups_accumulator_supported(arguments)
-    }
-
-    fn create_groups_accumulator(
-        &self,
-        arguments: AccumulatorArgs<'_>,
-    ) -> Result<Box<dyn GroupsAccumulator>> {
-        self.inner.create_groups_accumulator(arguments)
-    }
+    aggregate_named_as_inner!();
+    accumulates_as_inner!();
 
     fn with_beneficial_ordering(
         self: Arc<Self>,

@@ -3,42 +3,45 @@
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{AggregateFunction, WindowFunction};
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, WindowFrameBound};
 
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
-/// Refuses what cannot be answered, and sets `options` so that the rest is answered right.
-///
-/// # Errors
-/// [`SqlError::BadRequest`] with a form that works.
-pub(crate) fn check(plan: &LogicalPlan, options: &mut ConfigOptions) -> Result<()> {
-    plan.apply_with_subqueries(|node| {
-        if matches!(node, LogicalPlan::Window(_)) {
-            // With a window below, DISTINCT … LIMIT fails inside when it stops early (report 25350).
-            options.optimizer.enable_distinct_aggregation_soft_limit = false;
+/// The calls of a node that are looked at, over the columns of its inputs.
+pub(super) struct Calls {
+    schema: DFSchema,
+}
+
+impl Calls {
+    /// Those of a node that can have some; `options` are set so that it is answered right.
+    pub(super) fn of(node: &LogicalPlan, options: &mut ConfigOptions) -> Option<Self> {
+        match node {
+            LogicalPlan::Window(_) => {
+                // With a window below, DISTINCT … LIMIT fails inside when it stops early (report 25350).
+                options.optimizer.enable_distinct_aggregation_soft_limit = false;
+            }
+            LogicalPlan::Aggregate(_) => {}
+            _ => return None,
         }
-        if !matches!(node, LogicalPlan::Window(_) | LogicalPlan::Aggregate(_)) {
-            return Ok(TreeNodeRecursion::Continue);
-        }
-        let schema = merge_schema(&node.inputs());
-        node.apply_expressions(|expr| {
-            expr.apply(|part| {
-                match part {
-                    Expr::AggregateFunction(AggregateFunction { func, params }) => {
-                        check_extreme(func.name(), &params.args, &schema)?;
-                    }
-                    Expr::WindowFunction(window) => check_window(window, &schema)?,
-                    _ => {}
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
+        Some(Self {
+            schema: merge_schema(&node.inputs()),
         })
-    })
-    .map(|_| ())
+    }
+
+    /// # Errors
+    /// [`SqlError::BadRequest`] with a form that works, if a call cannot be answered.
+    pub(super) fn check(&self, part: &Expr) -> Result<()> {
+        match part {
+            Expr::AggregateFunction(AggregateFunction { func, params }) => {
+                check_extreme(func.name(), &params.args, &self.schema)
+            }
+            Expr::WindowFunction(window) => check_window(window, &self.schema),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn check_window(window: &WindowFunction, schema: &DFSchema) -> Result<()> {

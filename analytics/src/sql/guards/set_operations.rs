@@ -7,18 +7,20 @@
 use std::sync::Arc;
 
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, JoinType, NullEquality, Result};
 use datafusion::functions_window::row_number::row_number_udwf;
 use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::{Distinct, Expr, ExprFunctionExt as _, Join, LogicalPlan, LogicalPlanBuilder};
 use datafusion::optimizer::AnalyzerRule;
 
+use crate::sql::rare_rules::{Need, RareRule};
+
 /// The column of numbers; it does not leave the join.
 const NUMBER: &str = "__number_of_equal_row";
 
 #[derive(Debug)]
-pub(super) struct NumberEqualRows;
+struct NumberEqualRows;
 
 impl AnalyzerRule for NumberEqualRows {
     fn name(&self) -> &'static str {
@@ -26,23 +28,19 @@ impl AnalyzerRule for NumberEqualRows {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        let mut counts = false;
-        plan.apply_with_subqueries(|node| {
-            counts |= matches!(node, LogicalPlan::Join(join) if counts_rows(join));
-            Ok(if counts {
-                TreeNodeRecursion::Stop
-            } else {
-                TreeNodeRecursion::Continue
-            })
-        })?;
-        if !counts {
-            return Ok(plan);
-        }
         plan.transform_up_with_subqueries(|node| match node {
             LogicalPlan::Join(join) if counts_rows(&join) => numbered(&join).map(Transformed::yes),
             other => Ok(Transformed::no(other)),
         })
         .map(|done| done.data)
+    }
+}
+
+/// The rule, where a plan needs it.
+pub(super) fn number_equal_rows() -> RareRule {
+    RareRule {
+        rule: Arc::new(NumberEqualRows),
+        needed_for: Need::Node(|node| matches!(node, LogicalPlan::Join(join) if counts_rows(join))),
     }
 }
 

@@ -11,7 +11,7 @@ use datafusion::logical_expr::expr::WindowFunction;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{Expr, ExprSchemable, WindowFrame, WindowFrameBound, WindowFrameUnits};
 
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 #[derive(Debug)]
 pub(crate) struct FramesByGroups;

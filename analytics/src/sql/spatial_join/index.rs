@@ -19,7 +19,7 @@ use super::predicate::Test;
 use crate::geometry::{
     GeometryValues, Prepared, bounds_of, metres_between, on_unit_sphere, point_on_globe, squared_chord,
 };
-use crate::sql::window_memory::bytes_of;
+use crate::sql::bounds::bytes_of;
 
 /// Bytes that an entry takes in a tree, about: itself, and its share of the nodes above.
 const TREE_BYTES: usize = 96;

@@ -27,7 +27,10 @@ use exec::SpatialJoinExec;
 use predicate::SpatialPredicate;
 
 pub(crate) use ranked::RankedPlanner;
-pub(crate) use ranking::RankFirst;
+pub(crate) use ranking::rank_first;
+
+/// The function that a spatial join understands and nothing else can answer.
+pub(crate) const NEAREST: &str = "st_knn";
 
 type Rules = Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>>;
 

@@ -10,9 +10,9 @@ use datafusion::physical_expr::utils::{collect_columns, conjunction_opt};
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr, split_conjunction};
 use datafusion::physical_plan::joins::utils::{ColumnIndex, JoinFilter};
 
-use crate::functions::NEAREST;
+use super::NEAREST;
 use crate::geometry::Relation;
-use crate::sql::SqlError;
+use crate::sql::error::SqlError;
 
 /// The most neighbours that one row can ask for.
 const MOST_NEAREST: i64 = 10_000;

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::{DFSchemaRef, Result, internal_err};
 use datafusion::execution::context::QueryPlanner;
@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
+use futures::future::BoxFuture;
 
 /// The rows of a join by `st_knn`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd)]
@@ -82,35 +83,66 @@ impl UserDefinedLogicalNodeCore for Ranked {
     }
 }
 
-/// Plans a [`Ranked`] as the join that it is.
-#[derive(Debug)]
-pub(crate) struct RankedPlanner;
+/// The planner of all plans, which plans a [`Ranked`] as the join that it is.
+pub(crate) struct RankedPlanner {
+    planner: DefaultPhysicalPlanner,
+}
 
-#[async_trait]
-impl QueryPlanner for RankedPlanner {
-    async fn create_physical_plan(
-        &self,
-        plan: &LogicalPlan,
-        session: &dyn Session,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(Self)])
-            .create_physical_plan(plan, session)
-            .await
+impl Default for RankedPlanner {
+    fn default() -> Self {
+        Self {
+            planner: DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(JoinOfRanked)]),
+        }
     }
 }
 
-#[async_trait]
-impl ExtensionPlanner for RankedPlanner {
-    async fn plan_extension(
-        &self,
-        _: &dyn PhysicalPlanner,
-        node: &dyn UserDefinedLogicalNode,
-        _: &[&LogicalPlan],
-        inputs: &[Arc<dyn ExecutionPlan>],
-        _: &dyn Session,
-        _: &PhysicalPlanningContext,
-    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+impl fmt::Debug for RankedPlanner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RankedPlanner").finish_non_exhaustive()
+    }
+}
+
+// Futures are written out: see `scan_at_once`.
+impl QueryPlanner for RankedPlanner {
+    fn create_physical_plan<'planner, 'plan, 'session, 'all>(
+        &'planner self,
+        plan: &'plan LogicalPlan,
+        session: &'session dyn Session,
+    ) -> BoxFuture<'all, Result<Arc<dyn ExecutionPlan>>>
+    where
+        'planner: 'all,
+        'plan: 'all,
+        'session: 'all,
+        Self: 'all,
+    {
+        self.planner.create_physical_plan(plan, session)
+    }
+}
+
+struct JoinOfRanked;
+
+impl ExtensionPlanner for JoinOfRanked {
+    fn plan_extension<'own, 'planner, 'node, 'inputs, 'input, 'physical, 'session, 'context, 'all>(
+        &'own self,
+        _: &'planner dyn PhysicalPlanner,
+        node: &'node dyn UserDefinedLogicalNode,
+        _: &'inputs [&'input LogicalPlan],
+        inputs: &'physical [Arc<dyn ExecutionPlan>],
+        _: &'session dyn Session,
+        _: &'context PhysicalPlanningContext,
+    ) -> BoxFuture<'all, Result<Option<Arc<dyn ExecutionPlan>>>>
+    where
+        'own: 'all,
+        'planner: 'all,
+        'node: 'all,
+        'inputs: 'all,
+        'input: 'all,
+        'physical: 'all,
+        'session: 'all,
+        'context: 'all,
+        Self: 'all,
+    {
         let is_ranked = node.as_any().downcast_ref::<Ranked>().is_some();
-        Ok(inputs.first().filter(|_| is_ranked).map(Arc::clone))
+        Box::pin(ready(Ok(inputs.first().filter(|_| is_ranked).map(Arc::clone))))
     }
 }

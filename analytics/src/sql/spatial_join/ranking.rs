@@ -12,12 +12,13 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction, split_conj
 use datafusion::logical_expr::{Expr, Filter, Join, LogicalPlan};
 use datafusion::optimizer::AnalyzerRule;
 
+use super::NEAREST;
 use super::ranked::Ranked;
-use crate::functions::NEAREST;
+use crate::sql::rare_rules::{Need, RareRule};
 
 /// Puts a [`Ranked`] round each join by `st_knn`, and what chooses among the ranked rows below it.
 #[derive(Debug)]
-pub(crate) struct RankFirst;
+struct RankFirst;
 
 impl AnalyzerRule for RankFirst {
     fn name(&self) -> &'static str {
@@ -25,9 +26,6 @@ impl AnalyzerRule for RankFirst {
     }
 
     fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
-        if !asks_for_nearest(&plan)? {
-            return Ok(plan);
-        }
         plan.transform_up_with_subqueries(|node| match node {
             LogicalPlan::Join(join) => Ok(match side_of_ranked(&join) {
                 Some(side) => Transformed::yes(ranked(join, side)),
@@ -42,19 +40,12 @@ impl AnalyzerRule for RankFirst {
     }
 }
 
-fn asks_for_nearest(plan: &LogicalPlan) -> Result<bool> {
-    let mut asks = false;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expr| {
-            asks |= expr.exists(|expr| Ok(nearest_call(expr).is_some()))?;
-            Ok(if asks {
-                TreeNodeRecursion::Stop
-            } else {
-                TreeNodeRecursion::Continue
-            })
-        })
-    })?;
-    Ok(asks)
+/// The rule, where a plan needs it.
+pub(crate) fn rank_first() -> RareRule {
+    RareRule {
+        rule: Arc::new(RankFirst),
+        needed_for: Need::Expression(|expr| nearest_call(expr).is_some()),
+    }
 }
 
 /// The two points of a call of `st_knn`.

@@ -16,7 +16,6 @@ use arrow::array::{
     DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray, UInt32Array,
 };
 use arrow::datatypes::{DataType, Int32Type, Schema, SchemaRef};
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics, project_schema};
@@ -37,6 +36,7 @@ use self::time_bin::TimeBin;
 use super::columns::{field, time_type};
 use super::filters::condition;
 use super::scan::{Known, SnapshotScan, statistics_of};
+use crate::scan_at_once::scan_at_once;
 use crate::sql::{cell_field, commented};
 
 /// Its columns.
@@ -206,7 +206,7 @@ impl CellsTable {
     }
 
     /// A scan of buckets by the filters that are understood, whose rows are asked the rest.
-    async fn scan_and_filter(
+    fn scan_and_filter(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -219,7 +219,7 @@ impl CellsTable {
             .cloned()
             .collect();
         let buckets = Self::new(&self.snapshot);
-        let rows = buckets.scan(state, None, &understood, None).await?;
+        let rows = buckets.scan_now(state, None, &understood, None)?;
         let Some(condition) = condition(state, rest, &DFSchema::try_from(Arc::clone(&SCHEMA))?)? else {
             return Ok(rows);
         };
@@ -264,30 +264,8 @@ impl CellsTable {
         }
         pieces
     }
-}
 
-#[async_trait]
-impl TableProvider for CellsTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&SCHEMA)
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let support = |filter: &&Expr| {
-            if CellsFilter::takes(filter, &self.snapshot) {
-                TableProviderFilterPushDown::Exact
-            } else {
-                TableProviderFilterPushDown::Unsupported
-            }
-        };
-        Ok(filters.iter().map(support).collect())
-    }
-
-    async fn scan(
+    fn scan_now(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -296,9 +274,7 @@ impl TableProvider for CellsTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let filter = CellsFilter::of(filters, &self.snapshot);
         if !filter.rest.is_empty() {
-            return self
-                .scan_and_filter(state, projection, filters, filter.rest)
-                .await;
+            return self.scan_and_filter(state, projection, filters, filter.rest);
         }
         let layers = self.layers(state, &filter)?;
         let (rows, pieces) = match self.rows {
@@ -347,6 +323,29 @@ impl TableProvider for CellsTable {
             limit,
         )))
     }
+}
+
+impl TableProvider for CellsTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&SCHEMA)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let support = |filter: &&Expr| {
+            if CellsFilter::takes(filter, &self.snapshot) {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
+        };
+        Ok(filters.iter().map(support).collect())
+    }
+
+    scan_at_once!();
 }
 
 /// What EXPLAIN shows: what of the table is read.

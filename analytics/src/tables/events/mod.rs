@@ -10,7 +10,6 @@ mod pieces;
 use std::sync::{Arc, LazyLock};
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, project_schema};
@@ -24,6 +23,7 @@ use self::pieces::{EventFilter, EventPieces};
 use super::filters::{Narrowing, condition, is_plain};
 use super::scan::{Known, Pieces, SnapshotScan, statistics_of};
 use super::time_filters::{EventsWithin, events_of};
+use crate::scan_at_once::scan_at_once;
 use crate::sql::{commented, mark_cell};
 
 /// Columns of which filters are applied here; by the first five whole batches are left out too. Other filters are
@@ -122,31 +122,8 @@ fn takes(filter: &Expr) -> bool {
             .all(|column| FILTERED_BY.contains(&column.name.as_str()))
 }
 
-#[async_trait]
-impl TableProvider for EventsTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(match self.rows {
-            Rows::Events => &SCHEMA,
-            Rows::CellCounts => &COUNTED_SCHEMA,
-        })
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let support = |filter: &&Expr| {
-            if takes(filter) {
-                TableProviderFilterPushDown::Exact
-            } else {
-                TableProviderFilterPushDown::Unsupported
-            }
-        };
-        Ok(filters.iter().map(support).collect())
-    }
-
-    async fn scan(
+impl EventsTable {
+    fn scan_now(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
@@ -214,4 +191,30 @@ impl TableProvider for EventsTable {
         };
         Ok(Arc::new(SnapshotScan::new(known, pieces, partitions, limit)))
     }
+}
+
+impl TableProvider for EventsTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(match self.rows {
+            Rows::Events => &SCHEMA,
+            Rows::CellCounts => &COUNTED_SCHEMA,
+        })
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let support = |filter: &&Expr| {
+            if takes(filter) {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
+        };
+        Ok(filters.iter().map(support).collect())
+    }
+
+    scan_at_once!();
 }

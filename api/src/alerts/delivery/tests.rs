@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use riskgrid_analytics::rules::{Rule, RuleBounds, SensorReading, SensorRules, Transition};
+use riskgrid_ingest::EventTime;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -138,7 +139,7 @@ fn transitions(webhooks: &[&str], sensor: &str, ends: bool) -> Vec<Transition> {
         "severity": "major", "webhooks": webhooks});
     let rule = Rule::from_json("r", &json, &RuleBounds::default()).unwrap();
     let mut rules = SensorRules::new([rule].into());
-    let at = wall_clock();
+    let at = EventTime::from_micros(wall_clock());
     let reading = SensorReading {
         layer: "water_level",
         sensor,
@@ -152,7 +153,7 @@ fn transitions(webhooks: &[&str], sensor: &str, ends: bool) -> Vec<Transition> {
             "p0",
             SensorReading {
                 value: 1.0,
-                at: at + 1,
+                at: at.plus(1),
                 ..reading
             },
         );

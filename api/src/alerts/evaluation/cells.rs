@@ -70,7 +70,7 @@ pub async fn follow_cells(reader: GridReader, alerting: Arc<Alerting>, policy: N
                 let (notify, now) = policy.of(&domain, wall.micros(), at.micros());
                 let changed = CellState {
                     rule_id: &rule.id,
-                    evaluated: at.micros(),
+                    evaluated: at,
                     changes: &evaluated.changes,
                 };
                 let stored = alerting.record_cells(&evaluated.transitions, notify, now, changed);
@@ -141,7 +141,7 @@ fn judge(
             .entry(metric.as_str())
             .or_insert_with(|| sums.metric(metric, layer.scale()));
         let rows = sums.cells().iter().copied().zip(values.iter().copied());
-        state.evaluate(rule, rows, at.micros(), at.micros())
+        state.evaluate(rule, rows, at)
     });
     let judged = judged.collect();
     Some((layer.domain.clone(), at, judged))

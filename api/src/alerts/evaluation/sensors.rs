@@ -124,14 +124,14 @@ impl EventObserver for SensorObserver {
             sensor: &event.entity,
             cell: position.cell.into(),
             value,
-            at: event.time.micros(),
+            at: event.time,
         };
         self.rules.observe(&partition.to_string(), reading);
     }
 
     fn advance(&mut self, partition: &PartitionId, domain: &str, now: EventTime) {
         self.follow_rules();
-        self.rules.advance(&partition.to_string(), now.micros());
+        self.rules.advance(&partition.to_string(), now);
         self.tell_refused();
         let transitions = self.rules.take_transitions();
         if !transitions.is_empty() {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use axum::Router;
 use reqwest::Client;
 use riskgrid_analytics::rules::{RuleBounds, SensorReading, SensorRules};
+use riskgrid_ingest::EventTime;
 use serde_json::Value;
 use serde_json::json;
 
@@ -262,7 +263,7 @@ async fn alerts_are_listed_acknowledged_and_told_to_followers() {
             sensor,
             cell: 0x0894_11d3_68b7_ffff,
             value: 3.62,
-            at,
+            at: EventTime::from_micros(at),
         };
         rules.observe("p0", reading);
     }

@@ -6,13 +6,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use riskgrid_analytics::rules::rfc3339;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::alerts::Alerting;
 use crate::alerts::delivery::{InvalidWebhook, WebhookRequest};
-use crate::alerts::store::random_hex;
+use crate::alerts::store::{random_hex, rfc3339};
 use crate::alerts::webhook::Endpoint;
 use crate::http::extract::{JsonBody, Parameters};
 use crate::http::forwarded::External;

@@ -1,6 +1,6 @@
 //! Alerts as they are stored and shown.
 
-use riskgrid_analytics::rules::rfc3339;
+use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnection;
@@ -257,13 +257,21 @@ impl Decisions {
     }
 }
 
+/// A time of the database, in µs, as clients see it.
+pub fn rfc3339(micros: i64) -> String {
+    EventTime::from_micros(micros).to_string()
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
 pub(super) fn as_rfc3339<S: Serializer>(micros: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&rfc3339(*micros))
 }
 
 #[expect(clippy::ref_option, reason = "the signature that serde calls")]
-fn as_optional_rfc3339<S: Serializer>(micros: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_optional_rfc3339<S: Serializer>(
+    micros: &Option<i64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     micros.map(rfc3339).serialize(serializer)
 }
 

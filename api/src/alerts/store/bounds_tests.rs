@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use riskgrid_analytics::rules::{CellRules, Rule, RuleBounds, SensorReading, SensorRules, Transition};
+use riskgrid_ingest::EventTime;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -42,7 +43,7 @@ fn decided(
                 sensor: &format!("s{number}"),
                 cell: 0x0894_11d3_68b7_ffff,
                 value,
-                at: START + at * SECOND,
+                at: EventTime::from_micros(START + at * SECOND),
             };
             rules.observe("p0", reading);
         }
@@ -374,14 +375,13 @@ async fn a_state_that_was_one_value_is_taken_apart() {
     cells.evaluate(
         &rule,
         [(7, 30.0), (u64::MAX >> 4, 40.0)].into_iter(),
-        START,
-        START,
+        EventTime::from_micros(START),
     );
     // The format before: of each rule by its id, when it was looked at, and its cells.
     let all: BTreeMap<
         &str,
         (
-            Option<i64>,
+            Option<EventTime>,
             BTreeMap<u64, riskgrid_analytics::rules::InstanceState>,
         ),
     > = cells
@@ -417,12 +417,12 @@ proptest! {
             let (mut straight, mut killed) = (CellRules::new(), CellRules::new());
             for (minute, (rows, is_killed)) in looks.into_iter().enumerate() {
                 let at = START + minute as i64 * 60 * SECOND;
-                let expected = straight.evaluate(&rule, rows.clone().into_iter(), at, at);
-                let found = killed.evaluate(&rule, rows.into_iter(), at, at);
+                let expected = straight.evaluate(&rule, rows.clone().into_iter(), EventTime::from_micros(at));
+                let found = killed.evaluate(&rule, rows.into_iter(), EventTime::from_micros(at));
                 assert_eq!(found.transitions, expected.transitions);
                 let state = CellState {
                     rule_id: &rule.id,
-                    evaluated: at,
+                    evaluated: EventTime::from_micros(at),
                     changes: &found.changes,
                 };
                 let changed = (!found.changes.is_empty()).then_some(state);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use riskgrid_analytics::rules::{CellChange, CellRules, InstanceState};
+use riskgrid_ingest::EventTime;
 use sqlx::sqlite::SqliteConnection;
 
 use super::row::read_from_row;
@@ -20,8 +21,8 @@ const PIECE: usize = 1_000;
 pub struct CellState<'a> {
     /// Which rule.
     pub rule_id: &'a str,
-    /// Event time of the evaluation, µs.
-    pub evaluated: i64,
+    /// Event time of the evaluation.
+    pub evaluated: EventTime,
     /// The cells whose phase changed.
     pub changes: &'a [CellChange],
 }
@@ -74,7 +75,7 @@ async fn put(
 }
 
 /// When a rule was evaluated last, and its cells.
-type Looked = (Option<i64>, Vec<(u64, InstanceState)>);
+type Looked = (Option<EventTime>, Vec<(u64, InstanceState)>);
 
 impl Decisions {
     /// What rules on cells remembered when they were evaluated last.
@@ -114,7 +115,7 @@ impl Decisions {
             for changes in cells.chunks(PIECE) {
                 let state = CellState {
                     rule_id,
-                    evaluated: evaluated.unwrap_or(i64::MIN),
+                    evaluated: evaluated.unwrap_or(EventTime::from_micros(i64::MIN)),
                     changes,
                 };
                 let mut transaction = self.begin().await?;

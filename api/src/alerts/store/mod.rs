@@ -36,7 +36,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{SqlSafeStr, Sqlite, Transaction};
 
-pub use alerts::{Alert, AlertPage, AlertQuery, AlertState};
+pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, rfc3339};
 pub use audit::AuditRow;
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};

@@ -1,11 +1,11 @@
 //! A transition as it is written down and put into the outbox: who is to be told, and in which words.
 
-use riskgrid_analytics::rules::{Severity, rfc3339};
+use riskgrid_analytics::rules::Severity;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnection;
 
-use super::alerts::Alert;
+use super::alerts::{Alert, rfc3339};
 use super::row::read_from_row;
 use super::{DecisionsError, webhook_id};
 

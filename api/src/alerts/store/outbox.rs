@@ -3,9 +3,9 @@
 //! A delivery is due only when no older one of the same alert to the same endpoint is pending: a receiver hears of
 //! the firing before it hears of the end.
 
-use riskgrid_analytics::rules::rfc3339;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use super::alerts::{as_optional_rfc3339, as_rfc3339};
 use super::row::read_from_row;
 use super::{Decisions, DecisionsError, Tally};
 use crate::alerts::webhook::{Attempt, Secret};
@@ -322,14 +322,4 @@ impl Decisions {
         transaction.commit().await?;
         Ok(revived.rows_affected())
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
-fn as_rfc3339<S: Serializer>(micros: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&rfc3339(*micros))
-}
-
-#[expect(clippy::ref_option, reason = "the signature that serde calls")]
-fn as_optional_rfc3339<S: Serializer>(micros: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
-    micros.map(rfc3339).serialize(serializer)
 }

@@ -1,6 +1,6 @@
 //! Storing what the rules decided: alert, transition and outbox rows in one transaction, once.
 
-use riskgrid_analytics::rules::{Transition, TransitionKind, episode_id};
+use riskgrid_analytics::rules::{RuleInstance, Transition, TransitionKind};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Sqlite, Transaction};
@@ -141,7 +141,7 @@ impl<'a> Recording<'a> {
         .bind(&transition.episode)
         .bind(&transition.rule_id)
         .bind(transition.instance())
-        .bind(transition.fired_at)
+        .bind(transition.fired_at.micros())
         .fetch_optional(&mut *self.transaction)
         .await?;
         if known.is_some() {
@@ -177,7 +177,11 @@ impl<'a> Recording<'a> {
             "the rule is full: no more alerts of it begin until some end; make it narrower, or allow more"
         );
         let at = transition.at;
-        let episode = episode_id(rule_id, RULE_FULL, at);
+        let full = RuleInstance {
+            rule_id,
+            instance: RULE_FULL,
+        };
+        let episode = full.episode(at);
         if alert_row(&mut self.transaction, &episode).await?.is_some() {
             // It was full at this very time before.
             return Ok(());
@@ -210,13 +214,13 @@ impl<'a> Recording<'a> {
         .bind(&transition.sensor)
         .bind(transition.cell.map(u64::cast_signed))
         .bind(transition.value)
-        .bind(transition.at)
-        .bind(transition.fired_at)
+        .bind(transition.at.micros())
+        .bind(transition.fired_at.micros())
         .bind(transition.evidence.to_string())
         .bind(json!(transition.webhooks).to_string())
         .execute(&mut *self.transaction)
         .await?;
-        let how = if self.is_stale(transition.at) {
+        let how = if self.is_stale(transition.at.micros()) {
             "not_sent_stale"
         } else {
             "sent"
@@ -240,19 +244,19 @@ impl<'a> Recording<'a> {
         .bind(&transition.episode)
         .bind(&transition.rule_id)
         .bind(transition.instance())
-        .bind(transition.fired_at)
-        .bind(transition.at)
+        .bind(transition.fired_at.micros())
+        .bind(transition.at.micros())
         .fetch_optional(&mut *self.transaction)
         .await?;
         let Some(row) = found.filter(|row| row.resolved_at.is_none()) else {
             return Ok(());
         };
         let end = End {
-            at: transition.at.max(row.fired_at),
+            at: transition.at.micros().max(row.fired_at),
             value: transition.value,
             evidence: &transition.evidence,
         };
-        let is_stale = self.is_stale(transition.at);
+        let is_stale = self.is_stale(transition.at.micros());
         self.resolve(row.into_alert()?, end, is_stale).await
     }
 

@@ -1,4 +1,5 @@
 use riskgrid_analytics::rules::{Rule, RuleBounds, SensorReading, SensorRules, Severity, Transition};
+use riskgrid_ingest::EventTime;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -44,7 +45,7 @@ fn decided(rule: &Rule, sensor: &str, readings: &[(i64, f64)]) -> Vec<Transition
             sensor,
             cell: 0x0894_11d3_68b7_ffff,
             value: *value,
-            at,
+            at: EventTime::from_micros(at),
         };
         rules.observe("p0", reading);
     }

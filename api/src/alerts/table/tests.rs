@@ -1,7 +1,10 @@
-use datafusion::prelude::SessionContext;
+use futures::TryStreamExt as _;
 use proptest::prelude::*;
+use riskgrid_analytics::QueryTables;
 use riskgrid_analytics::rules::{Rule, RuleBounds, SensorReading, SensorRules};
-use serde_json::json;
+use riskgrid_analytics::sql::format::{AnswerFormat, encode};
+use riskgrid_analytics::sql::{SqlEngine, SqlLimits, SqlRequest};
+use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
 use super::*;
@@ -27,7 +30,7 @@ async fn decisions(sensors: usize) -> (TempDir, Decisions) {
             sensor: &sensor,
             cell: 0x0894_11d3_68b7_ffff,
             value,
-            at,
+            at: EventTime::from_micros(at),
         };
         rules.observe("p0", reading(4.0 + (number % 3) as f64, at));
         if number % 2 == 0 {
@@ -42,52 +45,48 @@ async fn decisions(sensors: usize) -> (TempDir, Decisions) {
     (folder, decisions)
 }
 
-async fn rows(table: Arc<dyn TableProvider>, sql: &str) -> String {
-    let context = SessionContext::new();
-    context.register_table("alerts", table).unwrap();
-    let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
-    arrow::util::pretty::pretty_format_batches(&batches)
-        .unwrap()
-        .to_string()
+/// The rows that a statement gives over the table alone.
+async fn rows(table: &Arc<StoredTable<AlertLine>>, sql: &str) -> Json {
+    let engine = SqlEngine::new(SqlLimits::default()).unwrap();
+    let request = SqlRequest {
+        sql: sql.to_owned(),
+        params: Vec::new(),
+        timeout: None,
+        limit: None,
+        query_id: None,
+        now: chrono::DateTime::UNIX_EPOCH,
+    };
+    let tables = QueryTables::default().with(Arc::clone(table));
+    let answer = engine.ask(request, tables).await.unwrap();
+    let body = encode(answer, AnswerFormat::Json).await.unwrap().body;
+    let bytes: Vec<_> = body.try_collect().await.unwrap();
+    let mut answer: Json = serde_json::from_slice(&bytes.concat()).unwrap();
+    answer["rows"].take()
 }
 
 #[tokio::test]
 async fn all_rows_are_seen_over_many_pages_and_scans_of_one_query_share_a_reading() {
     let (_folder, decisions) = decisions(2_100).await;
-    let table = Arc::new(AlertsTable::new(decisions));
+    let table = Arc::new(alerts_table(decisions));
     let many: Vec<&str> = vec!["SELECT count(*) AS n FROM alerts"; 150];
     let sql = format!(
         "SELECT min(n), max(n), count(*) FROM ({})",
         many.join(" UNION ALL ")
     );
-    let seen = rows(Arc::clone(&table) as Arc<dyn TableProvider>, &sql).await;
-    assert!(seen.contains("| 2800   | 2800   | 150      |"), "{seen}");
-    assert_eq!(table.readings.lock().unwrap().len(), 1);
+    assert_eq!(rows(&table, &sql).await, json!([[2800, 2800, 150]]));
+    assert_eq!(table.readings(), [2800]);
 }
 
 #[tokio::test]
 async fn nothing_is_read_before_a_query_runs_and_a_limit_reads_no_more() {
     let (_folder, decisions) = decisions(1_200).await;
-    let table = Arc::new(AlertsTable::new(decisions));
-    let context = SessionContext::new();
-    context
-        .register_table("alerts", Arc::clone(&table) as Arc<dyn TableProvider>)
-        .unwrap();
-    let planned = context.sql("SELECT id FROM alerts LIMIT 3").await.unwrap();
-    let plan = planned.create_physical_plan().await.unwrap();
-    assert!(table.readings.lock().unwrap().is_empty());
-    let batches = datafusion::physical_plan::collect(plan, context.task_ctx())
-        .await
-        .unwrap();
-    assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 3);
-    let read: usize = {
-        let readings = table.readings.lock().unwrap();
-        let all = readings
-            .values()
-            .flat_map(|reading| &reading.get().unwrap().batches);
-        all.map(RecordBatch::num_rows).sum()
-    };
-    assert_eq!(read, 3);
+    let table = Arc::new(alerts_table(decisions));
+    let sql = "SELECT id FROM alerts LIMIT 3";
+    rows(&table, &format!("EXPLAIN {sql}")).await;
+    assert!(table.readings().is_empty());
+    let found = rows(&table, sql).await;
+    assert_eq!(found.as_array().unwrap().len(), 3);
+    assert_eq!(table.readings(), [3]);
 }
 
 fn filter() -> impl Strategy<Value = String> {
@@ -121,24 +120,17 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (_folder, decisions) = decisions(40).await;
-            let whole = AlertsTable::new(decisions.clone());
-            let context = Arc::new(TaskContext::default());
-            let scan = AlertsScan {
-                decisions: decisions.clone(),
-                schema: whole.schema(),
-                asked: Asked::default(),
-                readings: Readings::default(),
-            };
-            let plain = scan.read(context).await.unwrap();
-            let plain = datafusion::catalog::MemTable::try_new(whole.schema(), vec![plain]).unwrap();
+            let filtered = Arc::new(alerts_table(decisions.clone()));
+            // Gives all rows, whatever is asked, so that the query alone filters them.
+            let read_all = move |_: &Asked| pages(decisions.clone(), &Asked::default());
+            let whole = Arc::new(StoredTable::new("alerts", columns(), read_all));
             let filters: Vec<String> = filters
                 .iter()
                 .map(|(filter, not)| if *not { format!("NOT ({filter})") } else { format!("({filter})") })
                 .collect();
             let filter = filters.join(if or { " OR " } else { " AND " });
             let sql = format!("SELECT id, state, sensor FROM alerts WHERE {filter} ORDER BY id");
-            let found = rows(Arc::new(whole), &sql).await;
-            assert_eq!(found, rows(Arc::new(plain), &sql).await, "{filter}");
+            assert_eq!(rows(&filtered, &sql).await, rows(&whole, &sql).await, "{filter}");
         });
     }
 }

@@ -1,0 +1,75 @@
+//! What one query sees: the tables and table functions over one snapshot, and the tables beside them.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{MemorySchemaProvider, SchemaProvider as _, TableProvider};
+use riskgrid_ingest::dead_letter::DeadLetterStore;
+use riskgrid_ingest::grid::GridSnapshot;
+
+use crate::sql::{NamedTableFunction, SqlAnswer, SqlEngine, SqlError, SqlRequest};
+use crate::table_functions::table_functions;
+use crate::tables::grid_tables;
+use crate::tables::stored::StoredTable;
+
+/// The tables of one query, each by its name.
+#[derive(Debug)]
+pub struct QueryTables {
+    schema: MemorySchemaProvider,
+    functions: Arc<[NamedTableFunction]>,
+}
+
+impl Default for QueryTables {
+    /// No tables, and no table functions.
+    fn default() -> Self {
+        Self {
+            schema: MemorySchemaProvider::new(),
+            functions: Arc::new([]),
+        }
+    }
+}
+
+impl QueryTables {
+    /// Those of a snapshot; with `dead_letters` where there is a store of them.
+    pub fn over(snapshot: &Arc<GridSnapshot>, dead_letters: Option<DeadLetterStore>) -> Self {
+        let mut tables = Self {
+            functions: table_functions(snapshot),
+            ..Self::default()
+        };
+        for (name, table) in grid_tables(snapshot, dead_letters) {
+            tables.add(name, table);
+        }
+        tables
+    }
+
+    /// The same, and one whose rows a store outside keeps.
+    #[must_use]
+    pub fn with<R: Send + Sync + 'static>(mut self, table: Arc<StoredTable<R>>) -> Self {
+        self.add(table.name().to_owned(), table);
+        self
+    }
+
+    /// The same, and `queries`: what the engine runs, and has run lately.
+    #[must_use]
+    pub fn with_queries_of(mut self, engine: &SqlEngine) -> Self {
+        self.add("queries".to_owned(), engine.queries_table());
+        self
+    }
+
+    fn add(&mut self, name: String, table: Arc<dyn TableProvider>) {
+        // Names are our own and differ, so registering cannot fail.
+        if let Err(error) = self.schema.register_table(name, table) {
+            tracing::error!(%error, "a table could not be registered");
+        }
+    }
+}
+
+impl SqlEngine {
+    /// [`query`](Self::query) over these tables.
+    ///
+    /// # Errors
+    /// Those of [`query`](Self::query).
+    pub async fn ask(&self, request: SqlRequest, tables: QueryTables) -> Result<SqlAnswer, SqlError> {
+        self.query(request, Arc::new(tables.schema), tables.functions)
+            .await
+    }
+}

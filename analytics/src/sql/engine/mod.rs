@@ -1,0 +1,33 @@
+//! Runs statements: from the text to the stream of its rows.
+//!
+//! | what | where |
+//! |---|---|
+//! | the engine | [`sql_engine`] |
+//! | one query in it: asked, planned, its rows | [`request`], [`query`], [`rows`] |
+//! | which statements run, parameters | [`statement`], [`parameters`] |
+//! | table functions with `name => value` | [`named_arguments`] |
+//! | functions, rules and settings of a session | [`session`] |
+//! | what runs, and what ran | [`running`] |
+//! | how much memory a query takes | [`limits`], [`query_memory`], [`memory_fence`] |
+
+mod limits;
+mod memory_fence;
+mod named_arguments;
+mod parameters;
+mod query;
+mod query_memory;
+mod request;
+mod rows;
+mod running;
+mod session;
+mod sql_engine;
+mod statement;
+
+pub use limits::SqlLimits;
+pub use memory_fence::ProcessMemory;
+pub use named_arguments::NamedTableFunction;
+pub use request::{SqlAnswer, SqlRequest};
+pub(crate) use session::Registration;
+#[cfg(test)]
+pub(crate) use session::Session;
+pub use sql_engine::SqlEngine;

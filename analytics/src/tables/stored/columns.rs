@@ -1,0 +1,67 @@
+//! The columns of plain rows: what each is called, and where its value is in a row.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, StringArray, UInt64Array};
+use arrow::datatypes::{DataType, Field};
+use h3o::CellIndex;
+use riskgrid_ingest::EventTime;
+
+use super::super::columns::{field, time_type, times};
+use crate::sql::{cell_field, commented};
+
+/// One column of rows `R`.
+#[derive(Debug)]
+pub struct Column<R> {
+    /// Its name in SQL.
+    pub name: &'static str,
+    /// What `information_schema.columns` says of it.
+    pub comment: &'static str,
+    /// Its values.
+    pub values: Values<R>,
+}
+
+/// How a column's value is read from a row.
+#[derive(Debug)]
+pub enum Values<R> {
+    /// A text.
+    Text(fn(&R) -> &str),
+    /// A text, or NULL.
+    TextOrNull(fn(&R) -> Option<&str>),
+    /// A time.
+    Time(fn(&R) -> EventTime),
+    /// A time, or NULL.
+    TimeOrNull(fn(&R) -> Option<EventTime>),
+    /// A cell, or NULL.
+    CellOrNull(fn(&R) -> Option<CellIndex>),
+    /// A number.
+    Number(fn(&R) -> f64),
+}
+
+impl<R> Column<R> {
+    pub(super) fn field(&self) -> Field {
+        let Self { name, comment, .. } = *self;
+        match self.values {
+            Values::Text(_) => field(name, DataType::Utf8, false, comment),
+            Values::TextOrNull(_) => field(name, DataType::Utf8, true, comment),
+            Values::Time(_) => field(name, time_type(), false, comment),
+            Values::TimeOrNull(_) => field(name, time_type(), true, comment),
+            Values::CellOrNull(_) => commented(cell_field(name, true), comment),
+            Values::Number(_) => field(name, DataType::Float64, false, comment),
+        }
+    }
+
+    pub(super) fn array(&self, rows: &[R]) -> ArrayRef {
+        match self.values {
+            Values::Text(of) => Arc::new(StringArray::from_iter_values(rows.iter().map(of))),
+            Values::TextOrNull(of) => Arc::new(rows.iter().map(of).collect::<StringArray>()),
+            Values::Time(of) => times(rows.iter().map(|row| Some(of(row)))),
+            Values::TimeOrNull(of) => times(rows.iter().map(of)),
+            Values::CellOrNull(of) => {
+                let cells = rows.iter().map(|row| of(row).map(u64::from));
+                Arc::new(cells.collect::<UInt64Array>())
+            }
+            Values::Number(of) => Arc::new(Float64Array::from_iter_values(rows.iter().map(of))),
+        }
+    }
+}
