@@ -1,5 +1,6 @@
 //! `GET /v1/sql`, `POST /v1/sql` and `DELETE /v1/sql/{query_id}`.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{delete, get};
+use futures::{StreamExt, stream};
 use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
 use riskgrid_analytics::sql::{SqlError, SqlRequest};
@@ -17,9 +19,10 @@ use serde_json::Value;
 
 use crate::access::Reads;
 use crate::app::App;
+use crate::durations::QueryTime;
 use crate::http::accept::best_format;
 use crate::http::media_type;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::sql_tables;
 
 /// A query as a client sends it.
@@ -129,6 +132,33 @@ async fn run(
     query: Query,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
+    let mut time = app.durations.query();
+    match answer(app, permission, query, headers).await {
+        Ok(response) => Ok(response.map(|body| timed(body, time))),
+        Err(problem) => {
+            time.refused();
+            Err(problem)
+        }
+    }
+}
+
+/// The same body, whose end is the end of the query.
+fn timed(body: Body, mut time: QueryTime) -> Body {
+    let pieces = body.into_data_stream().map(Some).chain(stream::once(ready(None)));
+    Body::from_stream(pieces.filter_map(move |piece| {
+        if piece.is_none() {
+            time.answered();
+        }
+        ready(piece)
+    }))
+}
+
+async fn answer(
+    app: &Arc<App>,
+    permission: &Arc<Permission>,
+    query: Query,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let format = accepted_format(headers)?;
     let Some(sql) = query.sql.filter(|sql| !sql.trim().is_empty()) else {
         return Err(Problem::bad_request(
@@ -185,15 +215,9 @@ fn problem(error: SqlError) -> Problem {
     match error {
         SqlError::BadRequest(_) => Problem::bad_request(text),
         SqlError::TimedOut { .. } => Problem::out_of_time(text),
-        SqlError::ResourcesExhausted(_) => Problem::unprocessable(text),
-        SqlError::Cancelled => Problem::conflict(text),
+        SqlError::ResourcesExhausted(_) => Problem::new(Kind::OutOfMemory, text),
+        SqlError::Cancelled => Problem::new(Kind::Cancelled, text),
         // The engine has logged its cause.
-        SqlError::Internal { query_id, .. } => Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "The server failed",
-            text,
-        )
-        .with("query_id", query_id),
+        SqlError::Internal { query_id, .. } => Problem::new(Kind::Internal, text).with("query_id", query_id),
     }
 }
