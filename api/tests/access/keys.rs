@@ -238,7 +238,7 @@ async fn the_first_key_may_come_from_a_file_while_there_is_none() {
     std::fs::write(&file, &new.stdout).unwrap();
     let mode = |mode: &str| std::process::Command::new("chmod").arg(mode).arg(&file).status().unwrap();
     assert!(mode("644").success());
-    let said = server.is_refused();
+    let said = server.is_refused(2);
     assert!(said.contains("first_key_file") && said.contains("chmod 600"), "{said}");
     assert!(mode("600").success());
     server.restart();

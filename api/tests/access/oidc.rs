@@ -224,7 +224,7 @@ async fn settings_of_an_issuer_that_cannot_be_are_told_at_the_start() {
         ),
     ] {
         server.configure(&configuration);
-        let said = server.is_refused();
+        let said = server.is_refused(2);
         assert!(said.contains(word), "{configuration}: {said}");
     }
 }

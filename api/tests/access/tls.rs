@@ -167,7 +167,7 @@ async fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
         ("[[access.certificates]]\nsan = \"dns:a\"\nrole = \"analyst\"".to_owned(), "client_auth"),
     ] {
         server.configure(&configuration);
-        let said = server.is_refused();
+        let said = server.is_refused(2);
         assert!(said.contains(word), "{configuration}: {said}");
     }
     let mapped = |entry: &str| {
@@ -180,7 +180,7 @@ async fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
         ("san = \"dns:a\"\nrole = \"analyst\"\nareas = [\"atlantis\"]", "atlantis"),
     ] {
         server.configure(&mapped(entry));
-        let said = server.is_refused();
+        let said = server.is_refused(2);
         assert!(said.contains(word), "{entry}: {said}");
     }
 }
