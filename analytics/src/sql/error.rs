@@ -24,7 +24,7 @@ pub enum SqlError {
     /// The query needs more memory than it may have, or too many queries run. Status 422.
     #[error("{0}")]
     ResourcesExhausted(String),
-    /// Somebody cancelled the query. Status 409.
+    /// Somebody cancelled the query. Status 499.
     #[error("the query was cancelled")]
     Cancelled,
     /// A fault of the engine. Status 500.
