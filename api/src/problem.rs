@@ -37,6 +37,71 @@ impl Problem {
         Self::new(Kind::BadRequest, detail)
     }
 
+    /// A key or a token stands in the URL.
+    pub fn credentials_in_url() -> Self {
+        Self::new(
+            Kind::CredentialsInUrl,
+            "URLs stand in logs and histories: send the key as Authorization: Bearer KEY, and make another one, since this \
+             one may have been read",
+        )
+    }
+
+    /// Nobody knows who asks.
+    pub fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Unauthenticated, detail)
+    }
+
+    /// It is known who asks, and nothing says what they may.
+    pub fn no_role(detail: impl Into<String>) -> Self {
+        Self::new(Kind::NoRole, detail)
+    }
+
+    /// An event whose source this key may not bring.
+    pub fn forbidden_source(detail: impl Into<String>) -> Self {
+        Self::new(Kind::ForbiddenSource, detail)
+    }
+
+    /// Nobody could administer riskgrid any more.
+    pub fn last_admin(detail: impl Into<String>) -> Self {
+        Self::new(Kind::LastAdmin, detail)
+    }
+
+    /// It was changed since its reader saw it.
+    pub fn precondition_failed(detail: impl Into<String>) -> Self {
+        Self::new(Kind::PreconditionFailed, detail)
+    }
+
+    /// Wrong credentials come too often.
+    pub fn too_many_failures(retry_after_seconds: u32) -> Self {
+        let detail = "too many wrong credentials came from this address within a minute; good ones are let in all the while";
+        Self::new(Kind::TooManyFailures, detail).after(retry_after_seconds)
+    }
+
+    /// It asks too often.
+    pub fn too_many_requests(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        Self::new(Kind::TooManyRequests, detail).after(retry_after_seconds)
+    }
+
+    /// A key brings more than it may.
+    pub fn quota(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        Self::new(Kind::Quota, detail).after(retry_after_seconds)
+    }
+
+    /// Tokens cannot be judged, for their issuer does not answer.
+    pub fn identity_provider(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        Self::new(Kind::IdentityProvider, detail).after(retry_after_seconds)
+    }
+
+    /// As many queries wait as may.
+    pub fn queue_full(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        Self::new(Kind::QueueFull, detail).after(retry_after_seconds)
+    }
+
+    /// Somebody cancelled it.
+    pub fn cancelled(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Cancelled, detail)
+    }
+
     /// Who asks may not.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(Kind::Forbidden, detail)

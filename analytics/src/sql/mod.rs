@@ -28,10 +28,13 @@ mod rare_rules;
 mod spatial_join;
 
 pub(crate) use bounds::QueryGuard;
-pub use catalogue::{QueryRecord, QueryState};
+pub use catalogue::{QueryPhase, QueryRecord, QueryState};
 pub use cell_type::{CELL_TYPE, COMMENT_KEY, TYPE_KEY, cell_field, commented, is_cell, mark_cell};
 pub(crate) use cell_type::{cell_item, cell_list_type, not_a_cell, parse_cell};
-pub use engine::{NamedTableFunction, ProcessMemory, SqlAnswer, SqlEngine, SqlLimits, SqlRequest};
+pub use engine::{
+    Asker, Estimate, NamedTableFunction, ProcessMemory, RoleLimits, RoleOverrides, Spill, SqlAnswer,
+    SqlEngine, SqlLimits, SqlRequest,
+};
 pub use error::SqlError;
 pub(crate) use functions_allowed::{Work, in_pieces, pieces};
 pub(crate) use spatial_join::NEAREST;

@@ -9,6 +9,7 @@ mod demo_receiver;
 mod exit;
 mod feeds;
 mod generate;
+mod keys;
 mod serve;
 mod sql;
 
@@ -69,7 +70,10 @@ enum Verb {
     /// List the configured feeds, and take out all that one of them brought in.
     #[command(subcommand)]
     Feeds(feeds::FeedsVerb),
-    /// Print who looked at raw records, replayed or purged.
+    /// Make, list and revoke keys.
+    #[command(subcommand)]
+    Keys(keys::KeysVerb),
+    /// Print who did what, and verify that nobody changed it since.
     Audit(audit::AuditArguments),
 }
 
@@ -81,7 +85,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         "warn"
     };
     start_log(arguments.log, level);
-    if matches!(arguments.verb, Verb::Serve(_) | Verb::Demo(_) | Verb::Feeds(_)) {
+    if matches!(
+        arguments.verb,
+        Verb::Serve(_) | Verb::Demo(_) | Verb::Feeds(_) | Verb::Keys(_) | Verb::Audit(_)
+    ) {
         make_files_private();
     }
     // One provider for all TLS; set first thing, so nobody else has set one.
@@ -98,6 +105,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Sql(arguments) => on_runtime(sql::run(arguments)),
         Verb::DeadLetters(verb) => on_runtime(dead_letters::run(verb)),
         Verb::Feeds(verb) => on_runtime(feeds::run(verb)),
+        Verb::Keys(verb) => on_runtime(keys::run(verb)),
         Verb::Audit(arguments) => on_runtime(audit::run(arguments)),
     };
     match result {

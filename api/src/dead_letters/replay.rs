@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use super::{Choice, Looking};
+use crate::access::Caller;
 use crate::alerts::store::Decisions;
 use crate::intake::Intake;
 use crate::problem::Problem;
@@ -63,12 +64,12 @@ impl Replays {
     }
 }
 
-/// Replays the letters of `choice` that were not yet, after it is in the audit that `who` asked for it.
+/// Replays the letters of `choice` that were not yet, after it is in the audit that `caller` asked for it.
 ///
 /// # Errors
 /// One replay at a time; a log or a disk that refuses: what was done until then is in the problem, and can be asked for
 /// again with the rest.
-pub async fn replay(replays: &Replays, who: &str, choice: Choice) -> Result<ReplayAnswer, Problem> {
+pub async fn replay(replays: &Replays, caller: &Caller, choice: Choice) -> Result<ReplayAnswer, Problem> {
     let Ok(turn) = Arc::clone(&replays.turn).try_lock_owned() else {
         return Err(Problem::conflict(
             "another replay is running; try again when it has ended",
@@ -89,11 +90,8 @@ pub async fn replay(replays: &Replays, who: &str, choice: Choice) -> Result<Repl
     replays
         .decisions
         .audit(
+            &caller.deed("dead_letters.replay").times(count).with(asked),
             (replays.clock)().micros(),
-            who,
-            "dead_letters.replay",
-            &asked,
-            count,
         )
         .await?;
     let replays = replays.clone();

@@ -5,6 +5,7 @@ mod block_sums;
 mod calendar;
 mod cell_map;
 mod cell_places;
+mod cell_set;
 mod dedup;
 mod entities;
 mod entity_table;
@@ -17,13 +18,15 @@ mod slice;
 mod slice_start;
 mod snapshot;
 mod stored_slice;
+mod visible_totals;
 mod window_sum;
 
 pub use aggregate::{CellAggregate, Metric, ValueAggregate};
 pub use calendar::{Calendar, Span, Step};
+pub use cell_set::CellSet;
 pub use entities::{Place, Report, ResponseUnit, Sensor, Stamped};
 pub use entity_table::{EntityKey, EntityTable};
-pub use event_log::{EVENT_SCHEMA, EventBatch, EventLogLimits};
+pub use event_log::{EVENT_SCHEMA, EventBatch, EventLogLimits, EventView};
 pub use layer_slices::{Cutoffs, LayerView, SliceMap, TimedSlice};
 pub use partition::{
     Applied, EventCounts, Forgotten, GivenUp, GridSettings, LayerTotals, Partition, PartitionId, Retention,
