@@ -7,10 +7,11 @@ use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridSnapshot;
 
 use crate::permission::Permission;
-use crate::sql::{NamedTableFunction, SqlAnswer, SqlEngine, SqlError, SqlRequest};
+use crate::publication::Publication;
+use crate::sql::{Asker, NamedTableFunction, SqlAnswer, SqlEngine, SqlError, SqlRequest};
 use crate::table_functions::table_functions;
-use crate::tables::grid_tables;
 use crate::tables::stored::StoredTable;
+use crate::tables::{grid_tables, published_tables};
 
 /// The tables of one query, each by its name.
 #[derive(Debug)]
@@ -46,6 +47,15 @@ impl QueryTables {
         tables
     }
 
+    /// The same, and what was published: the tables of the public.
+    #[must_use]
+    pub fn with_published(mut self, snapshot: &Arc<GridSnapshot>, publication: &Arc<Publication>) -> Self {
+        for (name, table) in published_tables(snapshot, publication) {
+            self.add(name, table);
+        }
+        self
+    }
+
     /// The same, and one whose rows a store outside keeps.
     #[must_use]
     pub fn with<R: Send + Sync + 'static>(mut self, table: Arc<StoredTable<R>>) -> Self {
@@ -53,10 +63,10 @@ impl QueryTables {
         self
     }
 
-    /// The same, and `queries`: what the engine runs, and has run lately.
+    /// The same, and `queries`: what the engine runs, and has run lately, as far as `asker` sees it.
     #[must_use]
-    pub fn with_queries_of(mut self, engine: &SqlEngine) -> Self {
-        self.add("queries".to_owned(), engine.queries_table());
+    pub fn with_queries_of(mut self, engine: &SqlEngine, asker: &Asker) -> Self {
+        self.add("queries".to_owned(), engine.queries_table(asker));
         self
     }
 

@@ -19,6 +19,7 @@ use crate::dead_letters::{Lists, Replays};
 use crate::durations::Durations;
 use crate::http::{BodyBudget, HttpCounters};
 use crate::intake::Intake;
+use crate::publication::Published;
 use crate::stream::Changes;
 use crate::tiles::TileCaches;
 
@@ -50,6 +51,8 @@ pub struct App {
     pub tiles: TileCaches,
     /// What pages are told.
     pub changes: Changes,
+    /// What the public sees.
+    pub publication: Published,
     /// Applies events, publishes and saves.
     pub pipeline: PipelineHandle,
     /// The Kafka source, when there is one.

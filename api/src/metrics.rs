@@ -51,8 +51,8 @@ pub fn render(app: &App, held: &Held, now: EventTime) -> prometheus::Result<Stri
         registry.register(Box::new(Subject::read(readings, &seen)?))?;
     }
     app.http_counters.register(&registry, app.body_budget.used())?;
-    app.access.register(&registry)?;
     app.durations.register(&registry)?;
+    app.access.register(&registry)?;
     let mut page = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut page)?;
     Ok(String::from_utf8_lossy(&page).into_owned())

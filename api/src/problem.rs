@@ -37,11 +37,6 @@ impl Problem {
         Self::new(Kind::BadRequest, detail)
     }
 
-    /// Who asks may not.
-    pub fn forbidden(detail: impl Into<String>) -> Self {
-        Self::new(Kind::Forbidden, detail)
-    }
-
     /// A key or a token stands in the URL.
     pub fn credentials_in_url() -> Self {
         Self::new(
@@ -61,7 +56,7 @@ impl Problem {
         Self::new(Kind::NoRole, detail)
     }
 
-    /// An event is of a source that this key may not bring.
+    /// An event whose source this key may not bring.
     pub fn forbidden_source(detail: impl Into<String>) -> Self {
         Self::new(Kind::ForbiddenSource, detail)
     }
@@ -78,11 +73,8 @@ impl Problem {
 
     /// Wrong credentials come too often.
     pub fn too_many_failures(retry_after_seconds: u32) -> Self {
-        Self::new(
-            Kind::TooManyFailures,
-            "too many wrong credentials came from this address within a minute; good ones are let in all the while",
-        )
-        .after(retry_after_seconds)
+        let detail = "too many wrong credentials came from this address within a minute; good ones are let in all the while";
+        Self::new(Kind::TooManyFailures, detail).after(retry_after_seconds)
     }
 
     /// It asks too often.
@@ -98,6 +90,21 @@ impl Problem {
     /// Tokens cannot be judged, for their issuer does not answer.
     pub fn identity_provider(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
         Self::new(Kind::IdentityProvider, detail).after(retry_after_seconds)
+    }
+
+    /// As many queries wait as may.
+    pub fn queue_full(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        Self::new(Kind::QueueFull, detail).after(retry_after_seconds)
+    }
+
+    /// Somebody cancelled it.
+    pub fn cancelled(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Cancelled, detail)
+    }
+
+    /// Who asks may not.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Forbidden, detail)
     }
 
     /// A page of another origin asks.

@@ -6,7 +6,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use futures::StreamExt as _;
 use riskgrid_analytics::permission::Permission;
-use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlRequest};
+use riskgrid_analytics::sql::{Asker, SqlEngine, SqlError, SqlRequest};
 use riskgrid_analytics::table_functions::table_functions;
 use riskgrid_analytics::tables::grid_tables;
 use riskgrid_ingest::grid::GridSnapshot;
@@ -35,6 +35,7 @@ pub async fn batches(
         limit: None,
         query_id: None,
         now: chrono::Utc::now(),
+        asker: Asker::system(),
     };
     let mut stream = engine
         .query(request, Arc::new(schema), table_functions(snapshot, &permission))

@@ -129,6 +129,17 @@ impl ValueScale {
     }
 }
 
+/// What the public sees of a layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VisibleToPublic {
+    /// Nothing.
+    #[default]
+    None,
+    /// What was published: rounded counts of cells of enough events and sources.
+    Suppressed,
+}
+
 /// A layer as the configuration gives it, `[[layers]]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +166,23 @@ pub struct LayerSettings {
     /// What a report of unknown severity weighs, 1 to 4. Default 1.
     #[serde(default = "default_severity")]
     pub default_severity: u8,
+    /// What the public sees of it: `none` or `suppressed`. Default `none`.
+    #[serde(default)]
+    pub public: VisibleToPublic,
+    /// H3 resolution of the cells that are published. Default 7.
+    #[serde(default = "public_resolution")]
+    pub public_resolution: u8,
+    /// Length of the steps that are published: `1h`, `1d` or `7d`. Default `1d`.
+    #[serde(default = "public_step")]
+    pub public_step: String,
+}
+
+const fn public_resolution() -> u8 {
+    7
+}
+
+fn public_step() -> String {
+    "1d".to_owned()
 }
 
 const fn default_resolution() -> f64 {

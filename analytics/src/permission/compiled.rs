@@ -100,7 +100,7 @@ impl Permission {
 
     /// Whether all layers are seen everywhere.
     pub const fn is_whole(&self) -> bool {
-        self.scope.is_all()
+        self.has_all_layers() && self.has_all_areas()
     }
 
     /// Whether places do not matter.
@@ -108,9 +108,9 @@ impl Permission {
         self.areas.is_none()
     }
 
-    /// Whether layers do not matter.
+    /// Whether layers do not matter. Of the grid the public sees none: what was published is not read from it.
     pub const fn has_all_layers(&self) -> bool {
-        self.scope.layers.are_all()
+        self.scope.layers.are_all() && !matches!(self.role, Role::Public)
     }
 
     /// The cells of the grid that are seen; a coarser cell is seen as far as it holds some of these.
@@ -135,7 +135,7 @@ impl Permission {
     /// Whether rows of this layer are seen; those of no layer are only where all are.
     pub fn admits_layer(&self, layer: Option<&str>) -> bool {
         match layer {
-            Some(layer) => self.scope.layers.hold(layer),
+            Some(layer) => self.role != Role::Public && self.scope.layers.hold(layer),
             None => self.has_all_layers(),
         }
     }

@@ -68,7 +68,12 @@ fn a_scope_means_nothing_to_an_admin_and_to_the_public() {
     let all = Permissions::new(Arc::default(), Resolution::Nine);
     for role in [Role::Admin, Role::Public] {
         let permission = all.of(role, scope(&["noise"], &["a"]));
-        assert!(permission.is_whole() && permission.admits_layer(None) && permission.admits_place(None));
+        // Of the grid the public sees nothing.
+        let is_admin = role == Role::Admin;
+        assert_eq!(permission.is_whole(), is_admin);
+        for layer in [None, Some("noise"), Some("flooding")] {
+            assert_eq!(permission.admits_layer(layer), is_admin);
+        }
         assert_eq!(permission.class(), Permission::everywhere(role).class());
     }
 }

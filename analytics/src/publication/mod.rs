@@ -10,8 +10,10 @@
 //! | the number that rounds, from a key that stays secret | [`rounding`] |
 //! | which atoms are shown, and what becomes of the others | [`judging`] |
 //! | where steps begin and end | [`steps`] |
+//! | which steps come next | [`due`] |
 //! | a step as it was published, and all of them | [`relation`] |
 
+mod due;
 mod judging;
 mod relation;
 mod rounding;
@@ -19,6 +21,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use due::{LayerRule, Publishing};
 pub use judging::{Atom, Judged, Threshold, judge};
 pub use relation::{Publication, PublishedLayer, PublishedStep};
 pub use rounding::RoundingKey;

@@ -7,6 +7,7 @@ use h3o::Resolution;
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::{Span, parent_of};
 use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_64;
 
 use super::judging::Judged;
 
@@ -110,7 +111,7 @@ impl PublishedLayer {
     }
 }
 
-/// All that was published, by layer.
+/// All that was published of the layers that are, by layer. It holds no layer that is not to be seen.
 #[derive(Clone, Debug, Default)]
 pub struct Publication {
     /// By the layer's id.
@@ -122,5 +123,19 @@ impl Publication {
     pub fn as_of(&self) -> Option<EventTime> {
         let newest = self.layers.values().filter_map(|layer| layer.newest());
         newest.map(|step| step.span().end).max()
+    }
+
+    /// A name of this state: of the newest step of each layer.
+    pub fn version(&self) -> u64 {
+        let mut bytes = Vec::new();
+        for (id, layer) in &self.layers {
+            bytes.extend_from_slice(id.as_bytes());
+            bytes.push(0);
+            let newest = layer.newest().map(|step| (step.start, step.seconds));
+            let (start, seconds) = newest.unwrap_or_default();
+            bytes.extend_from_slice(&start.to_be_bytes());
+            bytes.extend_from_slice(&seconds.to_be_bytes());
+        }
+        XxHash3_64::oneshot(&bytes)
     }
 }

@@ -12,6 +12,8 @@ mod statistic_scan;
 
 use std::sync::Arc;
 
+pub(crate) use statistic_scan::pairs_of_statistic;
+
 use riskgrid_ingest::grid::GridSnapshot;
 
 use crate::permission::{Permission, Role};

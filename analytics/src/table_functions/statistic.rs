@@ -41,6 +41,9 @@ pub(super) trait CellStatistic: fmt::Debug + fmt::Display + Send + Sync {
     /// # Errors
     /// [`StatisticsError`] for what only the data show, and [`StatisticsError::Stopped`] once `stop` is set.
     fn columns(&self, observed: &Observed<'_>, stop: &AtomicBool) -> Result<Vec<ArrayRef>, StatisticsError>;
+
+    /// How often neighbours are permuted; 0 where they are not.
+    fn permutations(&self) -> u32;
 }
 
 /// What a statistic is computed from.

@@ -13,6 +13,7 @@ mod facilities;
 mod filters;
 mod layers;
 mod population;
+mod published;
 mod scan;
 pub(crate) mod snapshot_table;
 pub mod stored;
@@ -25,6 +26,7 @@ use datafusion::catalog::TableProvider;
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridSnapshot;
 
+pub use published::published_tables;
 use snapshot_table::SnapshotTable;
 pub use visible::{visible_layer, visible_layers};
 

@@ -47,11 +47,20 @@ impl AccessCounters {
     }
 
     /// Puts them on a page, with how many keys are good and browsers signed in.
-    pub(super) fn register(&self, registry: &Registry, keys: usize, sessions: usize) -> prometheus::Result<()> {
+    pub(super) fn register(
+        &self,
+        registry: &Registry,
+        keys: usize,
+        sessions: usize,
+    ) -> prometheus::Result<()> {
         registry.register(Box::new(self.refused.clone()))?;
         for (name, help, count) in [
             ("riskgrid_access_keys", "keys that let in", keys),
-            ("riskgrid_access_sessions", "browsers that are signed in", sessions),
+            (
+                "riskgrid_access_sessions",
+                "browsers that are signed in",
+                sessions,
+            ),
         ] {
             let gauge = IntGauge::new(name, help)?;
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));

@@ -76,6 +76,11 @@ impl Identity {
         self.permission.as_ref().map(|permission| permission.role())
     }
 
+    /// Whether it brought no credential.
+    pub fn is_anonymous(&self) -> bool {
+        self.who == ANONYMOUS
+    }
+
     /// Whether it is an admin.
     pub fn is_admin(&self) -> bool {
         self.role() == Some(Role::Admin)

@@ -44,8 +44,8 @@ pub use jcs::canonical;
 pub use key::{Key, StoredKey, is_same_hash, sha256};
 pub use key_file::{read_key_file, read_private_file};
 pub use live_keys::LiveKey;
-pub use oidc::{ClientSecret, OidcSettings};
 pub use new_key::{Draft, Grant, NewKey, Protocol, Rights, Unfit};
+pub use oidc::{ClientSecret, OidcSettings};
 pub use route_table::{Needs, RULES, Rule, Verb};
 pub use store::{Asked, KeyError, StoredGrant};
 

@@ -1,8 +1,8 @@
 //! Keys and sessions in the decisions database: each change in one transaction with its row of the audit.
 
 use riskgrid_analytics::permission::Role;
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::key::Key;

@@ -64,13 +64,19 @@ impl Verification {
 
     /// Looks at the next older row.
     pub fn add(&mut self, row: &AuditRow) {
-        let link = Link { seq: row.seq, hash: row.hash.clone() };
+        let link = Link {
+            seq: row.seq,
+            hash: row.hash.clone(),
+        };
         if let Some(wanted) = self.wanted.take()
             && wanted != link
         {
             self.first_misfit = Some(wanted.seq + 1);
         }
-        let before = Link { seq: row.seq - 1, hash: row.prev.clone() };
+        let before = Link {
+            seq: row.seq - 1,
+            hash: row.prev.clone(),
+        };
         if row.after(&before).is_none() {
             self.first_misfit = Some(row.seq);
         }
@@ -119,8 +125,16 @@ mod tests {
         let mut rows = Vec::new();
         for seq in 1..=length {
             let deed = Deed::of_the_system("server.start").times(seq).with(json!({}));
-            let record = Record { seq, at: seq, deed, prev: link.hash.clone() };
-            link = Link { seq, hash: record.hash() };
+            let record = Record {
+                seq,
+                at: seq,
+                deed,
+                prev: link.hash.clone(),
+            };
+            link = Link {
+                seq,
+                hash: record.hash(),
+            };
             rows.push(AuditRow::new(record, link.hash.clone()));
         }
         rows
@@ -133,14 +147,23 @@ mod tests {
     }
 
     fn link(row: &AuditRow) -> Link {
-        Link { seq: row.seq, hash: row.hash.clone() }
+        Link {
+            seq: row.seq,
+            hash: row.hash.clone(),
+        }
     }
 
     #[test]
     fn a_whole_chain_fits_and_one_that_was_trimmed_too() {
         let rows = chain(5);
         let whole = verify(&rows, Some(link(&rows[2])), &Link::nothing()).unwrap();
-        assert_eq!(whole, Verified { rows: 5, newest: link(&rows[4]) });
+        assert_eq!(
+            whole,
+            Verified {
+                rows: 5,
+                newest: link(&rows[4])
+            }
+        );
         assert_eq!(verify(&rows[2..], None, &link(&rows[1])).unwrap().rows, 3);
         assert_eq!(verify(&[], None, &Link::nothing()).unwrap().rows, 0);
     }
@@ -163,13 +186,25 @@ mod tests {
     fn a_chain_that_was_cut_off_or_written_anew_is_told_by_its_head() {
         let rows = chain(6);
         let (nothing, head) = (Link::nothing(), link(&rows[5]));
-        assert_eq!(verify(&rows[..5], Some(head.clone()), &nothing), Err(Misfit::Head(head.clone())));
-        let other = Link { seq: 2, hash: "0".repeat(64) };
-        assert_eq!(verify(&rows, Some(other.clone()), &nothing), Err(Misfit::Head(other)));
+        assert_eq!(
+            verify(&rows[..5], Some(head.clone()), &nothing),
+            Err(Misfit::Head(head.clone()))
+        );
+        let other = Link {
+            seq: 2,
+            hash: "0".repeat(64),
+        };
+        assert_eq!(
+            verify(&rows, Some(other.clone()), &nothing),
+            Err(Misfit::Head(other))
+        );
         let trimmed = link(&rows[0]);
         assert_eq!(
             verify(&rows[3..], Some(trimmed.clone()), &link(&rows[2])),
-            Err(Misfit::Trimmed { head: trimmed, base: 3 })
+            Err(Misfit::Trimmed {
+                head: trimmed,
+                base: 3
+            })
         );
     }
 }

@@ -38,7 +38,10 @@ impl ServerAddress {
 
     /// A client that no proxy is between, with the key to send.
     pub(super) fn client(&self) -> Result<Client, Box<dyn Error + Send + Sync>> {
-        Ok(Client::builder().no_proxy().default_headers(self.key.headers()?).build()?)
+        Ok(Client::builder()
+            .no_proxy()
+            .default_headers(self.key.headers()?)
+            .build()?)
     }
 }
 
@@ -50,10 +53,11 @@ impl KeyToSend {
     pub(super) fn headers(&self) -> Result<HeaderMap, Box<dyn Error + Send + Sync>> {
         let key = match (&self.key_file, std::env::var(KEY)) {
             (Some(path), _) => Some(read_key_file(path)?),
-            (None, Ok(text)) if !text.trim().is_empty() => Some(
-                Key::parse(text.trim())
-                    .ok_or_else(|| format!("{KEY} holds no key; set it to what `riskgrid keys create` printed"))?,
-            ),
+            (None, Ok(text)) if !text.trim().is_empty() => {
+                Some(Key::parse(text.trim()).ok_or_else(|| {
+                    format!("{KEY} holds no key; set it to what `riskgrid keys create` printed")
+                })?)
+            }
             (None, _) => None,
         };
         let mut headers = HeaderMap::new();

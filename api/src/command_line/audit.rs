@@ -59,7 +59,8 @@ struct VerifyArguments {
 }
 
 fn read_link(text: &str) -> Result<Link, String> {
-    Link::parse(text).ok_or_else(|| "write it as the log does: a number, `:` and 64 hexadecimal digits".to_owned())
+    Link::parse(text)
+        .ok_or_else(|| "write it as the log does: a number, `:` and 64 hexadecimal digits".to_owned())
 }
 
 pub(super) async fn run(arguments: AuditArguments) -> VerbResult {
@@ -89,7 +90,9 @@ async fn list(arguments: ListArguments) -> VerbResult {
             Some(Value::String(text)) => text.clone(),
             other => other.map(Value::to_string).unwrap_or_default(),
         };
-        let columns = ["at", "who", "via", "address", "action", "object", "count", "detail"];
+        let columns = [
+            "at", "who", "via", "address", "action", "object", "count", "detail",
+        ];
         writeln!(out, "{}", columns.map(text).join("\t"))?;
     }
     Ok(out.flush()?)
@@ -110,7 +113,10 @@ async fn verify(arguments: VerifyArguments) -> VerbResult {
         None => ask_through(&arguments.server, &mut verification).await?,
     };
     let verified = verification.finish(&base)?;
-    println!("{} rows hang together; the newest is {}", verified.rows, verified.newest);
+    println!(
+        "{} rows hang together; the newest is {}",
+        verified.rows, verified.newest
+    );
     Ok(())
 }
 

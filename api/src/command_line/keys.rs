@@ -138,8 +138,19 @@ async fn create(arguments: CreateArguments) -> VerbResult {
             (key.ok_or("the server's answer holds no key")?, made)
         }
     };
-    let text = |name: &str| shown.get(name).and_then(Value::as_str).unwrap_or("never").to_owned();
-    eprintln!("key {} of {}; expires {}", key.id(), text("name"), text("expires"));
+    let text = |name: &str| {
+        shown
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or("never")
+            .to_owned()
+    };
+    eprintln!(
+        "key {} of {}; expires {}",
+        key.id(),
+        text("name"),
+        text("expires")
+    );
     println!("{}", key.reveal());
     Ok(())
 }
@@ -148,7 +159,10 @@ async fn create_in(folder: &Path, new: NewKey) -> Result<(Key, Value), Box<dyn E
     let draft = new.check()?;
     let key = Key::random()?;
     let deed = Deed::of_the_command_line("keys.create");
-    let asked = Asked { now: wall_clock().micros(), by: &deed };
+    let asked = Asked {
+        now: wall_clock().micros(),
+        by: &deed,
+    };
     let decisions = open(folder).await?;
     let made = decisions.create_key(&key, draft, false, &asked).await;
     decisions.close().await;
@@ -177,7 +191,10 @@ async fn list(arguments: ListArguments) -> VerbResult {
     };
     let mut out = std::io::stdout().lock();
     if !arguments.json {
-        writeln!(out, "id\tname\trole\tingest\tlayers\tareas\texpires\trevoked\tlast used")?;
+        writeln!(
+            out,
+            "id\tname\trole\tingest\tlayers\tareas\texpires\trevoked\tlast used"
+        )?;
     }
     for key in &keys {
         if arguments.json {
@@ -194,7 +211,15 @@ async fn list(arguments: ListArguments) -> VerbResult {
             Some(other) => other.to_string(),
         };
         let columns = [
-            "id", "name", "role", "ingest", "layers", "areas", "expires", "revoked", "last_used",
+            "id",
+            "name",
+            "role",
+            "ingest",
+            "layers",
+            "areas",
+            "expires",
+            "revoked",
+            "last_used",
         ];
         writeln!(out, "{}", columns.map(text).join("\t"))?;
     }
@@ -227,7 +252,10 @@ async fn revoke(arguments: RevokeArguments) -> VerbResult {
     match &arguments.place.data_dir {
         Some(folder) => {
             let deed = Deed::of_the_command_line("keys.revoke");
-            let asked = Asked { now: wall_clock().micros(), by: &deed };
+            let asked = Asked {
+                now: wall_clock().micros(),
+                by: &deed,
+            };
             let decisions = open(folder).await?;
             let revoked = decisions.revoke_key(id, false, &asked).await;
             decisions.close().await;

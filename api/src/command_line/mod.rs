@@ -85,7 +85,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         "warn"
     };
     start_log(arguments.log, level);
-    if matches!(arguments.verb, Verb::Serve(_) | Verb::Demo(_) | Verb::Feeds(_) | Verb::Keys(_) | Verb::Audit(_)) {
+    if matches!(
+        arguments.verb,
+        Verb::Serve(_) | Verb::Demo(_) | Verb::Feeds(_) | Verb::Keys(_) | Verb::Audit(_)
+    ) {
         make_files_private();
     }
     // One provider for all TLS; set first thing, so nobody else has set one.

@@ -190,13 +190,31 @@ pub enum Anonymous {
 }
 
 /// `[access.public]`.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PublicSection {
+    /// Events that a cell needs to be shown, in one step; at least 3. Default 5.
+    pub k: u64,
+    /// Sources that it needs: bits of the bitmap of distinct sources. Default 3.
+    pub min_sources: u32,
+    /// How long after its end a step is waited for before it is published. Default `15m`.
+    pub delay: Span,
     /// `public` may ask in SQL; it learns no more by it. Default false.
     pub sql: bool,
     /// Pages of any origin may read what requests without a credential are answered. Default false.
     pub cors: bool,
+}
+
+impl Default for PublicSection {
+    fn default() -> Self {
+        Self {
+            k: 5,
+            min_sources: 3,
+            delay: Span::seconds(15 * 60),
+            sql: false,
+            cors: false,
+        }
+    }
 }
 
 /// `[server.tls]`.

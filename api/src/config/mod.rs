@@ -3,6 +3,7 @@
 mod access;
 mod check;
 mod sections;
+mod sql_roles;
 mod storage;
 mod values;
 
@@ -18,9 +19,10 @@ use riskgrid_ingest::source::kafka::KafkaSettings;
 use serde::{Deserialize, Serialize};
 
 pub use access::{
-    AccessSection, Anonymous, AuditSection, CertificateSettings, ClientAuth, OidcMapSettings, OidcSection, PublicSection, TlsSection,
+    AccessSection, Anonymous, AuditSection, CertificateSettings, ClientAuth, OidcMapSettings, OidcSection,
+    PublicSection, TlsSection,
 };
-pub use check::{Checked, CheckedFeed};
+pub use check::{Checked, CheckedFeed, layer_rule};
 pub use sections::{
     AlertsSection, ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection,
     SqlSection, WebhooksSection,

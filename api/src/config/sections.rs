@@ -7,6 +7,7 @@ use riskgrid_ingest::edge::Bounds as PlaceBounds;
 use serde::{Deserialize, Serialize};
 
 use super::access::TlsSection;
+use super::sql_roles::RolesSection;
 use super::values::{ByteSize, Span};
 use crate::alerts::store::{Bounds, Keep};
 
@@ -229,6 +230,12 @@ pub struct SqlSection {
     pub memory_margin: ByteSize,
     /// Queries that run at once. Default 16.
     pub max_concurrent: usize,
+    /// Queries that wait for others to end; a further one is answered 429. Default 256.
+    pub max_waiting: usize,
+    /// Bytes on disk, below `storage.data_dir`, for what does not fit into the memory of queries; 0 is none. Default 8GiB.
+    pub spill: ByteSize,
+    /// `[sql.roles]`: other limits for a role.
+    pub roles: RolesSection,
 }
 
 impl Default for SqlSection {
@@ -240,6 +247,9 @@ impl Default for SqlSection {
             query_memory: ByteSize::mebibytes(1024),
             memory_margin: ByteSize::mebibytes(512),
             max_concurrent: 16,
+            max_waiting: 256,
+            spill: ByteSize::mebibytes(8192),
+            roles: RolesSection::default(),
         }
     }
 }

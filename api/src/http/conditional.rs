@@ -37,9 +37,15 @@ pub(crate) async fn tag_whole_answers(request: Request, next: Next) -> Response 
         return answer;
     };
     let is_json = answer.headers().get(CONTENT_TYPE).is_some_and(|media_type| {
-        [&b"application/json"[..], b"application/geo+json"].iter().any(|json| media_type.as_bytes().starts_with(json))
+        [&b"application/json"[..], b"application/geo+json"]
+            .iter()
+            .any(|json| media_type.as_bytes().starts_with(json))
     });
-    let size = answer.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
+    let size = answer
+        .body()
+        .size_hint()
+        .exact()
+        .and_then(|size| usize::try_from(size).ok());
     let is_tagged = answer.headers().contains_key(ETAG);
     let (true, StatusCode::OK, Some(size), false) = (is_json, answer.status(), size, is_tagged) else {
         return answer;

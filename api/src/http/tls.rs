@@ -100,7 +100,8 @@ fn certified((chain, key): &(Vec<u8>, Vec<u8>), now: i64) -> Result<CertifiedKey
     if end < now {
         return Err(format!("it has expired {} s ago", now - end));
     }
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("no private key in PEM: {error}"))?;
+    let key =
+        PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("no private key in PEM: {error}"))?;
     let provider = rustls::crypto::ring::default_provider();
     let certified = CertifiedKey::from_der(chain, key, &provider)
         .map_err(|error| format!("they do not fit each other: {error}"))?;
@@ -209,7 +210,10 @@ impl Tls {
             }
             let certificate = Arc::clone(&self.certificate);
             // Files may be slow.
-            if tokio::task::spawn_blocking(move || certificate.look(clock())).await.is_err() {
+            if tokio::task::spawn_blocking(move || certificate.look(clock()))
+                .await
+                .is_err()
+            {
                 tracing::error!("looking at the certificate panicked");
             }
         }

@@ -30,7 +30,9 @@ struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
-        self.next().filter(|(found, _)| *found == tag).map(|(_, value)| value)
+        self.next()
+            .filter(|(found, _)| *found == tag)
+            .map(|(_, value)| value)
     }
 
     fn next(&mut self) -> Option<(u8, &'a [u8])> {
@@ -40,8 +42,13 @@ impl<'a> Reader<'a> {
             (usize::from(*first), rest)
         } else {
             let bytes = usize::from(*first & 0x7f);
-            let (length, rest) = rest.split_at_checked(bytes).filter(|_| (1..=4).contains(&bytes))?;
-            (length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)
+            let (length, rest) = rest
+                .split_at_checked(bytes)
+                .filter(|_| (1..=4).contains(&bytes))?;
+            (
+                length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
+                rest,
+            )
         };
         let (value, rest) = rest.split_at_checked(length)?;
         self.0 = rest;
@@ -51,7 +58,9 @@ impl<'a> Reader<'a> {
 
 /// As RFC 5280 §4.1.2.5 writes it: with seconds, in UTC.
 fn read_time(tag: u8, text: &str) -> Option<i64> {
-    let digits = text.strip_suffix('Z').filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let digits = text
+        .strip_suffix('Z')
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     let (year, rest) = match tag {
         UTC_TIME if digits.len() == 12 => {
             let (year, rest) = digits.split_at_checked(2)?;

@@ -22,8 +22,8 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use self::judged::Judged;
-use self::sources::SourceCheck;
 pub use self::judged::MOST_TOLD;
+use self::sources::SourceCheck;
 use self::split::lines;
 pub use self::split::{RequestForm, for_each_event};
 use crate::access::Ingest;

@@ -40,7 +40,10 @@ impl<'a> SourceCheck<'a> {
             Ok((_, source)) => Some(Cow::Borrowed(source.as_str())),
             Err(_) => source_of(bytes),
         };
-        if source.as_deref().is_some_and(|source| self.bringer.is_for(source)) {
+        if source
+            .as_deref()
+            .is_some_and(|source| self.bringer.is_for(source))
+        {
             return;
         }
         let what = source.map_or_else(
@@ -68,7 +71,9 @@ fn source_of(bytes: &[u8]) -> Option<Cow<'_, str>> {
         #[serde(borrow)]
         source: Cow<'a, str>,
     }
-    serde_json::from_slice::<Sourced<'_>>(bytes).ok().map(|event| event.source)
+    serde_json::from_slice::<Sourced<'_>>(bytes)
+        .ok()
+        .map(|event| event.source)
 }
 
 #[cfg(test)]
@@ -107,7 +112,11 @@ mod tests {
             r#"{"source": 7}"#,
             "//sensors/7",
         ] {
-            assert_eq!(check(&["//sensors/"], &[inside, outside, inside]), Some(1), "{outside}");
+            assert_eq!(
+                check(&["//sensors/"], &[inside, outside, inside]),
+                Some(1),
+                "{outside}"
+            );
         }
     }
 }

@@ -6,6 +6,12 @@ pub(super) const READINGS: &[Reading] = &[
     gauge("riskgrid_sql_queries", "queries that run", &[], |seen| {
         size(seen.app.sql.running().len())
     }),
+    gauge(
+        "riskgrid_sql_queries_waiting",
+        "queries that wait for their turn",
+        &[],
+        |seen| size(seen.app.sql.queue().1),
+    ),
     counter(
         "riskgrid_sql_internal_errors_total",
         "statements that failed by a fault of riskgrid's; the log says why under their query_id",

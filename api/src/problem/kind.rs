@@ -44,7 +44,7 @@ kinds! {
     Unauthenticated "unauthenticated" 401 "Who asks is not known";
     Forbidden "forbidden" 403 "Not allowed";
     CrossSite "cross-site" 403 "Pages of this origin are not let in";
-    NoRole "no-role" 403 "Who asks has no role";
+    NoRole "no-role" 403 "No role is given to whoever asks";
     ForbiddenSource "forbidden-source" 403 "The source of an event is not one of this key's";
     NotFound "not-found" 404 "There is no such thing";
     MethodNotAllowed "method-not-allowed" 405 "Method not allowed";
@@ -58,18 +58,18 @@ kinds! {
     UnsupportedMediaType "unsupported-media-type" 415 "The content type is not supported";
     Misdirected "misdirected" 421 "This name is not served here";
     Invalid "invalid" 422 "It is not acceptable";
-    OutOfMemory "out-of-memory" 422 "It needs more memory than it may have";
-    TooExpensive "too-expensive" 422 "It costs more than it may";
-    AnswerTooLarge "answer-too-large" 422 "The answer is larger than it may be";
+    OutOfMemory "out-of-memory" 422 "The query needs more memory than it may have";
+    TooExpensive "too-expensive" 422 "The query would look at too much";
+    AnswerTooLarge "answer-too-large" 422 "The answer is too large";
     PreconditionRequired "precondition-required" 428 "The version to change is not named";
     TooManyRequests "too-many-requests" 429 "Too many requests";
-    QueueFull "queue-full" 429 "Too many wait already";
+    QueueFull "queue-full" 429 "Too many queries wait";
     TooManyFailures "too-many-failures" 429 "Too many wrong credentials";
     Quota "quota" 429 "More than the key may bring";
     Cancelled "cancelled" 499 "It was cancelled";
     Internal "internal" 500 "The server failed";
     Unavailable "unavailable" 503 "It cannot be served now";
-    IdentityProvider "identity-provider" 503 "The identity provider does not answer";
+    IdentityProvider "identity-provider" 503 "The issuer of tokens does not answer";
     OutOfTime "out-of-time" 504 "It did not finish in time";
     HttpVersion "http-version" 505 "This version of HTTP is not spoken here";
 }

@@ -34,7 +34,8 @@ async fn take(
     let bringer = caller.identity.ingest.clone();
     let bringer = bringer.ok_or_else(|| Problem::forbidden("this needs the right `ingest`"))?;
     if let Err(seconds) = bringer.ask(Instant::now()) {
-        let detail = "this key brings more events or bytes a second than it may; nothing of this request is kept";
+        let detail =
+            "this key brings more events or bytes a second than it may; nothing of this request is kept";
         app.access.count_refusal("quota");
         return Err(Problem::quota(detail, seconds));
     }

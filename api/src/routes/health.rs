@@ -10,6 +10,7 @@ use axum::routing::get;
 
 use riskgrid_ingest::RefusalReason;
 
+use crate::access::Reads;
 use crate::app::App;
 use crate::metrics;
 use crate::problem::Problem;
@@ -22,7 +23,9 @@ pub fn routes(app: Arc<App>) -> Router {
         .route("/metrics", get(show_metrics))
         .route(
             "/v1/stream",
-            get(|State(app): State<Arc<App>>| async move { app.changes.subscribe() }),
+            get(
+                |State(app): State<Arc<App>>, Reads(seen): Reads| async move { app.changes.subscribe(&seen) },
+            ),
         )
         .with_state(app)
 }

@@ -5,6 +5,7 @@ pub mod dead_letters;
 pub mod events;
 pub mod health;
 pub mod layers;
+pub(crate) mod public;
 pub mod sql;
 pub mod tiles;
 

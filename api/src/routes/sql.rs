@@ -11,13 +11,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{delete, get};
 use futures::{StreamExt, stream};
-use riskgrid_analytics::permission::Permission;
+use riskgrid_analytics::permission::Role;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
-use riskgrid_analytics::sql::{SqlError, SqlRequest};
+use riskgrid_analytics::sql::{Asker, SqlError, SqlRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::access::Reads;
+use super::public;
+use crate::access::{Caller, Reads};
 use crate::app::App;
 use crate::durations::QueryTime;
 use crate::http::accept::best_format;
@@ -48,11 +49,13 @@ pub fn routes(app: Arc<App>) -> Router {
 
 async fn by_get(
     State(app): State<Arc<App>>,
-    Reads(permission): Reads,
+    caller: Caller,
+    reads: Reads,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    run(&app, &permission, parse_parameters(&query.unwrap_or_default())?, &headers).await
+    let query = parse_parameters(&query.unwrap_or_default())?;
+    run(&app, asker(&caller, reads), query, &headers).await
 }
 
 /// Whether the parameters of a `GET` make a question. This is for fuzzing.
@@ -90,7 +93,8 @@ fn parse_parameters(query: &str) -> Result<Query, Problem> {
 
 async fn by_post(
     State(app): State<Arc<App>>,
-    Reads(permission): Reads,
+    caller: Caller,
+    reads: Reads,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
@@ -113,11 +117,16 @@ async fn by_post(
             ));
         }
     };
-    run(&app, &permission, request, &headers).await
+    run(&app, asker(&caller, reads), request, &headers).await
 }
 
-async fn cancel(State(app): State<Arc<App>>, Path(query_id): Path<String>) -> Result<StatusCode, Problem> {
-    if app.sql.cancel(&query_id) {
+async fn cancel(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    reads: Reads,
+    Path(query_id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    if app.sql.cancel(&query_id, &asker(&caller, reads)) {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::not_found(
@@ -126,14 +135,9 @@ async fn cancel(State(app): State<Arc<App>>, Path(query_id): Path<String>) -> Re
     }
 }
 
-async fn run(
-    app: &Arc<App>,
-    permission: &Arc<Permission>,
-    query: Query,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
+async fn run(app: &Arc<App>, asker: Asker, query: Query, headers: &HeaderMap) -> Result<Response, Problem> {
     let mut time = app.durations.query();
-    match answer(app, permission, query, headers).await {
+    match answer(app, asker, query, headers).await {
         Ok(response) => Ok(response.map(|body| timed(body, time))),
         Err(problem) => {
             time.refused();
@@ -155,7 +159,7 @@ fn timed(body: Body, mut time: QueryTime) -> Body {
 
 async fn answer(
     app: &Arc<App>,
-    permission: &Arc<Permission>,
+    asker: Asker,
     query: Query,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
@@ -173,8 +177,10 @@ async fn answer(
         limit: query.limit,
         query_id: query.query_id,
         now: (app.clock)().to_utc(),
+        asker,
     };
-    let tables = sql_tables::of(app, &snapshot, permission);
+    let is_public = request.asker.permission.role() == Role::Public;
+    let tables = sql_tables::of(app, &snapshot, &request.asker);
     let answer = app.sql.ask(request, tables).await.map_err(problem)?;
     let encoded = encode(answer, format).await.map_err(problem)?;
     let mut response = Response::new(Body::from_stream(encoded.body));
@@ -190,8 +196,31 @@ async fn answer(
             .headers_mut()
             .insert(HeaderName::from_static("riskgrid-query-id"), id);
     }
-    app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
+    if let Some(limit) = encoded.limit {
+        let name = HeaderName::from_static("riskgrid-limit");
+        response.headers_mut().insert(name, HeaderValue::from(limit));
+    }
+    if is_public {
+        public::set_headers(&mut response, &app.publication.load(), None);
+    } else {
+        app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
+    }
     Ok(response)
+}
+
+/// Who asks, as the engine knows them. Those who bring no credential take turns by their addresses.
+fn asker(caller: &Caller, Reads(permission): Reads) -> Asker {
+    let who = caller.identity.who.as_str();
+    let turn = match caller.address {
+        Some(address) if caller.identity.is_anonymous() => format!("{who} {address}"),
+        _ => who.to_owned(),
+    };
+    Asker {
+        who: who.into(),
+        via: "http",
+        turn: turn.into(),
+        permission,
+    }
 }
 
 /// The format of the answer that the client likes best; JSON when it says nothing.
@@ -214,9 +243,16 @@ fn problem(error: SqlError) -> Problem {
     let text = error.to_string();
     match error {
         SqlError::BadRequest(_) => Problem::bad_request(text),
-        SqlError::TimedOut { .. } => Problem::out_of_time(text),
+        SqlError::TimedOut { phase, .. } => Problem::out_of_time(text).with("phase", phase.as_str()),
         SqlError::ResourcesExhausted(_) => Problem::new(Kind::OutOfMemory, text),
-        SqlError::Cancelled => Problem::new(Kind::Cancelled, text),
+        SqlError::TooExpensive { estimate, limit, .. } => Problem::new(Kind::TooExpensive, text)
+            .with("estimate", estimate)
+            .with("limit", limit),
+        SqlError::AnswerTooLarge { limit } => Problem::new(Kind::AnswerTooLarge, text).with("limit", limit),
+        SqlError::QueueFull { retry_after } => Problem::queue_full(text, retry_after as u32),
+        SqlError::Cancelled => Problem::cancelled(text),
+        SqlError::IdInUse(_) => Problem::conflict(text),
+        SqlError::Forbidden(_) => Problem::forbidden(text),
         // The engine has logged its cause.
         SqlError::Internal { query_id, .. } => Problem::new(Kind::Internal, text).with("query_id", query_id),
     }

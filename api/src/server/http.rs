@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use riskgrid_analytics::sql::{SqlEngine, SqlLimits};
+use riskgrid_analytics::sql::{Spill, SqlEngine, SqlLimits};
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridReader;
 use riskgrid_ingest::source::kafka::EventProducer;
@@ -28,6 +28,7 @@ use crate::http::{
     Bodies, BodyBudget, ConnectionSettings, Connections, HttpCounters, Tls, connections_within, serve,
 };
 use crate::intake::{Intake, Log};
+use crate::publication::Published;
 use crate::stream::Changes;
 use crate::tiles::TileCaches;
 use crate::{guard, process_memory, routes};
@@ -44,6 +45,7 @@ pub(super) struct Below {
     pub(super) durable: Arc<Durable>,
     pub(super) ingest: Ingest,
     pub(super) sources: Sources,
+    pub(super) publication: Published,
 }
 
 /// Puts together what routes share.
@@ -57,6 +59,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         durable,
         ingest,
         sources,
+        publication,
     } = below;
     let log = match ingest.journal {
         Some(journal) if !config.kafka.is_enabled() => Log::Journal(journal),
@@ -77,7 +80,6 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         process_memory::beside_the_grid(reader.clone()),
     )?;
     Ok(Arc::new(App {
-        access,
         replays: Replays::new(
             dead_letters.clone(),
             alerting.decisions.clone(),
@@ -85,10 +87,12 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
             Arc::clone(&intake),
             wall_clock,
         ),
+        access,
         http_counters: HttpCounters::new()?,
         durations: Durations::new()?,
         body_budget: BodyBudget::new(config.server.body_memory.as_usize()),
         changes: Changes::follow(reader.clone(), &alerting),
+        publication,
         reader,
         intake,
         sql,
@@ -138,9 +142,15 @@ pub(super) async fn start(
         budget: Arc::clone(&app.body_budget),
         counters: app.http_counters.clone(),
     };
-    let durations = app.durations.clone();
-    let router = guard::protect(router, server, address, Arc::clone(&app.access), bodies, durations)
-        .map_err(StartError::Configuration)?;
+    let router = guard::protect(
+        router,
+        server,
+        address,
+        Arc::clone(&app.access),
+        bodies,
+        app.durations.clone(),
+    )
+    .map_err(StartError::Configuration)?;
     let connections = Connections::new(
         connections_within(open_files, server.max_connections),
         app.http_counters.clone(),
@@ -176,6 +186,12 @@ fn sql_limits(config: &Config) -> SqlLimits {
         query_memory_bytes: config.sql.query_memory.as_usize(),
         timeout: config.sql.timeout.0,
         longest_timeout: config.sql.longest_timeout.0,
+        max_waiting: config.sql.max_waiting,
+        roles: config.sql.roles.overrides(),
+        spill: (config.sql.spill.0 > 0).then(|| Spill {
+            folder: config.storage.data_dir.join("spill"),
+            bytes: config.sql.spill.0,
+        }),
         ..SqlLimits::default()
     };
     if let Some(most) = std::num::NonZeroUsize::new(config.sql.max_concurrent) {

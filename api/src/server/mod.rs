@@ -8,6 +8,7 @@ mod error;
 mod http;
 mod ingest;
 mod lost_journal;
+mod publication;
 mod readers;
 mod sources;
 mod started;
@@ -115,6 +116,7 @@ async fn start_stages(
     let (node, dead_letters) = (state.node.clone(), state.dead_letters.clone());
     let access = access::start(checked, folder, &state, started).await?;
     let alerting = alerting::start(checked, &state, started).await?;
+    let publications = publication::open(checked, &state).await?;
     let publisher = ingest::grid(checked, &state);
     let reader = publisher.reader();
     let durable = durable::start(started);
@@ -139,8 +141,10 @@ async fn start_stages(
             durable,
             ingest,
             sources,
+            publication: publications.published(),
         },
     )?;
+    publication::follow(publications, &app, started);
     let address = http::start(checked, folder, (options, open_files), &app, started).await?;
     Ok((address, app))
 }

@@ -21,17 +21,36 @@ async fn every_deed_has_a_row_of_who_did_it_from_where() {
     let operator = guarded.key(json!({"role": "operator", "name": "duty"})).await;
     let rule = json!({"name": "river", "kind": "threshold", "layer": "water_level", "per": "sensor", "above": 3.5,
         "clear_below": 3.2, "severity": "major", "webhooks": []});
-    let made = guarded.ask(Method::POST, "/v1/rules", Some(&operator), Some(rule)).await;
+    let made = guarded
+        .ask(Method::POST, "/v1/rules", Some(&operator), Some(rule))
+        .await;
     assert_eq!(made.status, 201, "{}", made.body);
     let id = made.body["id"].as_str().unwrap().to_owned();
     let path = format!("/v1/rules/{id}");
-    assert_eq!(guarded.ask(Method::DELETE, &path, Some(&operator), None).await.status, 204);
+    assert_eq!(
+        guarded
+            .ask(Method::DELETE, &path, Some(&operator), None)
+            .await
+            .status,
+        204
+    );
     let hook = json!({"name": "ops", "url": "http://127.0.0.1:1/secret-path"});
-    let hook = guarded.ask(Method::POST, "/v1/webhooks", admin, Some(hook)).await.body;
+    let hook = guarded
+        .ask(Method::POST, "/v1/webhooks", admin, Some(hook))
+        .await
+        .body;
     let path = format!("/v1/webhooks/{}", hook["id"].as_str().unwrap());
-    assert_eq!(guarded.ask(Method::POST, &format!("{path}/test"), admin, None).await.status, 200);
+    assert_eq!(
+        guarded
+            .ask(Method::POST, &format!("{path}/test"), admin, None)
+            .await
+            .status,
+        200
+    );
     assert_eq!(guarded.ask(Method::DELETE, &path, admin, None).await.status, 204);
-    let answer = guarded.ask(Method::POST, "/v1/dead-letters/replay", admin, Some(json!({}))).await;
+    let answer = guarded
+        .ask(Method::POST, "/v1/dead-letters/replay", admin, Some(json!({})))
+        .await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     for (action, who, object) in [
         ("rules.create", &operator, id.as_str()),
@@ -44,8 +63,18 @@ async fn every_deed_has_a_row_of_who_did_it_from_where() {
         let rows = guarded.audited(action).await;
         assert_eq!(rows.len(), 1, "{action}");
         assert_eq!(
-            (&rows[0]["who"], &rows[0]["object"], &rows[0]["via"], &rows[0]["address"]),
-            (&json!(format!("key:{}", id_of(who))), &json!(object), &json!("http"), &json!("127.0.0.1")),
+            (
+                &rows[0]["who"],
+                &rows[0]["object"],
+                &rows[0]["via"],
+                &rows[0]["address"]
+            ),
+            (
+                &json!(format!("key:{}", id_of(who))),
+                &json!(object),
+                &json!("http"),
+                &json!("127.0.0.1")
+            ),
             "{action}"
         );
     }
@@ -82,7 +111,10 @@ async fn a_change_by_hand_is_found_and_a_whole_new_chain_too() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&verified.stdout).into_owned();
-    assert!(verified.status.success() && said.contains("hang together"), "{verified:?}");
+    assert!(
+        verified.status.success() && said.contains("hang together"),
+        "{verified:?}"
+    );
     guarded.server.stop().await;
     let (is_whole, said) = verify(&guarded, Some(&head));
     assert!(is_whole, "{said}");
@@ -120,5 +152,8 @@ async fn a_start_says_under_which_configuration() {
     assert_eq!(rows[1]["detail"]["configuration"], first);
     assert_ne!(rows[0]["detail"]["configuration"], first);
     let begun = guarded.audited("audit.start").await;
-    assert_eq!((&begun[0]["seq"], &begun[0]["prev"]), (&json!(1), &Value::from("0".repeat(64))));
+    assert_eq!(
+        (&begun[0]["seq"], &begun[0]["prev"]),
+        (&json!(1), &Value::from("0".repeat(64)))
+    );
 }

@@ -71,16 +71,38 @@ async fn an_answer_is_kept_by_those_alone_whose_it_is() {
 #[tokio::test]
 async fn lists_that_a_client_has_are_not_sent_again() {
     let server = Server::start();
-    for path in ["/v1/layers", "/v1/areas", "/v1/rules", "/v1/alerts", "/v1/console.json"] {
+    for path in [
+        "/v1/layers",
+        "/v1/areas",
+        "/v1/rules",
+        "/v1/alerts",
+        "/v1/console.json",
+    ] {
         let url = format!("{}{path}", server.url);
         let answer = server.client.get(&url).send().await.unwrap();
         let etag = answer.headers()["etag"].to_str().unwrap().to_owned();
-        for known in [etag.clone(), etag.trim_start_matches("W/").to_owned(), "*".to_owned()] {
-            let again = server.client.get(&url).header("if-none-match", &known).send().await.unwrap();
+        for known in [
+            etag.clone(),
+            etag.trim_start_matches("W/").to_owned(),
+            "*".to_owned(),
+        ] {
+            let again = server
+                .client
+                .get(&url)
+                .header("if-none-match", &known)
+                .send()
+                .await
+                .unwrap();
             assert_eq!(again.status(), 304, "{path} {known}");
             assert_eq!(again.text().await.unwrap(), "");
         }
-        let other = server.client.get(&url).header("if-none-match", "\"other\"").send().await.unwrap();
+        let other = server
+            .client
+            .get(&url)
+            .header("if-none-match", "\"other\"")
+            .send()
+            .await
+            .unwrap();
         assert_eq!(other.status(), 200, "{path}");
     }
 }

@@ -23,7 +23,11 @@ async fn without_a_key_nobody_is_let_in_once_there_is_one() {
     assert_eq!(seen.status, 200);
     assert_eq!(
         (&seen.body["who"], &seen.body["role"], &seen.body["layers"]),
-        (&json!(format!("key:{}", id_of(&guarded.admin))), &json!("admin"), &json!(["*"]))
+        (
+            &json!(format!("key:{}", id_of(&guarded.admin))),
+            &json!("admin"),
+            &json!(["*"])
+        )
     );
     assert_eq!(guarded.get("/v1/layers", Some(&guarded.admin)).await.status, 200);
 }
@@ -32,11 +36,19 @@ async fn without_a_key_nobody_is_let_in_once_there_is_one() {
 async fn in_open_mode_everybody_is_an_admin_until_the_first_key_is_made() {
     let mut server = Server::start();
     let seen = server.get("/v1/whoami").await.body;
-    assert_eq!((&seen["who"], &seen["role"]), (&json!("anonymous"), &json!("admin")));
-    let refused = server.post_json("/v1/keys", &json!({"name": "a", "role": "analyst"})).await;
+    assert_eq!(
+        (&seen["who"], &seen["role"]),
+        (&json!("anonymous"), &json!("admin"))
+    );
+    let refused = server
+        .post_json("/v1/keys", &json!({"name": "a", "role": "analyst"}))
+        .await;
     assert_eq!(refused.status, 422, "{}", refused.body);
     let made = server
-        .post_json("/v1/keys", &json!({"name": "me", "role": "admin", "expires": "never"}))
+        .post_json(
+            "/v1/keys",
+            &json!({"name": "me", "role": "admin", "expires": "never"}),
+        )
         .await;
     assert_eq!(made.status, 201, "{}", made.body);
     assert_eq!(server.get("/v1/whoami").await.status, 401);
@@ -67,7 +79,10 @@ async fn a_key_comes_as_bearer_or_as_the_password_of_any_user() {
         format!("Basic {pair}"),
         format!("Basic {}", pair.trim_end_matches('=')),
     ] {
-        let request = guarded.server.client.get(format!("{}/v1/layers", guarded.server.url));
+        let request = guarded
+            .server
+            .client
+            .get(format!("{}/v1/layers", guarded.server.url));
         let answer = request.header("authorization", &value).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{value}");
     }
@@ -98,12 +113,18 @@ async fn a_key_is_listed_without_its_secret_and_its_use_is_noted() {
     ] {
         assert_eq!(shown[member], value, "{member}: {shown}");
     }
-    assert!(shown["expires"].is_string() && shown["last_used"].is_string(), "{shown}");
+    assert!(
+        shown["expires"].is_string() && shown["last_used"].is_string(),
+        "{shown}"
+    );
     assert!(!list.to_string().contains(&key[17..]), "{list}");
     let page = guarded.get("/v1/keys?limit=1", Some(&guarded.admin)).await.body;
     let rest = format!("/v1/keys?limit=1&after={}", page["next"].as_str().unwrap());
     let rest = guarded.get(&rest, Some(&guarded.admin)).await.body;
-    assert_eq!((&rest["keys"][0]["name"], &rest["next"]), (&json!("first"), &Value::Null));
+    assert_eq!(
+        (&rest["keys"][0]["name"], &rest["next"]),
+        (&json!("first"), &Value::Null)
+    );
 }
 
 #[tokio::test]
@@ -113,7 +134,10 @@ async fn a_key_that_cannot_be_is_told_by_its_member() {
         (json!({}), "`role`"),
         (json!({"role": "root"}), "`role`"),
         (json!({"role": "analyst", "areas": ["atlantis"]}), "atlantis"),
-        (json!({"role": "analyst", "layers": ["nothing_known"]}), "nothing_known"),
+        (
+            json!({"role": "analyst", "layers": ["nothing_known"]}),
+            "nothing_known",
+        ),
         (json!({"role": "analyst", "expires": "1 year"}), "`expires`"),
         (json!({"role": "analyst", "sources": ["//a"]}), "`sources`"),
         (json!({"replaces": "abcdefghijkl"}), "`replaces`"),
@@ -130,7 +154,9 @@ async fn a_key_that_cannot_be_is_told_by_its_member() {
 async fn a_key_is_replaced_by_one_of_the_same_rights_and_ends_after_the_overlap() {
     let guarded = Guarded::start();
     let old = guarded.key(json!({"role": "analyst", "name": "map"})).await;
-    let new = guarded.key(json!({"replaces": id_of(&old), "overlap": "1s"})).await;
+    let new = guarded
+        .key(json!({"replaces": id_of(&old), "overlap": "1s"}))
+        .await;
     let seen = guarded.get("/v1/whoami", Some(&new)).await.body;
     assert_eq!(seen["role"], "analyst");
     eventually("the old key has ended", async || {
@@ -154,7 +180,9 @@ async fn a_key_ends_by_itself_and_the_last_of_an_admin_by_nobody_over_http() {
     .await;
     let revoke = async |id: &str| {
         let path = format!("/v1/keys/{id}");
-        guarded.ask(Method::DELETE, &path, Some(&guarded.admin), None).await
+        guarded
+            .ask(Method::DELETE, &path, Some(&guarded.admin), None)
+            .await
     };
     let refused = revoke(id_of(&guarded.admin)).await;
     assert_eq!(
@@ -190,7 +218,10 @@ async fn the_verbs_of_the_program_send_a_key() {
     let guarded = Guarded::start();
     let run = |arguments: &[&str], key: Option<&str>| {
         let mut command = std::process::Command::new(crate::crash_rig::binary());
-        command.args(arguments).args(["--url", &guarded.server.url]).env_remove("RISKGRID_KEY");
+        command
+            .args(arguments)
+            .args(["--url", &guarded.server.url])
+            .env_remove("RISKGRID_KEY");
         if let Some(key) = key {
             command.env("RISKGRID_KEY", key);
         }
@@ -199,17 +230,35 @@ async fn the_verbs_of_the_program_send_a_key() {
     let sql = ["sql", "SELECT 1 AS one"];
     let refused = run(&sql, None);
     assert!(!refused.status.success());
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("key"), "{refused:?}");
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("key"),
+        "{refused:?}"
+    );
     let answered = run(&sql, Some(&guarded.admin));
-    assert_eq!(String::from_utf8_lossy(&answered.stdout), "one\n1\n", "{answered:?}");
-    let made = run(&["keys", "create", "--name", "map", "--role", "analyst"], Some(&guarded.admin));
+    assert_eq!(
+        String::from_utf8_lossy(&answered.stdout),
+        "one\n1\n",
+        "{answered:?}"
+    );
+    let made = run(
+        &["keys", "create", "--name", "map", "--role", "analyst"],
+        Some(&guarded.admin),
+    );
     let key = String::from_utf8(made.stdout).unwrap().trim().to_owned();
-    assert_eq!(guarded.get("/v1/whoami", Some(&key)).await.body["role"], "analyst");
+    assert_eq!(
+        guarded.get("/v1/whoami", Some(&key)).await.body["role"],
+        "analyst"
+    );
     // From a file, which is its owner's alone.
     let file = guarded.server.path("key");
     std::fs::write(&file, &guarded.admin).unwrap();
     let file = file.to_str().unwrap();
-    let mode = |mode: &str| std::process::Command::new("chmod").args([mode, file]).status().unwrap();
+    let mode = |mode: &str| {
+        std::process::Command::new("chmod")
+            .args([mode, file])
+            .status()
+            .unwrap()
+    };
     assert!(mode("644").success());
     let listed = ["keys", "list", "--key-file", file];
     let refused = run(&listed, None);
@@ -223,7 +272,10 @@ async fn the_verbs_of_the_program_send_a_key() {
     assert_eq!(guarded.get("/v1/whoami", Some(&key)).await.status, 401);
     // A server that runs has its folder to itself.
     let locked = run_in(&guarded.server, &["keys", "list"]);
-    assert!(String::from_utf8_lossy(&locked.stderr).contains("--url"), "{locked:?}");
+    assert!(
+        String::from_utf8_lossy(&locked.stderr).contains("--url"),
+        "{locked:?}"
+    );
 }
 
 #[tokio::test]
@@ -236,15 +288,30 @@ async fn the_first_key_may_come_from_a_file_while_there_is_none() {
         .output()
         .unwrap();
     std::fs::write(&file, &new.stdout).unwrap();
-    let mode = |mode: &str| std::process::Command::new("chmod").arg(mode).arg(&file).status().unwrap();
+    let mode = |mode: &str| {
+        std::process::Command::new("chmod")
+            .arg(mode)
+            .arg(&file)
+            .status()
+            .unwrap()
+    };
     assert!(mode("644").success());
-    let said = server.is_refused(2);
-    assert!(said.contains("first_key_file") && said.contains("chmod 600"), "{said}");
+    let said = server.is_refused(crate::server::WRONG_CONFIGURATION);
+    assert!(
+        said.contains("first_key_file") && said.contains("chmod 600"),
+        "{said}"
+    );
     assert!(mode("600").success());
     server.restart();
     let key = String::from_utf8(new.stdout).unwrap().trim().to_owned();
-    let request = server.client.get(format!("{}/v1/whoami", server.url)).bearer_auth(&key);
-    assert_eq!(Answer::of(request.send().await.unwrap()).await.body["role"], "admin");
+    let request = server
+        .client
+        .get(format!("{}/v1/whoami", server.url))
+        .bearer_auth(&key);
+    assert_eq!(
+        Answer::of(request.send().await.unwrap()).await.body["role"],
+        "admin"
+    );
     // Afterwards it is not looked at.
     std::fs::remove_file(&file).unwrap();
     server.stop().await;
@@ -261,14 +328,19 @@ async fn other_machines_are_not_served_without_a_key_nor_keys_in_clear() {
     };
     let start = |server: &Server| {
         let mut command = std::process::Command::new(crate::crash_rig::binary());
-        command.args(["serve", "--listen", "0.0.0.0:0", "--data-dir"]).arg(server.data());
+        command
+            .args(["serve", "--listen", "0.0.0.0:0", "--data-dir"])
+            .arg(server.data());
         command
     };
     at(&mut server, "0.0.0.0:0");
     let refused = start(&server).output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(2), "{said}");
-    assert!(said.contains("riskgrid keys create --data-dir") && said.contains("server.open"), "{said}");
+    assert!(
+        said.contains("riskgrid keys create --data-dir") && said.contains("server.open"),
+        "{said}"
+    );
     made_in(&server, &["--name", "first", "--role", "admin"]);
     let refused = start(&server).output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();

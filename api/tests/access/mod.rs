@@ -1,15 +1,17 @@
 //! Who is let in, to what, and what is kept of it: against the built program, with keys as their users have them.
 
 mod audit;
+mod endings;
 mod files;
-mod keys;
-mod oidc;
 mod hygiene;
 mod ingest;
+mod keys;
+mod oidc;
+mod publication;
+mod rights;
 mod roles;
 mod sessions;
 mod tls;
-mod endings;
 mod wrong_credentials;
 
 use std::process::{Command, Output};
@@ -52,7 +54,8 @@ impl Guarded {
         if members.get("name").is_none() && members.get("replaces").is_none() {
             members["name"] = json!("a test");
         }
-        self.ask(Method::POST, "/v1/keys", Some(&self.admin), Some(members)).await
+        self.ask(Method::POST, "/v1/keys", Some(&self.admin), Some(members))
+            .await
     }
 
     /// Asks with a key or without one.
@@ -60,8 +63,17 @@ impl Guarded {
         Answer::of(self.send(method, path, key, body).await).await
     }
 
-    async fn send(&self, method: Method, path: &str, key: Option<&str>, body: Option<Value>) -> reqwest::Response {
-        let mut request = self.server.client.request(method, format!("{}{path}", self.server.url));
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&str>,
+        body: Option<Value>,
+    ) -> reqwest::Response {
+        let mut request = self
+            .server
+            .client
+            .request(method, format!("{}{path}", self.server.url));
         if let Some(key) = key {
             request = request.bearer_auth(key);
         }
@@ -78,7 +90,12 @@ impl Guarded {
     /// Rows of a query, as an admin.
     async fn rows(&self, sql: &str) -> Value {
         let answer = self
-            .ask(Method::POST, "/v1/sql", Some(&self.admin), Some(json!({ "sql": sql })))
+            .ask(
+                Method::POST,
+                "/v1/sql",
+                Some(&self.admin),
+                Some(json!({ "sql": sql })),
+            )
             .await;
         assert_eq!(answer.status, 200, "{sql}: {}", answer.body);
         answer.body["rows"].clone()
@@ -89,7 +106,10 @@ impl Guarded {
         let page = self.get("/v1/audit?limit=1000", Some(&self.admin)).await;
         assert_eq!(page.status, 200, "{}", page.body);
         let rows = page.body["audit"].as_array().unwrap();
-        rows.iter().filter(|row| row["action"] == action).cloned().collect()
+        rows.iter()
+            .filter(|row| row["action"] == action)
+            .cloned()
+            .collect()
     }
 }
 
@@ -111,7 +131,11 @@ fn run_in(server: &Server, arguments: &[&str]) -> Output {
 /// Makes a key in the folder of a server that does not run; prints nothing but the key.
 fn made_in(server: &Server, arguments: &[&str]) -> String {
     let output = run_in(server, &[&["keys", "create"], arguments].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let printed = String::from_utf8(output.stdout).unwrap();
     let key = printed.strip_suffix('\n').unwrap().to_owned();
     assert!(key.len() == 66 && key.starts_with("rgk_"), "{key}");

@@ -69,7 +69,10 @@ const fn method_of(verb: Verb) -> &'static str {
 #[test]
 fn every_route_is_in_the_table_of_this_test() {
     let mut known: Vec<_> = WHO_MAY.iter().map(|(method, path, _)| (*method, *path)).collect();
-    let mut there: Vec<_> = RULES.iter().map(|rule| (method_of(rule.method), rule.path)).collect();
+    let mut there: Vec<_> = RULES
+        .iter()
+        .map(|rule| (method_of(rule.method), rule.path))
+        .collect();
     known.sort_unstable();
     there.sort_unstable();
     assert_eq!(there, known);
@@ -94,9 +97,7 @@ async fn every_route_lets_in_those_roles_and_no_others() {
         };
         for (method, path, may) in WHO_MAY {
             // Names that are none: whoever is let in is told so by 404, or by what is wrong with the rest.
-            let asked = path
-                .replace("{*file}", "none.js")
-                .replace(['{', '}'], "");
+            let asked = path.replace("{*file}", "none.js").replace(['{', '}'], "");
             let body = (*method == "POST").then(|| json!({}));
             let answer = guarded
                 .send(method.parse::<Method>().unwrap(), &asked, key.as_deref(), body)
@@ -104,7 +105,10 @@ async fn every_route_lets_in_those_roles_and_no_others() {
             let status = answer.status().as_u16();
             if may.contains(letter) {
                 // Signing in asks for a key in its own way.
-                assert!(![401, 403, 405].contains(&status), "{letter} {method} {path}: {status}");
+                assert!(
+                    ![401, 403, 405].contains(&status),
+                    "{letter} {method} {path}: {status}"
+                );
             } else {
                 let refused = if key.is_none() { 401 } else { 403 };
                 assert_eq!(status, refused, "{letter} {method} {path}");

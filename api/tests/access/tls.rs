@@ -22,29 +22,81 @@ impl Authority {
                 return None;
             }
         }
-        let authority = Self { folder: folder.to_owned() };
+        let authority = Self {
+            folder: folder.to_owned(),
+        };
         authority.openssl(&[
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-            "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test authority",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.pem",
+            "-subj",
+            "/CN=test authority",
         ]);
         Some(authority)
     }
 
     fn openssl(&self, arguments: &[&str]) {
-        let output = Command::new("openssl").args(arguments).current_dir(&self.folder).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("openssl")
+            .args(arguments)
+            .current_dir(&self.folder)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     /// Makes `NAME.pem` and `NAME.key` of this subject alternative name.
     fn vouches_for(&self, name: &str, san: &str, days: &str) {
-        let (request, key, pem) = (format!("{name}.csr"), format!("{name}.key"), format!("{name}.pem"));
+        let (request, key, pem) = (
+            format!("{name}.csr"),
+            format!("{name}.key"),
+            format!("{name}.pem"),
+        );
         self.openssl(&[
-            "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", &key, "-out", &request,
-            "-subj", &format!("/CN={name}"), "-addext", &format!("subjectAltName={san}"),
+            "req",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            &key,
+            "-out",
+            &request,
+            "-subj",
+            &format!("/CN={name}"),
+            "-addext",
+            &format!("subjectAltName={san}"),
         ]);
         self.openssl(&[
-            "x509", "-req", "-in", &request, "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", days,
-            "-copy_extensions", "copyall", "-out", &pem,
+            "x509",
+            "-req",
+            "-in",
+            &request,
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            days,
+            "-copy_extensions",
+            "copyall",
+            "-out",
+            &pem,
         ]);
     }
 
@@ -55,7 +107,14 @@ impl Authority {
     /// What curl is answered: status, version of HTTP, head, body.
     fn ask(&self, url: &str, arguments: &[&str]) -> (u16, String, String, Value) {
         let output = Command::new("curl")
-            .args(["-s", "-i", "--cacert", &self.path("ca.pem"), "-w", "\n%{http_code} %{http_version}"])
+            .args([
+                "-s",
+                "-i",
+                "--cacert",
+                &self.path("ca.pem"),
+                "-w",
+                "\n%{http_code} %{http_version}",
+            ])
             .args(arguments)
             .arg(url)
             .output()
@@ -65,7 +124,12 @@ impl Authority {
         let (status, version) = last.split_once(' ').unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
         let body = serde_json::from_str(body).unwrap_or_default();
-        (status.parse().unwrap(), version.to_owned(), head.to_lowercase(), body)
+        (
+            status.parse().unwrap(),
+            version.to_owned(),
+            head.to_lowercase(),
+            body,
+        )
     }
 
     /// The name in the certificate that a server shows.
@@ -77,7 +141,10 @@ impl Authority {
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let subject = text.lines().find_map(|line| line.strip_prefix("subject=")).unwrap_or_default();
+        let subject = text
+            .lines()
+            .find_map(|line| line.strip_prefix("subject="))
+            .unwrap_or_default();
         subject.replace(' ', "").trim_start_matches("CN=").to_owned()
     }
 }
@@ -94,7 +161,9 @@ fn configuration(authority: &Authority, more: &str) -> String {
 async fn the_server_speaks_tls_and_http_2_and_renews_its_certificate() {
     let mut server = Server::not_started();
     let folder = tempfile::tempdir().unwrap();
-    let Some(authority) = Authority::new(folder.path()) else { return };
+    let Some(authority) = Authority::new(folder.path()) else {
+        return;
+    };
     authority.vouches_for("server", "DNS:localhost,IP:127.0.0.1", "1");
     server.configure(&configuration(&authority, ""));
     let key = made_in(&server, &["--name", "first", "--role", "admin"]);
@@ -107,7 +176,10 @@ async fn the_server_speaks_tls_and_http_2_and_renews_its_certificate() {
         let (status, spoken, head, body) = authority.ask(&whoami, &[flag, "-H", &bearer]);
         assert_eq!((status, spoken.as_str()), (200, version), "{head}");
         assert_eq!(body["role"], "admin");
-        assert!(head.contains("strict-transport-security: max-age=31536000"), "{head}");
+        assert!(
+            head.contains("strict-transport-security: max-age=31536000"),
+            "{head}"
+        );
         let layers = format!("{url}/v1/layers");
         assert_eq!(authority.ask(&layers, &[flag]).0, 401);
         let question = json!({"sql": "SELECT 1 AS one"}).to_string();
@@ -117,16 +189,45 @@ async fn the_server_speaks_tls_and_http_2_and_renews_its_certificate() {
         // Links are as the client came.
         let made = authority.ask(
             &format!("{url}/v1/keys"),
-            &[flag, "-H", &bearer, "--json", r#"{"name": "a", "role": "analyst"}"#],
+            &[
+                flag,
+                "-H",
+                &bearer,
+                "--json",
+                r#"{"name": "a", "role": "analyst"}"#,
+            ],
         );
-        assert!(made.2.contains(&format!("location: {url}/v1/keys/")), "{}", made.2);
+        assert!(
+            made.2.contains(&format!("location: {url}/v1/keys/")),
+            "{}",
+            made.2
+        );
     }
-    let signed_in = authority.ask(&format!("{url}/auth/key"), &["--json", &json!({"key": key}).to_string()]);
-    let cookie = signed_in.2.lines().find(|line| line.starts_with("set-cookie")).unwrap().to_owned();
-    assert!(cookie.contains("__host-riskgrid=") && cookie.contains("; secure"), "{cookie}");
+    let signed_in = authority.ask(
+        &format!("{url}/auth/key"),
+        &["--json", &json!({"key": key}).to_string()],
+    );
+    let cookie = signed_in
+        .2
+        .lines()
+        .find(|line| line.starts_with("set-cookie"))
+        .unwrap()
+        .to_owned();
+    assert!(
+        cookie.contains("__host-riskgrid=") && cookie.contains("; secure"),
+        "{cookie}"
+    );
     // What is broken is not taken, what is good is.
     let told = server.process_id().to_string();
-    let look = || assert!(Command::new("kill").args(["-HUP", &told]).status().unwrap().success());
+    let look = || {
+        assert!(
+            Command::new("kill")
+                .args(["-HUP", &told])
+                .status()
+                .unwrap()
+                .success()
+        )
+    };
     assert_eq!(authority.shown_by(&url), "server");
     std::fs::write(authority.path("server.pem"), "nothing").unwrap();
     look();
@@ -150,7 +251,9 @@ async fn the_server_speaks_tls_and_http_2_and_renews_its_certificate() {
 async fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
     let mut server = Server::not_started();
     let folder = tempfile::tempdir().unwrap();
-    let Some(authority) = Authority::new(folder.path()) else { return };
+    let Some(authority) = Authority::new(folder.path()) else {
+        return;
+    };
     authority.vouches_for("server", "DNS:localhost", "-1");
     authority.vouches_for("good", "DNS:localhost", "1");
     let tls = |cert: &str, key: &str, more: &str| {
@@ -162,25 +265,41 @@ async fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
         (tls("good.pem", "server.key", ""), "do not fit"),
         (tls("none.pem", "good.key", ""), "none.pem"),
         (tls("good.key", "good.key", ""), "no certificate"),
-        (format!("[server.tls]\ncert = \"{}\"", authority.path("good.pem")), "go together"),
-        (tls("good.pem", "good.key", "client_auth = \"required\""), "client_ca"),
-        ("[[access.certificates]]\nsan = \"dns:a\"\nrole = \"analyst\"".to_owned(), "client_auth"),
+        (
+            format!("[server.tls]\ncert = \"{}\"", authority.path("good.pem")),
+            "go together",
+        ),
+        (
+            tls("good.pem", "good.key", "client_auth = \"required\""),
+            "client_ca",
+        ),
+        (
+            "[[access.certificates]]\nsan = \"dns:a\"\nrole = \"analyst\"".to_owned(),
+            "client_auth",
+        ),
     ] {
         server.configure(&configuration);
-        let said = server.is_refused(2);
+        let said = server.is_refused(crate::server::WRONG_CONFIGURATION);
         assert!(said.contains(word), "{configuration}: {said}");
     }
     let mapped = |entry: &str| {
         let ca = authority.path("ca.pem");
-        tls("good.pem", "good.key", &format!("client_ca = \"{ca}\"\nclient_auth = \"optional\"\n[[access.certificates]]\n{entry}"))
+        tls(
+            "good.pem",
+            "good.key",
+            &format!("client_ca = \"{ca}\"\nclient_auth = \"optional\"\n[[access.certificates]]\n{entry}"),
+        )
     };
     for (entry, word) in [
         ("san = \"gateway\"\nrole = \"analyst\"", "dns:"),
         ("san = \"dns:a\"", "`role`"),
-        ("san = \"dns:a\"\nrole = \"analyst\"\nareas = [\"atlantis\"]", "atlantis"),
+        (
+            "san = \"dns:a\"\nrole = \"analyst\"\nareas = [\"atlantis\"]",
+            "atlantis",
+        ),
     ] {
         server.configure(&mapped(entry));
-        let said = server.is_refused(2);
+        let said = server.is_refused(crate::server::WRONG_CONFIGURATION);
         assert!(said.contains(word), "{entry}: {said}");
     }
 }
@@ -189,7 +308,9 @@ async fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
 async fn a_client_is_let_in_by_the_name_in_its_certificate() {
     let mut server = Server::not_started();
     let folder = tempfile::tempdir().unwrap();
-    let Some(authority) = Authority::new(folder.path()) else { return };
+    let Some(authority) = Authority::new(folder.path()) else {
+        return;
+    };
     authority.vouches_for("server", "DNS:localhost,IP:127.0.0.1", "1");
     authority.vouches_for("gateway", "DNS:gateway.example,URI:spiffe://city/gateway", "1");
     authority.vouches_for("stranger", "DNS:stranger.example", "1");
@@ -202,16 +323,27 @@ async fn a_client_is_let_in_by_the_name_in_its_certificate() {
     server.restart();
     let whoami = format!("{}/v1/whoami", server.url);
     let with = |name: &str| {
-        let (cert, key) = (authority.path(&format!("{name}.pem")), authority.path(&format!("{name}.key")));
+        let (cert, key) = (
+            authority.path(&format!("{name}.pem")),
+            authority.path(&format!("{name}.key")),
+        );
         authority.ask(&whoami, &["--cert", &cert, "--key", &key])
     };
     let seen = with("gateway");
     assert_eq!(
         (seen.0, &seen.3["who"], &seen.3["role"], &seen.3["ingest"]),
-        (200, &json!("cert:uri:spiffe://city/gateway"), &json!("analyst"), &json!(true))
+        (
+            200,
+            &json!("cert:uri:spiffe://city/gateway"),
+            &json!("analyst"),
+            &json!(true)
+        )
     );
     let stranger = with("stranger");
-    assert_eq!((stranger.0, &stranger.3["type"]), (403, &json!("urn:riskgrid:problem:no-role")));
+    assert_eq!(
+        (stranger.0, &stranger.3["type"]),
+        (403, &json!("urn:riskgrid:problem:no-role"))
+    );
     // A certificate mapping alone makes it guarded.
     assert_eq!(authority.ask(&whoami, &[]).0, 401);
 }

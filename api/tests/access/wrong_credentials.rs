@@ -21,7 +21,10 @@ async fn a_wrong_credential_is_refused_and_never_as_if_it_were_none() {
         format!("Bearer {unknown}"),
         "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.".to_owned(),
     ] {
-        let request = guarded.server.client.get(format!("{}/v1/whoami", guarded.server.url));
+        let request = guarded
+            .server
+            .client
+            .get(format!("{}/v1/whoami", guarded.server.url));
         let answer = request.header("authorization", &value).send().await.unwrap();
         assert_eq!(answer.status(), 401, "{value}");
     }
@@ -31,7 +34,11 @@ async fn a_wrong_credential_is_refused_and_never_as_if_it_were_none() {
 async fn ten_wrong_keys_bar_more_wrong_ones_and_never_a_good_one() {
     let guarded = Guarded::start();
     let wrong = format!("{}0", &guarded.admin[..65]);
-    let wrong = if wrong == guarded.admin { format!("{}1", &wrong[..65]) } else { wrong };
+    let wrong = if wrong == guarded.admin {
+        format!("{}1", &wrong[..65])
+    } else {
+        wrong
+    };
     let mut statuses = Vec::new();
     for _ in 0..15 {
         statuses.push(guarded.get("/v1/layers", Some(&wrong)).await.status);
@@ -40,7 +47,11 @@ async fn ten_wrong_keys_bar_more_wrong_ones_and_never_a_good_one() {
     assert_eq!(statuses[10..], [429; 5]);
     let barred = guarded.get("/v1/layers", Some(&wrong)).await;
     assert_eq!(barred.body["type"], "urn:riskgrid:problem:too-many-failures");
-    assert!(barred.retry_after.is_some_and(|seconds| (1..=61).contains(&seconds)));
+    assert!(
+        barred
+            .retry_after
+            .is_some_and(|seconds| (1..=61).contains(&seconds))
+    );
     assert_eq!(guarded.get("/v1/layers", Some(&guarded.admin)).await.status, 200);
     assert_eq!(guarded.get("/v1/layers", None).await.status, 401);
     let rows = eventually("it is in the audit", async || {
@@ -50,7 +61,10 @@ async fn ten_wrong_keys_bar_more_wrong_ones_and_never_a_good_one() {
     .await;
     // One row a minute and address, however many there were.
     assert!(rows.len() <= 2, "{rows:?}");
-    assert_eq!((&rows[0]["address"], &rows[0]["who"]), (&json!("127.0.0.1"), &json!("anonymous")));
+    assert_eq!(
+        (&rows[0]["address"], &rows[0]["who"]),
+        (&json!("127.0.0.1"), &json!("anonymous"))
+    );
     assert!(!rows[0].to_string().contains(&wrong[17..]), "{rows:?}");
 }
 
@@ -82,7 +96,9 @@ async fn an_identity_that_asks_too_often_is_told_when_to_ask_again_and_others_ar
     let other = guarded.key(json!({"role": "analyst"})).await;
     let ask = async |key: &str| {
         let question = json!({"sql": "SELECT 1"});
-        guarded.ask(Method::POST, "/v1/sql", Some(key), Some(question)).await
+        guarded
+            .ask(Method::POST, "/v1/sql", Some(key), Some(question))
+            .await
     };
     let mut refused = None;
     for _ in 0..2_000 {
@@ -100,5 +116,8 @@ async fn an_identity_that_asks_too_often_is_told_when_to_ask_again_and_others_ar
     }
     assert_eq!(ask(&other).await.status, 200);
     assert_eq!(guarded.get("/v1/whoami", Some(&busy)).await.status, 200);
-    assert_eq!(guarded.get("/v1/whoami", Some(&busy)).await.body["who"], format!("key:{}", id_of(&busy)));
+    assert_eq!(
+        guarded.get("/v1/whoami", Some(&busy)).await.body["who"],
+        format!("key:{}", id_of(&busy))
+    );
 }

@@ -55,7 +55,8 @@ async fn replay(server: &Server, filters: Value) -> Value {
 async fn deeds(server: &Server) -> Vec<String> {
     let audit = server.get("/v1/audit").await.body;
     let rows = audit["audit"].as_array().unwrap().iter();
-    rows.map(|row| row["action"].as_str().unwrap().to_owned()).collect()
+    rows.map(|row| row["action"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn is_refused_for(answer: &Answer, parameter: &str) {

@@ -171,7 +171,11 @@ async fn a_purged_feed_read_again_is_as_on_a_server_that_never_had_it_wrong() {
     let purges: Vec<_> = rows.filter(|row| row["action"] == "feeds.purge").collect();
     assert_eq!(purges.len(), 1, "{audit}");
     assert_eq!(
-        (&purges[0]["who"], &purges[0]["object"], &purges[0]["detail"]["feed"]),
+        (
+            &purges[0]["who"],
+            &purges[0]["object"],
+            &purges[0]["detail"]["feed"]
+        ),
         (&"cli".into(), &"level".into(), &"level".into())
     );
 }

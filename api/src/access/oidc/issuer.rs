@@ -131,7 +131,9 @@ impl Issuer {
     }
 
     fn good(&self) -> Option<Arc<Known>> {
-        self.known.load_full().filter(|known| known.at.elapsed() < USED_ON)
+        self.known
+            .load_full()
+            .filter(|known| known.at.elapsed() < USED_ON)
     }
 
     async fn problem(&self) -> String {
@@ -156,25 +158,44 @@ impl Issuer {
                 self.known.store(Some(Arc::new(known)));
             }
             Err(problem) => {
-                tracing::warn!(issuer = self.name, problem, "the issuer of tokens does not answer as it should");
+                tracing::warn!(
+                    issuer = self.name,
+                    problem,
+                    "the issuer of tokens does not answer as it should"
+                );
                 asked.problem = problem;
             }
         }
     }
 
     async fn fetch(&self) -> Result<Known, String> {
-        let place = format!("{}/.well-known/openid-configuration", self.name.trim_end_matches('/'));
+        let place = format!(
+            "{}/.well-known/openid-configuration",
+            self.name.trim_end_matches('/')
+        );
         let (places, _): (Discovered, _) = self.get(&place).await?;
         if places.issuer != self.name {
-            return Err(format!("{place} names the issuer `{}`; set access.oidc.issuer to it by the letter", places.issuer));
+            return Err(format!(
+                "{place} names the issuer `{}`; set access.oidc.issuer to it by the letter",
+                places.issuer
+            ));
         }
-        for place in [Some(&places.jwks_uri), places.token_endpoint.as_ref(), places.authorization_endpoint.as_ref()] {
+        for place in [
+            Some(&places.jwks_uri),
+            places.token_endpoint.as_ref(),
+            places.authorization_endpoint.as_ref(),
+        ] {
             place.map_or(Ok(()), |place| safe(place))?;
         }
         let (bytes, kept) = self.bytes(&places.jwks_uri).await?;
         let keys = read_set(&bytes).map_err(|why| format!("{}: {why}", places.jwks_uri))?;
         let at = Instant::now();
-        Ok(Known { keys, places, at, renew_at: at + kept * 3 / 4 })
+        Ok(Known {
+            keys,
+            places,
+            at,
+            renew_at: at + kept * 3 / 4,
+        })
     }
 
     async fn get<T: DeserializeOwned>(&self, place: &str) -> Result<(T, Duration), String> {
@@ -216,7 +237,9 @@ impl Issuer {
             let is_well = asked.problem.is_empty();
             drop(asked);
             let renew_at = self.known.load().as_ref().map(|known| known.renew_at);
-            let next = renew_at.filter(|_| is_well).unwrap_or_else(|| Instant::now() + ASK_AGAIN);
+            let next = renew_at
+                .filter(|_| is_well)
+                .unwrap_or_else(|| Instant::now() + ASK_AGAIN);
             tokio::time::sleep_until(next).await;
         }
     }
@@ -226,17 +249,25 @@ impl Issuer {
 fn safe(place: &str) -> Result<(), String> {
     let url = Url::parse(place).map_err(|error| format!("`{place}` is no address: {error}"))?;
     let is_here = url.host_str().is_some_and(|host| {
-        host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        host == "localhost"
+            || host
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback())
     });
     match url.scheme() {
         "https" => Ok(()),
         "http" if is_here => Ok(()),
-        _ => Err(format!("`{place}` must begin with https://; http is for this machine only")),
+        _ => Err(format!(
+            "`{place}` must begin with https://; http is for this machine only"
+        )),
     }
 }
 
 fn max_age(text: &str) -> Option<Duration> {
-    let seconds = text.split(',').find_map(|part| part.trim().strip_prefix("max-age="))?;
+    let seconds = text
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("max-age="))?;
     Some(Duration::from_secs(seconds.trim_matches('"').parse().ok()?))
 }
 
@@ -254,10 +285,21 @@ mod tests {
 
     #[test]
     fn an_issuer_is_asked_over_tls_or_on_this_machine() {
-        for place in ["https://issuer.example/x", "http://127.0.0.1:9/x", "http://[::1]:9", "http://localhost"] {
+        for place in [
+            "https://issuer.example/x",
+            "http://127.0.0.1:9/x",
+            "http://[::1]:9",
+            "http://localhost",
+        ] {
             assert_eq!(safe(place), Ok(()), "{place}");
         }
-        for place in ["http://issuer.example", "ftp://localhost", "issuer", "", "http://127.0.0.1.example"] {
+        for place in [
+            "http://issuer.example",
+            "ftp://localhost",
+            "issuer",
+            "",
+            "http://127.0.0.1.example",
+        ] {
             assert!(safe(place).is_err(), "{place}");
         }
     }

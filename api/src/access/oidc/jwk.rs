@@ -57,7 +57,10 @@ enum Material {
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("PublicKey").field("id", &self.id).finish_non_exhaustive()
+        formatter
+            .debug_struct("PublicKey")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,7 +91,10 @@ pub(super) fn read_set(json: &[u8]) -> Result<Vec<PublicKey>, String> {
     if set.keys.len() > MOST {
         return Err(format!("it has {} keys; at most {MOST} are read", set.keys.len()));
     }
-    let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok());
+    let keys = set
+        .keys
+        .into_iter()
+        .filter_map(|key| serde_json::from_value(key).ok());
     Ok(keys.filter_map(read).collect())
 }
 
@@ -111,14 +117,21 @@ fn read(jwk: Jwk) -> Option<PublicKey> {
         ("RSA", _) => {
             let modulus = bytes(&jwk.n)?;
             let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
-            Material::Rsa { modulus: modulus.get(zeros..)?.to_vec(), exponent: bytes(&jwk.e)? }
+            Material::Rsa {
+                modulus: modulus.get(zeros..)?.to_vec(),
+                exponent: bytes(&jwk.e)?,
+            }
         }
         ("EC", Some("P-256")) => Material::P256(point(32)?),
         ("EC", Some("P-384")) => Material::P384(point(48)?),
         ("OKP", Some("Ed25519")) => Material::Ed25519(bytes(&jwk.x).filter(|x| x.len() == 32)?),
         _ => return None,
     };
-    Some(PublicKey { id: jwk.kid, only, material })
+    Some(PublicKey {
+        id: jwk.kid,
+        only,
+        material,
+    })
 }
 
 impl PublicKey {
@@ -140,7 +153,10 @@ impl PublicKey {
         }
         let verified = match &self.material {
             Material::Rsa { modulus, exponent } => {
-                let key = RsaPublicKeyComponents { n: modulus, e: exponent };
+                let key = RsaPublicKeyComponents {
+                    n: modulus,
+                    e: exponent,
+                };
                 let how = if algorithm == Algorithm::Ps256 {
                     &RSA_PSS_2048_8192_SHA256
                 } else {

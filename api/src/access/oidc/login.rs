@@ -121,9 +121,17 @@ impl Logins {
             .append_pair("code_challenge_method", "S256")
             .finish();
         let joint = if place.contains('?') { '&' } else { '?' };
-        let pending = Pending { nonce, verifier, return_to, browser: sha256(cookie.as_bytes()) };
+        let pending = Pending {
+            nonce,
+            verifier,
+            return_to,
+            browser: sha256(cookie.as_bytes()),
+        };
         self.pending.insert(state, Arc::new(pending));
-        Ok(Sent { to: format!("{place}{joint}{query}"), cookie })
+        Ok(Sent {
+            to: format!("{place}{joint}{query}"),
+            cookie,
+        })
     }
 
     /// Who signed in, when the browser that was sent comes back with a code; `now` in microseconds since 1970.
@@ -142,12 +150,18 @@ impl Logins {
         }
         let code = code.map_err(|error| NotSignedIn::Refused(error.chars().take(80).collect()))?;
         let text = oidc.id_token(code, &pending.verifier, back).await?;
-        let of = oidc.judge_id_token(&text, &pending.nonce, now).await.map_err(|why| match why {
-            NotOfToken::Wrong => NotSignedIn::NoAnswer("its token is not one for us".to_owned()),
-            NotOfToken::NoAnswer(why) => NotSignedIn::NoAnswer(why),
-            NotOfToken::NoRole { who } => NotSignedIn::NoRole { who },
-        })?;
-        Ok(Returned { of, return_to: pending.return_to.clone() })
+        let of = oidc
+            .judge_id_token(&text, &pending.nonce, now)
+            .await
+            .map_err(|why| match why {
+                NotOfToken::Wrong => NotSignedIn::NoAnswer("its token is not one for us".to_owned()),
+                NotOfToken::NoAnswer(why) => NotSignedIn::NoAnswer(why),
+                NotOfToken::NoRole { who } => NotSignedIn::NoRole { who },
+            })?;
+        Ok(Returned {
+            of,
+            return_to: pending.return_to.clone(),
+        })
     }
 }
 
@@ -188,7 +202,9 @@ impl Oidc {
         if let Some(error) = answer.error {
             return Err(NotSignedIn::Refused(error.chars().take(80).collect()));
         }
-        answer.id_token.ok_or_else(|| no_answer(&"its answer holds no id_token"))
+        answer
+            .id_token
+            .ok_or_else(|| no_answer(&"its answer holds no id_token"))
     }
 
     /// As [`judge`](Self::judge), of an ID token: meant for our client, and for this sign-in.
@@ -220,7 +236,16 @@ mod tests {
         for path in ["/", "/#map=1/2/3", "/console?x=//evil", "/v1/layers"] {
             assert!(is_own_path(path), "{path}");
         }
-        for path in ["", "//evil.example", "/\\evil.example", "https://evil.example", "evil", "/\t/evil", "/a\\b", "/\n"] {
+        for path in [
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "evil",
+            "/\t/evil",
+            "/a\\b",
+            "/\n",
+        ] {
             assert!(!is_own_path(path), "{path:?}");
         }
     }

@@ -96,7 +96,10 @@ impl Oidc {
                 settings.roles_claim
             ));
         }
-        Ok(Self { settings, issuer: Arc::new(issuer) })
+        Ok(Self {
+            settings,
+            issuer: Arc::new(issuer),
+        })
     }
 
     /// Asks for the keys now and then, until the runtime ends.
@@ -129,7 +132,11 @@ impl Oidc {
         let Some(grant) = self.grant_of(roles) else {
             return Err(NotOfToken::NoRole { who });
         };
-        Ok(OfToken { who, grant, ends_at: claims.ends_at.saturating_mul(1_000_000) })
+        Ok(OfToken {
+            who,
+            grant,
+            ends_at: claims.ends_at.saturating_mul(1_000_000),
+        })
     }
 
     fn grant_of(&self, roles: Option<&Value>) -> Option<Grant> {
@@ -154,14 +161,20 @@ mod tests {
     fn the_first_entry_that_is_among_the_roles_counts_alone() {
         // Without a provider of TLS no client can be built.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let grant = |role| Grant { role: Some(role), ..Grant::of_an_admin() };
+        let grant = |role| Grant {
+            role: Some(role),
+            ..Grant::of_an_admin()
+        };
         let oidc = Oidc::new(OidcSettings {
             issuer: "https://issuer.example".to_owned(),
             audiences: vec!["riskgrid".to_owned()],
             client_id: String::new(),
             client_secret: None,
             roles_claim: "/roles".to_owned(),
-            map: vec![("duty".to_owned(), grant(Role::Operator)), ("staff".to_owned(), grant(Role::Analyst))],
+            map: vec![
+                ("duty".to_owned(), grant(Role::Operator)),
+                ("staff".to_owned(), grant(Role::Analyst)),
+            ],
         });
         let oidc = match oidc {
             Ok(oidc) => oidc,

@@ -99,7 +99,11 @@ fn judge(claims: Map<String, Value>, expected: &Expected<'_>) -> Option<Claims> 
     if text("iss") != Some(expected.issuer) {
         return None;
     }
-    let is_ours = |value: &Value| value.as_str().is_some_and(|aud| expected.audiences.iter().any(|ours| ours == aud));
+    let is_ours = |value: &Value| {
+        value
+            .as_str()
+            .is_some_and(|aud| expected.audiences.iter().any(|ours| ours == aud))
+    };
     let is_meant_for_us = match claims.get("aud")? {
         Value::Array(all) => all.iter().any(is_ours),
         one => is_ours(one),
@@ -150,7 +154,8 @@ mod tests {
         fn new() -> Self {
             let random = SystemRandom::new();
             let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random).unwrap();
+            let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random)
+                .unwrap();
             let point = pair.public_key().as_ref();
             let part = |range: std::ops::Range<usize>| URL_SAFE_NO_PAD.encode(&point[range]);
             let set = json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": "k1", "x": part(1..33), "y": part(33..65)}]});
@@ -245,7 +250,11 @@ mod tests {
         }
         let other = Signer::new();
         let text = other.sign(&header(), &claims());
-        let expected = Expected { issuer: "https://issuer.example", audiences: &["riskgrid".to_owned()], now: NOW };
+        let expected = Expected {
+            issuer: "https://issuer.example",
+            audiences: &["riskgrid".to_owned()],
+            now: NOW,
+        };
         assert_eq!(Token::parse(&text).unwrap().verify(&signer.keys, &expected), None);
     }
 

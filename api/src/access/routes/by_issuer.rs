@@ -30,7 +30,9 @@ pub(super) fn routes(access: Arc<Access>) -> Router {
 
 fn issuer_of(access: &Access) -> Result<&Oidc, Problem> {
     let oidc = access.oidc().filter(|oidc| oidc.signs_browsers_in());
-    oidc.ok_or_else(|| Problem::not_found("browsers sign in with a key here: access.oidc.client_id is not set"))
+    oidc.ok_or_else(|| {
+        Problem::not_found("browsers sign in with a key here: access.oidc.client_id is not set")
+    })
 }
 
 fn place_of(external: &External) -> Result<CookiePlace, Problem> {
@@ -59,9 +61,16 @@ async fn login(access: State, external: External, RawQuery(query): RawQuery) -> 
         ));
     }
     let back = format!("{}{CALLBACK}", external.base);
-    let sent = access.logins().send(oidc, &back, return_to).await.map_err(problem)?;
+    let sent = access
+        .logins()
+        .send(oidc, &back, return_to)
+        .await
+        .map_err(problem)?;
     let answer = go_to(&sent.to)?;
-    Ok(with_cookies(answer, [place.set(LOGIN, &sent.cookie, PATIENCE.as_secs())]))
+    Ok(with_cookies(
+        answer,
+        [place.set(LOGIN, &sent.cookie, PATIENCE.as_secs())],
+    ))
 }
 
 async fn callback(
@@ -85,7 +94,10 @@ async fn callback(
     let cookie = place.read(LOGIN, &headers).unwrap_or_default();
     let back = format!("{}{CALLBACK}", external.base);
     let now = access.now();
-    let returned = access.logins().receive(oidc, (&state, code), cookie, &back, now).await;
+    let returned = access
+        .logins()
+        .receive(oidc, (&state, code), cookie, &back, now)
+        .await;
     let returned = returned.map_err(|why| {
         if let NotSignedIn::NoRole { who } = &why {
             access.note_refusal(external.client, "no-role", who, CALLBACK);
@@ -99,9 +111,16 @@ async fn callback(
     let sign_in = SignIn {
         who: returned.of.who,
         role,
-        scope: if role == Role::Admin { riskgrid_analytics::permission::Scope::ALL } else { returned.of.grant.scope },
+        scope: if role == Role::Admin {
+            riskgrid_analytics::permission::Scope::ALL
+        } else {
+            returned.of.grant.scope
+        },
         key: None,
-        address: external.client.map(|address| address.to_string()).unwrap_or_default(),
+        address: external
+            .client
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
     };
     let session = access.sessions.begin(access.decisions(), sign_in, now).await?;
     access.note_sign_in(&caller);
@@ -119,7 +138,9 @@ fn go_to(place: &str) -> Result<Response, Problem> {
     let mut answer = StatusCode::SEE_OTHER.into_response();
     let place = HeaderValue::from_str(place).map_err(|error| Problem::internal(&error))?;
     answer.headers_mut().insert(LOCATION, place);
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(answer)
 }
 
@@ -137,9 +158,9 @@ fn problem(why: NotSignedIn) -> Problem {
         NotSignedIn::Unknown => Problem::bad_request(
             "this sign-in was begun in another browser, or more than ten minutes ago; begin again at /auth/login",
         ),
-        NotSignedIn::Refused(word) => {
-            Problem::forbidden(format!("the issuer signs nobody in: {word}; begin again at /auth/login"))
-        }
+        NotSignedIn::Refused(word) => Problem::forbidden(format!(
+            "the issuer signs nobody in: {word}; begin again at /auth/login"
+        )),
         NotSignedIn::NoAnswer(why) => {
             Problem::identity_provider(format!("the issuer does not answer as it should: {why}"), 30)
         }

@@ -93,7 +93,10 @@ async fn list(
         .last()
         .filter(|_| begin + page.len() < keys.len())
         .map(|key| key.row.id.clone());
-    let page: Vec<Value> = page.into_iter().map(|key| key.row.shown(key.last_used())).collect();
+    let page: Vec<Value> = page
+        .into_iter()
+        .map(|key| key.row.shown(key.last_used()))
+        .collect();
     Ok(Json(json!({ "keys": page, "next": next })))
 }
 

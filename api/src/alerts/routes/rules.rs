@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use riskgrid_analytics::rules::{InvalidRule, Rule};
 use serde_json::{Value, json};
 
-use crate::access::Caller;
+use crate::access::{Caller, Reads};
 use crate::alerts::store::Versioned;
 use crate::alerts::{Alerting, RuleError};
 use crate::http::extract::JsonBody;
@@ -49,22 +49,26 @@ async fn create(
     Ok((StatusCode::CREATED, location, Json(shown(&alerting, &rule)?)))
 }
 
-async fn list(State(alerting): State<Arc<Alerting>>) -> Result<Json<Value>, Problem> {
+async fn list(State(alerting): State<Arc<Alerting>>, Reads(seen): Reads) -> Result<Json<Value>, Problem> {
     let rules = alerting.decisions.rules().await?;
-    let rules = rules.iter().map(|rule| shown(&alerting, rule));
+    let rules = rules.iter().filter(|rule| seen.admits_layer(Some(&rule.layer)));
+    let rules = rules.map(|rule| shown(&alerting, rule));
     let rules: Vec<Value> = rules.collect::<Result<_, _>>()?;
     Ok(Json(json!({ "rules": rules })))
 }
 
 async fn show(
     State(alerting): State<Arc<Alerting>>,
+    Reads(seen): Reads,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     // Before the rule: a change in between is then seen, at the latest when something is sent against this version.
     let version = alerting.decisions.version_of(Versioned::Rule, &id).await?;
     let version = version.ok_or_else(no_such_rule)?;
-    let rule = alerting.decisions.rule(&id).await?.ok_or_else(no_such_rule)?;
+    let rule = alerting.decisions.rule(&id).await?;
+    let rule = rule.filter(|rule| seen.admits_layer(Some(&rule.layer)));
+    let rule = rule.ok_or_else(no_such_rule)?;
     Ok(tagged(
         &headers,
         &version_tag(version),

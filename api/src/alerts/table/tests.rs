@@ -4,7 +4,7 @@ use riskgrid_analytics::QueryTables;
 use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::rules::{Rule, RuleBounds, SensorReading, SensorRules};
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
-use riskgrid_analytics::sql::{SqlEngine, SqlLimits, SqlRequest};
+use riskgrid_analytics::sql::{Asker, SqlEngine, SqlLimits, SqlRequest};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
@@ -56,6 +56,7 @@ async fn rows(table: &Arc<StoredTable<AlertLine>>, sql: &str) -> Json {
         limit: None,
         query_id: None,
         now: chrono::DateTime::UNIX_EPOCH,
+        asker: Asker::system(),
     };
     let tables = QueryTables::default().with(Arc::clone(table));
     let answer = engine.ask(request, tables).await.unwrap();

@@ -69,7 +69,11 @@ impl Target {
             return Ok(Self::Kafka(target));
         }
         if let Some(url) = &place.http {
-            return Ok(Self::Http(HttpTarget::new(url, arguments.key.headers()?, bar.clone())?));
+            return Ok(Self::Http(HttpTarget::new(
+                url,
+                arguments.key.headers()?,
+                bar.clone(),
+            )?));
         }
         let path = place.file.as_deref().unwrap_or(Path::new("-"));
         Ok(Self::File(FileTarget::create(path)?))
