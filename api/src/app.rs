@@ -10,8 +10,8 @@ use riskgrid_ingest::EventTime;
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::{GridReader, GridSnapshot, PartitionId, Span};
 use riskgrid_ingest::pipeline::PipelineHandle;
-use riskgrid_ingest::source::Progress;
 use riskgrid_ingest::source::kafka::KafkaStatus;
+use riskgrid_ingest::source::{Progress, Stand};
 
 use crate::access::Access;
 use crate::alerts::Alerting;
@@ -111,7 +111,8 @@ impl App {
         if let Some((from, end)) = self.journal {
             let journal = PartitionId::of_journal();
             let view = snapshot.partitions.iter().find(|view| view.id == journal);
-            progress.add(from, view.map_or(from, |view| view.next_offset), end);
+            let next = view.map_or(from, |view| view.next_offset);
+            progress.add(Stand { from, next, end });
         }
         Some(progress)
     }

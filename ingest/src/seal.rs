@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
 
 use crate::checkpoint::{CheckpointError, Files};
-use crate::state_folder::sync_folder;
+use crate::disk::state_folder::sync_folder;
 
 const FORMAT: u32 = 1;
 const FILE: &str = "sealed.json";
