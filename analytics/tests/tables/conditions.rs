@@ -364,7 +364,13 @@ fn forms(table: &str) -> Vec<&'static str> {
 /// Errors of a value that an expression cannot take. Whether its row is looked at at all depends on which condition comes first,
 /// and so on the plan: `a AND b` may ask `b` only of rows that `a` keeps. So one side may answer where the other cannot, and
 /// only then.
-const OF_A_ROW: [&str; 1] = ["?"];
+const OF_A_ROW: [&str; 3] = [
+    // A number past the integers that it is compared among.
+    "an't cast value",
+    // A number past the decimals that it is compared among.
+    "Overflowing on",
+    "to store in a Decimal",
+];
 
 fn is_of_a_row(refusal: &str) -> bool {
     OF_A_ROW.iter().any(|part| refusal.contains(part))
