@@ -3,15 +3,15 @@
 
 use std::cell::Cell;
 use std::io::Cursor;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::catalog::{MemTable, TableProvider};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::TestRunner;
-use riskgrid_analytics::sql::SqlError;
 use riskgrid_analytics::sql::format::AnswerFormat;
+use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlLimits};
 use riskgrid_ingest::grid::GridSnapshot;
 use riskgrid_ingest::{DAY, EventTime, MINUTE};
 use serde_json::Value;
@@ -20,6 +20,10 @@ use crate::areas::places;
 use crate::made::{ENGINE, Made, START, answer_beside, block_on, events, grid, grid_over};
 
 type Others = Vec<(String, Arc<dyn TableProvider>)>;
+
+/// Its functions see the areas that the tables are of.
+static OVER_PLACES: LazyLock<SqlEngine> =
+    LazyLock::new(|| SqlEngine::over(&places(), SqlLimits::default()).unwrap());
 
 const TABLES: [&str; 7] = [
     "cells",
@@ -35,7 +39,7 @@ const TABLES: [&str; 7] = [
 fn in_memory(snapshot: &Arc<GridSnapshot>) -> Others {
     let copy = |name: &&str| -> (String, Arc<dyn TableProvider>) {
         let sql = format!("SELECT * FROM {name}");
-        let bytes = answer_beside(&ENGINE, snapshot, &[], (&sql, None), AnswerFormat::Arrow);
+        let bytes = answer_beside(&OVER_PLACES, snapshot, &[], (&sql, None), AnswerFormat::Arrow);
         let reader = StreamReader::try_new(Cursor::new(block_on(bytes).unwrap()), None).unwrap();
         let schema = reader.schema();
         let mut partitions = vec![Vec::new(), Vec::new()];
@@ -53,7 +57,7 @@ fn in_memory(snapshot: &Arc<GridSnapshot>) -> Others {
 
 /// The rows of an answer in an order of their own, or why there is none.
 fn asked(snapshot: &Arc<GridSnapshot>, others: &Others, sql: &str) -> Result<Vec<String>, String> {
-    let answer = answer_beside(&ENGINE, snapshot, others, (sql, None), AnswerFormat::Json);
+    let answer = answer_beside(&OVER_PLACES, snapshot, others, (sql, None), AnswerFormat::Json);
     match block_on(answer) {
         Ok(bytes) => {
             let answer: Value = serde_json::from_slice(&bytes).unwrap();
