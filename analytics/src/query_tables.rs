@@ -6,10 +6,12 @@ use datafusion::catalog::{MemorySchemaProvider, SchemaProvider as _, TableProvid
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridSnapshot;
 
-use crate::sql::{NamedTableFunction, SqlAnswer, SqlEngine, SqlError, SqlRequest};
+use crate::permission::Permission;
+use crate::publication::Publication;
+use crate::sql::{Asker, NamedTableFunction, SqlAnswer, SqlEngine, SqlError, SqlRequest};
 use crate::table_functions::table_functions;
-use crate::tables::grid_tables;
 use crate::tables::stored::StoredTable;
+use crate::tables::{grid_tables, published_tables};
 
 /// The tables of one query, each by its name.
 #[derive(Debug)]
@@ -29,16 +31,29 @@ impl Default for QueryTables {
 }
 
 impl QueryTables {
-    /// Those of a snapshot; with `dead_letters` where there is a store of them.
-    pub fn over(snapshot: &Arc<GridSnapshot>, dead_letters: Option<DeadLetterStore>) -> Self {
+    /// Those that exist for `permission`, of what it shows of a snapshot; with `dead_letters` where there is a store of them.
+    pub fn over(
+        snapshot: &Arc<GridSnapshot>,
+        permission: &Arc<Permission>,
+        dead_letters: Option<DeadLetterStore>,
+    ) -> Self {
         let mut tables = Self {
-            functions: table_functions(snapshot),
+            functions: table_functions(snapshot, permission),
             ..Self::default()
         };
-        for (name, table) in grid_tables(snapshot, dead_letters) {
+        for (name, table) in grid_tables(snapshot, permission, dead_letters) {
             tables.add(name, table);
         }
         tables
+    }
+
+    /// The same, and what was published: the tables of the public.
+    #[must_use]
+    pub fn with_published(mut self, snapshot: &Arc<GridSnapshot>, publication: &Arc<Publication>) -> Self {
+        for (name, table) in published_tables(snapshot, publication) {
+            self.add(name, table);
+        }
+        self
     }
 
     /// The same, and one whose rows a store outside keeps.
@@ -48,10 +63,10 @@ impl QueryTables {
         self
     }
 
-    /// The same, and `queries`: what the engine runs, and has run lately.
+    /// The same, and `queries`: what the engine runs, and has run lately, as far as `asker` sees it.
     #[must_use]
-    pub fn with_queries_of(mut self, engine: &SqlEngine) -> Self {
-        self.add("queries".to_owned(), engine.queries_table());
+    pub fn with_queries_of(mut self, engine: &SqlEngine, asker: &Asker) -> Self {
+        self.add("queries".to_owned(), engine.queries_table(asker));
         self
     }
 

@@ -1,5 +1,6 @@
 //! The riskgrid server: routes, tiles, alerts, delivery and the console.
 
+pub mod access;
 pub mod alerts;
 pub mod app;
 pub mod audit;
@@ -8,12 +9,14 @@ pub mod config;
 pub mod console;
 pub mod data_dir;
 pub mod dead_letters;
+pub mod durations;
 mod guard;
 pub mod http;
 pub mod intake;
 pub mod metrics;
 pub mod problem;
 mod process_memory;
+pub mod publication;
 pub mod routes;
 pub mod server;
 pub mod sql_tables;

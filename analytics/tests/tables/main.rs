@@ -20,4 +20,5 @@ mod grid_rig;
 mod hotspots;
 mod local_statistics;
 mod made;
+mod permissions;
 mod whole_windows;

@@ -9,12 +9,13 @@ use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::decode::feed::FeedOrigin;
 use riskgrid_ingest::identity::node_id;
 use riskgrid_ingest::layer_store::LayerStore;
-use riskgrid_ingest::purge::{Purge, PurgeError, Purged};
+use riskgrid_ingest::purge::{Purge, PurgeError, Purged, PurgedFeed};
 use riskgrid_ingest::source::kafka::oldest_offsets;
 use serde_json::json;
 
 use super::VerbResult;
 use crate::alerts::store::{Bounds, Decisions};
+use crate::audit::Deed;
 use crate::config::{Checked, CheckedFeed, Config};
 use crate::data_dir;
 use crate::server::wall_clock;
@@ -161,13 +162,12 @@ async fn purge_locked(
         Some(begun) if begun.feed == *name => begun,
         Some(begun) => return Err(PurgeError::Unfinished(begun.feed).into()),
         None => {
-            let plan = Purge::plan(
+            let purged = PurgedFeed {
                 name,
-                &feed.topic(),
-                &feed.feed.rules.domain,
-                &checkpoints,
-                &layers,
-            )?;
+                topic: &feed.topic(),
+                domain: &feed.feed.rules.domain,
+            };
+            let plan = Purge::plan(purged, &checkpoints, &layers)?;
             let standing = checkpoints.standing(&plan.topic)?;
             for partition in &standing {
                 println!(
@@ -188,15 +188,11 @@ async fn purge_locked(
             }
             let filters = json!({"feed": plan.feed, "topic": plan.topic, "layers": plan.layers});
             let count = i64::try_from(standing.len()).unwrap_or(i64::MAX);
-            decisions
-                .audit(
-                    wall_clock().micros(),
-                    "command line",
-                    "feeds.purge",
-                    &filters,
-                    count,
-                )
-                .await?;
+            let deed = Deed::of_the_command_line("feeds.purge")
+                .to(&plan.feed)
+                .times(count)
+                .with(filters);
+            decisions.audit(&deed, wall_clock().micros()).await?;
             plan.begin(data_dir)?;
             plan
         }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 use h3o::Resolution;
+use riskgrid_analytics::publication::{LayerRule, PublicStep};
 use riskgrid_ingest::decode::feed::{FeedMapper, FeedOrigin, FeedSettings};
 use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, PartitionId, Retention};
 use riskgrid_ingest::pipeline::Feed;
 use riskgrid_ingest::places::{self, Places};
-use riskgrid_ingest::{DAY, HOUR, LayerTable};
+use riskgrid_ingest::{DAY, HOUR, LayerSettings, LayerTable};
 
 use super::{Config, ConfigError, Loaded, ServerSection};
 use crate::http::forwarded::Addresses;
@@ -56,6 +57,28 @@ pub struct Checked {
     pub feeds: Vec<CheckedFeed>,
     /// The reference layers, loaded.
     pub places: Arc<Places>,
+}
+
+/// How a layer is published, if it is.
+///
+/// # Errors
+/// A resolution or step that is none.
+pub fn layer_rule(layer: &LayerSettings, config: &Config) -> Result<LayerRule, ConfigError> {
+    let wrong = |text: String| ConfigError(format!("layers: layer `{}`: {text}", layer.id));
+    let step = layer.public_step.parse::<PublicStep>();
+    if layer.public_resolution > config.grid.resolution {
+        return Err(wrong(format!(
+            "public_resolution is {}, allowed is 0 to {}, that of the grid",
+            layer.public_resolution, config.grid.resolution
+        )));
+    }
+    Ok(LayerRule {
+        resolution: layer.public_resolution,
+        step: step.map_err(|error| wrong(format!("public_step: {error}")))?,
+        k: config.access.public.k,
+        min_sources: config.access.public.min_sources,
+        from: None,
+    })
 }
 
 impl Loaded {
@@ -140,7 +163,11 @@ impl Loaded {
                     .to_owned(),
             );
         }
-        Addresses::new(&config.server).map_err(ConfigError)?;
+        Addresses::new(
+            config.server.public_url.as_deref(),
+            &config.server.trusted_proxies,
+        )
+        .map_err(ConfigError)?;
         let alerts = &config.alerts;
         if alerts.max_rules == 0 || alerts.max_open_per_rule == 0 || alerts.max_open == 0 {
             return wrong(
@@ -148,15 +175,17 @@ impl Loaded {
                     .to_owned(),
             );
         }
+        if config.access.public.k < 3 {
+            return wrong(format!(
+                "`access.public.k` is {}, it must be at least 3",
+                config.access.public.k
+            ));
+        }
+        for layer in &config.layers {
+            layer_rule(layer, &config)?;
+        }
         if config.sql.max_concurrent == 0 {
             return wrong("`sql.max_concurrent` is 0, it must be at least 1".to_owned());
-        }
-        if !config.server.open && !config.server.listen.ip().is_loopback() {
-            return wrong(format!(
-                "`server.listen` is {}: without keys riskgrid serves this machine only. Listen on 127.0.0.1, or set \
-                 `server.open = true` if everybody who reaches that address may read and write",
-                config.server.listen
-            ));
         }
         check_http(&config.server)?;
         let layers = LayerTable::new(&config.layers, grid.max_layers)

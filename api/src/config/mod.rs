@@ -1,7 +1,10 @@
 //! The configuration: one TOML file, environment variables over it, flags over those. Unknown keys are errors.
 
+mod access;
 mod check;
 mod sections;
+mod sql_roles;
+mod storage;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -13,13 +16,19 @@ use riskgrid_ingest::LayerSettings;
 use riskgrid_ingest::decode::feed::FeedSettings;
 use riskgrid_ingest::places::{AreaSettings, FacilitySettings, PopulationSettings};
 use riskgrid_ingest::source::kafka::KafkaSettings;
+use riskgrid_ingest::words::Likeness;
 use serde::{Deserialize, Serialize};
 
-pub use check::{Checked, CheckedFeed};
-pub use sections::{
-    AlertsSection, ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, OpenCheckpointsError,
-    RetentionSection, RetentionSteps, ServerSection, SqlSection, StorageSection, WebhooksSection,
+pub use access::{
+    AccessSection, Anonymous, AuditSection, CertificateSettings, ClientAuth, OidcMapSettings, OidcSection,
+    PublicSection, TlsSection,
 };
+pub use check::{Checked, CheckedFeed, layer_rule};
+pub use sections::{
+    AlertsSection, ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection,
+    SqlSection, WebhooksSection,
+};
+pub use storage::{ObjectStoreSection, OpenCheckpointsError, StorageSection};
 pub use values::{ByteSize, Span};
 
 /// Prefix of environment variables: `RISKGRID_SECTION__KEY`.
@@ -31,6 +40,10 @@ const ENVIRONMENT: &str = "RISKGRID_";
 pub struct Config {
     /// `[server]`: where and to whom.
     pub server: ServerSection,
+    /// `[access]`: who may what.
+    pub access: AccessSection,
+    /// `[audit]`: how long it is kept.
+    pub audit: AuditSection,
     /// `[storage]`: where state lives.
     pub storage: StorageSection,
     /// `[kafka]`: the log, when it is Kafka.
@@ -137,15 +150,13 @@ fn explain_one(error: &figment::Error) -> String {
             } else {
                 format!("{section}.{name}")
             };
-            let nearest = known
-                .iter()
-                .map(|known| (strsim::damerau_levenshtein(known, name), known))
-                .min()
-                .filter(|(distance, known)| *distance <= 1 + known.len().max(name.len()) / 3);
-            let advice = nearest.map_or_else(
-                || format!("known here are: {}", known.join(", ")),
-                |(_, nearest)| format!("did you mean `{nearest}`?"),
-            );
+            let advice = Likeness::Spelling
+                .proposals(name, known.iter().copied())
+                .first()
+                .map_or_else(
+                    || format!("known here are: {}", known.join(", ")),
+                    |nearest| format!("did you mean `{nearest}`?"),
+                );
             format!("unknown key `{key}`{place}: {advice}")
         }
         _ if section.is_empty() => format!("{}{place}", error.kind),
@@ -183,7 +194,8 @@ mod tests {
         let defaults = serde_json::to_value(&defaults).unwrap();
         let object_store = &defaults["storage"]["object_store"];
         for (section, value) in [
-            "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "alerts", "console",
+            "access", "audit", "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "alerts",
+            "console",
         ]
         .map(|section| (section, &defaults[section]))
         .into_iter()

@@ -9,11 +9,13 @@ use riskgrid_ingest::checkpoint::CheckpointError;
 use riskgrid_ingest::dead_letter::DeadLetterError;
 use riskgrid_ingest::identity::IdentityError;
 use riskgrid_ingest::layer_store::LayerStoreError;
+use riskgrid_ingest::pipeline::SaveError;
 use riskgrid_ingest::purge::PurgeError;
 use riskgrid_ingest::source::journal::JournalError;
 use riskgrid_ingest::source::kafka::KafkaError;
 
 use super::lost_journal::LostJournal;
+use crate::access::{AccessError, KeyError};
 use crate::alerts::AlertingError;
 use crate::alerts::store::DecisionsError;
 use crate::config::OpenCheckpointsError;
@@ -49,6 +51,12 @@ pub enum StartError {
     /// The folder of the node's state.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    /// Who may what.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The first key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The decisions database.
     #[error(transparent)]
     Decisions(#[from] DecisionsError),
@@ -96,7 +104,10 @@ pub enum StartError {
 impl StartError {
     /// Whether the configuration has to be changed, not the machine or the state.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Configuration(_) | Self::BaseMap { .. })
+        matches!(
+            self,
+            Self::Configuration(_) | Self::BaseMap { .. } | Self::Access(AccessError::Oidc(_))
+        )
     }
 }
 
@@ -104,6 +115,6 @@ impl StartError {
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
     /// The last checkpoint could not be written: the log is read again from the one before.
-    #[error("{0}")]
-    Checkpoint(String),
+    #[error(transparent)]
+    Checkpoint(#[from] SaveError),
 }

@@ -16,6 +16,7 @@ mod held;
 mod item;
 mod location;
 mod manifest;
+mod numbered;
 mod purge;
 mod reading;
 mod restore;
@@ -28,11 +29,13 @@ mod tests;
 use std::io;
 
 use crate::grid::GridSettings;
-use crate::layer::LayerTable;
+use crate::words::LayerTable;
 
 pub use files::Files;
 pub use location::{BucketSettings, BucketUrl, InvalidLocation, Location};
 pub(crate) use manifest::{folder_name, topic_name};
+pub use numbered::{NumberedError, NumberedFiles};
+pub(crate) use numbered::{create as create_json, read as read_json};
 pub use purge::Standing;
 pub(crate) use restore::Restored;
 pub use restore::StateError;

@@ -10,9 +10,9 @@ use h3o::Resolution;
 use super::block_sums::BlockSums;
 use super::calendar::Calendar;
 use super::snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
-use crate::layer::LayerTable;
+use super::visible_totals::VisibleTotals;
 use crate::places::Places;
-use crate::time::EventTime;
+use crate::words::{EventTime, LayerTable};
 
 /// What readers may see of a partition, and when its source was last heard from, if it was.
 #[derive(Clone, Debug)]
@@ -125,6 +125,7 @@ impl GridPublisher {
             places: Arc::clone(&self.places),
             sensor_tree,
             block_sums: Arc::clone(&previous.block_sums),
+            visible_totals: VisibleTotals::default(),
         });
         self.published.store(Arc::clone(&snapshot));
         snapshot

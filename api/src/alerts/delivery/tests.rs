@@ -15,7 +15,13 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::alerts::Alerting;
-use crate::alerts::store::{Decisions, Endpoint, NewEndpoint, Notify};
+use crate::alerts::store::{Decisions, Notify};
+use crate::alerts::webhook::{Endpoint, NewEndpoint, Secret};
+
+/// What stands in the audit for what these tests do.
+fn deed() -> crate::audit::Deed {
+    crate::audit::Deed::of_the_command_line("test")
+}
 
 #[derive(Clone, Debug)]
 struct Received {
@@ -127,7 +133,7 @@ async fn endpoint(alerting: &Alerting, name: &str, url: String) -> Endpoint {
     };
     alerting
         .decisions
-        .create_endpoint(new, wall_clock())
+        .create_endpoint(new, wall_clock(), &deed())
         .await
         .unwrap()
 }
