@@ -85,6 +85,7 @@ pub(crate) fn protect(
             .map(HeaderName::from_static),
         );
     Ok(router
+        .fallback(|| async { Problem::not_found("there is nothing at this path; GET / is the console") })
         // Bodies are read, within the limit of their path, before any route sees them.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(tag_whole_answers))
