@@ -29,6 +29,7 @@ pub(crate) const ROOMS: House = House {
         "command_line",
     ],
     still_to_mend: &[
+        ("http", "config"),
         ("alerts", "audit"),
         ("alerts", "access"),
         ("audit", "access"),
