@@ -11,9 +11,10 @@ use arrow::ipc::reader::StreamDecoder;
 use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
+use crate::event::Channel;
 use crate::grid::{
     EntityKey, EventCounts, Forgotten, GivenUp, LayerTotals, PartitionId, Report, ResponseUnit, Sensor,
-    Slice, Span, StoredSlice, TimedSlice,
+    Slice, Span, Stamped, StoredSlice, TimedSlice,
 };
 use crate::time::EventTime;
 
@@ -77,6 +78,10 @@ pub(super) enum Item<'a> {
     },
     /// Sensors and units that were too many; only where there were some.
     Forgotten(Forgotten, [Option<EventTime>; 2]),
+    /// A sensor, and the readings before its newest; [`Item::Sensor`] is what was written before there were any.
+    SensorReadings(Cow<'a, EntityKey>, Cow<'a, Sensor>, Vec<Stamped<i64>>),
+    /// A report, and how its opening came; [`Item::Report`] is what was written before that was kept.
+    ReportChannel(Cow<'a, EntityKey>, Cow<'a, Report>, Option<Stamped<Channel>>),
 }
 
 /// Why the bytes of a file are no items, although they are those that were written.
@@ -127,6 +132,18 @@ impl Part {
             Item::Forgotten(counts, before) => self.forgotten = Some((counts, before)),
             Item::Sensor(key, sensor) => self.sensors.push((key.into_owned(), sensor.into_owned())),
             Item::Report(key, report) => self.reports.push((key.into_owned(), report.into_owned())),
+            Item::SensorReadings(key, sensor, readings) => {
+                let mut sensor = sensor.into_owned();
+                for reading in readings {
+                    sensor.earlier.insert(reading);
+                }
+                self.sensors.push((key.into_owned(), sensor));
+            }
+            Item::ReportChannel(key, report, channel) => {
+                let mut report = report.into_owned();
+                report.channel = channel;
+                self.reports.push((key.into_owned(), report));
+            }
             Item::Unit(key, unit) => self.units.push((key.into_owned(), unit.into_owned())),
             Item::Hashes { start, hashes } => {
                 self.hashes
