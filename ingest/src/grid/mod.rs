@@ -6,6 +6,7 @@ mod calendar;
 mod cell_map;
 mod cell_places;
 mod dedup;
+mod earlier_readings;
 mod entities;
 mod entity_table;
 mod event_log;
@@ -29,7 +30,7 @@ pub use partition::{
     Applied, EventCounts, Forgotten, GivenUp, GridSettings, LayerTotals, Partition, PartitionId, Retention,
 };
 pub use publisher::{GridPublisher, GridReader, Heard};
-pub use selection::{SpanSlices, shares_of_cells};
+pub use selection::{PartitionSlice, SpanSlices, shares_of_cells};
 pub use slice::{ALL_CELLS, KindColumns, ObservationColumns, Slice, children_range, parent_of};
 pub use slice_start::{SliceStart, StartsWithin};
 pub use snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
