@@ -4,6 +4,10 @@
 //! by [`load`]; [`AreaIndex`] tells which areas hold a point, [`cells_of`] which cells an area has, [`FacilityIndex`]
 //! which facilities are nearest.
 
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+
 mod area;
 mod area_cells;
 mod area_index;
@@ -18,7 +22,9 @@ pub use area::{Area, AreaIds};
 pub use area_cells::{TooManyCells, cells_of};
 pub use area_index::{AreaIndex, NoSuchArea, SameId};
 pub use facility::{Facility, FacilityIndex, NearFacility, SameFacilityId};
-pub use load::{AreaSettings, FacilitySettings, PlaceError, PopulationSettings, load};
+pub use load::{
+    AreaSettings, FacilitySettings, IndicatorSettings, PlaceError, PopulationSettings, load, load_indicator,
+};
 pub use shape::{InvalidShape, Ring, RingNumber, Shape};
 pub use sphere::{EARTH_RADIUS_METRES, great_circle_metres};
 
@@ -42,4 +48,6 @@ pub struct Places {
     pub facilities: FacilityIndex,
     /// People at points, in the order of their files.
     pub population: Vec<PeopleAt>,
+    /// Ids of the areas whose figure of people is the sum of those at points.
+    pub summed_areas: HashSet<Arc<str>>,
 }
