@@ -6,10 +6,11 @@ use datafusion::catalog::{MemorySchemaProvider, SchemaProvider as _, TableProvid
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridSnapshot;
 
+use crate::risk::Surface;
 use crate::sql::{NamedTableFunction, SqlAnswer, SqlEngine, SqlError, SqlRequest};
 use crate::table_functions::table_functions;
-use crate::tables::grid_tables;
 use crate::tables::stored::StoredTable;
+use crate::tables::{grid_tables, risk_table};
 
 /// The tables of one query, each by its name.
 #[derive(Debug)]
@@ -52,6 +53,13 @@ impl QueryTables {
     #[must_use]
     pub fn with_queries_of(mut self, engine: &SqlEngine) -> Self {
         self.add("queries".to_owned(), engine.queries_table());
+        self
+    }
+
+    /// The same, and `risk`: a risk surface.
+    #[must_use]
+    pub fn with_risk(mut self, surface: &Arc<Surface>) -> Self {
+        self.add("risk".to_owned(), risk_table(surface));
         self
     }
 

@@ -13,6 +13,7 @@ mod facilities;
 mod filters;
 mod layers;
 mod population;
+mod risk;
 mod scan;
 pub(crate) mod snapshot_table;
 pub mod stored;
@@ -24,6 +25,7 @@ use datafusion::catalog::TableProvider;
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridSnapshot;
 
+pub use risk::risk_table;
 use snapshot_table::SnapshotTable;
 
 /// `cells`, `events`, `sensors`, `reports`, `units`, `layers`, the reference layers `areas`, `facilities` and `population`, and

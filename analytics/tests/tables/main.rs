@@ -18,4 +18,5 @@ mod golden_files;
 mod hotspots;
 mod local_statistics;
 mod made;
+mod risk;
 mod whole_windows;
