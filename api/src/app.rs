@@ -17,6 +17,7 @@ use crate::alerts::Alerting;
 use crate::dead_letters::Lists;
 use crate::http::{BodyBudget, HttpCounters};
 use crate::intake::Intake;
+use crate::risk::Surfaces;
 use crate::stream::Changes;
 use crate::tiles::TileCaches;
 
@@ -24,6 +25,8 @@ use crate::tiles::TileCaches;
 pub struct App {
     /// Takes snapshots of the grid.
     pub reader: GridReader,
+    /// Makes risk surfaces.
+    pub surfaces: Arc<Surfaces>,
     /// What HTTP counts.
     pub http_counters: HttpCounters,
     /// The memory of bodies.

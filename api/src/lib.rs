@@ -14,6 +14,7 @@ pub mod intake;
 pub mod metrics;
 pub mod problem;
 mod process_memory;
+pub mod risk;
 pub mod routes;
 pub mod server;
 pub mod sql_tables;

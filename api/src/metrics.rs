@@ -10,6 +10,7 @@ use crate::alerts::store::Held;
 use crate::app::App;
 
 mod alerting;
+mod risk;
 
 /// The page as text.
 ///
@@ -282,6 +283,7 @@ pub fn render(app: &App, held: &Held, now: EventTime) -> prometheus::Result<Stri
         "room of the journal above its reserve",
         app.intake.room() as f64,
     )?;
+    risk::register_all(&registry, &app.surfaces)?;
     alerting::register_all(&registry, &app.alerting, held, now)?;
     let missed = counter(
         &registry,

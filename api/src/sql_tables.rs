@@ -13,4 +13,5 @@ pub fn of(app: &Arc<App>, snapshot: &Arc<GridSnapshot>) -> QueryTables {
     QueryTables::over(snapshot, Some(app.dead_letters.clone()))
         .with(Arc::new(alerts_table(app.alerting.decisions.clone())))
         .with_queries_of(&app.sql)
+        .with_risk(&app.surfaces.newest())
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 use h3o::Resolution;
+use riskgrid_analytics::risk::RiskEngine;
 use riskgrid_ingest::decode::feed::{FeedMapper, FeedOrigin, FeedSettings};
 use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, PartitionId, Retention};
 use riskgrid_ingest::pipeline::Feed;
 use riskgrid_ingest::places::{self, Places};
 use riskgrid_ingest::{DAY, HOUR, LayerTable};
 
-use super::{Config, ConfigError, Loaded, ServerSection};
+use super::{Config, ConfigError, Loaded, ServerSection, risk};
 use crate::http::forwarded::Addresses;
 use crate::http::read_hosts;
 
@@ -56,6 +57,8 @@ pub struct Checked {
     pub feeds: Vec<CheckedFeed>,
     /// The reference layers, loaded.
     pub places: Arc<Places>,
+    /// What makes risk surfaces, if any layer is on them.
+    pub risk: Option<RiskEngine>,
 }
 
 impl Loaded {
@@ -174,6 +177,11 @@ impl Loaded {
         }
         let places = places::load(&config.areas, &config.facilities, &config.population, &folder)
             .map_err(|error| ConfigError(error.to_string()))?;
+        let places = Arc::new(places);
+        let risk = risk::compile(&config.risk, &layers, &places, &folder)?
+            .map(|model| RiskEngine::new(Arc::new(model), Arc::clone(&places), resolution))
+            .transpose()
+            .map_err(|error| ConfigError(format!("`risk`: {error}")))?;
         let grid = GridSettings {
             calendar: Calendar::new(bucket, zone),
             allowed_lateness: grid.allowed_lateness.micros(),
@@ -198,7 +206,8 @@ impl Loaded {
             resolution,
             layers,
             feeds,
-            places: Arc::new(places),
+            places,
+            risk,
         })
     }
 }

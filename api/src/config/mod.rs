@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, environment variables over it, flags over those. Unknown keys are errors.
 
 mod check;
+pub mod risk;
 mod sections;
 mod values;
 
@@ -47,6 +48,8 @@ pub struct Config {
     pub alerts: AlertsSection,
     /// `[console]`: the page at `/`.
     pub console: ConsoleSection,
+    /// `[risk]`: the risk surface.
+    pub risk: risk::RiskSection,
     /// `[[layers]]`: the layer catalogue.
     pub layers: Vec<LayerSettings>,
     /// `[[feeds]]`: other people's data, mapped.

@@ -26,6 +26,7 @@ use crate::http::{
     Bodies, BodyBudget, ConnectionSettings, Connections, HttpCounters, connections_within, serve,
 };
 use crate::intake::{Intake, Log};
+use crate::risk::Surfaces;
 use crate::stream::Changes;
 use crate::tiles::TileCaches;
 use crate::{guard, process_memory, routes};
@@ -36,6 +37,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 /// The earlier stages, as routes see them.
 pub(super) struct Below {
     pub(super) reader: GridReader,
+    pub(super) surfaces: Arc<Surfaces>,
     pub(super) alerting: Arc<Alerting>,
     pub(super) dead_letters: DeadLetterStore,
     pub(super) durable: Arc<Durable>,
@@ -48,6 +50,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
     let config = &checked.config;
     let Below {
         reader,
+        surfaces,
         alerting,
         dead_letters,
         durable,
@@ -77,6 +80,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         body_budget: BodyBudget::new(config.server.body_memory.as_usize()),
         changes: Changes::follow(reader.clone(), &alerting),
         reader,
+        surfaces,
         intake: Arc::new(intake),
         sql,
         alerting,

@@ -8,6 +8,7 @@ mod http;
 mod ingest;
 mod lost_journal;
 mod readers;
+mod risk;
 mod sources;
 mod started;
 mod state;
@@ -119,10 +120,12 @@ async fn start_stages(
     started.push_task("upkeep", tokio::spawn(upkeep.run()));
     let reading = (folder, &options);
     let sources = sources::start(checked, reading, &node, &ingest, &durable, started)?;
+    let surfaces = risk::start(checked, reader.clone(), started);
     let app = http::share(
         checked,
         Below {
             reader,
+            surfaces,
             alerting,
             dead_letters,
             durable,

@@ -19,6 +19,7 @@ mod generate;
 mod intake;
 mod journal;
 mod places;
+mod risk;
 mod seeds;
 mod server;
 mod small_disk;
