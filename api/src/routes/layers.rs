@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::problem::Problem;
+use crate::tiles::RiskMetric;
 
 /// The routes.
 pub fn routes(app: Arc<App>) -> Router {
@@ -28,7 +29,20 @@ async fn all(State(app): State<Arc<App>>) -> Response {
         .iter()
         .map(|(index, _)| describe(&snapshot, index))
         .collect();
-    let mut response = Json(json!({ "layers": layers })).into_response();
+    let mut body = json!({ "layers": layers });
+    let surface = app.surfaces.newest();
+    let on_surface: Vec<&str> = surface
+        .model
+        .layers
+        .iter()
+        .map(|layer| layer.id.as_str())
+        .collect();
+    if !on_surface.is_empty() {
+        let metrics =
+            RiskMetric::ALL.map(|metric| json!({ "metric": metric.as_str(), "legend": metric.legend() }));
+        body["risk"] = json!({ "layers": on_surface, "metrics": metrics, "tiles": "/v1/tiles/*.json" });
+    }
+    let mut response = Json(body).into_response();
     app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
     response
 }

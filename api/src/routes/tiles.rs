@@ -20,7 +20,9 @@ use crate::http::accept::prefers_gzip;
 use crate::http::forwarded::External;
 use crate::http::is_known;
 use crate::problem::Problem;
-use crate::tiles::{ContentCoding, Extent, TileJson, TileRequest, resolution_for_zoom, tilejson};
+use crate::tiles::{ContentCoding, Extent, Tile, TileJson, TileRequest, resolution_for_zoom, tilejson};
+
+mod risk;
 
 /// Smaller tiles are sent as they are.
 const COMPRESSED_FROM: usize = 1024;
@@ -46,12 +48,15 @@ async fn describe(
         ));
     };
     let snapshot = app.reader.snapshot();
-    let index = find(&snapshot, id)?;
     let request = crate::tiles::TileQuery::parse(
         query.as_deref().unwrap_or_default(),
         TimeDelta::microseconds(app.retention),
     )
     .map_err(|error| Problem::bad_request(error.to_string()))?;
+    if let Some(metric) = risk::asked(id, request.metric, query.as_deref()) {
+        return risk::describe(&app, &snapshot, id, metric?, query.as_deref(), &external.base);
+    }
+    let index = find(&snapshot, id)?;
     let metric = metric_of(&snapshot, index, request.metric)?;
     let Some(layer) = snapshot.layers.get(index).cloned() else {
         return Err(Problem::not_found("the layer is gone"));
@@ -76,6 +81,7 @@ async fn describe(
         base: snapshot.resolution,
         bounds,
         newest,
+        legend: None,
     });
     let mut response = axum::Json(body).into_response();
     let as_of = snapshot.clock_of(index).and_then(|clock| clock.complete_to);
@@ -132,6 +138,13 @@ async fn tile(
         }
     })?;
     let snapshot = app.reader.snapshot();
+    if let Some(metric) = risk::asked(&id, request.query.metric, query.as_deref()) {
+        let metric = metric?;
+        let work = move || risk::answer(&app, &snapshot, &id, metric, &request, &headers);
+        return tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| Problem::internal(&error))?;
+    }
     let index = find(&snapshot, &id)?;
     let metric = metric_of(&snapshot, index, request.query.metric)?;
     // Summing and encoding take milliseconds of CPU: not on the threads that serve connections.
@@ -167,13 +180,20 @@ fn answer(
         .set(snapshot, index, metric, window, resolution)
         .map_err(|error| Problem::internal(&*error))?;
 
+    let mut response = told(set.tile(z, x, y, app.tiles.geometry()), headers)?;
+    app.set_data_headers(&mut response, snapshot, as_of, Some(window));
+    Ok(response)
+}
+
+/// A tile as it is sent: nothing where there is none or the client has it, packed where that pays.
+fn told(tile: Option<Tile>, headers: &HeaderMap) -> Result<Response, Problem> {
     let accepts_gzip = prefers_gzip(
         headers
             .get_all(header::ACCEPT_ENCODING)
             .iter()
             .filter_map(|value| value.to_str().ok()),
     );
-    let mut response = match set.tile(z, x, y, app.tiles.geometry()) {
+    let mut response = match tile {
         None => StatusCode::NO_CONTENT.into_response(),
         Some(tile) => {
             let coding = if accepts_gzip && tile.bytes.len() >= COMPRESSED_FROM {
@@ -196,7 +216,6 @@ fn answer(
     let fixed = response.headers_mut();
     fixed.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     fixed.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
-    app.set_data_headers(&mut response, snapshot, as_of, Some(window));
     Ok(response)
 }
 

@@ -7,6 +7,9 @@ use super::tile_id::{NoSuchTile, TileId};
 /// The metrics that tiles can show. All are aggregates that merge, so any replica gives the same numbers.
 pub const METRICS: [&str; 8] = ["count", "weight", "sum", "mean", "min", "max", "last", "sources"];
 
+/// The metrics of the risk surface, which is of one moment: no window counts for them, and no time can be asked for.
+pub const RISK_METRICS: [&str; 4] = ["risk", "risk_if_true", "class", "forecast"];
+
 /// The parameters that a tile's query may have.
 const PARAMETERS: [&str; 3] = ["metric", "window", "at"];
 
@@ -25,7 +28,7 @@ pub struct TileRequest {
 /// The numbers that a tile is to show: a metric over `[at - window, at)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TileQuery {
-    /// One of [`METRICS`].
+    /// One of [`METRICS`] or [`RISK_METRICS`].
     pub metric: &'static str,
     /// Length of the window, above zero.
     pub window: TimeDelta,
@@ -66,10 +69,16 @@ pub enum InvalidTileQuery {
         name: &'static str,
     },
     /// Not one of the metrics.
-    #[error("unknown metric `{value}`; tiles know {}", listed(&METRICS))]
+    #[error("unknown metric `{value}`; tiles know {}, {}", listed(&METRICS), listed(&RISK_METRICS))]
     Metric {
         /// The value given.
         value: String,
+    },
+    /// A time for the surface of now.
+    #[error("`at` does not go with the metric `{metric}`: the risk surface is that of now; leave it out")]
+    OnlyNow {
+        /// The metric given.
+        metric: &'static str,
     },
     /// Not a length of time.
     #[error("window `{value}` is not a whole number above 0 followed by m, h or d, as in 15m")]
@@ -145,6 +154,12 @@ impl TileQuery {
                 }
             }
         }
+        if let (Some(metric), true) = (
+            metric.filter(|metric| RISK_METRICS.contains(metric)),
+            at.is_some(),
+        ) {
+            return Err(InvalidTileQuery::OnlyNow { metric });
+        }
         Ok(Self {
             metric: metric.unwrap_or("count"),
             window: window.unwrap_or(TimeDelta::hours(1)),
@@ -161,7 +176,10 @@ fn set_once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<()
 }
 
 fn parse_metric(value: &str) -> Result<&'static str, InvalidTileQuery> {
-    let known = METRICS.into_iter().find(|metric| *metric == value);
+    let known = METRICS
+        .into_iter()
+        .chain(RISK_METRICS)
+        .find(|metric| *metric == value);
     known.ok_or_else(|| InvalidTileQuery::Metric {
         value: value.to_owned(),
     })
@@ -293,6 +311,8 @@ mod tests {
             "unknown parameter `metrics`; tiles know `metric`, `window`, `at`"
         );
         assert!(refusal("metric=mode").contains("`weight`"));
+        assert!(refusal("metric=mode").contains("`risk_if_true`"));
+        assert!(refusal("metric=risk&at=2026-11-22T08:00:00Z").contains("leave it out"));
         assert!(refusal("metric=sum&metric=sum").contains("more than once"));
         assert!(refusal("at=yesterday").contains("RFC 3339"));
         assert!(refusal("at=2026-11-22T08:00:00").contains("offset"));
