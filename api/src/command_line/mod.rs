@@ -6,6 +6,7 @@ mod check_config;
 mod dead_letters;
 mod demo;
 mod demo_receiver;
+mod evaluate;
 mod feeds;
 mod generate;
 mod serve;
@@ -66,6 +67,8 @@ enum Verb {
     /// List the configured feeds, and take out all that one of them brought in.
     #[command(subcommand)]
     Feeds(feeds::FeedsVerb),
+    /// Play a period again, and tell how well forecasts of a layer would have done.
+    Evaluate(evaluate::EvaluateArguments),
     /// Print who looked at raw records, replayed or purged.
     Audit(audit::AuditArguments),
 }
@@ -95,6 +98,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Sql(arguments) => on_runtime(sql::run(arguments)),
         Verb::DeadLetters(verb) => on_runtime(dead_letters::run(verb)),
         Verb::Feeds(verb) => on_runtime(feeds::run(verb)),
+        Verb::Evaluate(arguments) => evaluate::run(&arguments),
         Verb::Audit(arguments) => on_runtime(audit::run(arguments)),
     };
     match result {
