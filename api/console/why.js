@@ -1,5 +1,6 @@
 // Why a hexagon is red: the parts of its risk, the largest first, each with a sentence, and the newest events behind it.
 
+import { resolution } from './cells.js';
 import { element } from './dom.js';
 import { clockTime, millis, number } from './format.js';
 import { query } from './server.js';
@@ -14,13 +15,13 @@ const text = (value) => `'${String(value).replaceAll("'", "''")}'`;
  * is that of the layer that does most there. `labelOf` names layers.
  */
 export async function why(hexagon, layer, labelOf) {
-  const within = `h3_parent(cell, h3_resolution(h3_from_string(${text(hexagon)}))) = h3_from_string(${text(hexagon)})`;
+  const within = `h3_parent(cell, ${resolution(hexagon)}) = ${text(hexagon)}`;
   const which = layer === '*' ? "layer <> '*'" : `layer = ${text(layer)}`;
   const rows = await query(`SELECT * FROM risk WHERE ${which} AND ${within} ORDER BY risk DESC LIMIT 1`);
   if (rows.length === 0) return element('p', { class: 'quiet' }, 'Nothing is known here.');
   const [row] = rows;
   const events = await query(`SELECT time, source, severity, value FROM events WHERE layer = ${text(row.layer)}
-    AND cell = h3_from_string(${text(row.cell)}) ORDER BY time DESC LIMIT ${EVENTS_SHOWN}`).catch(() => []);
+    AND cell = ${text(row.cell)} ORDER BY time DESC LIMIT ${EVENTS_SHOWN}`).catch(() => []);
   const missing = (row.missing ?? []).map((name) => name.replaceAll('_', ' '));
   return element('div', { class: 'why' },
     element('h3', {}, `${labelOf(row.layer)}: why ${share(row.risk)}`),
