@@ -119,8 +119,6 @@ pub struct Explained {
     pub forecast: Option<f64>,
     /// How much is due to each part.
     pub leave_one_out: LeaveOneOut,
-    /// R of all layers, less that without this one.
-    pub loo_layer: f64,
     /// Names of what is missing.
     pub missing: Vec<&'static str>,
 }
@@ -275,7 +273,6 @@ impl Surface {
                 .map(|people| people * row.hazard * trust * stakes.vulnerability),
             forecast: self.forecast(layer, row),
             leave_one_out: LeaveOneOut::of(row.hazard, as_expected, row.corroboration, stakes),
-            loo_layer: self.loo_layer(layer, row),
             missing,
         })
     }
@@ -294,7 +291,8 @@ impl Surface {
         ))
     }
 
-    fn loo_layer(&self, layer: &LayerSurface, row: &Row) -> f64 {
+    /// R of all layers of the clock, less that without this one; 0 where it is the only one in the cell.
+    pub fn loo_layer(&self, layer: &LayerSurface, row: &Row) -> f64 {
         let mut others = AllLayers::default();
         let same_clock = self
             .layers
