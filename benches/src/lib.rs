@@ -4,6 +4,8 @@
 //! Each bench checks its totals before it believes a time, and prints the median of its runs with the least and the greatest.
 
 pub mod broker;
+#[path = "../../fixtures/grid_rig.rs"]
+mod grid_rig;
 pub mod in_process;
 pub mod server;
 mod times;
@@ -14,12 +16,13 @@ use std::sync::Arc;
 use h3o::Resolution;
 use riskgrid_fixtures::load;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
-use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
+use riskgrid_ingest::edge::{Edge, PlaceCache};
 use riskgrid_ingest::grid::{
-    Calendar, EventLogLimits, GridPublisher, GridSettings, GridSnapshot, Heard, Partition, PartitionId,
-    Retention,
+    EventLogLimits, GridPublisher, GridSettings, GridSnapshot, Heard, Partition, PartitionId,
 };
-use riskgrid_ingest::{DAY, EventTime, LIVE_DOMAIN, LayerTable, MINUTE, SourceKey};
+use riskgrid_ingest::{DAY, EventTime, LIVE_DOMAIN, LayerTable};
+
+use self::grid_rig::{EDGE, SETTINGS, live_rules};
 
 pub use times::{measure, print_latencies, print_rates, print_times, times_of};
 
@@ -67,23 +70,10 @@ pub fn events_wanted(default: u64) -> Outcome<u64> {
 
 /// The settings that a server has by default; `keep_events` keeps raw events too.
 pub fn settings(keep_events: bool) -> GridSettings {
+    let bytes = if keep_events { 1 << 30 } else { 0 };
     GridSettings {
-        calendar: Calendar::new(MINUTE, chrono_tz::Tz::UTC),
-        allowed_lateness: 2 * MINUTE,
-        retention: Retention {
-            buckets: 2 * DAY,
-            hours: 90 * DAY,
-            days: 1095 * DAY,
-        },
-        dedup_horizon: DAY,
-        dedup_bytes: 1 << 30,
-        events: EventLogLimits {
-            age: DAY,
-            bytes: if keep_events { 1 << 30 } else { 0 },
-        },
-        max_sensors: 1_000_000,
-        max_reports: 2_000_000,
-        max_units: 100_000,
+        events: EventLogLimits { age: DAY, bytes },
+        ..SETTINGS
     }
 }
 
@@ -98,15 +88,10 @@ pub fn grid_with(
     settings: GridSettings,
 ) -> (Arc<GridSnapshot>, u64) {
     let edge = Edge {
-        resolution: Resolution::Nine,
         future_skew: i64::MAX / 4,
-        bounds: None,
-        source_key: SourceKey([7; 16]),
+        ..EDGE
     };
-    let rules = FeedRules {
-        domain: LIVE_DOMAIN.to_owned(),
-        ..FeedRules::default()
-    };
+    let rules = live_rules();
     let id = PartitionId {
         topic: "bench".into(),
         partition: 0,

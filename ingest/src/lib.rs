@@ -4,6 +4,10 @@
 //! [`Event`] or a [`Refusal`]; the grid adds the event to its cell; readers take a snapshot.
 //! This crate knows Kafka, H3, R-trees and Arrow arrays, and nothing of DataFusion or of serving HTTP.
 
+// Files below `fixtures/` name this crate as those outside do.
+#[cfg(test)]
+extern crate self as riskgrid_ingest;
+
 pub mod checkpoint;
 pub mod dead_letter;
 pub mod decode;

@@ -93,7 +93,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with its detail, of which [`LONGEST_DETAIL`] bytes are kept.
+    /// A refusal with its detail, of which 1 024 bytes are kept.
     pub fn new(reason: RefusalReason, detail: impl Into<String>) -> Self {
         let mut detail = detail.into();
         detail.truncate(detail.floor_char_boundary(LONGEST_DETAIL));

@@ -13,14 +13,15 @@ use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlLimits, SqlRequest};
 use riskgrid_analytics::table_functions::table_functions;
 use riskgrid_analytics::tables::grid_tables;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
-use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
+use riskgrid_ingest::edge::PlaceCache;
 use riskgrid_ingest::grid::{
     Calendar, EventLogLimits, GridPublisher, GridSettings, GridSnapshot, Heard, Partition, PartitionId,
-    Retention,
 };
 use riskgrid_ingest::places::Places;
-use riskgrid_ingest::{DAY, EventTime, LIVE_DOMAIN, LayerSettings, LayerTable, MINUTE, SECOND, SourceKey};
+use riskgrid_ingest::{DAY, EventTime, LIVE_DOMAIN, LayerSettings, LayerTable, MINUTE, SECOND};
 use serde_json::{Value, json};
+
+use crate::grid_rig::{EDGE, SETTINGS, live_rules};
 
 /// 2026-11-22T08:00:00Z
 pub(crate) const START: i64 = 1_795_334_400 * SECOND;
@@ -148,35 +149,17 @@ pub(crate) fn grid_over(reference: &Arc<Places>, events: &[Made]) -> Arc<GridSna
 pub(crate) fn grid_in(zone: Tz, reference: &Arc<Places>, events: &[Made]) -> Arc<GridSnapshot> {
     let settings = GridSettings {
         calendar: Calendar::new(MINUTE, zone),
-        allowed_lateness: 2 * MINUTE,
-        retention: Retention {
-            buckets: 2 * DAY,
-            hours: 90 * DAY,
-            days: 1000 * DAY,
-        },
         dedup_horizon: 400 * DAY,
-        dedup_bytes: 64 << 20,
         events: EventLogLimits {
             age: 400 * DAY,
             bytes: 64 << 20,
         },
-        max_sensors: 1_000_000,
-        max_reports: 1_000_000,
-        max_units: 100_000,
+        ..SETTINGS
     };
     let layers = layers();
     let mut states: BTreeMap<PartitionId, Partition> = BTreeMap::new();
     let mut places = PlaceCache::new(Resolution::Nine).with_areas_of(reference);
-    let edge = Edge {
-        resolution: Resolution::Nine,
-        future_skew: 5 * MINUTE,
-        bounds: None,
-        source_key: SourceKey([7; 16]),
-    };
-    let rules = FeedRules {
-        domain: LIVE_DOMAIN.to_owned(),
-        ..FeedRules::default()
-    };
+    let rules = live_rules();
     for (number, made) in events.iter().enumerate() {
         let payload = made.json(number);
         let candidate = decode_structured(&payload).unwrap();
@@ -188,7 +171,7 @@ pub(crate) fn grid_in(zone: Tz, reference: &Arc<Places>, events: &[Made]) -> Arc
             .entry(id.clone())
             .or_insert_with(|| Partition::new(id, LIVE_DOMAIN.into(), settings, 0));
         let received = EventTime::from_micros(START + made.micros);
-        let judged = edge
+        let judged = EDGE
             .judge(
                 candidate,
                 received,

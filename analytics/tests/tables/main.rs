@@ -15,6 +15,8 @@ mod filters;
 mod golden;
 #[path = "../shared/golden_files.rs"]
 mod golden_files;
+#[path = "../../../fixtures/grid_rig.rs"]
+mod grid_rig;
 mod hotspots;
 mod local_statistics;
 mod made;

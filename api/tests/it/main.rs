@@ -13,6 +13,7 @@ mod crash;
 mod crash_rig;
 mod dead_letters;
 mod demo;
+mod examples;
 mod feeds;
 mod full_disk;
 mod generate;

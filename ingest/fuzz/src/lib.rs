@@ -1,21 +1,23 @@
 //! What the fuzz targets do with their bytes. Ordinary tests do the same with every seed, and with every find that was
-//! kept as one, in `ingest/tests/seeds.rs`.
+//! kept as one, in `ingest/tests/ingest/seeds.rs`.
 //!
 //! What was decoded is judged and applied as ingest does it, and the accounts must balance.
 
 pub mod checkpoint;
 pub mod cloudevent;
 pub mod feed;
+#[path = "../../../fixtures/grid_rig.rs"]
+mod grid_rig;
 pub mod journal;
 pub mod mapping;
 
 use chrono_tz::Tz;
 use h3o::Resolution;
 use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
-use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, Partition, PartitionId, Retention};
-use riskgrid_ingest::{
-    Candidate, DAY, EventTime, HOUR, LIVE_DOMAIN, LayerTable, MINUTE, Refusal, SECOND, SourceKey,
-};
+use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, Partition, PartitionId};
+use riskgrid_ingest::{Candidate, DAY, EventTime, LayerTable, MINUTE, Refusal, SECOND};
+
+use self::grid_rig::{EDGE, live_rules};
 
 /// When all records were received.
 const RECEIVED: EventTime = EventTime::from_micros(1_795_000_000 * SECOND);
@@ -23,21 +25,12 @@ const RECEIVED: EventTime = EventTime::from_micros(1_795_000_000 * SECOND);
 /// The settings of the grid.
 pub const SETTINGS: GridSettings = GridSettings {
     calendar: Calendar::new(MINUTE, Tz::Asia__Kolkata),
-    allowed_lateness: 2 * MINUTE,
-    retention: Retention {
-        buckets: 48 * HOUR,
-        hours: 90 * DAY,
-        days: 900 * DAY,
-    },
-    dedup_horizon: DAY,
     dedup_bytes: 1 << 20,
     events: EventLogLimits {
         age: DAY,
         bytes: 1 << 20,
     },
-    max_sensors: 1_000_000,
-    max_reports: 1_000_000,
-    max_units: 100_000,
+    ..grid_rig::SETTINGS
 };
 
 /// The layers that the catalogue names.
@@ -63,17 +56,9 @@ pub struct Grid {
 impl Grid {
     /// An empty grid for the rules of a feed; without them those of live events.
     pub fn new(rules: Option<FeedRules>) -> Self {
-        let rules = rules.unwrap_or_else(|| FeedRules {
-            domain: LIVE_DOMAIN.to_owned(),
-            ..FeedRules::default()
-        });
+        let rules = rules.unwrap_or_else(live_rules);
         Self {
-            edge: Edge {
-                resolution: Resolution::Nine,
-                future_skew: 5 * MINUTE,
-                bounds: None,
-                source_key: SourceKey([7; 16]),
-            },
+            edge: EDGE,
             partition: Partition::new(
                 PartitionId::of_journal(),
                 rules.domain.as_str().into(),

@@ -2,6 +2,8 @@
 
 mod bucket;
 mod damaged;
+#[path = "../../../../fixtures/grid_rig.rs"]
+mod grid_rig;
 mod owners;
 #[path = "../../../../fixtures/object_store/proxy.rs"]
 mod proxy;
@@ -12,45 +14,34 @@ mod test_store;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono_tz::Tz;
 use h3o::Resolution;
 
+use self::grid_rig::{EDGE, live_rules};
 use self::test_store::TestStore;
 use super::{
     BucketSettings, CheckpointError, CheckpointStore, Claimed, Files, Location, PartitionState, folder_name,
 };
 use crate::decode::cloudevent::decode_structured;
-use crate::edge::{Edge, FeedRules, PlaceCache};
-use crate::event::SourceKey;
+use crate::edge::PlaceCache;
 use crate::grid::{
-    Calendar, EventCounts, EventLogLimits, GridPublisher, GridSettings, Heard, Partition, PartitionId,
-    Retention, Span,
+    EventCounts, EventLogLimits, GridPublisher, GridSettings, Heard, Partition, PartitionId, Span,
 };
 use crate::layer::{LIVE_DOMAIN, LayerIndex, LayerSettings, LayerTable};
-use crate::time::{DAY, EventTime, HOUR, MINUTE, SECOND};
+use crate::time::{DAY, EventTime, MINUTE, SECOND};
 
 const START: i64 = 1_795_000_000 * SECOND;
 /// Offsets of the log: `0..END`. A checkpoint is written at each of `SAVED`.
 const END: i64 = 300;
 const SAVED: [i64; 3] = [100, 200, END];
 
+/// With raw events, and few hashes.
 const SETTINGS: GridSettings = GridSettings {
-    calendar: Calendar::new(MINUTE, Tz::UTC),
-    allowed_lateness: 2 * MINUTE,
-    retention: Retention {
-        buckets: 48 * HOUR,
-        hours: 90 * DAY,
-        days: 900 * DAY,
-    },
-    dedup_horizon: DAY,
     dedup_bytes: 1 << 20,
     events: EventLogLimits {
         age: DAY,
         bytes: 1 << 20,
     },
-    max_sensors: 1_000_000,
-    max_reports: 1_000_000,
-    max_units: 100_000,
+    ..grid_rig::SETTINGS
 };
 
 /// What the grid says: count and sum by cell, and what became of the events.
@@ -79,19 +70,10 @@ fn record(offset: i64) -> String {
 
 /// Judges and applies an event, which must be valid.
 fn apply(partition: &mut Partition, layers: &LayerTable, json: &str, received: EventTime) {
-    let edge = Edge {
-        resolution: Resolution::Nine,
-        future_skew: 5 * MINUTE,
-        bounds: None,
-        source_key: SourceKey([7; 16]),
-    };
-    let rules = FeedRules {
-        domain: LIVE_DOMAIN.to_owned(),
-        ..FeedRules::default()
-    };
+    let rules = live_rules();
     let mut places = PlaceCache::none(Resolution::Nine);
     let candidate = decode_structured(json.as_bytes()).unwrap();
-    let judged = edge
+    let judged = EDGE
         .judge(
             candidate,
             received,
@@ -174,7 +156,7 @@ impl Run {
     }
 
     fn totals(&mut self) -> Totals {
-        let calendar = Calendar::new(MINUTE, Tz::UTC);
+        let calendar = self.settings.calendar;
         let view = self.partition.view(&calendar);
         let layers = Arc::clone(&self.layers);
         let snapshot = GridPublisher::new(calendar, Resolution::Nine, Arc::clone(&layers), 30 * SECOND)

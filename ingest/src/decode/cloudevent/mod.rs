@@ -1,6 +1,6 @@
 //! CloudEvents 1.0 JSON, structured and binary mode, into [`Candidate`]s.
 //!
-//! [`plain`] reads in one pass what producers send. Only what that pass gives up on is read thoroughly, by serde: to
+//! `plain` reads in one pass what producers send. Only what that pass gives up on is read thoroughly, by serde: to
 //! decode base64, to pass over fields that mean nothing for the event's kind, and to say what is malformed.
 
 mod fields;

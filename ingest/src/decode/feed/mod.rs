@@ -2,7 +2,7 @@
 //!
 //! [`FeedSettings`] is one `[[feeds]]` table as it is written. [`FeedMapper::compile`] checks it, loads its look-up file
 //! and resolves every field name to a place in the row, so that mapping a row looks nothing up by name.
-//! A row is read by [`csv_row`] or [`json_row`], its time by [`local_time`], and [`mapping`] makes the candidates.
+//! A row is read by `csv_row` or `json_row`, its time by `local_time`, and `mapping` makes the candidates.
 
 mod compile;
 mod csv_row;

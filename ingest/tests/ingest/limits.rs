@@ -1,39 +1,23 @@
 //! What one partition may take, whatever its events are: limits hold with every event, not when a watermark passes; and
 //! what a fast clock moves.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use arrow::array::Array;
-use chrono_tz::Tz;
 use h3o::Resolution;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
 use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
 use riskgrid_ingest::grid::{
-    Applied, Calendar, EventLogLimits, GridPublisher, GridSettings, Heard, Partition, PartitionId, Retention,
+    Applied, EventLogLimits, GridPublisher, GridSettings, Heard, Partition, PartitionId,
 };
 use riskgrid_ingest::{
-    DAY, EventTime, HOUR, LIVE_DOMAIN, LayerSettings, LayerTable, MINUTE, RefusalReason, SECOND, SourceKey,
+    DAY, EventTime, HOUR, LIVE_DOMAIN, LayerSettings, LayerTable, MINUTE, RefusalReason, SECOND,
 };
 use serde_json::{Value, json};
+
+use crate::grid_rig::{EDGE, SETTINGS, live_rules};
 
 /// At the beginning of a day.
 const START: i64 = 1_795_046_400 * SECOND;
 const MIB: usize = 1 << 20;
-const SETTINGS: GridSettings = GridSettings {
-    calendar: Calendar::new(MINUTE, Tz::UTC),
-    allowed_lateness: 2 * MINUTE,
-    retention: Retention {
-        buckets: 48 * HOUR,
-        hours: 90 * DAY,
-        days: 900 * DAY,
-    },
-    dedup_horizon: DAY,
-    dedup_bytes: 64 << 20,
-    events: EventLogLimits { age: DAY, bytes: 0 },
-    max_sensors: 1_000_000,
-    max_reports: 1_000_000,
-    max_units: 1_000_000,
-};
 
 struct Rig {
     partition: Partition,
@@ -52,16 +36,8 @@ impl Rig {
             .collect();
         Self {
             partition: Partition::new(PartitionId::of_journal(), LIVE_DOMAIN.into(), settings, 0),
-            edge: Edge {
-                resolution: Resolution::Nine,
-                future_skew: 5 * MINUTE,
-                bounds: None,
-                source_key: SourceKey([7; 16]),
-            },
-            rules: FeedRules {
-                domain: LIVE_DOMAIN.to_owned(),
-                ..FeedRules::default()
-            },
+            edge: EDGE,
+            rules: live_rules(),
             layers: LayerTable::new(&layers, 1000).unwrap(),
             places: PlaceCache::new(Resolution::Nine),
             number: 0,

@@ -1,19 +1,13 @@
 //! Reference layers from real files: boundaries of cities, hospitals and airports.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
-
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use h3o::{LatLng, Resolution};
 use riskgrid_ingest::places::{Places, cells_of, great_circle_metres, load};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+use crate::skipped;
 
 /// The folder of the reference layers; without it a test is skipped, and says so.
 fn reference() -> Option<PathBuf> {
@@ -25,16 +19,7 @@ fn reference() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    let line = "SKIPPED: RISKGRID_TEST_DATA names no data sets";
-    println!("{line}");
-    if let Ok(file) = std::env::var("RISKGRID_SKIPS") {
-        let mut file = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(file)
-            .unwrap();
-        writeln!(file, "{line}").unwrap();
-    }
+    skipped::say("RISKGRID_TEST_DATA names no data sets");
     None
 }
 

@@ -1,7 +1,5 @@
 //! What is linked in may be linked in: the licences and sources that `deny.toml` allows, looked up in what cargo itself says
 //! of every crate of the lock file. `cargo deny` says the same and more, where it is installed.
-#![allow(clippy::expect_used, clippy::panic, reason = "tests")]
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;

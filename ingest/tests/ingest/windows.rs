@@ -1,8 +1,6 @@
 //! Slices, sums and snapped windows of a snapshot agree with a plain count of the events, whatever the order of
 //! arrival, the number of partitions and the retention.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -10,15 +8,16 @@ use chrono_tz::Tz;
 use h3o::Resolution;
 use proptest::prelude::*;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
-use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
+use riskgrid_ingest::edge::PlaceCache;
 use riskgrid_ingest::grid::{
-    Applied, Calendar, EventLogLimits, GridPublisher, GridSettings, GridSnapshot, Heard, Partition,
-    PartitionId, Retention, Slice, SliceStart, Span, StartsWithin,
+    Applied, Calendar, GridPublisher, GridSettings, GridSnapshot, Heard, Partition, PartitionId, Retention,
+    Slice, SliceStart, Span, StartsWithin,
 };
 use riskgrid_ingest::{
     DAY, EventTime, HOUR, LIVE_DOMAIN, LayerIndex, LayerKind, LayerSettings, LayerTable, MINUTE, SECOND,
-    SourceKey,
 };
+
+use crate::grid_rig::{EDGE, SETTINGS, live_rules};
 
 /// One event: seconds after the start, partition, which of the places, value.
 type Made = (i64, usize, usize, i32);
@@ -50,14 +49,9 @@ fn grid(
 ) -> (Arc<GridSnapshot>, Vec<(EventTime, u64, i32)>) {
     let settings = GridSettings {
         calendar: Calendar::new(MINUTE, zone),
-        allowed_lateness: 2 * MINUTE,
         retention,
         dedup_horizon: horizon,
-        dedup_bytes: 64 << 20,
-        events: EventLogLimits { age: DAY, bytes: 0 },
-        max_sensors: 1_000_000,
-        max_reports: 1_000_000,
-        max_units: 100_000,
+        ..SETTINGS
     };
     let layers = water();
     let mut publisher = GridPublisher::new(
@@ -79,16 +73,7 @@ fn grid(
             std::time::Instant::now(),
         )
     };
-    let edge = Edge {
-        resolution: Resolution::Nine,
-        future_skew: 5 * MINUTE,
-        bounds: None,
-        source_key: SourceKey([7; 16]),
-    };
-    let rules = FeedRules {
-        domain: LIVE_DOMAIN.to_owned(),
-        ..FeedRules::default()
-    };
+    let rules = live_rules();
     let mut admitted = Vec::new();
     for (number, &(seconds, partition, place, value)) in events.iter().enumerate() {
         let time = EventTime::from_micros(START + seconds * SECOND);
@@ -107,7 +92,7 @@ fn grid(
         let partition = states
             .entry(id.clone())
             .or_insert_with(|| Partition::new(id, LIVE_DOMAIN.into(), settings, 0));
-        let Ok(judged) = edge.judge(candidate, time, &rules, partition.clock(), &layers, &mut places) else {
+        let Ok(judged) = EDGE.judge(candidate, time, &rules, partition.clock(), &layers, &mut places) else {
             continue;
         };
         let cell = judged.event.position.unwrap().cell.into();

@@ -1,45 +1,18 @@
 //! Replays that a crash undid are applied again, between the same records of the log.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::collections::HashMap;
-use std::error::Error;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use chrono_tz::Tz;
-use h3o::Resolution;
-use riskgrid_ingest::checkpoint::{CheckpointStore, Files};
 use riskgrid_ingest::dead_letter::DeadLetterStore;
-use riskgrid_ingest::edge::{Bounds, Edge};
-use riskgrid_ingest::grid::{
-    Calendar, EventCounts, EventLogLimits, GridPublisher, GridReader, GridSettings, PartitionId, Retention,
-};
-use riskgrid_ingest::layer_store::{LayerCatalogue, LayerStore};
-use riskgrid_ingest::observer::EventObserver;
-use riskgrid_ingest::pipeline::{
-    PartitionBatch, Payload, Pipeline, PipelineHandle, PipelineSettings, Record, Records, ReplayError,
-};
-use riskgrid_ingest::{DAY, Event, EventTime, HOUR, Layer, LayerTable, MINUTE, SECOND};
+use riskgrid_ingest::edge::Bounds;
+use riskgrid_ingest::grid::{EventCounts, GridReader, PartitionId};
+use riskgrid_ingest::pipeline::{PipelineHandle, ReplayError};
+use riskgrid_ingest::{DAY, EventTime, HOUR, SECOND};
 
-const DEADLINE: Duration = Duration::from_mins(1);
+use crate::pipeline_rig::{DEADLINE, batch, pipeline, reading};
+
 const START: i64 = 1_795_000_000 * SECOND;
-
-struct NoRules;
-
-impl EventObserver for NoRules {
-    fn newest_reading(&mut self, _: &PartitionId, _: &Event<'_>, _: &Layer, _: f64) {}
-    fn advance(&mut self, _: &PartitionId, _: &str, _: EventTime) {}
-    fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
-        Ok(())
-    }
-    fn save(&mut self, _: &PartitionId, _: u64, _: u64) -> Vec<u8> {
-        Vec::new()
-    }
-    fn restore(&mut self, _: &PartitionId, _: &[(u64, Vec<u8>)]) {}
-    fn forget(&mut self, _: &PartitionId) {}
-}
 
 /// One run of the pipeline over a folder.
 struct Run {
@@ -48,65 +21,12 @@ struct Run {
     letters: DeadLetterStore,
 }
 
-/// The store of the run before is closed a little after it was stopped.
-fn letters(folder: &Path) -> DeadLetterStore {
-    let began = Instant::now();
-    loop {
-        match DeadLetterStore::open(&folder.join("dead-letters")) {
-            Ok(store) => return store,
-            Err(error) => assert!(began.elapsed() < DEADLINE, "{error}"),
-        }
-    }
-}
-
 impl Run {
     fn start(folder: &Path, bounds: Option<Bounds>) -> Self {
-        let grid = GridSettings {
-            calendar: Calendar::new(MINUTE, Tz::UTC),
-            allowed_lateness: 2 * MINUTE,
-            retention: Retention {
-                buckets: 48 * HOUR,
-                hours: 90 * DAY,
-                days: 900 * DAY,
-            },
-            dedup_horizon: DAY,
-            dedup_bytes: 1 << 20,
-            events: EventLogLimits { age: DAY, bytes: 0 },
-            max_sensors: 1_000_000,
-            max_reports: 1_000_000,
-            max_units: 100_000,
-        };
-        let files = Files::open_folder(&folder.join("checkpoints")).unwrap();
-        let layer_store = LayerStore::open(files.clone()).unwrap();
-        let edge = Edge {
-            resolution: Resolution::Nine,
-            future_skew: 5 * MINUTE,
-            bounds,
-            source_key: layer_store.source_key(),
-        };
-        let layers = LayerCatalogue::new(LayerTable::new(&[], 8).unwrap(), layer_store);
-        let letters = letters(folder);
-        let pipeline = Pipeline {
-            grid,
-            publisher: GridPublisher::new(grid.calendar, Resolution::Nine, layers.table(), 30 * SECOND),
-            edge,
-            dead_letters: letters.clone(),
-            dead_letter_topic: None,
-            topics: HashMap::from([(PartitionId::of_journal().topic, None)]),
-            layers,
-            checkpoints: CheckpointStore::new(files.clone(), files, "node").unwrap(),
-            attempts: None,
-            observer: Box::new(|| Box::new(NoRules)),
-            on_checkpoint: Box::new(|_| {}),
-            settings: PipelineSettings {
-                publish_every: Duration::from_millis(10),
-                checkpoint_every: Duration::from_hours(1),
-                max_event: 1 << 20,
-                workers: 1,
-                grid_bytes: usize::MAX,
-            },
-            clock: || EventTime::from(chrono::Utc::now()),
-        };
+        let mut pipeline = pipeline(folder, || {});
+        pipeline.edge.bounds = bounds;
+        pipeline.settings.checkpoint_every = Duration::from_hours(1);
+        let letters = pipeline.dead_letters.clone();
         let (handle, reader) = pipeline.restore().unwrap().start().unwrap();
         Self {
             handle,
@@ -119,24 +39,10 @@ impl Run {
     fn read(&self, records: &[(i64, i64)]) {
         let records = records.iter().map(|(offset, hours)| {
             let time = EventTime::from_micros(START + hours * HOUR);
-            let event = serde_json::json!({
-                "specversion": "1.0", "id": offset.to_string(), "source": "//test", "type": "riskgrid.observation.v1",
-                "time": time.to_string(),
-                "data": {"sensor": "s", "property": "water", "value": 1, "unit": "m",
-                    "lon": if *offset == 1 { 50.0 } else { 113.9 }, "lat": 22.5},
-            });
-            Record {
-                offset: *offset,
-                received: time,
-                payload: Payload::Structured(event.to_string().into_bytes()),
-            }
+            let lon = if *offset == 1 { 50.0 } else { 113.9 };
+            reading(*offset, &offset.to_string(), time, lon)
         });
-        let batch = PartitionBatch {
-            partition: PartitionId::of_journal(),
-            feed: None,
-            records: Records::Owned(records.collect()),
-            caught_up: false,
-        };
+        let batch = batch(&PartitionId::of_journal(), records.collect());
         self.handle.send(batch).unwrap();
     }
 

@@ -1,6 +1,4 @@
 //! The documents say what is there: every test that they name exists, and every file that they link to.
-#![allow(clippy::expect_used, clippy::panic, reason = "tests")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,12 +1,6 @@
 //! Every seed of the fuzz targets, and every find that was kept as one, through the same code as they.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-#[path = "../fuzz/src/lib.rs"]
+#[path = "../../fuzz/src/lib.rs"]
 #[allow(dead_code, unreachable_pub, clippy::pedantic, reason = "a crate of its own")]
 mod fuzz;
 

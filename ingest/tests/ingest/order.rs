@@ -1,41 +1,21 @@
 //! The same events, in any order and looked at at any moments, give the same grid to the last bit once they are sealed:
 //! slices of every step, totals, sensors, reports, response units. Only revisions may differ.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::fmt::Write as _;
 
-use chrono_tz::Tz;
 use h3o::Resolution;
 use proptest::prelude::*;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
-use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
-use riskgrid_ingest::grid::{
-    Applied, Calendar, EventLogLimits, GridSettings, KindColumns, Partition, PartitionId, Retention, Slice,
-};
-use riskgrid_ingest::{
-    DAY, EventTime, HOUR, LIVE_DOMAIN, LayerSettings, LayerTable, MINUTE, SECOND, SourceKey,
-};
+use riskgrid_ingest::edge::{Edge, PlaceCache};
+use riskgrid_ingest::grid::{Applied, KindColumns, Partition, PartitionId, Slice};
+use riskgrid_ingest::{DAY, EventTime, LIVE_DOMAIN, LayerSettings, LayerTable, SECOND};
 use serde_json::{Value, json};
+
+use crate::grid_rig::{EDGE, SETTINGS, live_rules};
 
 const START: i64 = 1_795_000_000 * SECOND;
 /// All events lie within it, so that none is too late.
 const SPAN: i64 = 20 * 3600;
-const SETTINGS: GridSettings = GridSettings {
-    calendar: Calendar::new(MINUTE, Tz::UTC),
-    allowed_lateness: 2 * MINUTE,
-    retention: Retention {
-        buckets: 48 * HOUR,
-        hours: 90 * DAY,
-        days: 900 * DAY,
-    },
-    dedup_horizon: DAY,
-    dedup_bytes: 64 << 20,
-    events: EventLogLimits { age: DAY, bytes: 0 },
-    max_sensors: 1_000_000,
-    max_reports: 1_000_000,
-    max_units: 100_000,
-};
 
 fn layers() -> LayerTable {
     let layer = |json: Value| serde_json::from_value::<LayerSettings>(json).unwrap();
@@ -99,15 +79,10 @@ fn event(number: usize, (kind, seconds, entity, place, value): Made) -> Vec<u8> 
 fn grid(events: &[Made], order: &[usize], look_every: usize) -> String {
     let layers = layers();
     let edge = Edge {
-        resolution: Resolution::Nine,
         future_skew: 2 * DAY,
-        bounds: None,
-        source_key: SourceKey([7; 16]),
+        ..EDGE
     };
-    let rules = FeedRules {
-        domain: LIVE_DOMAIN.to_owned(),
-        ..FeedRules::default()
-    };
+    let rules = live_rules();
     let mut places = PlaceCache::new(Resolution::Nine);
     let mut partition = Partition::new(PartitionId::of_journal(), LIVE_DOMAIN.into(), SETTINGS, 0);
     let mut apply = |partition: &mut Partition, (kind, seconds, entity, place, value): Made, json: &[u8]| {
