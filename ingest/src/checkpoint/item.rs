@@ -206,3 +206,45 @@ fn read_batches(bytes: &[u8], batches: &mut Vec<RecordBatch>) -> Result<(), Dama
     }
     Ok(decoder.finish()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(scope: &str) -> Cow<'static, EntityKey> {
+        Cow::Owned(EntityKey {
+            scope: scope.into(),
+            name: "one".into(),
+        })
+    }
+
+    #[test]
+    fn sensors_and_reports_of_older_checkpoints_are_read_and_newer_ones_know_more() {
+        let at = EventTime::from_micros;
+        let readings = vec![Stamped::new(at(2), 2, 20), Stamped::new(at(1), 1, 10)];
+        let channel = Some(Stamped::new(at(1), 1, Channel::Phone));
+        let items = [
+            Item::Sensor(key("old"), Cow::Owned(Sensor::default())),
+            Item::Report(key("old"), Cow::Owned(Report::default())),
+            Item::SensorReadings(key("new"), Cow::Owned(Sensor::default()), readings),
+            Item::ReportChannel(key("new"), Cow::Owned(Report::default()), channel),
+        ];
+        let bytes: Vec<u8> = items
+            .iter()
+            .flat_map(|item| postcard::to_stdvec(item).unwrap())
+            .collect();
+        let part = Part::read(&bytes).unwrap();
+        let known: Vec<_> = part
+            .sensors
+            .iter()
+            .map(|(key, sensor)| (&*key.scope, sensor.readings_before(at(9)).collect::<Vec<_>>()))
+            .collect();
+        assert_eq!(known, [("old", vec![]), ("new", vec![(at(2), 20), (at(1), 10)])]);
+        let channels: Vec<_> = part
+            .reports
+            .iter()
+            .map(|(_, report)| report.channel.map(|channel| channel.value))
+            .collect();
+        assert_eq!(channels, [None, Some(Channel::Phone)]);
+    }
+}

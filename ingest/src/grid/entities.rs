@@ -23,6 +23,11 @@ impl<T> Stamped<T> {
         (self.time, self.hash)
     }
 
+    #[cfg(test)]
+    pub(crate) const fn new(time: EventTime, hash: u128, value: T) -> Self {
+        Self { time, hash, value }
+    }
+
     /// Another value under the same stamp.
     const fn with<U>(&self, value: U) -> Stamped<U> {
         Stamped {
