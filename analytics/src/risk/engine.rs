@@ -15,7 +15,7 @@ use super::channels::{Channels, RINGS};
 use super::classes::HeldClasses;
 use super::corroboration::{CLASSES, Device, SENSORS};
 use super::marks::LayerMarks;
-use super::model::{HazardModel, RiskModel};
+use super::model::{HazardModel, LayerModel, RiskModel};
 use super::outcomes::KnownOutcomes;
 use super::past::{Hours, Past, PastNow};
 use super::reach::{SensorNow, heard, sensor_now};
@@ -92,24 +92,12 @@ impl RiskEngine {
         for layer in &model.layers {
             let domain = match &layer.domain {
                 None => None,
-                Some(id) => Some(match by_area.get(id) {
-                    Some(cells) => Arc::clone(cells),
-                    None => {
-                        let invalid = |problem: String| InvalidSurface::Domain {
-                            layer: layer.id.clone(),
-                            problem,
-                        };
-                        let area = places
-                            .areas
-                            .get(id)
-                            .ok_or_else(|| invalid(format!("no area has the id `{id}`")))?;
-                        let cells: Arc<[u64]> = cells_of(&area.shape, resolution, MAX_STUDY_AREA)
-                            .map_err(|error| invalid(error.to_string()))?
-                            .into();
-                        by_area.insert(Arc::clone(id), Arc::clone(&cells));
-                        cells
-                    }
-                }),
+                Some(id) => {
+                    let known = by_area.get(id).cloned();
+                    let cells = known.map_or_else(|| cells_of_domain(layer, id, &places, resolution), Ok)?;
+                    by_area.insert(Arc::clone(id), Arc::clone(&cells));
+                    Some(cells)
+                }
             };
             let shape = (layer.domain.clone(), layer.kernel.rings());
             let graph = known.iter().position(|known| *known == shape).unwrap_or_else(|| {
@@ -456,4 +444,23 @@ impl RiskEngine {
     pub fn cells(&self) -> usize {
         self.marks.iter().flatten().map(LayerMarks::len).sum()
     }
+}
+
+/// The cells of the area that is a layer's domain, ascending.
+fn cells_of_domain(
+    layer: &LayerModel,
+    area: &str,
+    places: &Places,
+    resolution: Resolution,
+) -> Result<Arc<[u64]>, InvalidSurface> {
+    let invalid = |problem: String| InvalidSurface::Domain {
+        layer: layer.id.clone(),
+        problem,
+    };
+    let area = places
+        .areas
+        .get(area)
+        .ok_or_else(|| invalid(format!("no area has the id `{area}`")))?;
+    let cells = cells_of(&area.shape, resolution, MAX_STUDY_AREA);
+    Ok(cells.map_err(|error| invalid(error.to_string()))?.into())
 }

@@ -4,6 +4,17 @@
 //! devices are scored, never persons. Words are those of the UNDRR terminology (UN A/71/644): hazard, exposure,
 //! vulnerability and coping capacity make risk, an index and neither a probability nor a loss.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::float_cmp,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used,
+        reason = "what is exact is compared exactly; a test fails by panicking"
+    )
+)]
+
 pub mod all_layers;
 mod around;
 pub mod baseline;

@@ -49,6 +49,9 @@ pub fn rings_around(cell: CellIndex, rings: u32) -> Vec<(u64, u8)> {
 /// A cell of the graph, by its place there.
 pub type Place = u32;
 
+/// Places round one, itself included, each with its ring, ascending by cell.
+type Rings = Box<[(Place, u8)]>;
+
 /// The cells that a surface speaks of, with those around each; they are found when they are first asked for.
 #[derive(Clone, Debug)]
 pub struct CellGraph {
@@ -57,7 +60,7 @@ pub struct CellGraph {
     rings: u32,
     places: HashMap<u64, Place>,
     cells: Vec<u64>,
-    around: Vec<Option<Box<[(Place, u8)]>>>,
+    around: Vec<Option<Rings>>,
 }
 
 impl CellGraph {
@@ -132,9 +135,9 @@ impl CellGraph {
             .unwrap_or_default()
     }
 
-    fn find(&mut self, place: Place) -> Box<[(Place, u8)]> {
+    fn find(&mut self, place: Place) -> Rings {
         let Ok(cell) = CellIndex::try_from(self.cell(place)) else {
-            return Box::default();
+            return Rings::default();
         };
         rings_around(cell, self.rings)
             .into_iter()

@@ -85,6 +85,51 @@ pub struct AllSurface {
     pub rows: Vec<AllRow>,
 }
 
+/// The layers of one clock while they are joined.
+struct Joined {
+    clock: Arc<str>,
+    at: EventTime,
+    /// Of each cell: risk, low, high, if true.
+    cells: HashMap<u64, [AllLayers; 4]>,
+}
+
+impl Joined {
+    fn add(&mut self, row: &Row, weight: f64) {
+        let Risk {
+            risk,
+            low,
+            high,
+            if_true,
+        } = row.risk;
+        let joined = self.cells.entry(row.cell).or_default();
+        for (joined, number) in joined.iter_mut().zip([risk, low, high, if_true]) {
+            joined.add(number, weight);
+        }
+    }
+
+    fn finish(self) -> AllSurface {
+        let rows = self
+            .cells
+            .into_iter()
+            .map(|(cell, [risk, low, high, if_true])| AllRow {
+                cell,
+                risk: Risk {
+                    risk: risk.risk(),
+                    low: low.risk(),
+                    high: high.risk(),
+                    if_true: if_true.risk(),
+                },
+            });
+        let mut rows: Vec<AllRow> = rows.collect();
+        rows.sort_unstable_by_key(|row| row.cell);
+        AllSurface {
+            clock: self.clock,
+            at: self.at,
+            rows,
+        }
+    }
+}
+
 /// All that is known at a moment.
 #[derive(Clone, Debug)]
 pub struct Surface {
@@ -170,53 +215,29 @@ impl Surface {
 
     /// Joins the layers of each clock.
     fn join(&mut self) {
-        let mut clocks: Vec<(Arc<str>, EventTime, HashMap<u64, [AllLayers; 4]>)> = Vec::new();
+        let mut clocks: Vec<Joined> = Vec::new();
         for layer in &self.layers {
             let weight = self
                 .model
                 .layers
                 .get(layer.layer)
                 .map_or(1.0, |model| model.weight);
-            let known = clocks.iter().position(|(clock, ..)| *clock == layer.clock);
+            let known = clocks.iter().position(|joined| joined.clock == layer.clock);
             let position = known.unwrap_or_else(|| {
-                clocks.push((Arc::clone(&layer.clock), layer.at, HashMap::new()));
+                clocks.push(Joined {
+                    clock: Arc::clone(&layer.clock),
+                    at: layer.at,
+                    cells: HashMap::new(),
+                });
                 clocks.len() - 1
             });
-            let Some((.., cells)) = clocks.get_mut(position) else {
-                continue;
-            };
-            for row in &layer.rows {
-                let Risk {
-                    risk,
-                    low,
-                    high,
-                    if_true,
-                } = row.risk;
-                let joined = cells.entry(row.cell).or_default();
-                for (joined, number) in joined.iter_mut().zip([risk, low, high, if_true]) {
-                    joined.add(number, weight);
+            if let Some(joined) = clocks.get_mut(position) {
+                for row in &layer.rows {
+                    joined.add(row, weight);
                 }
             }
         }
-        self.all = clocks
-            .into_iter()
-            .map(|(clock, at, cells)| {
-                let mut rows: Vec<AllRow> = cells
-                    .into_iter()
-                    .map(|(cell, [risk, low, high, if_true])| AllRow {
-                        cell,
-                        risk: Risk {
-                            risk: risk.risk(),
-                            low: low.risk(),
-                            high: high.risk(),
-                            if_true: if_true.risk(),
-                        },
-                    })
-                    .collect();
-                rows.sort_unstable_by_key(|row| row.cell);
-                AllSurface { clock, at, rows }
-            })
-            .collect();
+        self.all = clocks.into_iter().map(Joined::finish).collect();
     }
 
     /// What a row is made of.

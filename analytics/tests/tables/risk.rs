@@ -1,5 +1,7 @@
 //! The worked example of the risk model, to its twelve digits, each column through SQL.
 
+#![allow(clippy::float_cmp, reason = "what is exact is compared exactly")]
+
 use std::sync::Arc;
 
 use chrono_tz::Tz;

@@ -1,5 +1,7 @@
 //! The risk surface of a whole server: what events and reference layers make of it, and that a restart changes nothing.
 
+#![allow(clippy::float_cmp, reason = "what is exact is compared exactly")]
+
 use std::fmt::Write as _;
 use std::process::Command;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use riskgrid_ingest::{EventTime, HOUR, MINUTE, SECOND};
+use riskgrid_ingest::{DAY, EventTime, HOUR, MINUTE, SECOND};
 
 use super::made::{Ingest, Made, START, engine};
 use crate::risk::Surface;
@@ -87,7 +87,8 @@ proptest! {
     ) {
         let at = EventTime::from_micros(START + 40_000 * SECOND);
         let none = BTreeSet::new();
-        let (mut one, mut other) = (Ingest::new(2), Ingest::new(1));
+        // Minutes are kept: a partition by itself makes hours of them later than all events in one.
+        let (mut one, mut other) = (Ingest::keeping(2, DAY), Ingest::keeping(1, DAY));
         // None is too late: the horizon of duplicates is a day.
         for event in &events {
             one.take(event);

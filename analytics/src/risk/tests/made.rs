@@ -91,12 +91,15 @@ pub(super) struct Ingest {
     number: u64,
 }
 
-fn settings() -> GridSettings {
+const CALENDAR: Calendar = Calendar::new(MINUTE, Tz::UTC);
+
+/// `buckets` is how long minutes are kept.
+fn settings(buckets: i64) -> GridSettings {
     GridSettings {
-        calendar: Calendar::new(MINUTE, Tz::UTC),
+        calendar: CALENDAR,
         allowed_lateness: 2 * MINUTE,
         retention: Retention {
-            buckets: 2 * HOUR,
+            buckets,
             hours: 3 * DAY,
             days: 30 * DAY,
         },
@@ -113,7 +116,12 @@ fn settings() -> GridSettings {
 }
 
 impl Ingest {
+    /// Minutes become hours after two hours already.
     pub(super) fn new(partitions: usize) -> Self {
+        Self::keeping(partitions, 2 * HOUR)
+    }
+
+    pub(super) fn keeping(partitions: usize, buckets: i64) -> Self {
         let written: Vec<LayerSettings> = serde_json::from_value(json!([
             {"id": "water", "kind": "observation", "unit": "m"},
             {"id": "noise", "kind": "report"},
@@ -126,7 +134,7 @@ impl Ingest {
                 topic: "t".into(),
                 partition: number,
             };
-            Partition::new(id, LIVE_DOMAIN.into(), settings(), 0)
+            Partition::new(id, LIVE_DOMAIN.into(), settings(buckets), 0)
         };
         Self {
             edge: Edge {
@@ -136,12 +144,7 @@ impl Ingest {
                 source_key: SourceKey([7; 16]),
             },
             partitions: (0..partitions as i32).map(partition).collect(),
-            publisher: GridPublisher::new(
-                settings().calendar,
-                Resolution::Nine,
-                Arc::clone(&layers),
-                30 * SECOND,
-            ),
+            publisher: GridPublisher::new(CALENDAR, Resolution::Nine, Arc::clone(&layers), 30 * SECOND),
             layers,
             cache: PlaceCache::new(Resolution::Nine),
             rules: FeedRules {
@@ -195,7 +198,7 @@ impl Ingest {
             .partitions
             .iter_mut()
             .map(|partition| Heard {
-                view: partition.view(&settings().calendar),
+                view: partition.view(&CALENDAR),
                 heard: Some(now),
             })
             .collect();
