@@ -3,6 +3,8 @@
 pub mod functions;
 pub mod geometry;
 mod named_area;
+pub mod permission;
+pub mod publication;
 mod query_tables;
 mod registration;
 pub mod risk;

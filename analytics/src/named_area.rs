@@ -32,6 +32,16 @@ pub(crate) fn named_area<'a>(areas: &'a AreaIndex, text: &str) -> Result<&'a Are
     })
 }
 
+/// Those of `known` that are close to `text`, the nearest first.
+pub(crate) fn close_ids<'a>(known: impl Iterator<Item = &'a str>, text: &str) -> Vec<&'a str> {
+    let mut close: Vec<(usize, &str)> = known
+        .map(|id| (strsim::damerau_levenshtein(text, id), id))
+        .filter(|(edits, id)| *edits <= CLOSE || (!text.is_empty() && id.contains(text)))
+        .collect();
+    close.sort_unstable();
+    close.into_iter().take(PROPOSED).map(|(_, id)| id).collect()
+}
+
 /// Ids of the areas whose id or name is close to `text`, the nearest first.
 fn nearest<'a>(areas: &'a AreaIndex, text: &str) -> Vec<&'a str> {
     let text = text.to_lowercase();

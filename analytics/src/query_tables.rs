@@ -6,11 +6,13 @@ use datafusion::catalog::{MemorySchemaProvider, SchemaProvider as _, TableProvid
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridSnapshot;
 
+use crate::permission::Permission;
+use crate::publication::Publication;
 use crate::risk::Surface;
-use crate::sql::{NamedTableFunction, SqlAnswer, SqlEngine, SqlError, SqlRequest};
+use crate::sql::{Asker, NamedTableFunction, SqlAnswer, SqlEngine, SqlError, SqlRequest};
 use crate::table_functions::table_functions;
 use crate::tables::stored::StoredTable;
-use crate::tables::{grid_tables, risk_table};
+use crate::tables::{grid_tables, published_tables, risk_table};
 
 /// The tables of one query, each by its name.
 #[derive(Debug)]
@@ -30,16 +32,29 @@ impl Default for QueryTables {
 }
 
 impl QueryTables {
-    /// Those of a snapshot; with `dead_letters` where there is a store of them.
-    pub fn over(snapshot: &Arc<GridSnapshot>, dead_letters: Option<DeadLetterStore>) -> Self {
+    /// Those that exist for `permission`, of what it shows of a snapshot; with `dead_letters` where there is a store of them.
+    pub fn over(
+        snapshot: &Arc<GridSnapshot>,
+        permission: &Arc<Permission>,
+        dead_letters: Option<DeadLetterStore>,
+    ) -> Self {
         let mut tables = Self {
-            functions: table_functions(snapshot),
+            functions: table_functions(snapshot, permission),
             ..Self::default()
         };
-        for (name, table) in grid_tables(snapshot, dead_letters) {
+        for (name, table) in grid_tables(snapshot, permission, dead_letters) {
             tables.add(name, table);
         }
         tables
+    }
+
+    /// The same, and what was published: the tables of the public.
+    #[must_use]
+    pub fn with_published(mut self, snapshot: &Arc<GridSnapshot>, publication: &Arc<Publication>) -> Self {
+        for (name, table) in published_tables(snapshot, publication) {
+            self.add(name, table);
+        }
+        self
     }
 
     /// The same, and one whose rows a store outside keeps.
@@ -49,17 +64,17 @@ impl QueryTables {
         self
     }
 
-    /// The same, and `queries`: what the engine runs, and has run lately.
+    /// The same, and `queries`: what the engine runs, and has run lately, as far as `asker` sees it.
     #[must_use]
-    pub fn with_queries_of(mut self, engine: &SqlEngine) -> Self {
-        self.add("queries".to_owned(), engine.queries_table());
+    pub fn with_queries_of(mut self, engine: &SqlEngine, asker: &Asker) -> Self {
+        self.add("queries".to_owned(), engine.queries_table(asker));
         self
     }
 
-    /// The same, and `risk`: a risk surface.
+    /// The same, and `risk`: what of a risk surface is seen.
     #[must_use]
-    pub fn with_risk(mut self, surface: &Arc<Surface>) -> Self {
-        self.add("risk".to_owned(), risk_table(surface));
+    pub fn with_risk(mut self, surface: &Arc<Surface>, permission: &Permission) -> Self {
+        self.add("risk".to_owned(), risk_table(&surface.seen_by(permission)));
         self
     }
 

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use datafusion::physical_plan::ExecutionPlan;
 use riskgrid_ingest::places::Places;
 
 use crate::functions;
 use crate::sql::engine::Registration;
 use crate::sql::{SqlEngine, SqlError, SqlLimits};
+use crate::table_functions::pairs_of_statistic;
 use crate::tables::cells::whole_window::WholeWindow;
 use crate::tables::events::cell_counts::CellCounts;
 
@@ -28,12 +30,18 @@ impl SqlEngine {
     }
 }
 
+/// What a statistic of cells compares: neighbours, as often as they are permuted.
+fn pairs_of_leaf(leaf: &dyn ExecutionPlan) -> u64 {
+    pairs_of_statistic(leaf).unwrap_or(0)
+}
+
 fn registration(places: &Arc<Places>) -> Registration {
     Registration {
         scalars: functions::all(places),
         aggregates: functions::aggregates(),
         cell_of_text: functions::h3_from_string(),
         optimizer_rules: vec![Arc::new(WholeWindow), Arc::new(CellCounts)],
+        pairs_of_leaf,
     }
 }
 
@@ -59,7 +67,7 @@ mod tests {
     }
 
     fn state() -> SessionState {
-        Session::new(1, registration(&Arc::default()))
+        Session::new(1, None, registration(&Arc::default()))
             .expect("a session")
             .base()
             .clone()

@@ -13,6 +13,7 @@ import { learn, middleOf, outlineOf } from './outlines.js';
 import { atMostEvery } from './pace.js';
 import { startPopup } from './popup.js';
 import { ask } from './server.js';
+import { signIn } from './sign-in.js';
 import { startSilent } from './silent.js';
 
 const MAP_PROBLEM_MS = 10_000;
@@ -28,7 +29,8 @@ function asOf() {
 }
 
 async function start() {
-  const settings = await firstAnswer('/v1/console.json');
+  await firstAnswer(signIn);
+  const settings = await firstAnswer(() => ask('/v1/console.json').then(({ body }) => body));
   byId('title').textContent = settings.title;
   byId('notice').textContent = settings.notice ?? '';
   byId('notice').hidden = !settings.notice;
@@ -172,12 +174,12 @@ function withRisk({ layers, risk }) {
 }
 
 /** The page is nothing without its settings, so it waits for a server that is starting. */
-async function firstAnswer(path) {
+async function firstAnswer(question) {
   for (;;) {
     try {
-      const { body } = await ask(path);
+      const answer = await question();
       showProblem('map-message', '');
-      return body;
+      return answer;
     } catch (problem) {
       showProblem('map-message', `Waiting for riskgrid. ${problem.message}`);
       await new Promise((resolve) => { setTimeout(resolve, 2_000); });

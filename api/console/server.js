@@ -2,18 +2,26 @@
 
 const PATIENCE_MS = 10_000;
 const reached = new EventTarget();
+const UNAUTHENTICATED = 401;
 
 /** What went wrong with a request, in words for the reader. */
 export class ServerProblem extends Error {
-  constructor(message, status) {
+  constructor(message, status, signIn = []) {
     super(message);
     this.status = status;
+    /** By which ways one may sign in, where that is what is missing. */
+    this.signIn = signIn;
   }
 }
 
 /** Calls back after each request: `true` when the server answered (whatever it said), `false` when it did not. */
 export function onReach(listener) {
   reached.addEventListener('reach', (event) => listener(event.detail));
+}
+
+/** Calls back when the server no longer knows who asks. */
+export function onSignedOut(listener) {
+  reached.addEventListener('signed-out', listener);
 }
 
 /** GET, or POST of a JSON body. Gives `{ body, asOf }`: the JSON answer, and `riskgrid-as-of` when the answer is made from data. */
@@ -34,7 +42,8 @@ export async function ask(path, body) {
   tell(true);
   const read = await answer.text().then((text) => (text === '' ? null : JSON.parse(text))).catch(() => null);
   if (!answer.ok) {
-    throw new ServerProblem(read?.detail ?? read?.title ?? `The server answered ${answer.status}.`, answer.status);
+    if (answer.status === UNAUTHENTICATED) reached.dispatchEvent(new Event('signed-out'));
+    throw new ServerProblem(read?.detail ?? read?.title ?? `The server answered ${answer.status}.`, answer.status, read?.sign_in);
   }
   return { body: read, asOf: answer.headers.get('riskgrid-as-of') };
 }

@@ -13,16 +13,20 @@ use riskgrid_ingest::pipeline::PipelineHandle;
 use riskgrid_ingest::source::Progress;
 use riskgrid_ingest::source::kafka::KafkaStatus;
 
+use crate::access::Access;
 use crate::alerts::Alerting;
 use crate::dead_letters::Lists;
 use crate::http::{BodyBudget, HttpCounters};
 use crate::intake::Intake;
+use crate::publication::Published;
 use crate::risk::Surfaces;
 use crate::stream::Changes;
 use crate::tiles::TileCaches;
 
 /// The running server.
 pub struct App {
+    /// Who may what.
+    pub access: Arc<Access>,
     /// Takes snapshots of the grid.
     pub reader: GridReader,
     /// Makes risk surfaces.
@@ -47,6 +51,8 @@ pub struct App {
     pub tiles: TileCaches,
     /// What pages are told.
     pub changes: Changes,
+    /// What the public sees.
+    pub publication: Published,
     /// Applies events, publishes and saves.
     pub pipeline: PipelineHandle,
     /// The Kafka source, when there is one.

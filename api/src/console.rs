@@ -161,6 +161,7 @@ const ASSETS: &[Asset] = assets! {
     "/console/popup.js", "popup.js", JAVASCRIPT, REVALIDATE;
     "/console/why.js", "why.js", JAVASCRIPT, REVALIDATE;
     "/console/server.js", "server.js", JAVASCRIPT, REVALIDATE;
+    "/console/sign-in.js", "sign-in.js", JAVASCRIPT, REVALIDATE;
     "/console/silent.js", "silent.js", JAVASCRIPT, REVALIDATE;
     "/console/theme.css", "theme.css", CSS, REVALIDATE;
     "/console/vendor/maplibre-gl-6.17.0/maplibre-gl.mjs", "vendor/maplibre-gl-6.17.0/maplibre-gl.mjs", JAVASCRIPT, FOREVER;

@@ -14,9 +14,10 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::trace::TraceLayer;
 use tracing::Span;
 
+use crate::access::{Access, admit, without_keys};
 use crate::config::ServerSection;
 use crate::http::forwarded::{Addresses, External, note};
-use crate::http::{Bodies, HttpCounters, Refused, Sites, take_body};
+use crate::http::{Bodies, HttpCounters, Refused, Sites, add_safety, tag_whole_answers, take_body};
 use crate::problem::Problem;
 
 struct Gate {
@@ -32,11 +33,13 @@ pub(crate) fn protect(
     router: Router,
     settings: &ServerSection,
     address: SocketAddr,
+    access: Arc<Access>,
     bodies: Bodies,
 ) -> Result<Router, String> {
     let addresses = Arc::new(Addresses::new(settings)?);
     let public = addresses.public_origin();
-    let sites = Sites::new(address, &settings.hosts, &settings.cors_origins, public)?;
+    let sites = Sites::new(address, &settings.hosts, &settings.cors_origins, public)?
+        .with_readers_of_any_page(access.lets_any_page_read());
     if sites.serve_any_name() {
         tracing::warn!(
             "server.hosts is empty: any page that a user of this network opens can point a name of its own here and ask; list \
@@ -53,11 +56,13 @@ pub(crate) fn protect(
         .filter_map(|origin| HeaderValue::from_str(origin).ok());
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
-        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers([
             header::CONTENT_TYPE,
             header::CONTENT_ENCODING,
             header::ACCEPT,
+            header::AUTHORIZATION,
+            header::IF_MATCH,
             header::IF_NONE_MATCH,
         ])
         .expose_headers(
@@ -68,24 +73,40 @@ pub(crate) fn protect(
                 "riskgrid-loaded",
                 "riskgrid-window",
                 "riskgrid-query-id",
+                "riskgrid-limit",
+                "etag",
+                "retry-after",
             ]
             .map(HeaderName::from_static),
         );
     Ok(router
-        .fallback(|| async { Problem::not_found("there is nothing at this path; GET / is the console") })
-        .method_not_allowed_fallback(|| async {
-            Problem::method_not_allowed("this path takes another method; the header Allow lists them")
-        })
         // Bodies are read, within the limit of their path, before any route sees them.
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn(tag_whole_answers))
         .layer(from_fn_with_state(Arc::new(bodies), take_body))
+        .layer(from_fn_with_state(access, admit))
         .layer(from_fn(plain_errors_as_problems))
         .layer(cors)
         .layer(from_fn_with_state(gate, let_in))
+        .layer(from_fn(add_safety))
         .layer(from_fn_with_state(addresses, note))
-        .layer(TraceLayer::new_for_http().on_failure(
-            |class: ServerErrorsFailureClass, latency: Duration, _: &Span| tell_failure(&class, latency),
-        )))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(|request: &Request| span(request))
+                .on_failure(|class: ServerErrorsFailureClass, latency: Duration, _: &Span| {
+                    tell_failure(&class, latency);
+                }),
+        ))
+}
+
+/// What the log says of a request: no headers, no parameters, and no key, wherever it stands.
+fn span(request: &Request) -> Span {
+    tracing::debug_span!(
+        "request",
+        method = %request.method(),
+        path = without_keys(request.uri().path()),
+        version = ?request.version(),
+    )
 }
 
 /// That something is away for a while is said by who waits for it, once; clients ask again and again.
@@ -102,6 +123,7 @@ fn tell_failure(class: &ServerErrorsFailureClass, latency: Duration) {
 
 async fn let_in(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let external = request.extensions().get::<External>();
+    let is_of_any_reader = gate.sites.is_of_any_reader(request.method(), request.headers());
     let judged = gate.sites.judge(
         request.method(),
         request.uri(),
@@ -110,7 +132,16 @@ async fn let_in(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> 
         external.map(External::origin),
     );
     let (reason, problem) = match judged {
-        Ok(()) => return next.run(request).await,
+        Ok(()) => {
+            let mut answer = next.run(request).await;
+            if is_of_any_reader {
+                let any = HeaderValue::from_static("*");
+                answer
+                    .headers_mut()
+                    .insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+            }
+            return answer;
+        }
         Err(Refused::BadHost(why)) => ("bad_host", Problem::bad_request(why)),
         Err(Refused::NotThisMachine(why)) => (
             "misdirected",

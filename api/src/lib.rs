@@ -1,5 +1,6 @@
 //! The riskgrid server: routes, tiles, alerts, delivery and the console.
 
+pub mod access;
 pub mod alerts;
 pub mod app;
 pub mod audit;
@@ -14,6 +15,7 @@ pub mod intake;
 pub mod metrics;
 pub mod problem;
 mod process_memory;
+pub mod publication;
 pub mod risk;
 pub mod routes;
 pub mod server;

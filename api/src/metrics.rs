@@ -253,6 +253,12 @@ pub fn render(app: &App, held: &Held, now: EventTime) -> prometheus::Result<Stri
         "queries that run",
         app.sql.running().len() as f64,
     )?;
+    gauge(
+        &registry,
+        "riskgrid_sql_queries_waiting",
+        "queries that wait for their turn",
+        app.sql.queue().1 as f64,
+    )?;
     let failed = counter(
         &registry,
         "riskgrid_sql_internal_errors_total",
@@ -302,6 +308,7 @@ pub fn render(app: &App, held: &Held, now: EventTime) -> prometheus::Result<Stri
         .with_label_values::<&str>(&[])
         .inc_by(app.dead_letter_lists.refused());
     app.http_counters.register(&registry, app.body_budget.used())?;
+    app.access.register(&registry)?;
 
     let mut page = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut page)?;

@@ -46,6 +46,111 @@ impl Problem {
         )
     }
 
+    /// 400: a key or a token stands in the URL.
+    pub fn credentials_in_url() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "credentials-in-url",
+            "A credential stands in the URL",
+            "URLs stand in logs and histories: send the key as Authorization: Bearer KEY, and make another one, since this \
+             one may have been read",
+        )
+    }
+
+    /// 401: nobody knows who asks.
+    pub fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "Who asks is not known",
+            detail,
+        )
+    }
+
+    /// 403: who asks may not.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
+    }
+
+    /// 403: it is known who asks, and nothing says what they may.
+    pub fn no_role(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "no-role",
+            "No role is given to whoever asks",
+            detail,
+        )
+    }
+
+    /// 403: an event whose source this key may not bring.
+    pub fn forbidden_source(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "forbidden-source",
+            "The source of an event is not one of this key's",
+            detail,
+        )
+    }
+
+    /// 409: nobody could administer riskgrid any more.
+    pub fn last_admin(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "last-admin",
+            "It is an admin's last way in",
+            detail,
+        )
+    }
+
+    /// 412: it was changed since its reader saw it.
+    pub fn precondition_failed(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::PRECONDITION_FAILED,
+            "precondition-failed",
+            "It is at another version",
+            detail,
+        )
+    }
+
+    /// 429: wrong credentials come too often.
+    pub fn too_many_failures(retry_after_seconds: u32) -> Self {
+        let problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-failures",
+            "Too many wrong credentials",
+            "too many wrong credentials came from this address within a minute; good ones are let in all the while",
+        );
+        problem.after(retry_after_seconds)
+    }
+
+    /// 429: it asks too often.
+    pub fn too_many_requests(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        let problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-many-requests",
+            "Too many requests",
+            detail,
+        );
+        problem.after(retry_after_seconds)
+    }
+
+    /// 429: a key brings more than it may.
+    pub fn quota(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        let problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "quota",
+            "More than the key may bring",
+            detail,
+        );
+        problem.after(retry_after_seconds)
+    }
+
+    /// With `Retry-After`.
+    const fn after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
     /// 403: a page of another origin asks.
     pub fn cross_site(detail: impl Into<String>) -> Self {
         Self::new(
@@ -160,10 +265,39 @@ impl Problem {
             "It cannot be served now",
             detail,
         );
+        problem.after(retry_after_seconds)
+    }
+
+    /// 503: tokens cannot be judged, for their issuer does not answer.
+    pub fn identity_provider(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        let problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "identity-provider",
+            "The issuer of tokens does not answer",
+            detail,
+        );
+        problem.after(retry_after_seconds)
+    }
+
+    /// 429 with `Retry-After`: as many queries wait as may.
+    pub fn queue_full(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
+        let problem = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "queue-full",
+            "Too many queries wait",
+            detail,
+        );
         Self {
             retry_after_seconds: Some(retry_after_seconds),
             ..problem
         }
+    }
+
+    /// 499: somebody cancelled it.
+    pub fn cancelled(detail: impl Into<String>) -> Self {
+        // Not registered, but what is used for this since nginx; its number is one of a status.
+        let status = StatusCode::from_u16(499).unwrap_or(StatusCode::CONFLICT);
+        Self::new(status, "cancelled", "It was cancelled", detail)
     }
 
     /// 504: it did not finish in time.
@@ -210,6 +344,10 @@ impl IntoResponse for Problem {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        if self.status == StatusCode::UNAUTHORIZED {
+            // Basic would make browsers ask for a password.
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         if let Some(seconds) = self.retry_after_seconds {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

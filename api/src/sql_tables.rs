@@ -3,15 +3,23 @@
 use std::sync::Arc;
 
 use riskgrid_analytics::QueryTables;
+use riskgrid_analytics::permission::Role;
+use riskgrid_analytics::sql::Asker;
 use riskgrid_ingest::grid::GridSnapshot;
 
 use crate::alerts::table::alerts_table;
 use crate::app::App;
 
-/// Tables and table functions of a query over `snapshot`.
-pub fn of(app: &Arc<App>, snapshot: &Arc<GridSnapshot>) -> QueryTables {
-    QueryTables::over(snapshot, Some(app.dead_letters.clone()))
-        .with(Arc::new(alerts_table(app.alerting.decisions.clone())))
-        .with_queries_of(&app.sql)
-        .with_risk(&app.surfaces.newest())
+/// Tables and table functions of a query over what `asker` may see of `snapshot`.
+pub fn of(app: &Arc<App>, snapshot: &Arc<GridSnapshot>, asker: &Asker) -> QueryTables {
+    let permission = &asker.permission;
+    let tables = QueryTables::over(snapshot, permission, Some(app.dead_letters.clone()));
+    let tables = tables.with_queries_of(&app.sql, asker);
+    if permission.role() == Role::Public {
+        return tables.with_published(snapshot, &app.publication.load());
+    }
+    let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));
+    tables
+        .with(Arc::new(alerts))
+        .with_risk(&app.surfaces.newest(), permission)
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use futures::StreamExt as _;
-use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlRequest};
+use riskgrid_analytics::permission::Permission;
+use riskgrid_analytics::sql::{Asker, SqlEngine, SqlError, SqlRequest};
 use riskgrid_analytics::table_functions::table_functions;
 use riskgrid_analytics::tables::grid_tables;
 use riskgrid_ingest::grid::GridSnapshot;
@@ -23,7 +24,8 @@ pub async fn batches(
     sql: &str,
 ) -> Result<Vec<RecordBatch>, SqlError> {
     let schema = MemorySchemaProvider::new();
-    for (name, table) in grid_tables(snapshot, None) {
+    let permission = Arc::new(Permission::admin());
+    for (name, table) in grid_tables(snapshot, &permission, None) {
         schema.register_table(name, table).ok();
     }
     let request = SqlRequest {
@@ -33,9 +35,10 @@ pub async fn batches(
         limit: None,
         query_id: None,
         now: chrono::Utc::now(),
+        asker: Asker::system(),
     };
     let mut stream = engine
-        .query(request, Arc::new(schema), table_functions(snapshot))
+        .query(request, Arc::new(schema), table_functions(snapshot, &permission))
         .await?
         .stream;
     let mut batches = Vec::new();

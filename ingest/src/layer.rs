@@ -129,6 +129,17 @@ impl ValueScale {
     }
 }
 
+/// What the public sees of a layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VisibleToPublic {
+    /// Nothing.
+    #[default]
+    None,
+    /// What was published: rounded counts of cells of enough events and sources.
+    Suppressed,
+}
+
 /// A layer as the configuration gives it, `[[layers]]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -155,6 +166,23 @@ pub struct LayerSettings {
     /// What a report of unknown severity weighs, 1 to 4. Default 1.
     #[serde(default = "default_severity")]
     pub default_severity: u8,
+    /// What the public sees of it: `none` or `suppressed`. Default `none`.
+    #[serde(default)]
+    pub public: VisibleToPublic,
+    /// H3 resolution of the cells that are published. Default 7.
+    #[serde(default = "public_resolution")]
+    pub public_resolution: u8,
+    /// Length of the steps that are published: `1h`, `1d` or `7d`. Default `1d`.
+    #[serde(default = "public_step")]
+    pub public_step: String,
+}
+
+const fn public_resolution() -> u8 {
+    7
+}
+
+fn public_step() -> String {
+    "1d".to_owned()
 }
 
 const fn default_resolution() -> f64 {
@@ -195,6 +223,8 @@ pub struct LayerTable {
     by_id: HashMap<String, LayerIndex>,
     /// By name: the kind and domain for which it means a layer.
     configured_names: HashMap<String, Vec<(LayerKind, String, LayerIndex)>>,
+    /// How many are configured: the first ones.
+    configured: usize,
     limit: usize,
 }
 
@@ -264,7 +294,13 @@ impl LayerTable {
                 }
             }
         }
+        table.configured = table.layers.len();
         Ok(table)
+    }
+
+    /// Whether the layer is configured, and not learnt from an event.
+    pub const fn is_configured(&self, index: LayerIndex) -> bool {
+        (index.0 as usize) < self.configured
     }
 
     /// Adds a layer; `None` when its id is taken or the table is full.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::{CheckpointError, Files};
+use crate::checkpoint::{Files, NumberedError, NumberedFiles, create_json, read_json};
 use crate::event::SourceKey;
 use crate::layer::{Layer, LayerTable};
 
@@ -16,31 +16,16 @@ const FOLDER: &str = "catalogue";
 const SOURCE_KEY: &str = "source-key.json";
 
 /// Why the catalogue cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum LayerStoreError {
-    /// The storage refused.
-    #[error(transparent)]
-    Storage(#[from] CheckpointError),
-    /// A file is not what was written.
-    #[error("{place}: {problem}")]
-    Contents {
-        /// The file.
-        place: String,
-        /// What is wrong with it, and what to do.
-        problem: String,
-    },
-}
+pub type LayerStoreError = NumberedError;
 
 #[derive(Serialize, Deserialize)]
 struct KeyFile {
-    format: u32,
-    /// Hexadecimal, 16 bytes.
+    /// Hexadecimal: 16 bytes, or 32 since numbers are published that are rounded by it.
     source_key: String,
 }
 
 #[derive(Serialize, Deserialize)]
 struct LayerFile {
-    format: u32,
     #[serde(flatten)]
     entry: Entry,
 }
@@ -59,11 +44,10 @@ enum Entry {
 /// one is the first, and the other reads what it wrote.
 #[derive(Debug)]
 pub struct LayerStore {
-    files: Files,
-    source_key: SourceKey,
+    numbered: NumberedFiles,
+    /// The key's bytes as they are stored.
+    reporter_key: Vec<u8>,
     layers: Vec<Layer>,
-    /// How many numbered files were read.
-    read: usize,
 }
 
 impl LayerStore {
@@ -81,51 +65,39 @@ impl LayerStore {
     /// # Errors
     /// When they cannot be read or made, are of another format, or are missing.
     pub fn open_beside(files: Files, others: &[Files]) -> Result<Self, LayerStoreError> {
-        let source_key = read_or_make_key(&files, others)?;
+        let reporter_key = read_or_make_key(&files, others)?;
         let mut store = Self {
-            files,
-            source_key,
+            numbered: numbered(files),
+            reporter_key,
             layers: Vec::new(),
-            read: 0,
         };
         store.read_on()?;
         Ok(store)
     }
 
-    /// The key that hashes reporters and other sources.
-    pub const fn source_key(&self) -> SourceKey {
-        self.source_key
+    /// The key that hashes reporters and other sources: the first 16 bytes of what is stored.
+    pub fn source_key(&self) -> SourceKey {
+        let mut key = [0; 16];
+        for (byte, stored) in key.iter_mut().zip(&self.reporter_key) {
+            *byte = *stored;
+        }
+        SourceKey(key)
     }
 
-    /// Reads what other nodes have learnt since the last look. Numbers have no gaps.
+    /// All bytes of that key, for what else is to be secret and the same on all nodes.
+    pub fn reporter_key(&self) -> &[u8] {
+        &self.reporter_key
+    }
+
+    /// Reads what other nodes have learnt since the last look.
     fn read_on(&mut self) -> Result<(), LayerStoreError> {
-        let mut names = self.files.names(FOLDER)?;
-        let mut has_looked_again = false;
-        loop {
-            let name = layer_name(self.read + 1);
-            if names.contains(&name) {
-                let file: LayerFile = read(&self.files, &name)?;
-                self.take(file.entry);
-                continue;
-            }
-            let is_last = !names.iter().any(|later| is_layer_name(later) && *later > name);
-            if is_last {
-                return Ok(());
-            }
-            if has_looked_again {
-                return Err(LayerStoreError::Contents {
-                    place: self.files.place_of(FOLDER, &name),
-                    problem: "it is missing, and later ones are there; restore it from a backup".to_owned(),
-                });
-            }
-            // Made by another node while the names were read.
-            names = self.files.names(FOLDER)?;
-            has_looked_again = true;
+        for file in self.numbered.read_on::<LayerFile>()? {
+            self.take(file.entry);
         }
+        Ok(())
     }
 
     fn take(&mut self, entry: Entry) {
-        self.read += 1;
         match entry {
             Entry::Layer(layer) => self.layers.push(layer),
             Entry::Forgotten(id) => self.layers.retain(|layer| layer.id != id),
@@ -162,12 +134,8 @@ impl LayerStore {
             if !is_called_for(&self.layers) {
                 return Ok(());
             }
-            let name = layer_name(self.read + 1);
-            let contents = LayerFile {
-                format: FORMAT,
-                entry: entry.clone(),
-            };
-            if create(&self.files, &name, &contents)? {
+            let contents = LayerFile { entry: entry.clone() };
+            if self.numbered.append(&contents)? {
                 self.take(entry.clone());
                 return Ok(());
             }
@@ -175,18 +143,14 @@ impl LayerStore {
     }
 }
 
-fn layer_name(number: usize) -> String {
-    format!("layer-{number:08}.json")
-}
-
-fn is_layer_name(name: &str) -> bool {
-    name.strip_prefix("layer-")
-        .is_some_and(|number| number.strip_suffix(".json").is_some())
+fn numbered(files: Files) -> NumberedFiles {
+    NumberedFiles::new(files, FOLDER, "layer", FORMAT)
 }
 
 /// A place below which something was made with a key.
 fn place_with_a_key(files: &Files, others: &[Files]) -> Result<Option<String>, LayerStoreError> {
-    if files.names(FOLDER)?.iter().any(|name| is_layer_name(name)) {
+    let layers = numbered(files.clone());
+    if files.names(FOLDER)?.iter().any(|name| layers.is_name(name)) {
         return Ok(Some(files.place(FOLDER)));
     }
     for files in std::iter::once(files).chain(others) {
@@ -199,7 +163,7 @@ fn place_with_a_key(files: &Files, others: &[Files]) -> Result<Option<String>, L
     Ok(None)
 }
 
-fn read_or_make_key(files: &Files, others: &[Files]) -> Result<SourceKey, LayerStoreError> {
+fn read_or_make_key(files: &Files, others: &[Files]) -> Result<Vec<u8>, LayerStoreError> {
     let unusable = |problem: String| LayerStoreError::Contents {
         place: files.place_of(FOLDER, SOURCE_KEY),
         problem,
@@ -217,44 +181,29 @@ fn read_or_make_key(files: &Files, others: &[Files]) -> Result<SourceKey, LayerS
                  changed; restore it from a backup, or copy the folder `{FOLDER}` from where it was before"
             )));
         }
-        let mut key = [0; 16];
+        let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| unusable(format!("no random key: {error}")))?;
         let contents = KeyFile {
-            format: FORMAT,
-            source_key: format!("{:032x}", u128::from_be_bytes(key)),
+            source_key: key.iter().map(|byte| format!("{byte:02x}")).collect(),
         };
-        if create(files, SOURCE_KEY, &contents)? {
-            return Ok(SourceKey(key));
+        if create_json(files, FOLDER, SOURCE_KEY, (FORMAT, &contents))? {
+            return Ok(key.to_vec());
         }
     }
-    let contents: KeyFile = read(files, SOURCE_KEY)?;
-    let key = u128::from_str_radix(&contents.source_key, 16)
-        .map_err(|error| unusable(format!("source_key: {error}; restore it from a backup")))?;
-    Ok(SourceKey(key.to_be_bytes()))
+    let contents: KeyFile = read_json(files, FOLDER, SOURCE_KEY, FORMAT)?;
+    bytes_of(&contents.source_key).ok_or_else(|| {
+        unusable("source_key is no 16 or 32 bytes in hexadecimal; restore it from a backup".to_owned())
+    })
 }
 
-fn create(files: &Files, name: &str, contents: &impl Serialize) -> Result<bool, LayerStoreError> {
-    let json = serde_json::to_vec_pretty(contents).map_err(|error| LayerStoreError::Contents {
-        place: files.place_of(FOLDER, name),
-        problem: error.to_string(),
-    })?;
-    Ok(files.create(FOLDER, name, &json)?)
-}
-
-fn read<T: serde::de::DeserializeOwned>(files: &Files, name: &str) -> Result<T, LayerStoreError> {
-    let unusable = |problem: String| LayerStoreError::Contents {
-        place: files.place_of(FOLDER, name),
-        problem,
-    };
-    let bytes = files.read(FOLDER, name)?;
-    let damaged = |error: serde_json::Error| unusable(format!("{error}; restore it from a backup"));
-    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(damaged)?;
-    match value.get("format").and_then(serde_json::Value::as_u64) {
-        Some(found) if found != u64::from(FORMAT) => Err(unusable(format!(
-            "format {found}, this riskgrid reads {FORMAT}; start the version that wrote it"
-        ))),
-        _ => serde_json::from_value(value).map_err(damaged),
-    }
+/// The bytes of a key.
+fn bytes_of(hexadecimal: &str) -> Option<Vec<u8>> {
+    let bytes: Option<Vec<u8>> = hexadecimal
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect();
+    bytes.filter(|bytes| matches!(hexadecimal.len(), 32 | 64) && matches!(bytes.len(), 16 | 32))
 }
 
 /// All layers that the process knows, configured and learnt: read by every worker, grown by whoever meets a new name.

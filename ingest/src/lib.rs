@@ -38,7 +38,7 @@ pub use event::{
 };
 pub use layer::{
     InvalidLayer, LIVE_DOMAIN, Layer, LayerIndex, LayerKind, LayerLookup, LayerSettings, LayerTable,
-    ValueScale, slug,
+    ValueScale, VisibleToPublic, slug,
 };
 pub use refusal::{Refusal, RefusalReason};
 pub use room::{NoRoom, Room, Writer};

@@ -5,7 +5,7 @@ use riskgrid_ingest::{EventTime, HOUR};
 
 use super::class::{Class, Signs, class_of};
 use super::model::{HazardModel, RiskModel};
-use super::surface::Surface;
+use super::surface::LayerSurface;
 
 /// How long a cell keeps a class that it no longer meets.
 const HELD: i64 = 3 * HOUR;
@@ -25,9 +25,9 @@ pub(super) struct HeldClasses {
 
 impl HeldClasses {
     /// Gives each row its class.
-    pub(super) fn classify(&mut self, model: &RiskModel, surface: &mut Surface) {
+    pub(super) fn classify(&mut self, model: &RiskModel, layers: &mut [LayerSurface]) {
         let mut moments: HashMap<usize, EventTime> = HashMap::new();
-        for layer in &mut surface.layers {
+        for layer in layers {
             moments.insert(layer.layer, layer.at);
             let scale = model
                 .layers

@@ -22,7 +22,7 @@ use super::reach::{SensorNow, heard, sensor_now};
 use super::reference::{InvalidReference, ReferenceCells};
 use super::scoring::{felt_in, score_observations, score_reports};
 use super::spread::CellGraph;
-use super::surface::{LayerSurface, Surface};
+use super::surface::{LayerSurface, RowFacts, Surface};
 use crate::statistics::MAX_STUDY_AREA;
 
 /// Cells of which no row is left are forgotten when there are so many beside those with one.
@@ -159,7 +159,7 @@ impl RiskEngine {
         let units = units_of(snapshot, &model, newest);
         let clocks: Vec<(usize, EventTime)> = present.iter().map(|layer| (layer.layer, layer.at)).collect();
         let reliabilities = self.outcomes.reliabilities(snapshot, &model, &clocks);
-        let mut surface = Surface::empty(Arc::clone(&model));
+        let (mut layers, mut facts) = (Vec::new(), HashMap::new());
         for layer in &present {
             self.follow(snapshot, layer);
         }
@@ -184,13 +184,13 @@ impl RiskEngine {
                     &sensors,
                     &units,
                     left_out,
-                    &mut surface,
+                    (&mut layers, &mut facts),
                 );
             }
         }
-        surface.layers.sort_by_key(|layer| layer.layer);
-        self.classes.classify(&model, &mut surface);
-        let surface = Surface::new(surface.model, surface.layers, surface.facts);
+        layers.sort_by_key(|layer| layer.layer);
+        self.classes.classify(&model, &mut layers);
+        let surface = Surface::new(model, layers, facts);
         self.forget(&surface);
         surface
     }
@@ -327,7 +327,7 @@ impl RiskEngine {
         sensors: &HashMap<usize, Vec<SensorNow>>,
         units: &[Vec<[f64; 2]>],
         left_out: &BTreeSet<EventTime>,
-        surface: &mut Surface,
+        (layers, facts): (&mut Vec<LayerSurface>, &mut HashMap<u64, RowFacts>),
     ) {
         let model = Arc::clone(&self.model);
         let mut channels = Channels::default();
@@ -387,7 +387,7 @@ impl RiskEngine {
                 devices: &devices,
                 reliabilities,
                 units,
-                facts: &mut surface.facts,
+                facts,
             };
             let rows = match &layer.hazard {
                 HazardModel::Reports { scale, .. } => score_reports(
@@ -402,7 +402,7 @@ impl RiskEngine {
                     score_observations(&heard, sources, &mut around)
                 }
             };
-            surface.layers.push(LayerSurface {
+            layers.push(LayerSurface {
                 layer: member.layer,
                 at: member.at,
                 clock: Arc::clone(&member.clock),

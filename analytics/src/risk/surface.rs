@@ -13,6 +13,7 @@ use super::forecast::forecast;
 use super::hazard_index::HazardIndex;
 use super::model::{HazardModel, LayerModel, RiskModel};
 use super::past::PastNow;
+use crate::permission::Permission;
 
 /// One cell of one layer: 120 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -142,7 +143,7 @@ pub struct Surface {
     /// By clock.
     pub all: Vec<AllSurface>,
     /// Of each cell with a row.
-    pub facts: HashMap<u64, RowFacts>,
+    pub facts: Arc<HashMap<u64, RowFacts>>,
 }
 
 /// What explains a row.
@@ -176,7 +177,7 @@ impl Surface {
             model,
             layers: Vec::new(),
             all: Vec::new(),
-            facts: HashMap::new(),
+            facts: Arc::default(),
         }
     }
 
@@ -187,10 +188,40 @@ impl Surface {
             model,
             layers,
             all: Vec::new(),
-            facts,
+            facts: facts.into(),
         };
         surface.join();
         surface
+    }
+
+    /// What of it is seen: the layers, and of them the cells by their centres; all together is made of these alone.
+    #[must_use]
+    pub fn seen_by(self: &Arc<Self>, permission: &Permission) -> Arc<Self> {
+        if permission.is_whole() {
+            return Arc::clone(self);
+        }
+        let is_seen = |layer: &&LayerSurface| {
+            let model = self.model_of(layer);
+            model.is_some_and(|model| permission.admits_layer(Some(&model.id)))
+        };
+        let layers = self.layers.iter().filter(is_seen).map(|layer| LayerSurface {
+            rows: layer
+                .rows
+                .iter()
+                .copied()
+                .filter(|row| permission.admits_cell(row.cell))
+                .collect(),
+            ..layer.clone()
+        });
+        let mut seen = Self {
+            number: self.number,
+            model: Arc::clone(&self.model),
+            layers: layers.collect(),
+            all: Vec::new(),
+            facts: Arc::clone(&self.facts),
+        };
+        seen.join();
+        Arc::new(seen)
     }
 
     /// How a layer is scored.

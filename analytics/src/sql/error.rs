@@ -6,6 +6,8 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
+use super::catalogue::QueryPhase;
+
 /// Why a query gave no answer, or stopped giving one. Texts say what to do; [`SqlError::Internal`] alone keeps a
 /// cause that is for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,16 +17,50 @@ pub enum SqlError {
     BadRequest(String),
     /// The time of the query ran out. Status 504.
     #[error(
-        "the query ran out of its {milliseconds} ms; narrow it (layer, time, area) or ask for a longer timeout"
+        "the query ran out of its {milliseconds} ms while it was {phase}; narrow it (layer, time, area) or ask for a longer timeout"
     )]
     TimedOut {
         /// The time that the query had, in milliseconds.
         milliseconds: u64,
+        /// What it was at then.
+        phase: QueryPhase,
     },
+    /// As many queries wait as may. Status 429.
+    #[error("as many queries wait as may; try again in {retry_after} s")]
+    QueueFull {
+        /// When to try again, in seconds.
+        retry_after: u64,
+    },
+    /// The plan would read or compare more than it may. Status 422.
+    #[error(
+        "the query is expected to look at {estimate} {what}, allowed are {limit}; narrow it (layer, time, area), or aggregate before a join"
+    )]
+    TooExpensive {
+        /// `rows` or `pairs`.
+        what: &'static str,
+        /// How many are expected.
+        estimate: u64,
+        /// How many may be.
+        limit: u64,
+    },
+    /// The answer has more bytes than it may. Status 422.
+    #[error(
+        "the answer has more than the {limit} bytes that it may have; ask for fewer rows or columns, or aggregate"
+    )]
+    AnswerTooLarge {
+        /// How many may be.
+        limit: u64,
+    },
+    /// A query of this id runs. Status 409.
+    #[error("a query with the id {0} is running; use another id or none")]
+    IdInUse(String),
+    /// It is not for this role. Status 403.
+    #[error("{0}")]
+    Forbidden(String),
     /// The query needs more memory than it may have, or too many queries run. Status 422.
     #[error("{0}")]
     ResourcesExhausted(String),
-    /// Somebody cancelled the query. Status 409.
+    /// Somebody cancelled the query. Status 499.
     #[error("the query was cancelled")]
     Cancelled,
     /// A fault of the engine. Status 500.

@@ -1,7 +1,7 @@
 //! SQL around `DataFusion`: what may be asked, how much it may take, and how the answer is written.
 //!
 //! [`SqlEngine`] runs one read-only statement over the tables that a request brings, on threads of its own, within a time
-//! and a memory limit, and gives a stream of batches; [`format`] writes that stream as JSON, NDJSON, CSV or Arrow. Which tables
+//! and a memory limit, and gives a stream of batches; [`mod@format`] writes that stream as JSON, NDJSON, CSV or Arrow. Which tables
 //! and functions there are is not known here: `registration` puts them in.
 //!
 //! | what | where |
@@ -28,10 +28,13 @@ mod rare_rules;
 mod spatial_join;
 
 pub(crate) use bounds::QueryGuard;
-pub use catalogue::{QueryRecord, QueryState};
+pub use catalogue::{QueryPhase, QueryRecord, QueryState};
 pub use cell_type::{CELL_TYPE, COMMENT_KEY, TYPE_KEY, cell_field, commented, is_cell, mark_cell};
 pub(crate) use cell_type::{cell_item, cell_list_type, not_a_cell, parse_cell};
-pub use engine::{NamedTableFunction, ProcessMemory, SqlAnswer, SqlEngine, SqlLimits, SqlRequest};
+pub use engine::{
+    Asker, Estimate, NamedTableFunction, ProcessMemory, RoleLimits, RoleOverrides, Spill, SqlAnswer,
+    SqlEngine, SqlLimits, SqlRequest,
+};
 pub use error::SqlError;
 pub(crate) use functions_allowed::{Work, in_pieces, pieces};
 pub(crate) use spatial_join::NEAREST;

@@ -5,19 +5,19 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use h3o::Resolution;
-use riskgrid_ingest::grid::{CellAggregate, GridSnapshot, Metric, Span, WindowSum};
+use riskgrid_ingest::grid::{CellAggregate, CellSet, GridSnapshot, Metric, Span, WindowSum};
 use riskgrid_ingest::places::cells_of;
 use riskgrid_ingest::{EventTime, LayerIndex, ValueScale};
 
 use super::arguments::{Arguments, Length};
-use crate::named_area::named_area;
+use crate::named_area::{close_ids, named_area};
+use crate::permission::Permission;
 use crate::sql::SqlError;
 use crate::statistics::{Absent, Domain, MAX_K, MAX_STUDY_AREA};
+use crate::tables::{visible_layer, visible_layers};
 
 /// Estimates of distinct sources are rounded to this part of one source, to be summed as whole numbers.
 const SOURCE_PARTS: f64 = 1e6;
-/// The furthest that a layer's name may be from one that is proposed, in edits.
-const CLOSE: usize = 3;
 
 /// `layer`, `metric`, `resolution`, `window`, `at`, `domain` and `k`, checked as far as that needs no snapshot.
 #[derive(Clone, Debug)]
@@ -75,16 +75,20 @@ impl CellsArguments {
         })
     }
 
-    /// What is asked of `snapshot`.
+    /// What is asked of what `permission` shows of `snapshot`.
     ///
     /// # Errors
     /// [`SqlError::BadRequest`] for a layer or area that is not known, a metric that the layer has not, a resolution that
     /// the grid has not.
-    pub(super) fn resolve(&self, snapshot: &GridSnapshot) -> Result<CellsQuestion, SqlError> {
+    pub(super) fn resolve(
+        &self,
+        snapshot: &GridSnapshot,
+        permission: &Permission,
+    ) -> Result<CellsQuestion, SqlError> {
         let bad = |text: String| SqlError::BadRequest(format!("{}: {text}", self.function));
-        let found = snapshot.layers.find(&self.layer);
+        let found = visible_layer(snapshot, permission, &self.layer);
         let Some((index, layer)) = found.and_then(|index| Some((index, snapshot.layers.get(index)?))) else {
-            return Err(bad(unknown_layer(&self.layer, snapshot)));
+            return Err(bad(unknown_layer(&self.layer, snapshot, permission)));
         };
         if !self.metric.applies_to(layer.kind) {
             return Err(bad(format!(
@@ -155,19 +159,17 @@ impl CellsArguments {
             area,
             absent,
             k: self.k,
+            seen: permission.cells().clone(),
         })
     }
 }
 
-fn unknown_layer(name: &str, snapshot: &GridSnapshot) -> String {
-    let mut close: Vec<(usize, &str)> = snapshot
-        .layers
-        .iter()
-        .map(|(_, layer)| (strsim::damerau_levenshtein(name, &layer.id), layer.id.as_str()))
-        .filter(|(edits, id)| *edits <= CLOSE || id.contains(name))
+fn unknown_layer(name: &str, snapshot: &GridSnapshot, permission: &Permission) -> String {
+    let known = visible_layers(snapshot, permission).map(|(_, layer)| layer.id.as_str());
+    let names: Vec<String> = close_ids(known, name)
+        .into_iter()
+        .map(|id| format!("'{id}'"))
         .collect();
-    close.sort_unstable();
-    let names: Vec<String> = close.iter().take(3).map(|(_, id)| format!("'{id}'")).collect();
     if names.is_empty() {
         format!("layer is '{name}', which is no layer; the table layers lists them")
     } else {
@@ -197,6 +199,8 @@ pub(super) struct CellsQuestion {
     pub(super) absent: Absent,
     /// How far the study area reaches round an event, and a neighbourhood round a cell.
     pub(super) k: u32,
+    /// The cells of the grid that are seen: the others are as if nothing had been observed there.
+    seen: CellSet,
 }
 
 impl CellsQuestion {
@@ -218,7 +222,7 @@ impl CellsQuestion {
             start: window.start.max(earliest),
             end: window.end,
         };
-        let parts = snapshot.sum_in_parts(self.layer, span, self.resolution, threads, |sums| {
+        let parts = snapshot.sum_in_parts(self.layer, span, (self.resolution, &self.seen), threads, |sums| {
             (sums.cells().to_vec(), whole_units(self.metric, sums))
         });
         let joined = parts

@@ -12,7 +12,8 @@ use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 
 use super::arguments::Arguments;
 use super::local::{
-    column, first_columns, first_fields, last_columns, last_fields, options_for, read_options, scores, words,
+    column, first_columns, first_fields, last_columns, last_fields, options_for, permutations_of,
+    read_options, scores, words,
 };
 use super::statistic::{CellStatistic, Definition, Observed, refused};
 use crate::sql::SqlError;
@@ -86,6 +87,10 @@ struct Hotspots {
 }
 
 impl CellStatistic for Hotspots {
+    fn permutations(&self) -> u32 {
+        permutations_of(&self.options)
+    }
+
     fn columns(&self, observed: &Observed<'_>, stop: &AtomicBool) -> Result<Vec<ArrayRef>, StatisticsError> {
         let options = options_for(&self.options, observed);
         let HotspotTable {

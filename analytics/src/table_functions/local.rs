@@ -137,3 +137,11 @@ pub(super) fn words<T: Copy + PartialEq>(of_cells: &[T], word: impl Fn(T) -> &'s
     }
     Arc::new(words.finish())
 }
+
+/// How often neighbours are permuted.
+pub(super) fn permutations_of(options: &LocalOptions) -> u32 {
+    match options.method {
+        Method::Permutation => options.permutations,
+        _ => 0,
+    }
+}

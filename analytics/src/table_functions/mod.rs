@@ -12,13 +12,23 @@ mod statistic_scan;
 
 use std::sync::Arc;
 
+pub(crate) use statistic_scan::pairs_of_statistic;
+
 use riskgrid_ingest::grid::GridSnapshot;
 
+use crate::permission::{Permission, Role};
 use crate::sql::NamedTableFunction;
 
-/// Every table function, over `snapshot`.
-pub fn table_functions(snapshot: &Arc<GridSnapshot>) -> Arc<[NamedTableFunction]> {
+/// Every table function that exists for `permission`, over what it shows of `snapshot`. Statistics are of the grid, which the
+/// public does not read.
+pub fn table_functions(
+    snapshot: &Arc<GridSnapshot>,
+    permission: &Arc<Permission>,
+) -> Arc<[NamedTableFunction]> {
+    if permission.role() == Role::Public {
+        return Arc::new([]);
+    }
     [&hotspots::HOTSPOTS, &local_moran::LOCAL_MORAN]
-        .map(|definition| definition.over(snapshot))
+        .map(|definition| definition.over(snapshot, permission))
         .into()
 }

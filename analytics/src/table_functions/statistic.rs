@@ -16,6 +16,7 @@ use riskgrid_ingest::grid::GridSnapshot;
 use super::arguments::Arguments;
 use super::cells_question::{CellsArguments, CellsQuestion};
 use super::statistic_scan::StatisticScan;
+use crate::permission::Permission;
 use crate::scan_at_once::scan_at_once;
 use crate::sql::{NamedTableFunction, SqlError};
 use crate::statistics::StatisticsError;
@@ -40,6 +41,9 @@ pub(super) trait CellStatistic: fmt::Debug + fmt::Display + Send + Sync {
     /// # Errors
     /// [`StatisticsError`] for what only the data show, and [`StatisticsError::Stopped`] once `stop` is set.
     fn columns(&self, observed: &Observed<'_>, stop: &AtomicBool) -> Result<Vec<ArrayRef>, StatisticsError>;
+
+    /// How often neighbours are permuted; 0 where they are not.
+    fn permutations(&self) -> u32;
 }
 
 /// What a statistic is computed from.
@@ -56,13 +60,18 @@ pub(super) struct Observed<'a> {
 
 impl Definition {
     /// The function over one snapshot.
-    pub(super) fn over(&'static self, snapshot: &Arc<GridSnapshot>) -> NamedTableFunction {
+    pub(super) fn over(
+        &'static self,
+        snapshot: &Arc<GridSnapshot>,
+        permission: &Arc<Permission>,
+    ) -> NamedTableFunction {
         NamedTableFunction {
             name: self.name,
             arguments: self.arguments,
             function: Arc::new(Function {
                 definition: self,
                 snapshot: Arc::clone(snapshot),
+                permission: Arc::clone(permission),
             }),
         }
     }
@@ -85,6 +94,7 @@ pub(super) fn refused(function: &str, error: StatisticsError) -> SqlError {
 struct Function {
     definition: &'static Definition,
     snapshot: Arc<GridSnapshot>,
+    permission: Arc<Permission>,
 }
 
 impl TableFunctionImpl for Function {
@@ -97,6 +107,7 @@ impl TableFunctionImpl for Function {
         Ok(Arc::new(Call {
             definition: self.definition,
             snapshot: Arc::clone(&self.snapshot),
+            permission: Arc::clone(&self.permission),
             cells: CellsArguments::read(&args)?,
             statistic: (self.definition.read)(&args)?,
         }))
@@ -108,6 +119,7 @@ impl TableFunctionImpl for Function {
 struct Call {
     definition: &'static Definition,
     snapshot: Arc<GridSnapshot>,
+    permission: Arc<Permission>,
     cells: CellsArguments,
     statistic: Arc<dyn CellStatistic>,
 }
@@ -124,7 +136,7 @@ impl Call {
         Ok(Arc::new(StatisticScan::new(
             self.definition,
             Arc::clone(&self.snapshot),
-            self.cells.resolve(&self.snapshot)?,
+            self.cells.resolve(&self.snapshot, &self.permission)?,
             Arc::clone(&self.statistic),
             threads,
             projection,

@@ -83,6 +83,23 @@ impl StatisticScan {
     }
 }
 
+/// The neighbours that a statistic compares, as often as it permutes them, of one cell, or of each of a named area. `None` for
+/// the leaf of another kind of plan.
+pub(crate) fn pairs_of_statistic(leaf: &dyn ExecutionPlan) -> Option<u64> {
+    let scan = (leaf as &dyn std::any::Any).downcast_ref::<StatisticScan>()?;
+    let k = u64::from(scan.question.k);
+    let cells = match &scan.question.domain {
+        Domain::Cells(cells) => cells.len() as u64,
+        Domain::Neighbours | Domain::Observed => 1,
+    };
+    let neighbours = 3 * k * (k + 1);
+    Some(
+        cells
+            .saturating_mul(neighbours)
+            .saturating_mul(scan.statistic.permutations().into()),
+    )
+}
+
 impl DisplayAs for StatisticScan {
     fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

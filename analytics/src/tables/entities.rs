@@ -11,6 +11,8 @@ use riskgrid_ingest::grid::{GridSnapshot, Place};
 use super::columns::{field, place_fields, time_type, times};
 use super::filters::Narrowing;
 use super::snapshot_table::{SnapshotTable, whole};
+use super::visible::is_row_visible;
+use crate::permission::Permission;
 
 fn place_columns(places: &[Option<Place>]) -> [ArrayRef; 3] {
     let float = |of: fn(&Place) -> f64| -> ArrayRef {
@@ -33,7 +35,7 @@ fn place_columns(places: &[Option<Place>]) -> [ArrayRef; 3] {
 }
 
 /// A filter on a box is answered by the snapshot's R-tree.
-pub(super) fn sensors(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
+pub(super) fn sensors(snapshot: &Arc<GridSnapshot>, permission: &Arc<Permission>) -> SnapshotTable {
     let mut fields = vec![
         field("sensor", DataType::Utf8, false, "the sensor"),
         field("layer", DataType::Utf8, false, "id of the layer that it measures"),
@@ -58,6 +60,7 @@ pub(super) fn sensors(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         .map(|partition| partition.sensors.len())
         .sum();
     let (snapshot, of_batches) = (Arc::clone(snapshot), Arc::clone(&schema));
+    let seen = Arc::clone(permission);
     let make = move |narrowing: &Narrowing| {
         let found = match narrowing.bounds() {
             Some(bounds) => snapshot.sensors_within(&bounds),
@@ -67,6 +70,7 @@ pub(super) fn sensors(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
             .into_iter()
             .filter(|(key, _)| narrowing.admits_layer(&key.scope))
             .filter_map(|(key, sensor)| Some((key, sensor.reading?)))
+            .filter(|(key, reading)| is_row_visible(&seen, Some(&key.scope), Some(&reading.value.0)))
             .collect();
         rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let places: Vec<_> = rows.iter().map(|(_, reading)| Some(reading.value.0)).collect();
@@ -90,10 +94,10 @@ pub(super) fn sensors(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         columns.push(times(rows.iter().map(|(_, reading)| Some(reading.time))));
         whole(&of_batches, columns)
     };
-    SnapshotTable::new("sensors", schema, rows, Box::new(make))
+    SnapshotTable::new("sensors", schema, rows, Box::new(make)).seen_by(permission)
 }
 
-pub(super) fn reports(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
+pub(super) fn reports(snapshot: &Arc<GridSnapshot>, permission: &Arc<Permission>) -> SnapshotTable {
     let mut fields = vec![
         field("report", DataType::Utf8, false, "the report"),
         field("source", DataType::Utf8, false, "CloudEvents source"),
@@ -130,8 +134,14 @@ pub(super) fn reports(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         .map(|partition| partition.reports.len())
         .sum();
     let (snapshot, of_batches) = (Arc::clone(snapshot), Arc::clone(&schema));
+    let seen = Arc::clone(permission);
     let make = move |_: &Narrowing| {
         let mut rows = snapshot.reports();
+        rows.retain(|(_, report)| {
+            let layer = report.layer.as_ref().map(|layer| layer.value.as_str());
+            let place = report.place.as_ref().map(|place| &place.value);
+            is_row_visible(&seen, layer, place)
+        });
         rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let places: Vec<_> = rows
             .iter()
@@ -169,10 +179,10 @@ pub(super) fn reports(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         columns.push(Arc::new(outcomes));
         whole(&of_batches, columns)
     };
-    SnapshotTable::new("reports", schema, rows, Box::new(make))
+    SnapshotTable::new("reports", schema, rows, Box::new(make)).seen_by(permission)
 }
 
-pub(super) fn units(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
+pub(super) fn units(snapshot: &Arc<GridSnapshot>, permission: &Arc<Permission>) -> SnapshotTable {
     let mut fields = vec![field("unit", DataType::Utf8, false, "the response unit")];
     fields.extend(place_fields(true));
     let item = Arc::new(Field::new_list_field(DataType::Utf8, true));
@@ -188,8 +198,11 @@ pub(super) fn units(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         .map(|partition| partition.units.len())
         .sum();
     let (snapshot, of_batches) = (Arc::clone(snapshot), Arc::clone(&schema));
+    let seen = Arc::clone(permission);
     let make = move |_: &Narrowing| {
         let mut rows = snapshot.units();
+        // A unit is of no layer.
+        rows.retain(|(_, unit)| is_row_visible(&seen, None, unit.place.as_ref().map(|place| &place.value)));
         rows.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let places: Vec<_> = rows
             .iter()
@@ -217,5 +230,5 @@ pub(super) fn units(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         ));
         whole(&of_batches, columns)
     };
-    SnapshotTable::new("units", schema, rows, Box::new(make))
+    SnapshotTable::new("units", schema, rows, Box::new(make)).seen_by(permission)
 }

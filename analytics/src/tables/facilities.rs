@@ -10,6 +10,7 @@ use riskgrid_ingest::places::Facility;
 use super::columns::{cells_of, field, place_fields};
 use super::filters::Narrowing;
 use super::snapshot_table::{SnapshotTable, whole};
+use crate::permission::Permission;
 
 /// Texts by name.
 type Properties = MapBuilder<StringBuilder, StringBuilder>;
@@ -18,7 +19,7 @@ fn properties() -> Properties {
     Properties::new(None, StringBuilder::new(), StringBuilder::new())
 }
 
-pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
+pub(super) fn table(snapshot: &Arc<GridSnapshot>, permission: &Arc<Permission>) -> SnapshotTable {
     let mut fields = vec![
         field(
             "facility",
@@ -38,11 +39,14 @@ pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
     ));
     let schema = Arc::new(Schema::new(fields));
     let (snapshot, of_batches) = (Arc::clone(snapshot), Arc::clone(&schema));
+    let seen = Arc::clone(permission);
     let rows = snapshot.places.facilities.facilities().len();
     let make = move |narrowing: &Narrowing| {
         let all = snapshot.places.facilities.facilities().iter();
         let facilities: Vec<&Facility> = all
-            .filter(|facility| narrowing.admits_place([facility.lon, facility.lat]))
+            .map(|facility| (facility, [facility.lon, facility.lat]))
+            .filter(|(_, place)| narrowing.admits_place(*place) && seen.admits_place(Some(*place)))
+            .map(|(facility, _)| facility)
             .collect();
         let cells = cells_of(
             facilities.iter().map(|facility| [facility.lon, facility.lat]),
@@ -69,7 +73,7 @@ pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         ];
         whole(&of_batches, columns)
     };
-    SnapshotTable::new("facilities", schema, rows, Box::new(make))
+    SnapshotTable::new("facilities", schema, rows, Box::new(make)).seen_by(permission)
 }
 
 fn properties_of(facilities: &[&Facility]) -> Result<ArrayRef, arrow::error::ArrowError> {

@@ -8,8 +8,10 @@ use riskgrid_ingest::grid::GridSnapshot;
 
 use super::columns::{field, time_type, times};
 use super::snapshot_table::{SnapshotTable, whole};
+use super::visible::visible_layers;
+use crate::permission::Permission;
 
-pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
+pub(super) fn table(snapshot: &Arc<GridSnapshot>, permission: &Arc<Permission>) -> SnapshotTable {
     let schema = Arc::new(Schema::new(vec![
         field("layer", DataType::Utf8, false, "id of the layer"),
         field("kind", DataType::Utf8, false, "observation or report"),
@@ -28,11 +30,10 @@ pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
     ]));
     let rows = snapshot.layers.iter().count();
     let (snapshot, of_batches) = (Arc::clone(snapshot), Arc::clone(&schema));
+    let seen = Arc::clone(permission);
     let make = move |_: &_| {
-        let layers: Vec<_> = snapshot
-            .layers
-            .iter()
-            .map(|(index, layer)| (layer, snapshot.totals(index)))
+        let layers: Vec<_> = visible_layers(&snapshot, &seen)
+            .map(|(index, layer)| (layer, snapshot.totals_within(index, seen.cells())))
             .collect();
         whole(
             &of_batches,
@@ -76,5 +77,5 @@ pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
             ],
         )
     };
-    SnapshotTable::new("layers", schema, rows, Box::new(make))
+    SnapshotTable::new("layers", schema, rows, Box::new(make)).seen_by(permission)
 }

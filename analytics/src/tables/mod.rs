@@ -13,11 +13,13 @@ mod facilities;
 mod filters;
 mod layers;
 mod population;
+mod published;
 mod risk;
 mod scan;
 pub(crate) mod snapshot_table;
 pub mod stored;
 mod time_filters;
+mod visible;
 
 use std::sync::Arc;
 
@@ -25,28 +27,46 @@ use datafusion::catalog::TableProvider;
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridSnapshot;
 
+pub use published::published_tables;
 pub use risk::risk_table;
 use snapshot_table::SnapshotTable;
+pub use visible::{visible_layer, visible_layers};
 
-/// `cells`, `events`, `sensors`, `reports`, `units`, `layers`, the reference layers `areas`, `facilities` and `population`, and
-/// `dead_letters` where there is a store of them.
+use crate::permission::{Permission, Role, Table};
+
+/// The tables that exist for `permission`, each with the rows that it admits: `cells`, `events`, `sensors`, `reports`, `units`,
+/// `layers`, the reference layers `areas`, `facilities` and `population`, and `dead_letters` where there is a store of them.
 pub fn grid_tables(
     snapshot: &Arc<GridSnapshot>,
+    permission: &Arc<Permission>,
     dead_letters: Option<DeadLetterStore>,
 ) -> Vec<(String, Arc<dyn TableProvider>)> {
-    let mut tables: Vec<(String, Arc<dyn TableProvider>)> = Vec::new();
-    tables.push(("cells".to_owned(), Arc::new(cells::CellsTable::new(snapshot))));
-    tables.push(("events".to_owned(), Arc::new(events::EventsTable::new(snapshot))));
-    let mut add = |name: &str, table: SnapshotTable| tables.push((name.to_owned(), Arc::new(table)));
-    add("sensors", entities::sensors(snapshot));
-    add("reports", entities::reports(snapshot));
-    add("units", entities::units(snapshot));
-    add("layers", layers::table(snapshot));
-    add("areas", areas::table(snapshot));
-    add("facilities", facilities::table(snapshot));
-    add("population", population::table(snapshot));
-    if let Some(store) = dead_letters {
-        add("dead_letters", dead_letters::table(store));
-    }
-    tables
+    let made = |table: Table| -> Option<Arc<dyn TableProvider>> {
+        let small = |table: SnapshotTable| -> Option<Arc<dyn TableProvider>> { Some(Arc::new(table)) };
+        match table {
+            // The public reads what was published, and of the rest only where areas are.
+            Table::Areas => small(areas::table(snapshot)),
+            _ if permission.role() == Role::Public => None,
+            Table::Cells => Some(Arc::new(cells::CellsTable::new(snapshot, permission))),
+            Table::Events => Some(Arc::new(events::EventsTable::new(snapshot, permission))),
+            Table::Sensors => small(entities::sensors(snapshot, permission)),
+            Table::Reports => small(entities::reports(snapshot, permission)),
+            Table::Units => small(entities::units(snapshot, permission)),
+            Table::Layers => small(layers::table(snapshot, permission)),
+            Table::Facilities => small(facilities::table(snapshot, permission)),
+            Table::Population => small(population::table(snapshot, permission)),
+            Table::DeadLetters => small(dead_letters::table(dead_letters.clone()?)),
+            Table::CellsRest
+            | Table::Risk
+            | Table::Alerts
+            | Table::Rules
+            | Table::Deliveries
+            | Table::Queries => None,
+        }
+    };
+    let had = Table::ALL
+        .into_iter()
+        .filter(|table| permission.has_table(*table));
+    had.filter_map(|table| Some((table.as_str().to_owned(), made(table)?)))
+        .collect()
 }

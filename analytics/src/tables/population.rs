@@ -9,8 +9,9 @@ use riskgrid_ingest::grid::GridSnapshot;
 use super::columns::{cells_of, field, place_fields};
 use super::filters::Narrowing;
 use super::snapshot_table::{SnapshotTable, whole};
+use crate::permission::Permission;
 
-pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
+pub(super) fn table(snapshot: &Arc<GridSnapshot>, permission: &Arc<Permission>) -> SnapshotTable {
     let mut fields = Vec::from(place_fields(false));
     fields.push(field(
         "people",
@@ -20,11 +21,14 @@ pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
     ));
     let schema = Arc::new(Schema::new(fields));
     let (snapshot, of_batches) = (Arc::clone(snapshot), Arc::clone(&schema));
+    let seen = Arc::clone(permission);
     let rows = snapshot.places.population.len();
     let make = move |narrowing: &Narrowing| {
         let all = snapshot.places.population.iter();
         let points: Vec<_> = all
-            .filter(|point| narrowing.admits_place([point.lon, point.lat]))
+            .map(|point| (point, [point.lon, point.lat]))
+            .filter(|(_, place)| narrowing.admits_place(*place) && seen.admits_place(Some(*place)))
+            .map(|(point, _)| point)
             .collect();
         let cells = cells_of(
             points.iter().map(|point| [point.lon, point.lat]),
@@ -44,5 +48,5 @@ pub(super) fn table(snapshot: &Arc<GridSnapshot>) -> SnapshotTable {
         ];
         whole(&of_batches, columns)
     };
-    SnapshotTable::new("population", schema, rows, Box::new(make))
+    SnapshotTable::new("population", schema, rows, Box::new(make)).seen_by(permission)
 }

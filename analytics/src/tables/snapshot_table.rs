@@ -14,6 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::filters::Narrowing;
 use super::scan::{Known, Pieces, RowBatches, SnapshotScan, statistics_of};
+use crate::permission::Permission;
 use crate::scan_at_once::scan_at_once;
 
 /// Makes the rows of a scan; may leave out what the narrowing rules out.
@@ -32,6 +33,8 @@ pub(crate) struct SnapshotTable {
     make: Arc<MakeRows>,
     /// About how many rows there are before any are ruled out.
     rows: usize,
+    /// Whether all of these are seen: else their number is not told before they are read.
+    shows_all: bool,
 }
 
 impl SnapshotTable {
@@ -41,6 +44,15 @@ impl SnapshotTable {
             schema,
             make: Arc::new(make),
             rows,
+            shows_all: true,
+        }
+    }
+
+    /// The same table, of which `make` leaves out what the permission does not admit.
+    pub(crate) fn seen_by(self, permission: &Permission) -> Self {
+        Self {
+            shows_all: permission.is_whole(),
+            ..self
         }
     }
 }
@@ -67,7 +79,14 @@ impl SnapshotTable {
         let known = Known {
             table: self.name,
             pruned: narrowing.to_string(),
-            statistics: statistics_of(&schema, Precision::Inexact(self.rows)),
+            statistics: statistics_of(
+                &schema,
+                if self.shows_all {
+                    Precision::Inexact(self.rows)
+                } else {
+                    Precision::Absent
+                },
+            ),
             properties: EquivalenceProperties::new(schema),
             apart: None,
         };

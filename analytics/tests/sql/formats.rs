@@ -5,7 +5,7 @@ use std::io::Cursor;
 use datafusion::arrow::ipc::reader::StreamReader;
 use futures::StreamExt as _;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
-use riskgrid_analytics::sql::{SqlError, SqlRequest, is_cell};
+use riskgrid_analytics::sql::{QueryPhase, SqlError, SqlRequest, is_cell};
 use std::time::Duration;
 
 use crate::tables::{ask, engine, request, start};
@@ -119,7 +119,13 @@ async fn a_failure_before_the_first_row_is_an_error_not_a_body() {
         Ok(answer) => encode(answer, AnswerFormat::Json).await.map(|_| ()),
         Err(error) => Err(error),
     };
-    assert_eq!(end, Err(SqlError::TimedOut { milliseconds: 100 }));
+    assert_eq!(
+        end,
+        Err(SqlError::TimedOut {
+            milliseconds: 100,
+            phase: QueryPhase::Running
+        })
+    );
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ mod golden;
 mod golden_files;
 mod hostile_functions;
 mod hostile_geometries;
+mod limits;
 mod logic;
 mod mistakes;
 mod named_arguments;

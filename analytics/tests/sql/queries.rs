@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::catalog::{MemorySchemaProvider, SchemaProvider};
 use futures::StreamExt as _;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
-use riskgrid_analytics::sql::{SqlEngine, SqlRequest};
+use riskgrid_analytics::sql::{Asker, SqlEngine, SqlRequest};
 
 use crate::tables::{ask, csv, engine, no_functions, request, start};
 
@@ -13,7 +13,7 @@ use crate::tables::{ask, csv, engine, no_functions, request, start};
 async fn queries(engine: &SqlEngine, columns: &str) -> String {
     let schema = MemorySchemaProvider::new();
     schema
-        .register_table("queries".to_owned(), engine.queries_table())
+        .register_table("queries".to_owned(), engine.queries_table(&Asker::system()))
         .expect("a new name");
     let sql = format!("SELECT {columns} FROM queries WHERE query_id <> 'asker' ORDER BY query_id");
     let asked = SqlRequest {
@@ -51,7 +51,7 @@ async fn what_runs_and_how_the_others_ended_is_shown() {
     let cancelled = start(&engine, named("d", "SELECT 2 AS two"))
         .await
         .expect("an answer");
-    assert!(engine.cancel("d"));
+    assert!(engine.cancel("d", &Asker::system()));
     drop(cancelled);
     drop(start(&engine, named("e", "SELECT 3 AS three")).await);
 

@@ -12,7 +12,7 @@ use datafusion::catalog::{MemTable, MemorySchemaProvider, SchemaProvider};
 use futures::StreamExt as _;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
 use riskgrid_analytics::sql::{
-    NamedTableFunction, SqlAnswer, SqlEngine, SqlError, SqlLimits, SqlRequest, cell_field, commented,
+    Asker, NamedTableFunction, SqlAnswer, SqlEngine, SqlError, SqlLimits, SqlRequest, cell_field, commented,
 };
 use serde_json::Value;
 
@@ -44,6 +44,7 @@ pub(crate) fn request(sql: &str) -> SqlRequest {
         limit: None,
         query_id: None,
         now: now(),
+        asker: Asker::system(),
     }
 }
 

@@ -17,7 +17,7 @@ use riskgrid_ingest::{DAY, EventTime, MINUTE};
 use serde_json::Value;
 
 use crate::areas::places;
-use crate::made::{ENGINE, Made, START, answer_beside, block_on, events, grid, grid_over};
+use crate::made::{ENGINE, Made, START, answer_beside, block_on, events, everything, grid, grid_over};
 
 type Others = Vec<(String, Arc<dyn TableProvider>)>;
 
@@ -35,7 +35,14 @@ const TABLES: [&str; 7] = [
 fn in_memory(snapshot: &Arc<GridSnapshot>) -> Others {
     let copy = |name: &&str| -> (String, Arc<dyn TableProvider>) {
         let sql = format!("SELECT * FROM {name}");
-        let bytes = answer_beside(&ENGINE, snapshot, &[], (&sql, None), AnswerFormat::Arrow);
+        let everything = everything();
+        let bytes = answer_beside(
+            &ENGINE,
+            (snapshot, &everything),
+            &[],
+            (&sql, None),
+            AnswerFormat::Arrow,
+        );
         let reader = StreamReader::try_new(Cursor::new(block_on(bytes).unwrap()), None).unwrap();
         let schema = reader.schema();
         let mut partitions = vec![Vec::new(), Vec::new()];
@@ -53,7 +60,14 @@ fn in_memory(snapshot: &Arc<GridSnapshot>) -> Others {
 
 /// The rows of an answer in an order of their own, or why there is none.
 fn asked(snapshot: &Arc<GridSnapshot>, others: &Others, sql: &str) -> Result<Vec<String>, String> {
-    let answer = answer_beside(&ENGINE, snapshot, others, (sql, None), AnswerFormat::Json);
+    let everything = everything();
+    let answer = answer_beside(
+        &ENGINE,
+        (snapshot, &everything),
+        others,
+        (sql, None),
+        AnswerFormat::Json,
+    );
     match block_on(answer) {
         Ok(bytes) => {
             let answer: Value = serde_json::from_slice(&bytes).unwrap();
@@ -513,7 +527,14 @@ fn what_an_optimizer_makes_of_a_filter_that_was_taken_is_still_asked() {
 fn explain_analyze_runs_the_plan_that_the_query_runs() {
     let snapshot = grid(&[Made::at_cell("noise", 5, 0x0891_41ca_1b67_ffff)]);
     let shown = |sql: &str| {
-        let answer = answer_beside(&ENGINE, &snapshot, &[], (sql, Some(3)), AnswerFormat::Json);
+        let everything = everything();
+        let answer = answer_beside(
+            &ENGINE,
+            (&snapshot, &everything),
+            &[],
+            (sql, Some(3)),
+            AnswerFormat::Json,
+        );
         String::from_utf8(block_on(answer).unwrap()).unwrap()
     };
     // The limit of the request is the query's, not that of the lines that tell of it.

@@ -8,8 +8,9 @@ use datafusion::catalog::{MemorySchemaProvider, SchemaProvider, TableProvider};
 use futures::StreamExt as _;
 use h3o::{CellIndex, LatLng, Resolution};
 use proptest::prelude::*;
+use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
-use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlLimits, SqlRequest};
+use riskgrid_analytics::sql::{Asker, SqlEngine, SqlError, SqlLimits, SqlRequest};
 use riskgrid_analytics::table_functions::table_functions;
 use riskgrid_analytics::tables::grid_tables;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
@@ -42,6 +43,8 @@ pub(crate) const LAYERS: [&str; 3] = ["water", "noise", "flooding"];
 
 /// In the place of a layer: none.
 const NAMELESS: &str = "";
+/// In the place of a layer: where a response unit was.
+pub(crate) const POSITION: &str = "@position";
 
 /// Some events of `length` microseconds in two partitions, in no order.
 pub(crate) fn events(length: i64) -> impl Strategy<Value = Vec<Made>> {
@@ -114,6 +117,9 @@ impl Made {
         } else if self.layer == NAMELESS {
             let data = json!({"report": format!("r{number}"), "op": "update"});
             ("riskgrid.report.v1", data)
+        } else if self.layer == POSITION {
+            let data = json!({"unit": format!("u{number}"), "status": "available", "lon": self.lon, "lat": self.lat});
+            ("riskgrid.position.v1", data)
         } else {
             let data = json!({"category": self.layer, "severity": 3, "lon": self.lon, "lat": self.lat});
             ("riskgrid.report.v1", data)
@@ -147,6 +153,16 @@ pub(crate) fn grid_over(reference: &Arc<Places>, events: &[Made]) -> Arc<GridSna
 
 /// The same with hours and days of a zone.
 pub(crate) fn grid_in(zone: Tz, reference: &Arc<Places>, events: &[Made]) -> Arc<GridSnapshot> {
+    let numbered: Vec<(usize, Made)> = events.iter().cloned().enumerate().collect();
+    grid_of_numbered(zone, reference, &numbered)
+}
+
+/// The same, of events that have the ids that these numbers give.
+pub(crate) fn grid_of_numbered(
+    zone: Tz,
+    reference: &Arc<Places>,
+    events: &[(usize, Made)],
+) -> Arc<GridSnapshot> {
     let settings = GridSettings {
         calendar: Calendar::new(MINUTE, zone),
         dedup_horizon: 400 * DAY,
@@ -160,8 +176,8 @@ pub(crate) fn grid_in(zone: Tz, reference: &Arc<Places>, events: &[Made]) -> Arc
     let mut states: BTreeMap<PartitionId, Partition> = BTreeMap::new();
     let mut places = PlaceCache::new(Resolution::Nine).with_areas_of(reference);
     let rules = live_rules();
-    for (number, made) in events.iter().enumerate() {
-        let payload = made.json(number);
+    for (number, made) in events {
+        let payload = made.json(*number);
         let candidate = decode_structured(&payload).unwrap();
         let id = PartitionId {
             topic: "t".into(),
@@ -208,19 +224,24 @@ async fn answer(
     sql: &str,
     format: AnswerFormat,
 ) -> Result<Vec<u8>, SqlError> {
-    answer_beside(engine, snapshot, &[], (sql, None), format).await
+    answer_beside(engine, (snapshot, &everything()), &[], (sql, None), format).await
+}
+
+/// The permission of who sees all.
+pub(crate) fn everything() -> Arc<Permission> {
+    Arc::new(Permission::admin())
 }
 
 /// The answer to a statement with a limit, over the tables of a grid and others.
 pub(crate) async fn answer_beside(
     engine: &SqlEngine,
-    snapshot: &Arc<GridSnapshot>,
+    (snapshot, permission): (&Arc<GridSnapshot>, &Arc<Permission>),
     others: &[(String, Arc<dyn TableProvider>)],
     (sql, limit): (&str, Option<usize>),
     format: AnswerFormat,
 ) -> Result<Vec<u8>, SqlError> {
     let schema = MemorySchemaProvider::new();
-    for (name, table) in grid_tables(snapshot, None) {
+    for (name, table) in grid_tables(snapshot, permission, None) {
         schema.register_table(name, table).unwrap();
     }
     for (name, table) in others {
@@ -234,9 +255,10 @@ pub(crate) async fn answer_beside(
         query_id: None,
         // No whole microsecond, as clocks give it.
         now: EventTime::from_micros(START).to_utc() + chrono::Duration::nanoseconds(7),
+        asker: Asker::system(),
     };
     let answer = engine
-        .query(request, Arc::new(schema), table_functions(snapshot))
+        .query(request, Arc::new(schema), table_functions(snapshot, permission))
         .await?;
     let mut body = encode(answer, format).await?.body;
     let mut whole = Vec::new();
@@ -253,6 +275,23 @@ pub(crate) async fn csv(
     sql: &str,
 ) -> Result<String, SqlError> {
     let bytes = answer(engine, snapshot, sql, AnswerFormat::Csv).await?;
+    Ok(String::from_utf8(bytes).unwrap())
+}
+
+/// The answer as CSV to who may see what `permission` shows, or what is said instead.
+pub(crate) fn seen(
+    snapshot: &Arc<GridSnapshot>,
+    permission: &Arc<Permission>,
+    sql: &str,
+) -> Result<String, String> {
+    let asked = answer_beside(
+        &ENGINE,
+        (snapshot, permission),
+        &[],
+        (sql, None),
+        AnswerFormat::Csv,
+    );
+    let bytes = block_on(asked).map_err(|error| error.to_string())?;
     Ok(String::from_utf8(bytes).unwrap())
 }
 

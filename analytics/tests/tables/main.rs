@@ -20,5 +20,6 @@ mod grid_rig;
 mod hotspots;
 mod local_statistics;
 mod made;
+mod permissions;
 mod risk;
 mod whole_windows;

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 
 use chrono_tz::Tz;
+use h3o::Resolution;
+use riskgrid_analytics::permission::{Names, Permission, Role, Scope};
 use riskgrid_analytics::risk::all_layers::AllLayers;
 use riskgrid_analytics::risk::combination::{Reference, Risk};
 use riskgrid_analytics::risk::corroboration::{CLASSES, Corroboration, Device, PRIORS, corroborate};
@@ -201,7 +203,9 @@ fn surface(example: &Example) -> Arc<Surface> {
 
 async fn asked(surface: &Arc<Surface>, sql: &str) -> Vec<Vec<Value>> {
     let tables = [("risk".to_owned(), risk_table(surface))];
-    let answer = answer_beside(&ENGINE, &grid(&[]), &tables, (sql, None), AnswerFormat::Json).await;
+    let everything = Arc::new(Permission::admin());
+    let seen = (&grid(&[]), &everything);
+    let answer = answer_beside(&ENGINE, seen, &tables, (sql, None), AnswerFormat::Json).await;
     let bytes = answer.unwrap_or_else(|error| panic!("{sql}: {error}"));
     let answer: Value = serde_json::from_slice(&bytes).unwrap();
     serde_json::from_value(answer["rows"].clone()).unwrap()
@@ -432,6 +436,25 @@ async fn all_layers_together_have_a_row_of_their_own_and_roll_up_in_plain_sql() 
     assert_eq!(asked(&surface, between).await, [[json!(3)]]);
     let absent = "SELECT count(*) FROM risk WHERE layer = 'absent'";
     assert_eq!(asked(&surface, absent).await, [[json!(0)]]);
+}
+
+#[tokio::test]
+async fn who_sees_one_layer_sees_its_rows_and_all_together_made_of_it_alone() {
+    let whole = surface(&example());
+    let scope = Scope {
+        layers: Names::from(vec!["noise".to_owned()]),
+        ..Scope::default()
+    };
+    let permission = Permission::within(Role::Analyst, scope, &Arc::default(), Resolution::Nine);
+    let seen = whole.seen_by(&permission);
+    let layers = "SELECT layer, count(*) FROM risk GROUP BY layer ORDER BY layer";
+    assert_eq!(
+        asked(&seen, layers).await,
+        [[json!("*"), json!(1)], [json!("noise"), json!(1)]]
+    );
+    let beside = "SELECT count(*) FROM risk WHERE layer = 'noise' AND loo_layer = 0";
+    assert_eq!(asked(&seen, beside).await, [[json!(1)]]);
+    assert!(Arc::ptr_eq(&whole, &whole.seen_by(&Permission::admin())));
 }
 
 #[tokio::test]

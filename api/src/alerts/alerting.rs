@@ -14,6 +14,7 @@ use crate::alerts::delivery::{Clock, Deliveries, DeliverySettings, Sender, Sende
 use crate::alerts::store::{
     Alert, CellState, Decisions, DecisionsError, ENDED_AT_ONCE, Held, Keep, Notify, Recorded, random_hex,
 };
+use crate::audit::Deed;
 
 /// Changes of alerts that a slow follower may be behind; one that is further behind is told that it missed some.
 const CHANGES_KEPT: usize = 1_024;
@@ -205,14 +206,14 @@ impl Alerting {
         Ok(())
     }
 
-    /// Checks a client's rule, stores it and hands the new set to the evaluators.
-    pub async fn create_rule(&self, json: &Value) -> Result<Rule, RuleError> {
+    /// Checks a client's rule, stores it as somebody's deed and hands the new set to the evaluators.
+    pub async fn create_rule(&self, json: &Value, deed: &Deed) -> Result<Rule, RuleError> {
         let rule = Rule::from_json(&random_hex().map_err(RuleError::Decisions)?, json, &self.bounds)?;
         if let OnItsLayer::Never(problem) = self.on_its_layer(&rule) {
             return Err(problem.into());
         }
         let _announced_in_order = self.rule_changes.lock().await;
-        self.decisions.create_rule(&rule, (self.clock)()).await?;
+        self.decisions.create_rule(&rule, (self.clock)(), deed).await?;
         let rules = self
             .on_rules_changed
             .borrow()
@@ -255,10 +256,18 @@ impl Alerting {
 
     /// Deletes a rule and ends its open alerts: the first of them before this returns, the others soon after, piece by
     /// piece, so that others can write meanwhile. `false` when there is no such rule.
-    pub async fn delete_rule(&self, id: &str) -> Result<bool, DecisionsError> {
+    pub async fn delete_rule(
+        &self,
+        id: &str,
+        expected: Option<i64>,
+        deed: &Deed,
+    ) -> Result<bool, DecisionsError> {
         let _announced_in_order = self.rule_changes.lock().await;
-        let deleted = self.decisions.delete_rule(id, (self.clock)()).await;
-        if !matches!(deleted, Ok(None)) {
+        let deleted = self
+            .decisions
+            .delete_rule(id, expected, (self.clock)(), deed)
+            .await;
+        if !matches!(deleted, Ok(None) | Err(DecisionsError::OtherVersion { .. })) {
             let rules = self
                 .on_rules_changed
                 .borrow()
@@ -290,8 +299,8 @@ impl Alerting {
     }
 
     /// Acknowledges an alert; `None` when there is no such alert.
-    pub async fn acknowledge(&self, id: &str) -> Result<Option<Alert>, DecisionsError> {
-        let alert = self.decisions.acknowledge(id, (self.clock)()).await?;
+    pub async fn acknowledge(&self, id: &str, deed: &Deed) -> Result<Option<Alert>, DecisionsError> {
+        let alert = self.decisions.acknowledge(id, (self.clock)(), deed).await?;
         if let Some(alert) = &alert {
             self.tell(alert.clone());
         }

@@ -1,4 +1,4 @@
-//! `GET /v1/audit`: who looked at raw records, replayed or purged, newest first.
+//! `GET /v1/audit`: who did what, newest first, and what the oldest row hangs on.
 
 use std::sync::Arc;
 
@@ -42,5 +42,7 @@ async fn list(
     let has_more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| has_more).map(|row| row.seq);
-    Ok(Json(json!({ "audit": rows, "next": next })))
+    // After the rows: what was trimmed meanwhile is seen by who verifies, and not the other way round.
+    let base = alerting.decisions.audit_base().await?;
+    Ok(Json(json!({ "audit": rows, "next": next, "base": base })))
 }

@@ -7,7 +7,7 @@ use reqwest::Url;
 use serde_json::{Map, Value, json};
 
 use super::VerbResult;
-use super::answer::{ServerAddress, ask, client};
+use super::answer::{ServerAddress, ask};
 
 /// Rows of one request.
 const PAGE: usize = 1_000;
@@ -97,7 +97,7 @@ pub(super) async fn run(verb: DeadLettersVerb) -> VerbResult {
 }
 
 async fn list(arguments: ListArguments) -> VerbResult {
-    let client = client()?;
+    let client = arguments.server.client()?;
     let mut out = std::io::stdout().lock();
     let mut parameters = arguments.filters.members();
     if arguments.raw {
@@ -146,7 +146,7 @@ async fn list(arguments: ListArguments) -> VerbResult {
 }
 
 async fn replay(arguments: ReplayArguments) -> VerbResult {
-    let client = client()?;
+    let client = arguments.server.client()?;
     let mut body = arguments.filters.members();
     let mut left = arguments.limit;
     let mut all = json!({});

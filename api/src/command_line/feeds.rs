@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::VerbResult;
 use crate::alerts::store::{Bounds, Decisions};
+use crate::audit::Deed;
 use crate::config::{Checked, CheckedFeed, Config};
 use crate::data_dir;
 use crate::server::wall_clock;
@@ -188,15 +189,11 @@ async fn purge_locked(
             }
             let filters = json!({"feed": plan.feed, "topic": plan.topic, "layers": plan.layers});
             let count = i64::try_from(standing.len()).unwrap_or(i64::MAX);
-            decisions
-                .audit(
-                    wall_clock().micros(),
-                    "command line",
-                    "feeds.purge",
-                    &filters,
-                    count,
-                )
-                .await?;
+            let deed = Deed::of_the_command_line("feeds.purge")
+                .to(&plan.feed)
+                .times(count)
+                .with(filters);
+            decisions.audit(&deed, wall_clock().micros()).await?;
             plan.begin(data_dir)?;
             plan
         }

@@ -9,6 +9,7 @@ mod demo_receiver;
 mod evaluate;
 mod feeds;
 mod generate;
+mod keys;
 mod serve;
 mod sql;
 
@@ -69,7 +70,10 @@ enum Verb {
     Feeds(feeds::FeedsVerb),
     /// Play a period again, and tell how well forecasts of a layer would have done.
     Evaluate(evaluate::EvaluateArguments),
-    /// Print who looked at raw records, replayed or purged.
+    /// Make, list and revoke keys.
+    #[command(subcommand)]
+    Keys(keys::KeysVerb),
+    /// Print who did what, and verify that nobody changed it since.
     Audit(audit::AuditArguments),
 }
 
@@ -81,7 +85,10 @@ pub fn run(arguments: Arguments) -> ExitCode {
         "warn"
     };
     start_log(arguments.log, level);
-    if matches!(arguments.verb, Verb::Serve(_) | Verb::Demo(_) | Verb::Feeds(_)) {
+    if matches!(
+        arguments.verb,
+        Verb::Serve(_) | Verb::Demo(_) | Verb::Feeds(_) | Verb::Keys(_) | Verb::Audit(_)
+    ) {
         make_files_private();
     }
     // One provider for all TLS; set first thing, so nobody else has set one.
@@ -99,6 +106,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::DeadLetters(verb) => on_runtime(dead_letters::run(verb)),
         Verb::Feeds(verb) => on_runtime(feeds::run(verb)),
         Verb::Evaluate(arguments) => evaluate::run(&arguments),
+        Verb::Keys(verb) => on_runtime(keys::run(verb)),
         Verb::Audit(arguments) => on_runtime(audit::run(arguments)),
     };
     match result {

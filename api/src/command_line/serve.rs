@@ -61,7 +61,7 @@ async fn serve(checked: Checked, folder: &Path, options: ServerOptions) -> VerbR
     let server = Server::start(checked, folder, options).await?;
     // Whoever reads that line may stop it at once.
     let stop = asked_to_stop();
-    println!("riskgrid serves http://{}", server.address());
+    println!("riskgrid serves {}", server.url());
     stop.await?;
     tracing::info!("stopping: draining, then a last checkpoint");
     server.stop().await?;

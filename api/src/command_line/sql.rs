@@ -7,7 +7,7 @@ use reqwest::header::ACCEPT;
 use serde_json::json;
 
 use super::VerbResult;
-use super::answer::{ServerAddress, ask, client};
+use super::answer::{ServerAddress, ask};
 
 /// What to ask, and whom.
 #[derive(Debug, Args)]
@@ -34,7 +34,9 @@ pub(super) async fn run(arguments: SqlArguments) -> VerbResult {
         Format::Json => "application/json",
         Format::Ndjson => "application/x-ndjson",
     };
-    let request = client()?
+    let request = arguments
+        .server
+        .client()?
         .post(arguments.server.at("/v1/sql"))
         .header(ACCEPT, media_type)
         .json(&json!({ "sql": arguments.statement }));

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 use h3o::Resolution;
+use riskgrid_analytics::publication::{LayerRule, PublicStep};
 use riskgrid_analytics::risk::RiskEngine;
 use riskgrid_ingest::decode::feed::{FeedMapper, FeedOrigin, FeedSettings};
 use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, PartitionId, Retention};
 use riskgrid_ingest::pipeline::Feed;
 use riskgrid_ingest::places::{self, Places};
-use riskgrid_ingest::{DAY, HOUR, LayerTable};
+use riskgrid_ingest::{DAY, HOUR, LayerSettings, LayerTable};
 
 use super::{Config, ConfigError, Loaded, ServerSection, risk};
 use crate::http::forwarded::Addresses;
@@ -59,6 +60,28 @@ pub struct Checked {
     pub places: Arc<Places>,
     /// What makes risk surfaces, if any layer is on them.
     pub risk: Option<RiskEngine>,
+}
+
+/// How a layer is published, if it is.
+///
+/// # Errors
+/// A resolution or step that is none.
+pub fn layer_rule(layer: &LayerSettings, config: &Config) -> Result<LayerRule, ConfigError> {
+    let wrong = |text: String| ConfigError(format!("layers: layer `{}`: {text}", layer.id));
+    let step = layer.public_step.parse::<PublicStep>();
+    if layer.public_resolution > config.grid.resolution {
+        return Err(wrong(format!(
+            "public_resolution is {}, allowed is 0 to {}, that of the grid",
+            layer.public_resolution, config.grid.resolution
+        )));
+    }
+    Ok(LayerRule {
+        resolution: layer.public_resolution,
+        step: step.map_err(|error| wrong(format!("public_step: {error}")))?,
+        k: config.access.public.k,
+        min_sources: config.access.public.min_sources,
+        from: None,
+    })
 }
 
 impl Loaded {
@@ -151,15 +174,17 @@ impl Loaded {
                     .to_owned(),
             );
         }
+        if config.access.public.k < 3 {
+            return wrong(format!(
+                "`access.public.k` is {}, it must be at least 3",
+                config.access.public.k
+            ));
+        }
+        for layer in &config.layers {
+            layer_rule(layer, &config)?;
+        }
         if config.sql.max_concurrent == 0 {
             return wrong("`sql.max_concurrent` is 0, it must be at least 1".to_owned());
-        }
-        if !config.server.open && !config.server.listen.ip().is_loopback() {
-            return wrong(format!(
-                "`server.listen` is {}: without keys riskgrid serves this machine only. Listen on 127.0.0.1, or set \
-                 `server.open = true` if everybody who reaches that address may read and write",
-                config.server.listen
-            ));
         }
         check_http(&config.server)?;
         let layers = LayerTable::new(&config.layers, grid.max_layers)

@@ -1,8 +1,10 @@
 //! The configuration: one TOML file, environment variables over it, flags over those. Unknown keys are errors.
 
+mod access;
 mod check;
 pub mod risk;
 mod sections;
+mod sql_roles;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -16,7 +18,11 @@ use riskgrid_ingest::places::{AreaSettings, FacilitySettings, PopulationSettings
 use riskgrid_ingest::source::kafka::KafkaSettings;
 use serde::{Deserialize, Serialize};
 
-pub use check::{Checked, CheckedFeed};
+pub use access::{
+    AccessSection, Anonymous, AuditSection, CertificateSettings, ClientAuth, OidcMapSettings, OidcSection,
+    PublicSection, TlsSection,
+};
+pub use check::{Checked, CheckedFeed, layer_rule};
 pub use sections::{
     AlertsSection, ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, OpenCheckpointsError,
     RetentionSection, RetentionSteps, ServerSection, SqlSection, StorageSection, WebhooksSection,
@@ -32,6 +38,10 @@ const ENVIRONMENT: &str = "RISKGRID_";
 pub struct Config {
     /// `[server]`: where and to whom.
     pub server: ServerSection,
+    /// `[access]`: who may what.
+    pub access: AccessSection,
+    /// `[audit]`: how long it is kept.
+    pub audit: AuditSection,
     /// `[storage]`: where state lives.
     pub storage: StorageSection,
     /// `[kafka]`: the log, when it is Kafka.
@@ -186,7 +196,8 @@ mod tests {
         let defaults = serde_json::to_value(&defaults).unwrap();
         let object_store = &defaults["storage"]["object_store"];
         for (section, value) in [
-            "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "alerts", "console",
+            "access", "audit", "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "alerts",
+            "console",
         ]
         .map(|section| (section, &defaults[section]))
         .into_iter()

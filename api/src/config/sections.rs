@@ -10,6 +10,8 @@ use riskgrid_ingest::checkpoint::{
 use riskgrid_ingest::edge::Bounds as PlaceBounds;
 use serde::{Deserialize, Serialize};
 
+use super::access::TlsSection;
+use super::sql_roles::RolesSection;
 use super::values::{ByteSize, Span};
 use crate::alerts::store::{Bounds, Keep};
 
@@ -30,8 +32,11 @@ pub enum OpenCheckpointsError {
 pub struct ServerSection {
     /// Address and port. Default `127.0.0.1:8080`; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Serve other machines although there are no keys. Default false: only loopback addresses are served.
+    /// Let everybody in who reaches this address while there is no key. Default false: then only loopback addresses are
+    /// served.
     pub open: bool,
+    /// Serve other machines without TLS, so that keys are sent in clear. Default false.
+    pub plaintext: bool,
     /// Names and addresses, without ports, that `Host` may have. On a loopback address those of this machine are served
     /// beside them. Elsewhere the default, none, serves any name: then a page can point a name of its own here.
     pub hosts: Vec<String>,
@@ -54,6 +59,8 @@ pub struct ServerSection {
     pub cors_origins: Vec<String>,
     /// How clients reach this server, such as `https://map.example`: what links begin with. Default: as each request says.
     pub public_url: Option<String>,
+    /// `[server.tls]`: TLS of this server itself.
+    pub tls: TlsSection,
     /// Addresses and networks of proxies whose `X-Forwarded-Proto`, `-Host` and `-For` are believed. Default none.
     pub trusted_proxies: Vec<String>,
 }
@@ -63,6 +70,7 @@ impl Default for ServerSection {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             open: false,
+            plaintext: false,
             hosts: Vec::new(),
             max_body: ByteSize::mebibytes(64),
             body_memory: ByteSize::mebibytes(256),
@@ -73,6 +81,7 @@ impl Default for ServerSection {
             max_connections: 4096,
             cors_origins: Vec::new(),
             public_url: None,
+            tls: TlsSection::default(),
             trusted_proxies: Vec::new(),
         }
     }
@@ -394,6 +403,12 @@ pub struct SqlSection {
     pub memory_margin: ByteSize,
     /// Queries that run at once. Default 16.
     pub max_concurrent: usize,
+    /// Queries that wait for others to end; a further one is answered 429. Default 256.
+    pub max_waiting: usize,
+    /// Bytes on disk, below `storage.data_dir`, for what does not fit into the memory of queries; 0 is none. Default 8GiB.
+    pub spill: ByteSize,
+    /// `[sql.roles]`: other limits for a role.
+    pub roles: RolesSection,
 }
 
 impl Default for SqlSection {
@@ -405,6 +420,9 @@ impl Default for SqlSection {
             query_memory: ByteSize::mebibytes(1024),
             memory_margin: ByteSize::mebibytes(512),
             max_concurrent: 16,
+            max_waiting: 256,
+            spill: ByteSize::mebibytes(8192),
+            roles: RolesSection::default(),
         }
     }
 }

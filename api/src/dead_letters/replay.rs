@@ -7,6 +7,7 @@ use riskgrid_ingest::pipeline::{ReplayError, Replayed};
 use serde::Serialize;
 
 use super::{Choice, Looking};
+use crate::access::Caller;
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -27,12 +28,12 @@ pub struct ReplayAnswer {
     pub next: Option<String>,
 }
 
-/// Replays the letters of `choice` that were not yet, after it is in the audit that `who` asked for it.
+/// Replays the letters of `choice` that were not yet, after it is in the audit that `caller` asked for it.
 ///
 /// # Errors
 /// One replay at a time; a log or a disk that refuses: what was done until then is in the problem, and can be asked for
 /// again with the rest.
-pub async fn replay(app: &Arc<App>, who: &str, choice: Choice) -> Result<ReplayAnswer, Problem> {
+pub async fn replay(app: &Arc<App>, caller: &Caller, choice: Choice) -> Result<ReplayAnswer, Problem> {
     let Ok(turn) = Arc::clone(&app.replaying).try_lock_owned() else {
         return Err(Problem::conflict(
             "another replay is running; try again when it has ended",
@@ -52,7 +53,10 @@ pub async fn replay(app: &Arc<App>, who: &str, choice: Choice) -> Result<ReplayA
     let count = i64::try_from(letters.len()).unwrap_or(i64::MAX);
     app.alerting
         .decisions
-        .audit((app.clock)().micros(), who, "dead_letters.replay", &asked, count)
+        .audit(
+            &caller.deed("dead_letters.replay").times(count).with(asked),
+            (app.clock)().micros(),
+        )
         .await?;
     let app = Arc::clone(app);
     let runtime = tokio::runtime::Handle::current();

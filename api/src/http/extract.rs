@@ -1,7 +1,5 @@
 //! Bodies and parameters of requests, with our problems in the place of the framework's texts.
 
-use std::convert::Infallible;
-
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
@@ -9,7 +7,6 @@ use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::content::media_type;
-use super::forwarded::External;
 use crate::problem::Problem;
 
 /// A JSON body of type `T`.
@@ -45,21 +42,5 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> 
             Ok(Query(parameters)) => Ok(Self(parameters)),
             Err(rejection) => Err(Problem::bad_request(rejection.body_text())),
         }
-    }
-}
-
-/// Who sends a request, for the audit: without keys an address is all that is known.
-pub(crate) struct Caller(pub(crate) String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Caller {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let external = parts.extensions.get::<External>();
-        let client = external.and_then(|external| external.client);
-        Ok(Self(client.map_or_else(
-            || "unknown".to_owned(),
-            |client| client.to_string(),
-        )))
     }
 }

@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use url::Url;
 
+use super::tls::OverTls;
 use crate::config::ServerSection;
 use crate::problem::Problem;
 
@@ -74,16 +75,22 @@ impl Addresses {
         self.trusted.iter().any(|network| network.contains(&address))
     }
 
-    /// What holds for a request from `peer`.
+    /// What holds for a request from `peer`, whose connection speaks TLS or does not.
     ///
     /// # Errors
     /// A trusted proxy sends what is no scheme or no host.
-    pub fn of(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<External, String> {
+    pub fn of(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+        is_over_tls: bool,
+    ) -> Result<External, String> {
         let peer = peer.map(|peer| peer.to_canonical());
         let is_forwarded = peer.is_some_and(|peer| self.is_trusted(peer));
         let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let own = own.filter(|host| is_authority(host)).unwrap_or(NO_HOST);
-        let (mut scheme, mut host) = ("http".to_owned(), own.to_owned());
+        let scheme = if is_over_tls { "https" } else { "http" };
+        let (mut scheme, mut host) = (scheme.to_owned(), own.to_owned());
         if is_forwarded {
             if let Some(said) = last(headers, "x-forwarded-proto")? {
                 scheme = said.to_ascii_lowercase();
@@ -140,7 +147,8 @@ pub(crate) async fn note(
 ) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map(|ConnectInfo(address)| address.ip());
-    match addresses.of(request.headers(), peer) {
+    let is_over_tls = request.extensions().get::<OverTls>().is_some();
+    match addresses.of(request.headers(), peer, is_over_tls) {
         Ok(external) => {
             request.extensions_mut().insert(external);
             next.run(request).await
@@ -155,7 +163,7 @@ impl<S: Send + Sync> FromRequestParts<S> for External {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let known = parts.extensions.get::<Self>().cloned();
         // Without proxies and settings nothing can be wrong.
-        let plain = || Addresses::default().of(&parts.headers, None).ok();
+        let plain = || Addresses::default().of(&parts.headers, None, false).ok();
         Ok(known.or_else(plain).unwrap_or_else(|| Self {
             base: format!("http://{NO_HOST}"),
             client: None,
@@ -287,7 +295,7 @@ mod tests {
         pairs: &[(&'static str, &str)],
         peer: &str,
     ) -> Result<(String, String), String> {
-        let external = addresses.of(&headers(pairs), Some(peer.parse().unwrap()))?;
+        let external = addresses.of(&headers(pairs), Some(peer.parse().unwrap()), false)?;
         Ok((external.base, external.client.unwrap().to_string()))
     }
 

@@ -1,9 +1,11 @@
 //! The loop that takes connections, and what each of them may do.
 
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,20 +13,26 @@ use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::ConnectInfo;
 use hyper::body::{Frame, Incoming, SizeHint};
-use hyper::server::conn::http1;
+use hyper::header::{HOST, HeaderValue};
+use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::connections::{Admitted, Connections, Slot};
+use super::counters::HttpCounters;
 use super::patience::Patient;
+use super::tls::{ClientNames, HTTP_2, OverTls, Tls, Wire};
 
 /// Largest head of a request, and most bytes of it that are read ahead: a statement in a URL fits.
 const HEAD: usize = 64 << 10;
+/// Requests that one connection may have at work at once, in HTTP/2.
+const STREAMS: u32 = 128;
 /// Pause after the system gave no connection for want of something that does not come at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes that the system may hold unsent: it asks for more when it has half of them.
@@ -46,6 +54,7 @@ pub(crate) struct ConnectionSettings {
 /// Serves `router` until `stop` says so and the requests that are open then are answered.
 pub(crate) async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     connections: Arc<Connections>,
     settings: ConnectionSettings,
@@ -77,16 +86,14 @@ pub(crate) async fn serve(
             }
         };
         if let Some(admitted) = connections.admit().await {
-            let talk = converse(
-                stream,
+            let conversation = Conversation {
                 peer,
                 admitted,
-                Arc::clone(&connections),
-                router.clone(),
+                counters: connections.counters().clone(),
                 settings,
-                stop.clone(),
-            );
-            tasks.spawn(talk);
+                stop: stop.clone(),
+            };
+            tasks.spawn(conversation.hold(stream, tls.clone(), router.clone()));
         } else {
             connections.counters().close("no_room");
             turn_away(stream);
@@ -96,50 +103,182 @@ pub(crate) async fn serve(
     while tasks.join_next().await.is_some() {}
 }
 
-async fn converse(
-    stream: TcpStream,
+/// One connection and what it may do.
+struct Conversation {
     peer: SocketAddr,
     admitted: Admitted,
-    connections: Arc<Connections>,
-    router: Router,
+    counters: HttpCounters,
     settings: ConnectionSettings,
-    mut stop: watch::Receiver<bool>,
-) {
-    let slot = Arc::clone(&admitted.slot);
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(Arc::clone(&slot));
-        let (answer, slot) = (router.call(request), Arc::clone(&slot));
-        async move {
-            let answer = answer.await?;
-            Ok::<_, std::convert::Infallible>(answer.map(|body| InAnswer { body, slot }))
-        }
-    });
-    let counters = connections.counters();
-    hand_over_little(&stream);
-    let stream = Patient::new(stream, settings.write_timeout, counters.clone());
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(settings.header_timeout)
-        .max_buf_size(HEAD);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            result = connection.as_mut() => {
-                match result {
-                    Err(error) if error.is_timeout() => counters.close("header_timeout"),
-                    Err(error) => tracing::debug!(%peer, %error, "a connection ended"),
-                    Ok(()) => {}
+    stop: watch::Receiver<bool>,
+}
+
+impl Conversation {
+    async fn hold(self, stream: TcpStream, tls: Option<Tls>, router: Router) {
+        hand_over_little(&stream);
+        let wire: Wire = Patient::new(stream, self.settings.write_timeout, self.counters.clone());
+        let meeting = Meeting {
+            peer: self.peer,
+            slot: Arc::clone(&self.admitted.slot),
+            over_tls: None,
+        };
+        let Some(tls) = tls else {
+            return self.speak_http_1(wire, meeting, router).await;
+        };
+        let accepted = tokio::select! {
+            accepted = tls.accept(wire, self.settings.header_timeout) => accepted,
+            () = self.admitted.slot.must_leave() => return,
+        };
+        let stream = match accepted {
+            Ok(stream) => stream,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::TimedOut {
+                    self.counters.close("header_timeout");
                 }
+                tracing::debug!(peer = %self.peer, %error, "a connection did not come to speak TLS");
                 return;
             }
-            () = admitted.slot.must_leave() => return,
-            _ = stop.wait_for(|stop| *stop), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
+        };
+        let meeting = Meeting {
+            over_tls: Some(ClientNames::of(&stream)),
+            ..meeting
+        };
+        if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) {
+            self.speak_http_2(stream, meeting, router).await;
+        } else {
+            self.speak_http_1(stream, meeting, router).await;
+        }
+    }
+
+    async fn speak_http_1<S>(self, stream: S, meeting: Meeting, router: Router)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let router = TowerToHyperService::new(router);
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            meeting.introduce(&mut request);
+            request.extensions_mut().insert(Arc::clone(&meeting.slot));
+            let (answer, turn) = (router.call(request), Turn::OfOne(Arc::clone(&meeting.slot)));
+            async move { Ok::<_, Infallible>(answer.await?.map(|body| InAnswer { body, _turn: turn })) }
+        });
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.settings.header_timeout)
+            .max_buf_size(HEAD);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        self.drive(connection, |connection| connection.graceful_shutdown())
+            .await;
+    }
+
+    /// Several requests at a time: it is the other side's turn when none is at work.
+    async fn speak_http_2<S>(self, stream: S, meeting: Meeting, router: Router)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let router = TowerToHyperService::new(router);
+        let at_work = Arc::new(AtomicUsize::new(0));
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            meeting.introduce(&mut request);
+            as_in_http_1(&mut request);
+            let turn = Turn::of_many(&meeting.slot, &at_work);
+            let answer = router.call(request);
+            async move { Ok::<_, Infallible>(answer.await?.map(|body| InAnswer { body, _turn: turn })) }
+        });
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.settings.header_timeout)
+            .keep_alive_timeout(self.settings.header_timeout)
+            .max_header_list_size(HEAD as u32)
+            .max_concurrent_streams(STREAMS);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        self.drive(connection, |connection| connection.graceful_shutdown())
+            .await;
+    }
+
+    /// Until it ends by itself, has to leave, or is finished after the server was told to stop.
+    async fn drive<C: Future<Output = hyper::Result<()>>>(mut self, connection: C, finish: fn(Pin<&mut C>)) {
+        let mut connection = pin!(connection);
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                result = connection.as_mut() => {
+                    match result {
+                        Err(error) if error.is_timeout() => self.counters.close("header_timeout"),
+                        Err(error) => tracing::debug!(peer = %self.peer, %error, "a connection ended"),
+                        Ok(()) => {}
+                    }
+                    return;
+                }
+                () = self.admitted.slot.must_leave() => return,
+                _ = self.stop.wait_for(|stop| *stop), if !stopping => {
+                    stopping = true;
+                    finish(connection.as_mut());
+                }
+            }
+        }
+    }
+}
+
+/// Who is at the other side.
+struct Meeting {
+    peer: SocketAddr,
+    slot: Arc<Slot>,
+    /// With TLS: the names in the certificate that was shown, if one was.
+    over_tls: Option<Option<ClientNames>>,
+}
+
+impl Meeting {
+    fn introduce(&self, request: &mut hyper::Request<Incoming>) {
+        let extensions = request.extensions_mut();
+        extensions.insert(ConnectInfo(self.peer));
+        if let Some(names) = &self.over_tls {
+            extensions.insert(OverTls);
+            if let Some(names) = names {
+                extensions.insert(names.clone());
+            }
+        }
+    }
+}
+
+/// HTTP/2 has the name of the server in the target; all else here reads it as `Host`.
+fn as_in_http_1(request: &mut hyper::Request<Incoming>) {
+    let authority = request
+        .uri()
+        .authority()
+        .map(|authority| authority.as_str().to_owned());
+    if let Some(authority) = authority
+        && !request.headers().contains_key(HOST)
+        && let Ok(host) = HeaderValue::from_str(&authority)
+    {
+        request.headers_mut().insert(HOST, host);
+    }
+}
+
+/// Whose turn it is, until an answer was given.
+enum Turn {
+    /// Of a connection with one request at a time.
+    OfOne(Arc<Slot>),
+    /// Of a connection with several.
+    OfMany(Arc<Slot>, Arc<AtomicUsize>),
+}
+
+impl Turn {
+    fn of_many(slot: &Arc<Slot>, at_work: &Arc<AtomicUsize>) -> Self {
+        at_work.fetch_add(1, Ordering::Relaxed);
+        slot.at_work();
+        Self::OfMany(Arc::clone(slot), Arc::clone(at_work))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        match self {
+            Self::OfOne(slot) => slot.waits(),
+            Self::OfMany(slot, at_work) => {
+                if at_work.fetch_sub(1, Ordering::Relaxed) == 1 {
+                    slot.waits();
+                }
             }
         }
     }
@@ -159,7 +298,7 @@ fn hand_over_little(stream: &TcpStream) {
 /// The body of an answer; when it is given, it is the client's turn.
 struct InAnswer {
     body: Body,
-    slot: Arc<Slot>,
+    _turn: Turn,
 }
 
 impl HttpBody for InAnswer {
@@ -179,12 +318,6 @@ impl HttpBody for InAnswer {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-impl Drop for InAnswer {
-    fn drop(&mut self) {
-        self.slot.waits();
     }
 }
 

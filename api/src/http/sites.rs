@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use axum::http::header::{HOST, ORIGIN};
+use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use super::authority::{Authority, HostName};
@@ -25,6 +25,8 @@ pub(crate) struct Sites {
     origins: Vec<String>,
     /// The server's own address for its users, where it is not the one that requests arrive at.
     public: Option<(String, Authority)>,
+    /// Pages of any origin may read what requests without a credential are answered.
+    any_page_reads: bool,
 }
 
 enum Names {
@@ -80,7 +82,25 @@ impl Sites {
             hosts,
             origins: origins.to_vec(),
             public: public_url.and_then(|url| read_origin(url.trim_end_matches('/'))),
+            any_page_reads: false,
         })
+    }
+
+    /// The same, where pages of any origin may read what requests without a credential are answered.
+    #[must_use]
+    pub(crate) fn with_readers_of_any_page(self, may: bool) -> Self {
+        Self {
+            any_page_reads: may,
+            ..self
+        }
+    }
+
+    /// Whether a request only reads, brings nothing that shows who asks, and so may come from any page.
+    pub(crate) fn is_of_any_reader(&self, method: &Method, headers: &HeaderMap) -> bool {
+        self.any_page_reads
+            && (method == Method::GET || method == Method::HEAD)
+            && !headers.contains_key(AUTHORIZATION)
+            && !headers.contains_key(COOKIE)
     }
 
     /// Whether any name is served, so that a page can reach this server under one of its own.
@@ -102,6 +122,9 @@ impl Sites {
     ) -> Result<(), Refused> {
         let host = read_host(uri, version, headers).map_err(Refused::BadHost)?;
         self.check_name(host.as_ref())?;
+        if self.is_of_any_reader(method, headers) {
+            return Ok(());
+        }
         let is_from_allowed_page = self.check_origin(host.as_ref(), headers, external)?;
         if !is_from_allowed_page {
             check_fetch_metadata(method, uri, headers)?;
@@ -240,8 +263,9 @@ fn check_fetch_metadata(method: &Method, uri: &Uri, headers: &HeaderMap) -> Resu
     if is_our_page && sites.next().is_none() {
         return Ok(());
     }
+    // The issuer at which users sign in sends their browsers back there.
     let opens_the_console = method == Method::GET
-        && uri.path() == "/"
+        && matches!(uri.path(), "/" | "/auth/callback")
         && headers.get(SEC_FETCH_MODE).is_some_and(|mode| mode == "navigate")
         && headers.get(SEC_FETCH_DEST).is_none_or(|dest| dest == "document");
     if opens_the_console {
@@ -393,6 +417,30 @@ mod tests {
             ask(&local, "GET http://localhost/", &[("host", "localhost:80")]),
             Ok(())
         );
+    }
+
+    #[test]
+    fn where_what_is_public_is_for_any_page_it_reads_and_shows_nobody() {
+        let open = sites("0.0.0.0:8080", &[]).with_readers_of_any_page(true);
+        let foreign = [
+            ("host", "a.example"),
+            ("origin", "https://news.example"),
+            ("sec-fetch-site", "cross-site"),
+        ];
+        assert_eq!(ask(&open, "GET /v1/layers", &foreign), Ok(()));
+        assert!(is_cross_site(&ask(&open, "POST /v1/rules", &foreign)));
+        for credential in [("authorization", "Bearer x"), ("cookie", "a=b")] {
+            let with = [&foreign[..], &[credential]].concat();
+            assert!(
+                is_cross_site(&ask(&open, "GET /v1/layers", &with)),
+                "{credential:?}"
+            );
+        }
+        assert!(is_cross_site(&ask(
+            &sites("0.0.0.0:8080", &[]),
+            "GET /v1/layers",
+            &foreign
+        )));
     }
 
     #[test]

@@ -40,6 +40,11 @@ struct Rest {
 }
 
 impl Judged {
+    /// All events that there were.
+    pub(super) const fn count(&self) -> usize {
+        self.count
+    }
+
     /// Adds the next event and what was judged of it.
     pub(super) fn add(&mut self, bytes: &[u8], judged: Result<(EventKind, String), Refusal>) {
         let index = self.count;

@@ -1,12 +1,14 @@
 //! The HTTP intake: reads the events of a request, judges what can be judged now, and makes the rest durable.
 
 mod judged;
+mod sources;
 mod split;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::Bytes;
 use riskgrid_ingest::dead_letter::{DeadLetter, DeadLetterStore};
@@ -21,8 +23,10 @@ use tokio::sync::Semaphore;
 
 use self::judged::Judged;
 pub use self::judged::MOST_TOLD;
+use self::sources::SourceCheck;
 use self::split::lines;
 pub use self::split::{RequestForm, for_each_event};
+use crate::access::Ingest;
 use crate::http::HeldBody;
 
 /// Where accepted events become durable.
@@ -65,6 +69,14 @@ pub enum NotTaken {
     /// The body cannot be told into events: it counts as one that is refused.
     #[error("{}", .0.detail)]
     Body(Refusal),
+    /// An event is of a source that this key may not bring: nothing of the request is kept.
+    #[error("{detail}")]
+    ForbiddenSource {
+        /// Which one, counted from 0.
+        index: usize,
+        /// What was seen and what is allowed.
+        detail: String,
+    },
     /// A defect.
     #[error("a thread of the intake: {0}")]
     Defect(#[from] tokio::task::JoinError),
@@ -150,11 +162,16 @@ impl Intake {
         }
     }
 
-    /// Takes the events of one request, received at `now`.
+    /// Takes the events of one request, received at `now` from who may bring them.
     ///
     /// # Errors
-    /// The log or the disk is not there; or the body holds no events.
-    pub async fn take(self: &Arc<Self>, posted: Posted, now: EventTime) -> Result<IntakeAnswer, NotTaken> {
+    /// The log or the disk is not there; the body holds no events, or one that this one may not bring.
+    pub async fn take(
+        self: &Arc<Self>,
+        posted: Posted,
+        bringer: Ingest,
+        now: EventTime,
+    ) -> Result<IntakeAnswer, NotTaken> {
         let intake = Arc::clone(self);
         let Posted { form, body, held } = posted;
         let judged = self
@@ -163,15 +180,22 @@ impl Intake {
                 let _held = held;
                 let mut judged = Judged::default();
                 let judge = Judge::new(&intake, now);
+                let mut sources = SourceCheck::of(&bringer);
                 let result = for_each_event(&form, &body, |bytes| {
-                    judged.add(bytes, judge.one(bytes));
+                    let one = judge.one(bytes);
+                    sources.add(bytes, &one);
+                    judged.add(bytes, one);
                 });
-                result.map(|()| judged)
+                result.map_err(NotTaken::Body)?;
+                sources.finish()?;
+                bringer.count(judged.count(), body.len(), Instant::now());
+                Ok(judged)
             })
             .await?;
-        let mut judged = judged.map_err(|refusal| {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-            NotTaken::Body(refusal)
+        let mut judged = judged.inspect_err(|error| {
+            if matches!(error, NotTaken::Body(_)) {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+            }
         })?;
         let accepted = std::mem::take(&mut judged.accepted);
         let count = accepted.len();

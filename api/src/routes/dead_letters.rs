@@ -10,9 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use riskgrid_ingest::dead_letter::{DeadLetter, DeadLetterError, DeadLetterStore, LetterKey};
 use serde_json::{Value, json};
 
+use crate::access::Caller;
 use crate::app::App;
 use crate::dead_letters::{Allowed, Choice, Looking, ReplayAnswer};
-use crate::http::extract::{Caller, JsonBody, Parameters};
+use crate::http::extract::{JsonBody, Parameters};
 use crate::problem::Problem;
 
 /// Raw bytes of a page, or of one letter.
@@ -28,10 +29,15 @@ pub fn routes(app: Arc<App>) -> Router {
 
 async fn list(
     State(app): State<Arc<App>>,
-    Caller(who): Caller,
+    caller: Caller,
     Parameters(pairs): Parameters<Vec<(String, String)>>,
 ) -> Result<Json<Value>, Problem> {
     let choice = Choice::read(&pairs, Allowed::LIST)?;
+    if choice.raw && !caller.identity.is_admin() {
+        return Err(Problem::forbidden(
+            "raw records may hold personal data: they need the role admin; leave `raw` out for the rest",
+        ));
+    }
     let (store, filters, is_raw) = (app.dead_letters.clone(), choice.to_json(), choice.raw);
     // Dropped with this request, also when its client is gone: then the thread stops looking.
     let (_turn, looking) = app.dead_letter_lists.turn()?;
@@ -42,7 +48,10 @@ async fn list(
     if is_raw {
         app.alerting
             .decisions
-            .audit((app.clock)().micros(), &who, "dead_letters.raw", &filters, given)
+            .audit(
+                &caller.deed("dead_letters.raw").times(given).with(filters),
+                (app.clock)().micros(),
+            )
             .await?;
     }
     let next = next.map(|key| key.to_string());
@@ -104,9 +113,9 @@ fn to_json(letter: &DeadLetter) -> Value {
 
 async fn replay(
     State(app): State<Arc<App>>,
-    Caller(who): Caller,
+    caller: Caller,
     JsonBody(body): JsonBody<Value>,
 ) -> Result<Json<ReplayAnswer>, Problem> {
     let choice = Choice::read_body(&body, Allowed::REPLAY)?;
-    crate::dead_letters::replay(&app, &who, choice).await.map(Json)
+    crate::dead_letters::replay(&app, &caller, choice).await.map(Json)
 }

@@ -1,6 +1,7 @@
 //! `POST /v1/events`.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -10,6 +11,7 @@ use axum::routing::post;
 use axum::{Extension, Json, Router};
 use riskgrid_ingest::Refusal;
 
+use crate::access::Caller;
 use crate::app::App;
 use crate::http::event_headers::binary_attributes;
 use crate::http::{HeldBody, media_type};
@@ -24,10 +26,19 @@ pub fn routes(app: Arc<App>) -> Router {
 /// 202 once what was accepted is durable; 400 with the same body when everything was refused.
 async fn take(
     State(app): State<Arc<App>>,
+    caller: Caller,
     headers: HeaderMap,
     held: Option<Extension<HeldBody>>,
     body: Bytes,
 ) -> Result<Response, Problem> {
+    let bringer = caller.identity.ingest.clone();
+    let bringer = bringer.ok_or_else(|| Problem::forbidden("this needs the right `ingest`"))?;
+    if let Err(seconds) = bringer.ask(Instant::now()) {
+        let detail =
+            "this key brings more events or bytes a second than it may; nothing of this request is kept";
+        app.access.count_refusal("quota");
+        return Err(Problem::quota(detail, seconds));
+    }
     let form = match request_form(&headers)? {
         Ok(form) => form,
         Err(refusal) => return Ok(all_refused(refusal)),
@@ -37,10 +48,14 @@ async fn take(
         body,
         held: held.map(|Extension(held)| held),
     };
-    let answer = match app.intake.take(posted, (app.clock)()).await {
+    let answer = match app.intake.take(posted, bringer, (app.clock)()).await {
         Ok(answer) => answer,
         // The body cannot be told into events: it is one refused event.
         Err(NotTaken::Body(refusal)) => return Ok(all_refused(refusal)),
+        Err(NotTaken::ForbiddenSource { index, detail }) => {
+            app.access.refused(&caller, "forbidden-source", "/v1/events");
+            return Err(Problem::forbidden_source(detail).with("index", index));
+        }
         Err(error @ NotTaken::Unavailable(_)) => {
             let detail = format!("{error}. Nothing of this request is kept; send it again");
             return Err(Problem::unavailable(detail, 5));

@@ -10,6 +10,7 @@ use axum::routing::get;
 
 use riskgrid_ingest::RefusalReason;
 
+use crate::access::Reads;
 use crate::app::App;
 use crate::metrics;
 use crate::problem::Problem;
@@ -22,10 +23,9 @@ pub fn routes(app: Arc<App>) -> Router {
         .route("/metrics", get(show_metrics))
         .route(
             "/v1/stream",
-            // A stream that nobody reads is not begun.
-            get(|State(app): State<Arc<App>>| async move { app.changes.subscribe() }).head(|| async {
-                Problem::method_not_allowed("a stream has no end and so no head; use GET")
-            }),
+            get(
+                |State(app): State<Arc<App>>, Reads(seen): Reads| async move { app.changes.subscribe(&seen) },
+            ),
         )
         .with_state(app)
 }
@@ -37,6 +37,9 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
             let loaded = app.progress(&snapshot);
             let percent = loaded.map_or(0.0, |progress| progress.percent().floor());
             let (have, total) = app.partitions();
+            if !app.access.is_open() {
+                return "ready\n".into_response();
+            }
             let mut lines = vec![
                 "ready".to_owned(),
                 format!("loaded {percent}%"),
@@ -52,6 +55,9 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
             lines.extend(mending.map(|id| format!("partition {id} is read again from its checkpoint")));
             let text = lines.join("\n") + "\n";
             text.into_response()
+        }
+        Some(_) if !app.access.is_open() => {
+            Problem::unavailable("not ready; its log says why", 2).into_response()
         }
         Some(reason) => Problem::unavailable(format!("not ready: {reason}"), 2).into_response(),
     }

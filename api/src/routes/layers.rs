@@ -6,10 +6,14 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use riskgrid_analytics::permission::{Permission, Role};
+use riskgrid_analytics::tables::{visible_layer, visible_layers};
 use riskgrid_ingest::LayerIndex;
 use riskgrid_ingest::grid::{GridSnapshot, Metric};
 use serde_json::{Value, json};
 
+use super::public;
+use crate::access::Reads;
 use crate::app::App;
 use crate::problem::Problem;
 use crate::tiles::RiskMetric;
@@ -22,21 +26,22 @@ pub fn routes(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn all(State(app): State<Arc<App>>) -> Response {
+async fn all(State(app): State<Arc<App>>, Reads(seen): Reads) -> Response {
     let snapshot = app.reader.snapshot();
-    let layers: Vec<Value> = snapshot
-        .layers
-        .iter()
-        .map(|(index, _)| describe(&snapshot, index))
+    if seen.role() == Role::Public {
+        let publication = app.publication.load();
+        let layers = public::layers(&snapshot, &publication);
+        let mut response = Json(json!({ "layers": layers })).into_response();
+        public::set_headers(&mut response, &publication, None);
+        return response;
+    }
+    let layers: Vec<Value> = visible_layers(&snapshot, &seen)
+        .map(|(index, _)| describe(&snapshot, &seen, index))
         .collect();
     let mut body = json!({ "layers": layers });
     let surface = app.surfaces.newest();
-    let on_surface: Vec<&str> = surface
-        .model
-        .layers
-        .iter()
-        .map(|layer| layer.id.as_str())
-        .collect();
+    let of_model = surface.model.layers.iter().map(|layer| layer.id.as_str());
+    let on_surface: Vec<&str> = of_model.filter(|id| seen.admits_layer(Some(id))).collect();
     if !on_surface.is_empty() {
         let metrics =
             RiskMetric::ALL.map(|metric| json!({ "metric": metric.as_str(), "legend": metric.legend() }));
@@ -47,10 +52,21 @@ async fn all(State(app): State<Arc<App>>) -> Response {
     response
 }
 
-async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, Problem> {
+async fn one(
+    State(app): State<Arc<App>>,
+    Reads(seen): Reads,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let snapshot = app.reader.snapshot();
-    let index = find(&snapshot, &id)?;
-    let mut response = Json(describe(&snapshot, index)).into_response();
+    if seen.role() == Role::Public {
+        let publication = app.publication.load();
+        let layer = public::layer(&snapshot, &publication, &id)?;
+        let mut response = Json(layer).into_response();
+        public::set_headers(&mut response, &publication, None);
+        return Ok(response);
+    }
+    let index = find(&snapshot, &seen, &id)?;
+    let mut response = Json(describe(&snapshot, &seen, index)).into_response();
     let as_of = snapshot.clock_of(index).and_then(|clock| clock.complete_to);
     app.set_data_headers(&mut response, &snapshot, as_of, None);
     Ok(response)
@@ -59,21 +75,24 @@ async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Resp
 /// The layer of an id in a path.
 ///
 /// # Errors
-/// 404 that tells where the known ones are.
-pub(crate) fn find(snapshot: &GridSnapshot, id: &str) -> Result<LayerIndex, Problem> {
-    snapshot.layers.find(id).ok_or_else(|| {
-        let shown: String = id.chars().take(64).collect();
-        Problem::not_found(format!(
-            "there is no layer `{shown}`; GET /v1/layers lists those known"
-        ))
-    })
+/// 404 that tells where the known ones are; the same for one that is not seen.
+pub(crate) fn find(snapshot: &GridSnapshot, seen: &Permission, id: &str) -> Result<LayerIndex, Problem> {
+    visible_layer(snapshot, seen, id).ok_or_else(|| no_such_layer(id))
 }
 
-fn describe(snapshot: &GridSnapshot, index: LayerIndex) -> Value {
+/// 404 for a layer that is not there, or not to be seen.
+pub(super) fn no_such_layer(id: &str) -> Problem {
+    let shown: String = id.chars().take(64).collect();
+    Problem::not_found(format!(
+        "there is no layer `{shown}`; GET /v1/layers lists those known"
+    ))
+}
+
+fn describe(snapshot: &GridSnapshot, seen: &Permission, index: LayerIndex) -> Value {
     let Some(layer) = snapshot.layers.get(index) else {
         return Value::Null;
     };
-    let totals = snapshot.totals(index);
+    let totals = snapshot.totals_within(index, seen.cells());
     let metrics: Vec<&str> = Metric::ALL
         .iter()
         .filter(|metric| metric.applies_to(layer.kind))

@@ -5,6 +5,7 @@ pub mod dead_letters;
 pub mod events;
 pub mod health;
 pub mod layers;
+pub(crate) mod public;
 pub mod sql;
 pub mod tiles;
 
@@ -13,11 +14,12 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::app::App;
-use crate::{alerts, audit};
+use crate::{access, alerts, audit};
 
 /// All routes but the console's.
 pub fn all(app: &Arc<App>) -> Router {
     Router::new()
+        .merge(access::routes::all(app))
         .merge(events::routes(Arc::clone(app)))
         .merge(sql::routes(Arc::clone(app)))
         .merge(layers::routes(Arc::clone(app)))

@@ -7,13 +7,16 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::{delete, get};
+use riskgrid_analytics::permission::Role;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
-use riskgrid_analytics::sql::{SqlError, SqlRequest};
+use riskgrid_analytics::sql::{Asker, SqlError, SqlRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::public;
+use crate::access::{Caller, Reads};
 use crate::app::App;
 use crate::http::accept::best_format;
 use crate::http::media_type;
@@ -36,18 +39,20 @@ struct Query {
 /// The routes.
 pub fn routes(app: Arc<App>) -> Router {
     Router::new()
-        // A question that nobody reads the answer of is not run.
-        .route("/v1/sql", get(by_get).post(by_post).head(no_head))
+        .route("/v1/sql", get(by_get).post(by_post))
         .route("/v1/sql/{query_id}", delete(cancel))
         .with_state(app)
 }
 
 async fn by_get(
     State(app): State<Arc<App>>,
+    caller: Caller,
+    reads: Reads,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    run(&app, parse_parameters(&query.unwrap_or_default())?, &headers).await
+    let query = parse_parameters(&query.unwrap_or_default())?;
+    run(&app, asker(&caller, reads), query, &headers).await
 }
 
 /// Whether the parameters of a `GET` make a question. This is for fuzzing.
@@ -83,7 +88,13 @@ fn parse_parameters(query: &str) -> Result<Query, Problem> {
     Ok(request)
 }
 
-async fn by_post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Result<Response, Problem> {
+async fn by_post(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    reads: Reads,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
     let request = match media_type(&headers)?.as_deref().unwrap_or_default() {
         "application/json" => serde_json::from_slice(&body).map_err(|error| {
             Problem::bad_request(format!(
@@ -103,20 +114,16 @@ async fn by_post(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -
             ));
         }
     };
-    run(&app, request, &headers).await
+    run(&app, asker(&caller, reads), request, &headers).await
 }
 
-async fn no_head() -> Response {
-    let problem = Problem::method_not_allowed("ask with GET or POST; DELETE /v1/sql/{query_id} cancels");
-    let mut response = problem.into_response();
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static("GET,POST"));
-    response
-}
-
-async fn cancel(State(app): State<Arc<App>>, Path(query_id): Path<String>) -> Result<StatusCode, Problem> {
-    if app.sql.cancel(&query_id) {
+async fn cancel(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    reads: Reads,
+    Path(query_id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    if app.sql.cancel(&query_id, &asker(&caller, reads)) {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::not_found(
@@ -125,7 +132,7 @@ async fn cancel(State(app): State<Arc<App>>, Path(query_id): Path<String>) -> Re
     }
 }
 
-async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Response, Problem> {
+async fn run(app: &Arc<App>, asker: Asker, query: Query, headers: &HeaderMap) -> Result<Response, Problem> {
     let format = accepted_format(headers)?;
     let Some(sql) = query.sql.filter(|sql| !sql.trim().is_empty()) else {
         return Err(Problem::bad_request(
@@ -140,8 +147,10 @@ async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Respon
         limit: query.limit,
         query_id: query.query_id,
         now: (app.clock)().to_utc(),
+        asker,
     };
-    let tables = sql_tables::of(app, &snapshot);
+    let is_public = request.asker.permission.role() == Role::Public;
+    let tables = sql_tables::of(app, &snapshot, &request.asker);
     let answer = app.sql.ask(request, tables).await.map_err(problem)?;
     let encoded = encode(answer, format).await.map_err(problem)?;
     let mut response = Response::new(Body::from_stream(encoded.body));
@@ -157,8 +166,31 @@ async fn run(app: &Arc<App>, query: Query, headers: &HeaderMap) -> Result<Respon
             .headers_mut()
             .insert(HeaderName::from_static("riskgrid-query-id"), id);
     }
-    app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
+    if let Some(limit) = encoded.limit {
+        let name = HeaderName::from_static("riskgrid-limit");
+        response.headers_mut().insert(name, HeaderValue::from(limit));
+    }
+    if is_public {
+        public::set_headers(&mut response, &app.publication.load(), None);
+    } else {
+        app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
+    }
     Ok(response)
+}
+
+/// Who asks, as the engine knows them. Those who bring no credential take turns by their addresses.
+fn asker(caller: &Caller, Reads(permission): Reads) -> Asker {
+    let who = caller.identity.who.as_str();
+    let turn = match caller.address {
+        Some(address) if caller.identity.is_anonymous() => format!("{who} {address}"),
+        _ => who.to_owned(),
+    };
+    Asker {
+        who: who.into(),
+        via: "http",
+        turn: turn.into(),
+        permission,
+    }
 }
 
 /// The format of the answer that the client likes best; JSON when it says nothing.
@@ -181,9 +213,34 @@ fn problem(error: SqlError) -> Problem {
     let text = error.to_string();
     match error {
         SqlError::BadRequest(_) => Problem::bad_request(text),
-        SqlError::TimedOut { .. } => Problem::out_of_time(text),
-        SqlError::ResourcesExhausted(_) => Problem::unprocessable(text),
-        SqlError::Cancelled => Problem::conflict(text),
+        SqlError::TimedOut { phase, .. } => Problem::out_of_time(text).with("phase", phase.as_str()),
+        SqlError::ResourcesExhausted(_) => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "out-of-memory",
+            "The query needs more memory than it may have",
+            text,
+        ),
+        SqlError::TooExpensive { estimate, limit, .. } => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "too-expensive",
+            "The query would look at too much",
+            text,
+        )
+        .with("estimate", estimate)
+        .with("limit", limit),
+        SqlError::AnswerTooLarge { limit } => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "answer-too-large",
+            "The answer is too large",
+            text,
+        )
+        .with("limit", limit),
+        SqlError::QueueFull { retry_after } => Problem::queue_full(text, retry_after as u32),
+        SqlError::Cancelled => Problem::cancelled(text),
+        SqlError::IdInUse(_) => Problem::conflict(text),
+        SqlError::Forbidden(_) => {
+            Problem::new(StatusCode::FORBIDDEN, "forbidden", "This is not allowed", text)
+        }
         // The engine has logged its cause.
         SqlError::Internal { query_id, .. } => Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,

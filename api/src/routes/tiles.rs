@@ -11,16 +11,21 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chrono::TimeDelta;
 use h3o::CellIndex;
+use riskgrid_analytics::permission::{Permission, Role};
 use riskgrid_ingest::grid::{GridSnapshot, Metric};
 use riskgrid_ingest::{EventTime, LayerIndex};
 
 use super::layers::find;
+use super::public;
+use crate::access::Reads;
 use crate::app::App;
 use crate::http::accept::prefers_gzip;
 use crate::http::forwarded::External;
 use crate::http::is_known;
 use crate::problem::Problem;
-use crate::tiles::{ContentCoding, Extent, Tile, TileJson, TileRequest, resolution_for_zoom, tilejson};
+use crate::tiles::{
+    ContentCoding, Extent, Tile, TileJson, TileRequest, TileSet, resolution_for_zoom, tilejson,
+};
 
 mod risk;
 
@@ -38,6 +43,7 @@ pub fn routes(app: Arc<App>) -> Router {
 
 async fn describe(
     State(app): State<Arc<App>>,
+    Reads(seen): Reads,
     Path(file): Path<String>,
     RawQuery(query): RawQuery,
     external: External,
@@ -52,11 +58,22 @@ async fn describe(
         query.as_deref().unwrap_or_default(),
         TimeDelta::microseconds(app.retention),
     )
-    .map_err(|error| Problem::bad_request(error.to_string()))?;
-    if let Some(metric) = risk::asked(id, request.metric, query.as_deref()) {
-        return risk::describe(&app, &snapshot, id, metric?, query.as_deref(), &external.base);
+    .map_err(|error| Problem::bad_request(error.to_string()));
+    if seen.role() == Role::Public {
+        let suffix = query.map_or_else(String::new, |query| format!("?{query}"));
+        let url = format!("{}/v1/tiles/{id}/{{z}}/{{x}}/{{y}}.mvt{suffix}", external.base);
+        let publication = app.publication.load();
+        let body = public::describe_tiles(&snapshot, &publication, (id, &url), &request?)?;
+        let mut response = axum::Json(body).into_response();
+        public::set_headers(&mut response, &publication, None);
+        return Ok(response);
     }
-    let index = find(&snapshot, id)?;
+    let request = request?;
+    if let Some(metric) = risk::asked(id, request.metric, query.as_deref()) {
+        let of = (&*app, &*snapshot, &*seen);
+        return risk::describe(of, id, metric?, query.as_deref(), &external.base);
+    }
+    let index = find(&snapshot, &seen, id)?;
     let metric = metric_of(&snapshot, index, request.metric)?;
     let Some(layer) = snapshot.layers.get(index).cloned() else {
         return Err(Problem::not_found("the layer is gone"));
@@ -64,10 +81,11 @@ async fn describe(
     let suffix = query.map_or_else(String::new, |query| format!("?{query}"));
     let url = format!("{}/v1/tiles/{id}/{{z}}/{{x}}/{{y}}.mvt{suffix}", external.base);
     let (of, at) = (Arc::clone(&app), Arc::clone(&snapshot));
-    let (bounds, newest) =
-        tokio::task::spawn_blocking(move || (of.tiles.bounds(&at, index), newest_day(&at, index)))
-            .await
-            .map_err(|error| Problem::internal(&error))?;
+    let (bounds, newest) = tokio::task::spawn_blocking(move || {
+        (of.tiles.bounds(&at, &seen, index), newest_day(&at, &seen, index))
+    })
+    .await
+    .map_err(|error| Problem::internal(&error))?;
     let body = tilejson(&TileJson {
         layer: &layer.id,
         label: &layer.label,
@@ -90,10 +108,10 @@ async fn describe(
 }
 
 /// Where the hexagons of the layer's newest day are; none when it is empty.
-fn newest_day(snapshot: &GridSnapshot, index: LayerIndex) -> Option<Extent> {
-    let end = snapshot.totals(index)?.last_time.plus(1);
+fn newest_day(snapshot: &GridSnapshot, seen: &Permission, index: LayerIndex) -> Option<Extent> {
+    let end = snapshot.totals_within(index, seen.cells())?.last_time.plus(1);
     let span = snapshot.snap(index, end.plus(-riskgrid_ingest::DAY), end);
-    let sums = snapshot.sum(index, span, snapshot.resolution);
+    let sums = snapshot.sum_within(index, span, snapshot.resolution, seen.cells());
     Extent::of(
         sums.cells()
             .iter()
@@ -119,6 +137,7 @@ fn metric_of(snapshot: &GridSnapshot, index: LayerIndex, name: &str) -> Result<M
 
 async fn tile(
     State(app): State<Arc<App>>,
+    Reads(seen): Reads,
     Path((id, z, x, y)): Path<(String, String, String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -138,17 +157,24 @@ async fn tile(
         }
     })?;
     let snapshot = app.reader.snapshot();
-    if let Some(metric) = risk::asked(&id, request.query.metric, query.as_deref()) {
-        let metric = metric?;
-        let work = move || risk::answer(&app, &snapshot, &id, metric, &request, &headers);
+    if seen.role() == Role::Public {
+        let publication = app.publication.load_full();
+        let work = move || public::tile(&app, (&snapshot, &publication), &id, &request, &headers);
         return tokio::task::spawn_blocking(work)
             .await
             .map_err(|error| Problem::internal(&error))?;
     }
-    let index = find(&snapshot, &id)?;
+    if let Some(metric) = risk::asked(&id, request.query.metric, query.as_deref()) {
+        let metric = metric?;
+        let work = move || risk::answer((&app, &snapshot, &seen), &id, metric, &request, &headers);
+        return tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| Problem::internal(&error))?;
+    }
+    let index = find(&snapshot, &seen, &id)?;
     let metric = metric_of(&snapshot, index, request.query.metric)?;
     // Summing and encoding take milliseconds of CPU: not on the threads that serve connections.
-    let work = move || answer(&app, &snapshot, index, metric, &request, &headers);
+    let work = move || answer(&app, (&snapshot, &seen), index, metric, &request, &headers);
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Problem::internal(&error))?
@@ -156,7 +182,7 @@ async fn tile(
 
 fn answer(
     app: &App,
-    snapshot: &GridSnapshot,
+    (snapshot, seen): (&GridSnapshot, &Permission),
     index: LayerIndex,
     metric: Metric,
     request: &TileRequest,
@@ -173,20 +199,25 @@ fn answer(
     };
     let length = request.query.window.num_microseconds().unwrap_or(i64::MAX);
     let window = snapshot.snap(index, at.plus(-length), at);
-    let (z, x, y) = (request.tile.z(), request.tile.x(), request.tile.y());
-    let resolution = resolution_for_zoom(z, snapshot.resolution);
+    let resolution = resolution_for_zoom(request.tile.z(), snapshot.resolution);
     let set = app
         .tiles
-        .set(snapshot, index, metric, window, resolution)
+        .set((snapshot, seen), index, metric, window, resolution)
         .map_err(|error| Problem::internal(&*error))?;
 
-    let mut response = told(set.tile(z, x, y, app.tiles.geometry()), headers)?;
+    let mut response = send(tile_of(app, &set, request), headers)?;
     app.set_data_headers(&mut response, snapshot, as_of, Some(window));
     Ok(response)
 }
 
-/// A tile as it is sent: nothing where there is none or the client has it, packed where that pays.
-fn told(tile: Option<Tile>, headers: &HeaderMap) -> Result<Response, Problem> {
+/// The tile of a set that is asked for; none where nothing meets it.
+pub(super) fn tile_of(app: &App, set: &TileSet, request: &TileRequest) -> Option<Tile> {
+    let (z, x, y) = (request.tile.z(), request.tile.x(), request.tile.y());
+    set.tile(z, x, y, app.tiles.geometry())
+}
+
+/// A tile as an answer: with its tag, packed where that is liked and worth it, or that it is known already.
+pub(super) fn send(tile: Option<Tile>, headers: &HeaderMap) -> Result<Response, Problem> {
     let accepts_gzip = prefers_gzip(
         headers
             .get_all(header::ACCEPT_ENCODING)

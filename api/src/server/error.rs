@@ -14,6 +14,7 @@ use riskgrid_ingest::source::journal::JournalError;
 use riskgrid_ingest::source::kafka::KafkaError;
 
 use super::lost_journal::LostJournal;
+use crate::access::{AccessError, KeyError};
 use crate::alerts::AlertingError;
 use crate::alerts::store::DecisionsError;
 use crate::config::OpenCheckpointsError;
@@ -49,6 +50,12 @@ pub enum StartError {
     /// The folder of the node's state.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    /// Who may what.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The first key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The decisions database.
     #[error(transparent)]
     Decisions(#[from] DecisionsError),
@@ -96,7 +103,10 @@ pub enum StartError {
 impl StartError {
     /// Whether the configuration has to be changed, not the machine or the state.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Configuration(_) | Self::BaseMap { .. })
+        matches!(
+            self,
+            Self::Configuration(_) | Self::BaseMap { .. } | Self::Access(AccessError::Oidc(_))
+        )
     }
 }
 

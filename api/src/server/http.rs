@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use riskgrid_analytics::sql::{SqlEngine, SqlLimits};
+use riskgrid_analytics::sql::{Spill, SqlEngine, SqlLimits};
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridReader;
 use riskgrid_ingest::source::kafka::EventProducer;
@@ -17,15 +17,17 @@ use super::durable::Durable;
 use super::ingest::Ingest;
 use super::sources::Sources;
 use super::{ServerOptions, StartError, Started, wall_clock};
+use crate::access::Access;
 use crate::alerts::Alerting;
 use crate::app::App;
 use crate::config::{Checked, Config};
 use crate::console::{self, ConsoleSettings};
 use crate::dead_letters::Lists;
 use crate::http::{
-    Bodies, BodyBudget, ConnectionSettings, Connections, HttpCounters, connections_within, serve,
+    Bodies, BodyBudget, ConnectionSettings, Connections, HttpCounters, Tls, connections_within, serve,
 };
 use crate::intake::{Intake, Log};
+use crate::publication::Published;
 use crate::risk::Surfaces;
 use crate::stream::Changes;
 use crate::tiles::TileCaches;
@@ -36,6 +38,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// The earlier stages, as routes see them.
 pub(super) struct Below {
+    pub(super) access: Arc<Access>,
     pub(super) reader: GridReader,
     pub(super) surfaces: Arc<Surfaces>,
     pub(super) alerting: Arc<Alerting>,
@@ -43,12 +46,14 @@ pub(super) struct Below {
     pub(super) durable: Arc<Durable>,
     pub(super) ingest: Ingest,
     pub(super) sources: Sources,
+    pub(super) publication: Published,
 }
 
 /// Puts together what routes share.
 pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartError> {
     let config = &checked.config;
     let Below {
+        access,
         reader,
         surfaces,
         alerting,
@@ -56,6 +61,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         durable,
         ingest,
         sources,
+        publication,
     } = below;
     let log = match ingest.journal {
         Some(journal) if !config.kafka.is_enabled() => Log::Journal(journal),
@@ -76,9 +82,11 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         process_memory::beside_the_grid(reader.clone()),
     )?;
     Ok(Arc::new(App {
+        access,
         http_counters: HttpCounters::new()?,
         body_budget: BodyBudget::new(config.server.body_memory.as_usize()),
         changes: Changes::follow(reader.clone(), &alerting),
+        publication,
         reader,
         surfaces,
         intake: Arc::new(intake),
@@ -111,6 +119,12 @@ pub(super) async fn start(
         address: server.listen,
         error,
     };
+    let seconds = || wall_clock().micros().div_euclid(1_000_000);
+    let tls =
+        Tls::open(&server.tls, folder, seconds()).map_err(|error| StartError::Configuration(error.0))?;
+    if let Some(tls) = &tls {
+        started.push_task("certificate", tokio::spawn(tls.clone().keep_renewed(seconds)));
+    }
     let listener = TcpListener::bind(server.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
     let page = console::routes(console_settings(&checked.config, folder, options.base_map)?);
@@ -124,7 +138,8 @@ pub(super) async fn start(
         budget: Arc::clone(&app.body_budget),
         counters: app.http_counters.clone(),
     };
-    let router = guard::protect(router, server, address, bodies).map_err(StartError::Configuration)?;
+    let router = guard::protect(router, server, address, Arc::clone(&app.access), bodies)
+        .map_err(StartError::Configuration)?;
     let connections = Connections::new(
         connections_within(open_files, server.max_connections),
         app.http_counters.clone(),
@@ -134,7 +149,7 @@ pub(super) async fn start(
         write_timeout: server.write_timeout.0,
     };
     let (stop, stopped) = watch::channel(false);
-    let mut serving = tokio::spawn(serve(listener, router, connections, settings, stopped));
+    let mut serving = tokio::spawn(serve(listener, tls, router, connections, settings, stopped));
     let app = Arc::clone(app);
     started.push("http", async move {
         app.stopping.store(true, Ordering::Relaxed);
@@ -160,6 +175,12 @@ fn sql_limits(config: &Config) -> SqlLimits {
         query_memory_bytes: config.sql.query_memory.as_usize(),
         timeout: config.sql.timeout.0,
         longest_timeout: config.sql.longest_timeout.0,
+        max_waiting: config.sql.max_waiting,
+        roles: config.sql.roles.overrides(),
+        spill: (config.sql.spill.0 > 0).then(|| Spill {
+            folder: config.storage.data_dir.join("spill"),
+            bytes: config.sql.spill.0,
+        }),
         ..SqlLimits::default()
     };
     if let Some(most) = std::num::NonZeroUsize::new(config.sql.max_concurrent) {

@@ -1,12 +1,14 @@
 //! The server as one thing: a list of stages, each of which stands on those before it, and which end in the opposite
 //! order.
 
+mod access;
 mod alerting;
 mod durable;
 mod error;
 mod http;
 mod ingest;
 mod lost_journal;
+mod publication;
 mod readers;
 mod risk;
 mod sources;
@@ -42,6 +44,7 @@ pub struct ServerOptions {
 /// A running server.
 pub struct Server {
     address: SocketAddr,
+    speaks_tls: bool,
     app: Arc<App>,
     started: Started,
 }
@@ -62,6 +65,7 @@ impl Server {
         match start_stages(&checked, folder, options, &mut started).await {
             Ok((address, app)) => Ok(Self {
                 address,
+                speaks_tls: checked.config.server.tls.is_on(),
                 app,
                 started,
             }),
@@ -77,6 +81,12 @@ impl Server {
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it is asked: with its scheme.
+    pub fn url(&self) -> String {
+        let scheme = if self.speaks_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// What its routes share.
@@ -105,7 +115,9 @@ async fn start_stages(
     let open_files = raise_open_files();
     let state = state::open(checked, started).await?;
     let (node, dead_letters) = (state.node.clone(), state.dead_letters.clone());
+    let access = access::start(checked, folder, &state, started).await?;
     let alerting = alerting::start(checked, &state, started).await?;
+    let publications = publication::open(checked, &state).await?;
     let publisher = ingest::grid(checked, &state);
     let reader = publisher.reader();
     let durable = durable::start(started);
@@ -124,6 +136,7 @@ async fn start_stages(
     let app = http::share(
         checked,
         Below {
+            access,
             reader,
             surfaces,
             alerting,
@@ -131,8 +144,10 @@ async fn start_stages(
             durable,
             ingest,
             sources,
+            publication: publications.published(),
         },
     )?;
+    publication::follow(publications, &app, started);
     let address = http::start(checked, folder, (options, open_files), &app, started).await?;
     Ok((address, app))
 }

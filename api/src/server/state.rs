@@ -1,7 +1,7 @@
 //! The folder of the node's state, and the stores in it.
 
 use riskgrid_ingest::Room;
-use riskgrid_ingest::checkpoint::CheckpointStore;
+use riskgrid_ingest::checkpoint::{CheckpointStore, Files};
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::edge::Edge;
 use riskgrid_ingest::identity::node_id;
@@ -29,6 +29,10 @@ pub(super) struct State {
     pub(super) edge: Edge,
     /// Refused records.
     pub(super) dead_letters: DeadLetterStore,
+    /// Where what all nodes share lies.
+    pub(super) shared_files: Files,
+    /// The key that hashes reporters, as it is stored.
+    pub(super) reporter_key: Vec<u8>,
 }
 
 /// Opens them, in an order in which what was lost is told before anything is made anew.
@@ -50,13 +54,14 @@ pub(super) async fn open(checked: &Checked, started: &mut Started) -> Result<Sta
         return Err(PurgeError::Unfinished(begun.feed).into());
     }
     let (storage, of_stores) = (config.storage.clone(), room.clone());
-    let (node, checkpoints, layer_store, dead_letters) = waiting(move || {
+    let (node, checkpoints, layer_store, dead_letters, shared_files) = waiting(move || {
         let (own, shared) = storage.open_checkpoints(&of_stores)?;
         let node = node_id(&storage.data_dir, &own)?;
+        let shared_files = shared.clone();
         let layer_store = LayerStore::open_beside(shared.clone(), std::slice::from_ref(&own))?;
         let checkpoints = storage.checkpoint_store(own, shared, &node)?;
         let dead_letters = DeadLetterStore::open_within(&storage.data_dir.join("dead-letters"), of_stores)?;
-        Ok((node, checkpoints, layer_store, dead_letters))
+        Ok((node, checkpoints, layer_store, dead_letters, shared_files))
     })
     .await?;
     let edge = Edge {
@@ -65,6 +70,7 @@ pub(super) async fn open(checked: &Checked, started: &mut Started) -> Result<Sta
         bounds: config.edge.bounds,
         source_key: layer_store.source_key(),
     };
+    let reporter_key = layer_store.reporter_key().to_vec();
     Ok(State {
         room,
         decisions,
@@ -73,5 +79,7 @@ pub(super) async fn open(checked: &Checked, started: &mut Started) -> Result<Sta
         layers: LayerCatalogue::new(checked.layers.clone(), layer_store),
         edge,
         dead_letters,
+        shared_files,
+        reporter_key,
     })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use h3o::Resolution;
 use moka::sync::Cache;
+use riskgrid_analytics::permission::{Class, Permission};
 use riskgrid_ingest::edge::Bounds;
 use riskgrid_ingest::grid::{GridSnapshot, Metric, Span, Version};
 use riskgrid_ingest::{LIVE_DOMAIN, LayerIndex, ValueScale};
@@ -22,6 +23,7 @@ const SETS: u64 = 64;
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct SetKey {
     version: Version,
+    class: Class,
     layer: LayerIndex,
     metric: Metric,
     window: Span,
@@ -32,6 +34,7 @@ struct SetKey {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct RiskKey {
     surface: u64,
+    class: Class,
     layer: String,
     metric: RiskMetric,
     resolution: Resolution,
@@ -44,8 +47,8 @@ pub struct TileCaches {
     risks: Cache<RiskKey, Arc<TileSet>>,
     /// Where events may be, by the configuration.
     places: Option<Bounds>,
-    /// Where all that was kept of a layer is, by how many events had been counted then.
-    kept: Cache<(LayerIndex, u64), Option<Extent>>,
+    /// Where all that was kept of a layer is, by who sees it and how many events had been counted then.
+    kept: Cache<(Class, LayerIndex, u64), Option<Extent>>,
 }
 
 impl TileCaches {
@@ -73,33 +76,39 @@ impl TileCaches {
 
     /// What the tiles of a layer can show, whatever window is asked for, now and for as long as a map keeps the document:
     /// of live layers, wherever events may be; of historic ones, what is kept of them. `None` is the whole map.
-    pub(crate) fn bounds(&self, snapshot: &GridSnapshot, index: LayerIndex) -> Option<Extent> {
+    pub(crate) fn bounds(
+        &self,
+        snapshot: &GridSnapshot,
+        seen: &Permission,
+        index: LayerIndex,
+    ) -> Option<Extent> {
         let is_live = snapshot.layers.get(index)?.domain == LIVE_DOMAIN;
         if is_live {
             let allowed = Extent::around(&self.places?, snapshot.resolution);
             // Events of before the bounds were set are kept: looked at once, for no more of them come.
-            let kept = self
-                .kept
-                .get_with((index, u64::MAX), || all_kept(snapshot, index));
+            let key = (seen.class(), index, u64::MAX);
+            let kept = self.kept.get_with(key, || all_kept(snapshot, seen, index));
             return Some(kept.map_or(allowed, |kept| kept.with(allowed)));
         }
-        let count = snapshot.totals(index)?.count;
-        self.kept.get_with((index, count), || all_kept(snapshot, index))
+        let count = snapshot.totals_within(index, seen.cells())?.count;
+        let key = (seen.class(), index, count);
+        self.kept.get_with(key, || all_kept(snapshot, seen, index))
     }
 
-    /// A layer's risk by cell, once per surface; `None` where the layer is not on it.
+    /// A layer's risk by cell, as far as it is seen, once per surface; `None` where the layer is not on what is seen.
     ///
     /// # Errors
     /// The numbers make no tiles: a defect.
     pub(crate) fn risk(
         &self,
-        surface: &Surface,
+        (surface, seen): (&Arc<Surface>, &Permission),
         layer: &str,
         metric: RiskMetric,
         resolution: Resolution,
     ) -> Result<Option<Arc<TileSet>>, InvalidCellValues> {
         let key = RiskKey {
             surface: surface.number,
+            class: seen.class(),
             layer: layer.to_owned(),
             metric,
             resolution,
@@ -107,7 +116,7 @@ impl TileCaches {
         if let Some(set) = self.risks.get(&key) {
             return Ok(Some(set));
         }
-        let Some(values) = values(surface, layer, metric, resolution) else {
+        let Some(values) = values(&surface.seen_by(seen), layer, metric, resolution) else {
             return Ok(None);
         };
         let mut set = TileSet::new(layer, metric.as_str(), values)?;
@@ -119,13 +128,13 @@ impl TileCaches {
         Ok(Some(set))
     }
 
-    /// A layer's window summed by cell, once per state of the grid.
+    /// A layer's window summed by cell, as far as it is seen, once per state of the grid.
     ///
     /// # Errors
     /// The sums make no tiles: a defect.
     pub(crate) fn set(
         &self,
-        snapshot: &GridSnapshot,
+        (snapshot, seen): (&GridSnapshot, &Permission),
         layer: LayerIndex,
         metric: Metric,
         window: Span,
@@ -133,26 +142,27 @@ impl TileCaches {
     ) -> Result<Arc<TileSet>, Arc<InvalidCellValues>> {
         let key = SetKey {
             version: snapshot.version,
+            class: seen.class(),
             layer,
             metric,
             window,
             resolution,
         };
         self.sets
-            .try_get_with(key.clone(), || sum(snapshot, &key).map(Arc::new))
+            .try_get_with(key.clone(), || sum(snapshot, seen, &key).map(Arc::new))
     }
 }
 
 /// Where hexagons are of all that is kept of the layer.
-fn all_kept(snapshot: &GridSnapshot, index: LayerIndex) -> Option<Extent> {
-    let totals = snapshot.totals(index)?;
+fn all_kept(snapshot: &GridSnapshot, seen: &Permission, index: LayerIndex) -> Option<Extent> {
+    let totals = snapshot.totals_within(index, seen.cells())?;
     let span = snapshot.snap(index, totals.first_time, totals.last_time.plus(1));
-    let sums = snapshot.sum(index, span, snapshot.resolution);
+    let sums = snapshot.sum_within(index, span, snapshot.resolution, seen.cells());
     Extent::of_all_zooms(sums.cells(), snapshot.resolution)
 }
 
-fn sum(snapshot: &GridSnapshot, key: &SetKey) -> Result<TileSet, InvalidCellValues> {
-    let sums = snapshot.sum(key.layer, key.window, key.resolution);
+fn sum(snapshot: &GridSnapshot, seen: &Permission, key: &SetKey) -> Result<TileSet, InvalidCellValues> {
+    let sums = snapshot.sum_within(key.layer, key.window, key.resolution, seen.cells());
     let (id, scale) = snapshot
         .layers
         .get(key.layer)

@@ -8,6 +8,8 @@
     reason = "tests"
 )]
 
+#[path = "../access/mod.rs"]
+mod access;
 mod answers;
 #[path = "../crash_rig/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "a rig that other test binaries use too")]

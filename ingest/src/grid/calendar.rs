@@ -1,6 +1,6 @@
 //! Steps of time: minutes (the base bucket), hours and days, the latter two by the grid's time zone.
 
-use chrono::{Days, NaiveTime, Offset, TimeZone, Utc};
+use chrono::{Datelike as _, Days, NaiveDate, NaiveTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
@@ -120,28 +120,44 @@ impl Calendar {
         i64::from(local.offset().fix().local_minus_utc()) * 1_000_000
     }
 
+    /// The seven local days, from a Monday on, that hold `time`.
+    pub fn week(&self, time: EventTime) -> Span {
+        let date = self.local_date(time);
+        let since = Days::new(u64::from(date.weekday().num_days_from_monday()));
+        let monday = date.checked_sub_days(since).unwrap_or(date);
+        self.days(monday, 7)
+    }
+
     fn local_day(&self, time: EventTime) -> Span {
-        let date = self
-            .zone
-            .from_utc_datetime(&time.to_utc().naive_utc())
-            .date_naive();
-        let midnight = |date: chrono::NaiveDate| {
-            let local = date.and_time(NaiveTime::MIN);
-            // Where the clock skips midnight the day begins when it lands.
-            let found = (0..4).find_map(|half_hours| {
-                let shifted = local + chrono::Duration::minutes(30 * half_hours);
-                self.zone.from_local_datetime(&shifted).earliest()
-            });
-            found.map_or_else(
-                || EventTime::from(Utc.from_utc_datetime(&local)),
-                |start| EventTime::from_micros(start.timestamp_micros()),
-            )
-        };
-        let next = date.checked_add_days(Days::new(1)).unwrap_or(date);
+        self.days(self.local_date(time), 1)
+    }
+
+    fn local_date(&self, time: EventTime) -> NaiveDate {
+        let local = self.zone.from_utc_datetime(&time.to_utc().naive_utc());
+        local.date_naive()
+    }
+
+    /// So many local days from `date` on.
+    fn days(&self, date: NaiveDate, number: u64) -> Span {
+        let next = date.checked_add_days(Days::new(number)).unwrap_or(date);
         Span {
-            start: midnight(date),
-            end: midnight(next),
+            start: self.midnight(date),
+            end: self.midnight(next),
         }
+    }
+
+    /// When a local day begins.
+    fn midnight(&self, date: NaiveDate) -> EventTime {
+        let local = date.and_time(NaiveTime::MIN);
+        // Where the clock skips midnight the day begins when it lands.
+        let found = (0..4).find_map(|half_hours| {
+            let shifted = local + chrono::Duration::minutes(30 * half_hours);
+            self.zone.from_local_datetime(&shifted).earliest()
+        });
+        found.map_or_else(
+            || EventTime::from(Utc.from_utc_datetime(&local)),
+            |start| EventTime::from_micros(start.timestamp_micros()),
+        )
     }
 }
 

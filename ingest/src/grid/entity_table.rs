@@ -293,15 +293,16 @@ impl<V: Clone + Default> EntityTable<V> {
         }
     }
 
+    /// Whether there are more than `most`, or they take more bytes than so many may.
+    pub(crate) const fn is_over(&self, most: usize) -> bool {
+        self.len > most || self.bytes > most.saturating_mul(BYTES_EACH)
+    }
+
     /// Where there are more than `most`, or they take more bytes than so many may: drops those that are oldest by `time`,
     /// a tenth more than must go, because looking for them costs as much as there are. Says how many went.
     pub(crate) fn keep_within(&mut self, most: usize, time: impl Fn(&V) -> Option<EventTime>) -> u64 {
-        let most_bytes = most.saturating_mul(BYTES_EACH);
-        if self.len <= most && self.bytes <= most_bytes {
-            return 0;
-        }
         let before = self.len;
-        while self.len > most || self.bytes > most_bytes {
+        while self.is_over(most) {
             let len = self.len.min(most);
             let keep = len - len.div_ceil(10);
             if keep == 0 {

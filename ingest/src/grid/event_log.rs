@@ -1,16 +1,18 @@
 //! The raw events of a window, as Arrow batches with the times that they span.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray as _, Float64Builder, ListBuilder, RecordBatch, StringBuilder,
+    Array, ArrayRef, AsArray as _, BooleanArray, Float64Builder, ListBuilder, RecordBatch, StringBuilder,
     TimestampMicrosecondBuilder, UInt8Builder, UInt64Builder,
 };
+use arrow::compute::filter_record_batch;
 use arrow::compute::kernels::aggregate::{max, min};
 use arrow::datatypes::{
     DataType, Field, Float64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType, UInt64Type,
 };
+use arrow::error::ArrowError;
 
 use crate::event::{Event, EventKind};
 use crate::layer::Layer;
@@ -65,24 +67,103 @@ pub struct EventBatch {
     pub bounds: Option<[f64; 4]>,
     /// Bytes that it takes.
     pub bytes: usize,
+    views: EventViews,
 }
 
+/// Some rows of a batch: those that somebody may see.
+#[derive(Clone, Debug)]
+pub struct EventView {
+    /// Which.
+    pub rows: BooleanArray,
+    /// How many.
+    pub number: usize,
+    /// The earliest and the latest of their times; none where there is no row.
+    pub times: Option<(EventTime, EventTime)>,
+    /// The least and the greatest of their cells.
+    pub cells: Option<(u64, u64)>,
+    /// West, south, east, north of their places.
+    pub bounds: Option<[f64; 4]>,
+}
+
+/// Views that a batch remembers: a bit a row each.
+const VIEWS_REMEMBERED: usize = 16;
+
+/// The views of a batch that were asked for, by the name of the rights, the oldest first.
+#[derive(Clone, Debug, Default)]
+struct EventViews(Arc<Mutex<VecDeque<(u128, Arc<EventView>)>>>);
+
 impl EventBatch {
+    /// The rows that `rows` picks out, which is asked once for each `name`: a name means the same rows whenever it is asked.
+    ///
+    /// # Errors
+    /// Those of `rows`, and where it picks out of another number of rows.
+    pub fn view(
+        &self,
+        name: u128,
+        rows: impl FnOnce(&RecordBatch) -> Result<BooleanArray, ArrowError>,
+    ) -> Result<Arc<EventView>, ArrowError> {
+        let lock = || self.views.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = lock().iter().find(|(known, _)| *known == name) {
+            return Ok(Arc::clone(known));
+        }
+        let rows = rows(&self.batch)?;
+        let places = ["time", "cell", "lon", "lat"].map(|name| self.batch.schema().index_of(name));
+        let places = places.into_iter().collect::<Result<Vec<usize>, ArrowError>>()?;
+        let seen = filter_record_batch(&self.batch.project(&places)?, &rows)?;
+        let spans = Spans::of(&seen);
+        let view = Arc::new(EventView {
+            number: seen.num_rows(),
+            rows,
+            times: spans.as_ref().and_then(|spans| spans.times),
+            cells: spans.as_ref().and_then(|spans| spans.cells),
+            bounds: spans.as_ref().and_then(|spans| spans.bounds),
+        });
+        let mut views = lock();
+        if views.len() >= VIEWS_REMEMBERED {
+            views.pop_front();
+        }
+        views.push_back((name, Arc::clone(&view)));
+        Ok(view)
+    }
+
     /// None for a batch without rows, or without the columns of [`EVENT_SCHEMA`].
     fn of(batch: RecordBatch) -> Option<Self> {
+        let spans = Spans::of(&batch)?;
+        let (first, last) = spans.times?;
+        Some(Self {
+            first,
+            last,
+            cells: spans.cells,
+            bounds: spans.bounds,
+            bytes: batch.columns().iter().map(bytes_of).sum(),
+            batch,
+            views: EventViews::default(),
+        })
+    }
+}
+
+/// What rows span.
+struct Spans {
+    times: Option<(EventTime, EventTime)>,
+    cells: Option<(u64, u64)>,
+    bounds: Option<[f64; 4]>,
+}
+
+impl Spans {
+    fn of(batch: &RecordBatch) -> Option<Self> {
         let times = batch
             .column_by_name("time")?
             .as_primitive_opt::<TimestampMicrosecondType>()?;
         let cells = batch.column_by_name("cell")?.as_primitive_opt::<UInt64Type>()?;
         let lon = batch.column_by_name("lon")?.as_primitive_opt::<Float64Type>()?;
         let lat = batch.column_by_name("lat")?.as_primitive_opt::<Float64Type>()?;
+        let time = EventTime::from_micros;
         Some(Self {
-            first: EventTime::from_micros(min(times)?),
-            last: EventTime::from_micros(max(times)?),
+            times: min(times)
+                .zip(max(times))
+                .map(|(first, last)| (time(first), time(last))),
             cells: min(cells).zip(max(cells)),
             bounds: (|| Some([min(lon)?, min(lat)?, max(lon)?, max(lat)?]))(),
-            bytes: batch.columns().iter().map(bytes_of).sum(),
-            batch,
         })
     }
 }

@@ -5,6 +5,7 @@ mod block_sums;
 mod calendar;
 mod cell_map;
 mod cell_places;
+mod cell_set;
 mod dedup;
 mod earlier_readings;
 mod entities;
@@ -18,13 +19,15 @@ mod slice;
 mod slice_start;
 mod snapshot;
 mod stored_slice;
+mod visible_totals;
 mod window_sum;
 
 pub use aggregate::{CellAggregate, Metric, ValueAggregate};
 pub use calendar::{Calendar, Span, Step};
+pub use cell_set::CellSet;
 pub use entities::{Place, Report, ResponseUnit, Sensor, Stamped};
 pub use entity_table::{EntityKey, EntityTable};
-pub use event_log::{EVENT_SCHEMA, EventBatch, EventLogLimits};
+pub use event_log::{EVENT_SCHEMA, EventBatch, EventLogLimits, EventView};
 pub use layer_slices::{Cutoffs, LayerView, SliceMap, TimedSlice};
 pub use partition::{
     Applied, EventCounts, Forgotten, GivenUp, GridSettings, LayerTotals, Partition, PartitionId, Retention,

@@ -10,6 +10,7 @@ use h3o::Resolution;
 use super::block_sums::BlockSums;
 use super::calendar::Calendar;
 use super::snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
+use super::visible_totals::VisibleTotals;
 use crate::layer::LayerTable;
 use crate::places::Places;
 use crate::time::EventTime;
@@ -125,6 +126,7 @@ impl GridPublisher {
             places: Arc::clone(&self.places),
             sensor_tree,
             block_sums: Arc::clone(&previous.block_sums),
+            visible_totals: VisibleTotals::default(),
         });
         self.published.store(Arc::clone(&snapshot));
         snapshot

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use h3o::{CellIndex, Resolution};
 
 use super::calendar::{Calendar, Span, Step};
+use super::cell_set::CellSet;
 use super::layer_slices::{Cutoffs, LayerView, TimedSlice};
 use super::partition::{LayerTotals, PartitionId};
 use super::slice::{ALL_CELLS, Slice, children_range};
@@ -104,9 +105,9 @@ impl GridSnapshot {
     }
 
     /// What the slices of `layer` cover that start within `starts`, at the finest step kept; `None` where that is
-    /// nothing. No wider than the slices that hold its events.
-    pub fn covered(&self, layer: LayerIndex, starts: StartsWithin) -> Option<Span> {
-        let totals = self.totals(layer)?;
+    /// nothing. No wider than the slices that hold its events in `cells`.
+    pub fn covered(&self, layer: LayerIndex, starts: StartsWithin, cells: &CellSet) -> Option<Span> {
+        let totals = self.totals_within(layer, cells)?;
         let floors = self.floors(layer);
         let starts = starts.and(self.own_starts(&floors, &totals));
         if starts.is_empty() {
@@ -205,23 +206,34 @@ impl GridSnapshot {
     /// The sum of `layer` over a span (snapped, see [`snap`](Self::snap)), by cell of `resolution` (at most the
     /// grid's). Costs what the coarsest slices cost that cover the span.
     pub fn sum(&self, layer: LayerIndex, span: Span, resolution: Resolution) -> WindowSum {
-        let slices = self.condensed(layer, span, self.covering(layer, span));
-        self.sum_of(layer, &slices, ALL_CELLS, resolution)
+        self.sum_within(layer, span, resolution, &CellSet::all())
     }
 
-    /// [`sum`](Self::sum) in parts, by cells: what `take` makes of each, in order. Large ones are made on up to `threads`
-    /// threads.
-    pub fn sum_in_parts<T: Send>(
+    /// [`sum`](Self::sum) of these cells of the grid alone: a coarser cell holds what is of them.
+    pub fn sum_within(
         &self,
         layer: LayerIndex,
         span: Span,
         resolution: Resolution,
+        cells: &CellSet,
+    ) -> WindowSum {
+        let slices = self.condensed(layer, span, self.covering(layer, span));
+        self.sum_of(layer, &slices, cells, resolution)
+    }
+
+    /// [`sum_within`](Self::sum_within) in parts, by cells: what `take` makes of each, in order. Large ones are made on up to
+    /// `threads` threads.
+    pub fn sum_in_parts<T: Send>(
+        &self,
+        layer: LayerIndex,
+        span: Span,
+        (resolution, cells): (Resolution, &CellSet),
         threads: NonZeroUsize,
         take: impl Fn(&WindowSum) -> T + Sync,
     ) -> Vec<T> {
         let slices = self.condensed(layer, span, self.covering(layer, span));
-        on_threads(shares_of_cells(&slices, threads, resolution), |cells| {
-            take(&self.sum_of(layer, &slices, cells, resolution))
+        on_threads(shares_of_cells(&slices, cells, threads, resolution), |share| {
+            take(&self.sum_of(layer, &slices, &cells.and(&share.into()), resolution))
         })
     }
 
@@ -229,7 +241,7 @@ impl GridSnapshot {
         &self,
         layer: LayerIndex,
         slices: &[Arc<TimedSlice>],
-        cells: Range<u64>,
+        cells: &CellSet,
         resolution: Resolution,
     ) -> WindowSum {
         let kind = self
@@ -237,27 +249,34 @@ impl GridSnapshot {
             .get(layer)
             .map_or(LayerKind::Report, |layer| layer.kind);
         let coarser = (resolution < self.resolution).then_some(resolution);
-        WindowSum::of(kind, slices.iter().map(|slice| &slice.slice), &[cells], coarser)
+        WindowSum::of(kind, slices.iter().map(|slice| &slice.slice), cells, coarser)
     }
 }
 
-/// Ranges of cells, ascending, that together hold all: at most `most`, each of about as many rows of `slices`, and enough
-/// to be worth a thread. The children of one cell of `resolution` are in the same range.
+/// Ranges of cells, ascending, that together hold all: at most `most`, each of about as many of the rows that `slices` have of
+/// `cells`, and enough to be worth a thread. The children of one cell of `resolution` are in the same range. Rows of other
+/// cells do not matter.
 pub fn shares_of_cells(
     slices: &[Arc<TimedSlice>],
+    cells: &CellSet,
     most: NonZeroUsize,
     resolution: Resolution,
 ) -> Vec<Range<u64>> {
-    let rows: usize = slices.iter().map(|part| part.slice.len()).sum();
+    let rows_of = |part: &TimedSlice| cells.count_in(&part.slice.cells);
+    let rows: usize = slices.iter().map(|part| rows_of(part)).sum();
     let shares = (rows / ROWS_OF_A_THREAD).clamp(1, most.get());
-    // The largest slice tells where there are how many cells.
-    let largest = slices.iter().max_by_key(|part| part.slice.len());
     let mut start = ALL_CELLS.start;
     let mut ranges = Vec::with_capacity(shares);
+    // The largest slice tells where there are how many cells.
+    let largest = slices
+        .iter()
+        .max_by_key(|part| rows_of(part))
+        .filter(|_| shares > 1);
     for share in 1..shares {
         let cut = largest.and_then(|largest| {
-            let cell = largest.slice.cell(share * largest.slice.len() / shares)?;
-            let cell = CellIndex::try_from(cell).ok()?;
+            let of_cells = &largest.slice.cells;
+            let row = nth_row(cells, of_cells, share * rows_of(largest) / shares)?;
+            let cell = CellIndex::try_from(*of_cells.get(row)?).ok()?;
             let parent = cell.parent(resolution.min(cell.resolution()))?;
             Some(children_range(parent, cell.resolution()).start)
         });
@@ -268,6 +287,18 @@ pub fn shares_of_cells(
     }
     ranges.push(start..ALL_CELLS.end);
     ranges
+}
+
+/// Where in `rows`, which ascend, the one is that has `number` of `cells` before it.
+fn nth_row(cells: &CellSet, rows: &[u64], number: usize) -> Option<usize> {
+    let mut left = number;
+    for run in cells.rows_in(rows) {
+        if left < run.len() {
+            return Some(run.start + left);
+        }
+        left -= run.len();
+    }
+    None
 }
 
 /// The finest step that every partition still keeps at `time`.
@@ -384,7 +415,7 @@ mod tests {
         let slices = slices();
         let sum = |cells: Range<u64>, coarser: Option<Resolution>| {
             let slices = slices.iter().map(|slice| &slice.slice);
-            let sum = WindowSum::of(LayerKind::Report, slices, &[cells], coarser);
+            let sum = WindowSum::of(LayerKind::Report, slices, &cells.into(), coarser);
             (sum.cells().to_vec(), sum.count().to_vec())
         };
         for (resolution, coarser) in [
@@ -393,7 +424,8 @@ mod tests {
             (Resolution::Zero, Some(Resolution::Zero)),
         ] {
             for (threads, expected) in [(1, 1), (2, 2), (7, 3)] {
-                let shares = shares_of_cells(&slices, NonZeroUsize::new(threads).unwrap(), resolution);
+                let threads = NonZeroUsize::new(threads).unwrap();
+                let shares = shares_of_cells(&slices, &CellSet::all(), threads, resolution);
                 if resolution == Resolution::Zero {
                     assert!(shares.len() <= expected);
                 } else {

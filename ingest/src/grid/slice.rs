@@ -10,6 +10,7 @@ use arrow::buffer::ScalarBuffer;
 use h3o::{CellIndex, Resolution};
 
 use super::aggregate::{CellAggregate, ValueAggregate};
+use super::cell_set::CellSet;
 use super::window_sum::WindowSum;
 use crate::layer::LayerKind;
 
@@ -136,13 +137,6 @@ impl Slice {
         self.len() * kind.row_bytes() + kind.columns() * COLUMN_BYTES
     }
 
-    /// The rows of the cells whose ids are in `cells`.
-    pub fn rows_in(&self, cells: Range<u64>) -> Range<usize> {
-        let start = self.cells.partition_point(|cell| *cell < cells.start);
-        let end = self.cells.partition_point(|cell| *cell < cells.end);
-        start..end.max(start)
-    }
-
     /// All rows, in order of cells.
     pub fn rows(&self) -> impl Iterator<Item = (u64, CellAggregate)> + '_ {
         (0..self.len()).map(|row| (self.cells[row], self.aggregate(row)))
@@ -186,7 +180,7 @@ impl Slice {
 
     /// One slice that holds what `slices` hold together. The kind is that of the layer.
     pub fn merge<'a>(kind: LayerKind, slices: impl IntoIterator<Item = &'a Self>) -> Self {
-        WindowSum::of(kind, slices, &[ALL_CELLS], None).into_slice()
+        WindowSum::of(kind, slices, &CellSet::all(), None).into_slice()
     }
 }
 

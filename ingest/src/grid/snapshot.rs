@@ -17,6 +17,7 @@ use super::entity_table::{EntityKey, EntityTable};
 use super::event_log::EventBatch;
 use super::layer_slices::{Cutoffs, LayerView};
 use super::partition::{EventCounts, Forgotten, GivenUp, LayerTotals, PartitionId};
+use super::visible_totals::VisibleTotals;
 use crate::edge::Bounds;
 use crate::layer::{LayerIndex, LayerTable};
 use crate::places::Places;
@@ -110,6 +111,8 @@ pub struct GridSnapshot {
     pub(crate) sensor_tree: Arc<OnceLock<SensorTree>>,
     /// Sums of hours and minutes that windows asked for; shared by all snapshots.
     pub(crate) block_sums: Arc<BlockSums>,
+    /// What was asked of some cells only.
+    pub(crate) visible_totals: VisibleTotals,
 }
 
 impl GridSnapshot {
@@ -125,6 +128,7 @@ impl GridSnapshot {
             places: Arc::default(),
             sensor_tree: Arc::default(),
             block_sums: Arc::new(BlockSums::new(block_sums::DEFAULT_BYTES)),
+            visible_totals: VisibleTotals::default(),
         }
     }
 

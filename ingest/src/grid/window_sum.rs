@@ -10,6 +10,7 @@ use h3o::Resolution;
 
 use super::aggregate::{CellAggregate, Metric};
 use super::cell_places::CellPlaces;
+use super::cell_set::CellSet;
 use super::slice::{KindColumns, ObservationColumns, Slice, parent_of};
 use crate::layer::{LayerKind, ValueScale};
 
@@ -25,49 +26,68 @@ pub struct WindowSum {
     taken: Vec<u32>,
 }
 
-/// The rows of one slice, and the place of each: below the number of places, by construction.
+/// Some rows of one slice, and the place of each: below the number of places, by construction.
 #[derive(Clone, Debug)]
 struct Part {
     slice: Slice,
-    rows: Range<usize>,
+    /// Runs, ascending and apart; at least one.
+    rows: Vec<Range<usize>>,
     places: Vec<u32>,
 }
 
 impl Part {
     /// The cells of the rows, ascending; their parents where a resolution is given, each as often as it has rows.
     fn keys(&self, resolution: Option<Resolution>) -> Cow<'_, [u64]> {
-        let cells = &self.slice.cells[self.rows.clone()];
-        match resolution {
-            None => Cow::Borrowed(cells),
-            Some(resolution) => cells.iter().map(|cell| parent_of(*cell, resolution)).collect(),
+        match (self.rows.as_slice(), resolution) {
+            ([only], None) => Cow::Borrowed(&self.slice.cells[only.clone()]),
+            (_, None) => self.each(&self.slice.cells).copied().collect(),
+            (_, Some(resolution)) => {
+                let cells = self.each(&self.slice.cells);
+                cells.map(|cell| parent_of(*cell, resolution)).collect()
+            }
         }
+    }
+
+    /// What a column holds in the rows, in order.
+    fn each<'a, T>(&'a self, column: &'a [T]) -> impl Iterator<Item = &'a T> {
+        self.rows.iter().flat_map(|run| &column[run.clone()])
+    }
+
+    /// Runs of rows, each with the places of its rows.
+    fn placed(&self) -> impl Iterator<Item = (Range<usize>, &[u32])> {
+        let mut before = 0;
+        self.rows.iter().map(move |run| {
+            let places = &self.places[before..before + run.len()];
+            before += run.len();
+            (run.clone(), places)
+        })
     }
 }
 
 impl WindowSum {
-    /// The sum of `slices`, which are of one layer of `kind`: of their rows whose cells are in one of the ranges `cells`
-    /// (which do not overlap), each under its parent of `resolution` where one is given (coarser than the rows').
+    /// The sum of `slices`, which are of one layer of `kind`: of their rows whose cells are among `cells`, each under its
+    /// parent of `resolution` where one is given (coarser than the rows').
     pub fn of<'a>(
         kind: LayerKind,
         slices: impl IntoIterator<Item = &'a Slice>,
-        cells: &[Range<u64>],
+        cells: &CellSet,
         resolution: Option<Resolution>,
     ) -> Self {
         let mut parts: Vec<Part> = slices
             .into_iter()
-            .flat_map(|slice| {
-                cells.iter().filter_map(|range| {
-                    let rows = slice.rows_in(range.clone());
-                    (!rows.is_empty()).then(|| Part {
-                        rows,
-                        slice: slice.clone(),
-                        places: Vec::new(),
-                    })
+            .filter_map(|slice| {
+                let rows: Vec<Range<usize>> = cells.rows_in(&slice.cells).collect();
+                (!rows.is_empty()).then(|| Part {
+                    rows,
+                    slice: slice.clone(),
+                    places: Vec::new(),
                 })
             })
             .collect();
-        if let ([only], None) = (parts.as_slice(), resolution) {
-            let cells = only.slice.cells.slice(only.rows.start, only.rows.len());
+        if let ([only], None) = (parts.as_slice(), resolution)
+            && let [run] = only.rows.as_slice()
+        {
+            let cells = only.slice.cells.slice(run.start, run.len());
             return Self {
                 kind,
                 cells,
@@ -190,9 +210,10 @@ impl WindowSum {
     pub fn last(&self) -> (ScalarBuffer<i64>, ScalarBuffer<i64>, ScalarBuffer<i128>) {
         if let [only] = self.parts.as_slice()
             && only.places.is_empty()
+            && let [run] = only.rows.as_slice()
             && let KindColumns::Observation(values) = &only.slice.columns
         {
-            let (start, length) = (only.rows.start, only.rows.len());
+            let (start, length) = (run.start, run.len());
             return (
                 values.last.slice(start, length),
                 values.last_time.slice(start, length),
@@ -204,7 +225,7 @@ impl WindowSum {
             let KindColumns::Observation(values) = &part.slice.columns else {
                 continue;
             };
-            for (row, place) in part.rows.clone().zip(&part.places) {
+            for (row, place) in part.placed().flat_map(|(run, places)| run.zip(places)) {
                 let (time, hash) = (values.last_time[row], values.last_hash[row].cast_unsigned());
                 let (known_time, known_hash, _) = newest[*place as usize];
                 if (time, hash) > (known_time, known_hash) {
@@ -306,15 +327,18 @@ impl WindowSum {
     ) -> ScalarBuffer<T> {
         if let [only] = self.parts.as_slice()
             && only.places.is_empty()
+            && let [run] = only.rows.as_slice()
             && let Some(values) = column(&only.slice)
         {
-            return values.slice(only.rows.start, only.rows.len());
+            return values.slice(run.start, run.len());
         }
         let mut sums = vec![neutral; self.places];
         for part in &self.parts {
             if let Some(values) = column(&part.slice) {
-                for (place, value) in part.places.iter().zip(&values[part.rows.clone()]) {
-                    add(&mut sums[*place as usize], *value);
+                for (run, places) in part.placed() {
+                    for (place, value) in places.iter().zip(&values[run]) {
+                        add(&mut sums[*place as usize], *value);
+                    }
                 }
             }
         }
@@ -401,19 +425,23 @@ mod tests {
             (kind, slices) in prop_oneof![Just(LayerKind::Report), Just(LayerKind::Observation)]
                 .prop_flat_map(|kind| (Just(kind), slices(kind))),
             coarser in prop::option::of(5u8..8),
-            cut in prop::option::of((0.0..1.0f64, 0.0..1.0f64)),
+            cuts in prop::option::of(prop::collection::vec((0.0..1.0f64, 0.0..1.0f64), 1..4)),
         ) {
             let resolution = coarser.and_then(|level| Resolution::try_from(level).ok());
             let known: Vec<u64> = slices.iter().flat_map(BTreeMap::keys).copied().collect();
-            let cells = match cut {
-                Some((a, b)) if !known.is_empty() => {
+            let cells: Vec<Range<u64>> = match cuts {
+                Some(cuts) if !known.is_empty() => {
                     let pick = |part: f64| known[(part * known.len() as f64) as usize];
-                    pick(a.min(b))..pick(a.max(b))
+                    let cuts = cuts.into_iter();
+                    cuts.map(|(a, b)| pick(a.min(b))..pick(a.max(b))).collect()
                 }
-                _ => 0..u64::MAX,
+                _ => vec![0..u64::MAX],
             };
             let mut expected: BTreeMap<u64, CellAggregate> = BTreeMap::new();
-            for (cell, aggregate) in slices.iter().flatten().filter(|(cell, _)| cells.contains(cell)) {
+            for (cell, aggregate) in slices.iter().flatten() {
+                if !cells.iter().any(|range| range.contains(cell)) {
+                    continue;
+                }
                 let key = resolution.map_or(*cell, |resolution| parent_of(*cell, resolution));
                 expected.entry(key).or_default().merge(aggregate);
             }
@@ -424,7 +452,7 @@ mod tests {
                     Slice::from_sorted(kind, &rows)
                 })
                 .collect();
-            let sum = WindowSum::of(kind, &columns, std::slice::from_ref(&cells), resolution).into_slice();
+            let sum = WindowSum::of(kind, &columns, &CellSet::of(cells.clone()), resolution).into_slice();
             prop_assert_eq!(sum.rows().collect::<BTreeMap<_, _>>(), expected);
             prop_assert!(sum.cells.is_sorted_by(|a, b| a < b));
         }

@@ -1,8 +1,11 @@
 //! The cells of an area: those whose centre it holds.
 
+use std::ops::{ControlFlow, Range};
+
 use h3o::{CellIndex, LatLng, Resolution};
 
 use super::shape::Shape;
+use crate::grid::{CellSet, children_range};
 
 /// The centres of all cells under a cell lie within so many times the distance to its furthest corner.
 ///
@@ -24,43 +27,80 @@ pub struct TooManyCells {
 
 /// The cells of `resolution` whose centre is inside `shape`, ascending.
 ///
-/// Goes down from the 122 coarsest cells. A cell under which the border of the shape does not run is taken whole or left
-/// out by its own centre, so that the time goes with the cells along the border.
-///
 /// # Errors
 /// When there are more than `most`.
 pub fn cells_of(shape: &Shape, resolution: Resolution, most: usize) -> Result<Vec<u64>, TooManyCells> {
     let mut cells = Vec::new();
+    let listed = descend(shape, resolution, |cell| {
+        if cell.children_count(resolution) + cells.len() as u64 > most as u64 {
+            return ControlFlow::Break(());
+        }
+        cells.extend(cell.children(resolution).map(u64::from));
+        ControlFlow::Continue(())
+    });
+    if listed.is_break() {
+        return Err(TooManyCells { most, resolution });
+    }
+    cells.sort_unstable();
+    Ok(cells)
+}
+
+/// The same as ranges of ids: as many as the border of the shape makes, whatever its size.
+pub fn cell_set_of(shape: &Shape, resolution: Resolution) -> CellSet {
+    let mut ranges = Vec::new();
+    let all = descend(shape, resolution, |cell| {
+        ranges.push(ids_under(cell, resolution));
+        ControlFlow::Continue::<()>(())
+    });
+    debug_assert!(all.is_continue(), "nothing ends it early");
+    CellSet::of(ranges)
+}
+
+/// The ids of the cells under `cell`, and those after them that are no cells, so that ranges side by side become one.
+fn ids_under(cell: CellIndex, resolution: Resolution) -> Range<u64> {
+    let start = children_range(cell, resolution).start;
+    let digit_of = |level: u64| 3 * (15 - level);
+    let mut level = u64::from(u8::from(cell.resolution()));
+    let mut end = start + (1 << digit_of(level));
+    // Digits are 0 to 6: past the last one the next cell is that after the parent.
+    while level > 0 && (end >> digit_of(level)) & 7 == 7 {
+        end += 1 << digit_of(level);
+        level -= 1;
+    }
+    start..end
+}
+
+/// Goes down from the 122 coarsest cells and gives those, of `resolution` or coarser, that together have all the cells of
+/// `resolution` whose centre is inside. A cell under which the border of the shape does not run is taken whole or left out
+/// by its own centre, so that the time goes with the cells along the border.
+fn descend<B>(
+    shape: &Shape,
+    resolution: Resolution,
+    mut take: impl FnMut(CellIndex) -> ControlFlow<B>,
+) -> ControlFlow<B> {
     let mut open: Vec<CellIndex> = CellIndex::base_cells().collect();
     while let Some(cell) = open.pop() {
         let centre = LatLng::from(cell);
         let is_inside = || shape.contains(centre.lng(), centre.lat());
         if cell.resolution() == resolution {
             if is_inside() {
-                cells.push(u64::from(cell));
+                take(cell)?;
             }
-        } else {
-            let boxes = boxes_of_descendants(cell, centre);
-            if boxes
-                .iter()
-                .flatten()
-                .any(|bounds| shape.border_may_meet(*bounds))
-            {
-                let next = cell.resolution().succ().unwrap_or(resolution);
-                open.extend(cell.children(next));
-            } else if boxes.iter().flatten().any(|bounds| shape.may_meet(*bounds)) && is_inside() {
-                if cell.children_count(resolution) > most as u64 {
-                    return Err(TooManyCells { most, resolution });
-                }
-                cells.extend(cell.children(resolution).map(u64::from));
-            }
+            continue;
         }
-        if cells.len() > most {
-            return Err(TooManyCells { most, resolution });
+        let boxes = boxes_of_descendants(cell, centre);
+        if boxes
+            .iter()
+            .flatten()
+            .any(|bounds| shape.border_may_meet(*bounds))
+        {
+            let next = cell.resolution().succ().unwrap_or(resolution);
+            open.extend(cell.children(next));
+        } else if boxes.iter().flatten().any(|bounds| shape.may_meet(*bounds)) && is_inside() {
+            take(cell)?;
         }
     }
-    cells.sort_unstable();
-    Ok(cells)
+    ControlFlow::Continue(())
 }
 
 /// One or two boxes `[west, south, east, north]` that hold the centres of all cells under `cell`.
@@ -177,8 +217,31 @@ mod tests {
                 .map(u64::from)
                 .collect();
             slow.sort_unstable();
+            let set = cell_set_of(&shape, resolution);
+            for cell in CellIndex::base_cells().flat_map(|cell| cell.children(resolution)) {
+                let cell = u64::from(cell);
+                prop_assert_eq!(set.holds(cell), slow.binary_search(&cell).is_ok());
+            }
             prop_assert_eq!(cells_of(&shape, resolution, 1_000_000), Ok(slow));
         }
+    }
+
+    #[test]
+    fn all_cells_are_one_range_and_the_children_of_side_by_side_parents_too() {
+        let earth = vec![
+            [-180.0, -90.0],
+            [180.0, -90.0],
+            [180.0, 90.0],
+            [-180.0, 90.0],
+            [-180.0, -90.0],
+        ];
+        let earth = Shape::new(vec![vec![earth]]).unwrap();
+        assert_eq!(cell_set_of(&earth, Resolution::Fifteen).ranges().len(), 1);
+        let parent = CellIndex::try_from(0x0854_11ca_3fff_ffff).unwrap();
+        let under = ids_under(parent, Resolution::Nine);
+        let children = parent.children(Resolution::Six);
+        let by_child = CellSet::of(children.map(|child| ids_under(child, Resolution::Nine)).collect());
+        assert_eq!(by_child, CellSet::from(under));
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod shape;
 mod sphere;
 
 pub use area::{Area, AreaIds};
-pub use area_cells::{TooManyCells, cells_of};
+pub use area_cells::{TooManyCells, cell_set_of, cells_of};
 pub use area_index::{AreaIndex, NoSuchArea, SameId};
 pub use facility::{Facility, FacilityIndex, NearFacility, SameFacilityId};
 pub use load::{

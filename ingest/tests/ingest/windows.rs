@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
 use riskgrid_ingest::edge::PlaceCache;
 use riskgrid_ingest::grid::{
-    Applied, Calendar, GridPublisher, GridSettings, GridSnapshot, Heard, Partition, PartitionId, Retention,
-    Slice, SliceStart, Span, StartsWithin,
+    Applied, Calendar, CellSet, GridPublisher, GridSettings, GridSnapshot, Heard, Partition, PartitionId,
+    Retention, Slice, SliceStart, Span, StartsWithin,
 };
 use riskgrid_ingest::{
     DAY, EventTime, HOUR, LIVE_DOMAIN, LayerIndex, LayerKind, LayerSettings, LayerTable, MINUTE, SECOND,
@@ -191,7 +191,7 @@ proptest! {
             prop_assert_eq!(found(within(beginning, span.start)).len(), number + 1);
             prop_assert_eq!(found(within(beginning, span.start.plus(-1))).len(), number);
             prop_assert_eq!(
-                snapshot.covered(LAYER, within(span.start, span.start)).map(|covered| summed_in(&snapshot, covered)),
+                snapshot.covered(LAYER, within(span.start, span.start), &CellSet::all()).map(|covered| summed_in(&snapshot, covered)),
                 Some(counted(&admitted, *span))
             );
         }
@@ -233,7 +233,7 @@ proptest! {
                 .map(|(of_slice, _)| *of_slice)
                 .filter(|of_slice| start <= of_slice.start && of_slice.start <= end)
                 .collect();
-            let covered = snapshot.covered(LAYER, within(start, end));
+            let covered = snapshot.covered(LAYER, within(start, end), &CellSet::all());
             let expected: BTreeMap<u64, (u64, i128)> = starting.iter().fold(BTreeMap::new(), |mut all, of_slice| {
                 for (cell, (count, sum)) in counted(&admitted, *of_slice) {
                     let entry: &mut (u64, i128) = all.entry(cell).or_default();

@@ -1,4 +1,4 @@
-//! The table `queries`: what runs, what waits, and what has ended lately, whoever asked it.
+//! The table `queries`: what runs, what waits, and what has ended lately, as far as it is one's own.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -24,20 +24,62 @@ pub struct QueryRecord {
     pub query_id: String,
     /// The statement as it was sent, cut at 1 000 characters.
     pub sql: String,
+    /// Who asked it.
+    pub who: Arc<str>,
+    /// By which protocol.
+    pub via: &'static str,
     /// Whether it runs, or how it ended.
     pub state: QueryState,
     /// The `now` of its request.
     pub started: DateTime<Utc>,
     /// How long it has been there, or was.
     pub elapsed: Duration,
+    /// How long it waited for its turn.
+    pub waited: Duration,
+    /// How long it was planned.
+    pub planned: Duration,
+    /// How long its rows have been made and read.
+    pub ran: Duration,
     /// Rows that have been read from it.
     pub rows: u64,
+    /// Bytes that have been written of its answer.
+    pub bytes: u64,
+    /// Rows that its scans were to read, as planned.
+    pub cells: u64,
     /// The bytes of memory that it holds.
     pub memory_bytes: usize,
     /// The most bytes of memory that it has held.
     pub peak_memory_bytes: usize,
     /// Why it failed.
     pub error: Option<String>,
+}
+
+/// How far a query has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum QueryPhase {
+    /// It waits for its turn.
+    Queued,
+    /// It is planned.
+    Planning,
+    /// Its rows are made and read.
+    Running,
+}
+
+impl QueryPhase {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Planning => "planning",
+            Self::Running => "running",
+        }
+    }
+}
+
+impl fmt::Display for QueryPhase {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
 }
 
 /// The state of a query.
@@ -98,6 +140,21 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
         commented(
             Field::new("error", DataType::Utf8, true),
             "why it failed, as its client was told",
+        ),
+        field("who", DataType::Utf8, "who asked it"),
+        field("via", DataType::Utf8, "by which protocol"),
+        field("waited_ms", DataType::UInt64, "how long it waited for its turn"),
+        field("planned_ms", DataType::UInt64, "how long it was planned"),
+        field("ran_ms", DataType::UInt64, "how long its rows were made and read"),
+        field(
+            "bytes",
+            DataType::UInt64,
+            "bytes that have been written of its answer",
+        ),
+        field(
+            "cells",
+            DataType::UInt64,
+            "rows that its scans were to read, as planned",
         ),
     ]))
 });
@@ -164,6 +221,13 @@ fn batch(queries: &[QueryRecord]) -> Result<RecordBatch> {
             number(|query| query.memory_bytes as u64),
             number(|query| query.peak_memory_bytes as u64),
             Arc::new(error),
+            text(|query| &query.who),
+            text(|query| query.via),
+            number(|query| query.waited.as_millis() as u64),
+            number(|query| query.planned.as_millis() as u64),
+            number(|query| query.ran.as_millis() as u64),
+            number(|query| query.bytes),
+            number(|query| query.cells),
         ],
     )?)
 }

@@ -163,13 +163,14 @@ mod tests {
     use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, UnboundedMemoryPool};
 
     use super::*;
+    use crate::sql::Asker;
 
     fn query(running: &Arc<Running>, id: &str, level: usize) -> (Arc<Ticket>, Arc<dyn MemoryPool>) {
         let memory: Arc<dyn MemoryPool> = Arc::new(UnboundedMemoryPool::default());
         let ticket = running
             .start(
                 id.to_owned(),
-                "",
+                ("", &Asker::system()),
                 DateTime::UNIX_EPOCH,
                 Arc::clone(&memory),
                 Arc::default(),

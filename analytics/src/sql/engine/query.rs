@@ -1,8 +1,8 @@
 //! One query on its way from a statement to batches, on the threads of the engine.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{ArrayRef, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::SchemaProvider;
 use datafusion::common::DataFusionError;
@@ -16,17 +16,24 @@ use datafusion::physical_plan::execute_stream;
 use futures::StreamExt as _;
 use tokio::sync::{mpsc, oneshot};
 
+use super::estimate::Estimate;
+use super::limits::RoleLimits;
 use super::named_arguments::NamedTableFunction;
 use super::request::SqlRequest;
+use super::running::Ticket;
 use super::session::{Session, set_options};
 use super::statement;
+use crate::permission::Role;
 use crate::sql::bounds::{QueryGuard, Stop, expansion};
+use crate::sql::catalogue::QueryPhase;
 use crate::sql::error::SqlError;
 use crate::sql::functions_allowed::check_plan;
 use crate::sql::guards;
 
 pub(super) struct Query {
     pub(super) request: SqlRequest,
+    pub(super) limits: RoleLimits,
+    pub(super) ticket: Weak<Ticket>,
     pub(super) statement_bytes: usize,
     pub(super) session: Arc<Session>,
     pub(super) memory: Arc<dyn MemoryPool>,
@@ -42,10 +49,11 @@ impl Query {
         started: oneshot::Sender<SchemaRef>,
         batches: mpsc::Sender<Result<RecordBatch, SqlError>>,
     ) -> Result<(), SqlError> {
-        let mut stream = self.start().await?;
+        let (stream, last) = self.start().await?;
         if started.send(stream.schema()).is_err() {
             return Ok(());
         }
+        let mut stream = stream.chain(futures::stream::iter(last.map(Ok)));
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(SqlError::from);
             let failed = batch.is_err();
@@ -56,7 +64,8 @@ impl Query {
         Ok(())
     }
 
-    async fn start(self) -> Result<SendableRecordBatchStream, SqlError> {
+    /// The rows, and one batch after them: what EXPLAIN ends with.
+    async fn start(self) -> Result<(SendableRecordBatchStream, Option<RecordBatch>), SqlError> {
         let statement = statement::parse(&self.request.sql, &self.request.params, self.statement_bytes)?;
         let limit = self.request.limit.filter(|_| statement::is_query(&statement));
         let mut state = self.session.of_query(
@@ -78,12 +87,47 @@ impl Query {
         }
         let plan = check_plan(state.optimize(&plan)?)?;
         let planner = Arc::clone(state.query_planner());
-        let plan = planner.create_physical_plan(&plan, &state).await?;
-        Ok(execute_stream(
-            plan,
-            self.session.task_context(&state, self.memory),
-        )?)
+        let explained = match &plan {
+            LogicalPlan::Explain(explain) => Some(&explain.plan),
+            LogicalPlan::Analyze(analyze) => Some(&analyze.input),
+            _ => None,
+        };
+        if explained.is_some() && self.request.asker.permission.role() == Role::Public {
+            return Err(SqlError::Forbidden(
+                "plans are not for the role public".to_owned(),
+            ));
+        }
+        let estimated = match explained {
+            Some(explained) => Some(planner.create_physical_plan(explained, &state).await?),
+            None => None,
+        };
+        let physical = planner.create_physical_plan(&plan, &state).await?;
+        let estimate = Estimate::of(
+            estimated.as_ref().unwrap_or(&physical),
+            self.session.pairs_of_leaf(),
+        )?;
+        // A plan that is only shown costs nothing.
+        if !matches!(plan, LogicalPlan::Explain(_)) {
+            estimate.check(&self.limits)?;
+        }
+        let last = explained
+            .map(|_| estimate_line(&physical.schema(), estimate))
+            .transpose()?;
+        if let Some(ticket) = self.ticket.upgrade() {
+            ticket.reads(estimate.rows);
+            ticket.is_in(QueryPhase::Running);
+        }
+        let context = self.session.task_context(&state, self.memory, self.limits.spills);
+        Ok((execute_stream(physical, context)?, last))
     }
+}
+
+/// The last line of EXPLAIN.
+fn estimate_line(schema: &SchemaRef, estimate: Estimate) -> Result<RecordBatch, DataFusionError> {
+    let columns: Vec<ArrayRef> = ["estimate".to_owned(), estimate.to_string()]
+        .map(|text| -> ArrayRef { Arc::new(StringArray::from(vec![text])) })
+        .into();
+    Ok(RecordBatch::try_new(Arc::clone(schema), columns)?)
 }
 
 /// The plan with a limit; of EXPLAIN that of the explained query, so that it shows and runs what the query would.

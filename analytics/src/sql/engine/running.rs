@@ -1,9 +1,10 @@
 //! The queries that run now: what they are, how they end; and the last ones that did.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use datafusion::execution::memory_pool::MemoryPool;
@@ -11,8 +12,9 @@ use futures::task::AtomicWaker;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::asker::Asker;
 use crate::sql::bounds::Stop;
-use crate::sql::catalogue::{QueryRecord, QueryState};
+use crate::sql::catalogue::{QueryPhase, QueryRecord, QueryState};
 use crate::sql::error::SqlError;
 
 /// Queries that are remembered after their end.
@@ -32,8 +34,14 @@ pub(crate) struct Ticket {
     peak: Arc<AtomicUsize>,
     /// Rows that have been read from it.
     rows: AtomicU64,
-    /// Whether it has left the queue of those that wait for others to end.
-    runs: AtomicBool,
+    who: Arc<str>,
+    via: &'static str,
+    /// Bytes that have been written of its answer.
+    bytes: Arc<AtomicU64>,
+    /// Rows that its scans were to read.
+    cells: AtomicU64,
+    /// When each phase after the first began.
+    phases: [OnceLock<Instant>; 2],
     /// How it ended, if its rows were read to the end.
     ended: OnceLock<Result<(), SqlError>>,
     /// Why it was stopped before its end; the first reason stays.
@@ -82,9 +90,48 @@ impl Ticket {
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
     }
 
-    /// Its turn has come.
-    pub(crate) fn starts(&self) {
-        self.runs.store(true, Ordering::Relaxed);
+    /// It has come so far.
+    pub(crate) fn is_in(&self, phase: QueryPhase) {
+        let [planning, running] = &self.phases;
+        let _ = match phase {
+            QueryPhase::Queued => return,
+            QueryPhase::Planning => planning.set(Instant::now()),
+            QueryPhase::Running => running.set(Instant::now()),
+        };
+    }
+
+    /// How far it has come.
+    pub(crate) fn phase(&self) -> QueryPhase {
+        match &self.phases {
+            [_, running] if running.get().is_some() => QueryPhase::Running,
+            [planning, _] if planning.get().is_some() => QueryPhase::Planning,
+            _ => QueryPhase::Queued,
+        }
+    }
+
+    /// Where the bytes of its answer are counted.
+    pub(crate) fn bytes_written(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.bytes)
+    }
+
+    /// Its scans are to read so many rows.
+    pub(crate) fn reads(&self, rows: u64) {
+        self.cells.store(rows, Ordering::Relaxed);
+    }
+
+    /// How long it waited, was planned and ran.
+    fn times(&self) -> [Duration; 3] {
+        let now = Instant::now();
+        let [planning, running] = &self.phases;
+        let running = running.get().copied();
+        let planning = planning.get().copied();
+        let planned = running.unwrap_or(now);
+        let waited = planning.unwrap_or(now);
+        [
+            waited.duration_since(self.since),
+            planning.map_or(Duration::ZERO, |since| planned.duration_since(since)),
+            running.map_or(Duration::ZERO, |since| now.duration_since(since)),
+        ]
     }
 
     /// Its rows have come to their end.
@@ -108,15 +155,21 @@ impl Ticket {
 
     /// What the table `queries` says of it while it is there.
     fn record(&self) -> QueryRecord {
-        let runs = self.runs.load(Ordering::Relaxed);
+        let [waited, planned, ran] = self.times();
         QueryRecord {
             query_id: self.query_id.clone(),
             sql: self.sql.clone(),
-            state: if runs {
-                QueryState::Running
-            } else {
-                QueryState::Waiting
+            who: Arc::clone(&self.who),
+            via: self.via,
+            state: match self.phase() {
+                QueryPhase::Queued => QueryState::Waiting,
+                QueryPhase::Planning | QueryPhase::Running => QueryState::Running,
             },
+            waited,
+            planned,
+            ran,
+            bytes: self.bytes.load(Ordering::Relaxed),
+            cells: self.cells.load(Ordering::Relaxed),
             started: self.started,
             elapsed: self.since.elapsed(),
             rows: self.rows.load(Ordering::Relaxed),
@@ -208,7 +261,7 @@ impl Running {
     pub(crate) fn start(
         self: &Arc<Self>,
         query_id: String,
-        sql: &str,
+        (sql, asker): (&str, &Asker),
         started: DateTime<Utc>,
         memory: Arc<dyn MemoryPool>,
         peak: Arc<AtomicUsize>,
@@ -222,7 +275,11 @@ impl Running {
             memory,
             peak,
             rows: AtomicU64::new(0),
-            runs: AtomicBool::new(false),
+            who: Arc::clone(&asker.who),
+            via: asker.via,
+            bytes: Arc::default(),
+            cells: AtomicU64::new(0),
+            phases: Default::default(),
             ended: OnceLock::new(),
             stopped: OnceLock::new(),
             task: OnceLock::new(),
@@ -238,9 +295,7 @@ impl Running {
         {
             // The ticket that ends here takes the lock too.
             drop(tickets);
-            let refusal = SqlError::BadRequest(format!(
-                "a query with the id {query_id} is running; use another id or none"
-            ));
+            let refusal = SqlError::IdInUse(query_id);
             return Err(ticket.fails(refusal));
         }
         tickets.insert(query_id, Arc::downgrade(&ticket));
@@ -251,9 +306,9 @@ impl Running {
         self.internal_errors.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn cancel(&self, query_id: &str) -> bool {
+    pub(crate) fn cancel(&self, query_id: &str, asker: &Asker) -> bool {
         let ticket = self.tickets().get(query_id).and_then(Weak::upgrade);
-        match ticket {
+        match ticket.filter(|ticket| asker.may_see(&ticket.who)) {
             Some(ticket) => {
                 ticket.stop(SqlError::Cancelled);
                 true

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::SchemaProvider;
 use datafusion::common::Result;
 use datafusion::config::ConfigOptions;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -17,6 +17,8 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 use datafusion::optimizer::{Analyzer, AnalyzerRule, OptimizerRule};
 use datafusion::prelude::SessionConfig;
 
+use super::estimate::PairsOfLeaf;
+use super::limits::Spill;
 use super::named_arguments::{NamedArguments, NamedTableFunction};
 use crate::sql::bounds::{BoundOperators, QueryGuard};
 use crate::sql::catalogue::{CATALOG, SCHEMA, catalog_of};
@@ -35,6 +37,8 @@ pub(crate) struct Registration {
     pub(crate) cell_of_text: Arc<ScalarUDF>,
     /// Rules that know tables, after all others.
     pub(crate) optimizer_rules: Vec<Arc<dyn OptimizerRule + Send + Sync>>,
+    /// What leaves of plans compare by themselves.
+    pub(crate) pairs_of_leaf: PairsOfLeaf,
 }
 
 /// The state that all queries start from.
@@ -42,11 +46,16 @@ pub(crate) struct Registration {
 pub(crate) struct Session {
     base: SessionState,
     runtime: RuntimeEnv,
+    /// Where what does not fit into memory is put.
+    disk: Option<Arc<DiskManager>>,
+    pairs_of_leaf: PairsOfLeaf,
 }
 
 impl Session {
     /// `threads` is the number of partitions of a plan.
-    pub(crate) fn new(threads: usize, ours: Registration) -> Result<Self> {
+    pub(crate) fn new(threads: usize, spill: Option<&Spill>, ours: Registration) -> Result<Self> {
+        let pairs_of_leaf = ours.pairs_of_leaf;
+        let disk = spill.map(disk_of).transpose()?;
         let runtime = RuntimeEnvBuilder::new()
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build()?;
@@ -84,7 +93,12 @@ impl Session {
         base.register_function_rewrite(Arc::new(UseGuarded::new(&scalars, &ours.scalars)))?;
         base.register_function_rewrite(Arc::new(guards::FramesByGroups))?;
         base.register_function_rewrite(Arc::new(CellComparison::new(ours.cell_of_text)))?;
-        Ok(Self { base, runtime })
+        Ok(Self {
+            base,
+            runtime,
+            disk,
+            pairs_of_leaf,
+        })
     }
 
     #[cfg(test)]
@@ -117,16 +131,45 @@ impl Session {
         Ok(state)
     }
 
-    /// The context in which the plan of `state` runs, with the memory of one query.
-    pub(crate) fn task_context(&self, state: &SessionState, memory: Arc<dyn MemoryPool>) -> Arc<TaskContext> {
+    pub(crate) const fn pairs_of_leaf(&self) -> PairsOfLeaf {
+        self.pairs_of_leaf
+    }
+
+    /// The context in which the plan of `state` runs, with the memory of one query, and the disk if it may spill.
+    pub(crate) fn task_context(
+        &self,
+        state: &SessionState,
+        memory: Arc<dyn MemoryPool>,
+        spills: bool,
+    ) -> Arc<TaskContext> {
+        let none = &self.runtime.disk_manager;
+        let disk = self.disk.as_ref().filter(|_| spills).unwrap_or(none);
         let runtime = RuntimeEnv {
             memory_pool: memory,
+            disk_manager: Arc::clone(disk),
             ..self.runtime.clone()
         };
         // With all functions: `information_schema.routines` finds them here.
         let context = TaskContext::from(state).with_runtime(Arc::new(runtime));
         Arc::new(context)
     }
+}
+
+/// The folder of what does not fit into memory: empty, and nobody else's.
+fn disk_of(spill: &Spill) -> Result<Arc<DiskManager>> {
+    if spill.folder.exists() {
+        std::fs::remove_dir_all(&spill.folder)?;
+    }
+    let mut folder = std::fs::DirBuilder::new();
+    folder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
+    folder.create(&spill.folder)?;
+    let disk = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::Directories(vec![spill.folder.clone()]))
+        .with_max_temp_directory_size(spill.bytes)
+        .build()?;
+    Ok(Arc::new(disk))
 }
 
 /// Changes the options of one query. Functions see them when they run, and the query's guard in them.

@@ -10,19 +10,22 @@ use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::{SchemaProvider, TableProvider};
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool, TrackConsumersPool};
 use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::asker::Asker;
 use super::limits::SqlLimits;
 use super::memory_fence::{MemoryFence, ProcessMemory};
 use super::named_arguments::NamedTableFunction;
 use super::query::Query;
 use super::query_memory::QueryMemory;
-use super::request::{SqlAnswer, SqlRequest};
+use super::queue::Queue;
+use super::request::{AnswerBytes, SqlAnswer, SqlRequest};
 use super::rows::{AbortOnDrop, Rows};
 use super::running::Running;
 use super::session::{Registration, Session};
-use crate::sql::catalogue::{QueriesTable, QueryRecord};
+use super::turns::Share;
+use crate::sql::catalogue::{QueriesTable, QueryPhase, QueryRecord};
 use crate::sql::error::SqlError;
 
 /// Stack of a thread that plans: a statement at the limit of its depth fits.
@@ -42,7 +45,7 @@ pub struct SqlEngine {
     memory: Arc<dyn MemoryPool>,
     running: Arc<Running>,
     fence: Option<MemoryFence>,
-    permits: Arc<Semaphore>,
+    queue: Arc<Queue>,
     runtime: Option<Runtime>,
     next_id: AtomicU64,
 }
@@ -69,11 +72,18 @@ impl SqlEngine {
             .build()
             .map_err(|error| SqlError::internal(format!("cannot start query threads: {error}")))?;
         Ok(Self {
-            session: Arc::new(Session::new(limits.threads.get(), registration)?),
+            session: Arc::new(Session::new(
+                limits.threads.get(),
+                limits.spill.as_ref(),
+                registration,
+            )?),
             memory: Arc::new(GreedyMemoryPool::new(limits.memory_bytes)),
             running: Arc::default(),
             fence: None,
-            permits: Arc::new(Semaphore::new(limits.max_concurrent.get())),
+            queue: Arc::new(Queue::new(Share {
+                running: limits.max_concurrent.get(),
+                waiting: limits.max_waiting,
+            })),
             runtime: Some(runtime),
             next_id: AtomicU64::new(1),
             limits,
@@ -113,20 +123,19 @@ impl SqlEngine {
         let Some(runtime) = &self.runtime else {
             return Err(SqlError::Cancelled);
         };
+        let limits = self.limits.of(request.asker.permission.role());
         let timeout = request
             .timeout
-            .unwrap_or(self.limits.timeout)
-            .min(self.limits.longest_timeout);
+            .unwrap_or(limits.timeout)
+            .min(limits.longest_timeout);
         let deadline = Instant::now() + timeout;
-        let timed_out = SqlError::TimedOut {
-            milliseconds: timeout.as_millis() as u64,
-        };
+        let milliseconds = timeout.as_millis() as u64;
 
         let peak = Arc::default();
         let memory: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(
             QueryMemory::new(
                 Arc::clone(&self.memory),
-                self.limits.query_memory_bytes,
+                limits.query_memory_bytes,
                 Arc::clone(&peak),
             ),
             CONSUMERS_NAMED,
@@ -138,7 +147,7 @@ impl SqlEngine {
             .and_then(|fence| fence.level(self.memory.reserved()));
         let ticket = self.running.start(
             query_id,
-            &request.sql,
+            (&request.sql, &request.asker),
             request.now,
             Arc::clone(&memory),
             peak,
@@ -148,23 +157,33 @@ impl SqlEngine {
             fence.wakes();
         }
 
+        let share = Share {
+            running: limits.running,
+            waiting: limits.waiting,
+        };
         let permit = tokio::select! {
-            permit = Arc::clone(&self.permits).acquire_owned() => permit.map_err(|_| SqlError::Cancelled)?,
+            permit = self.queue.turn(&request.asker.turn, share, false) => permit.map_err(|full| {
+                ticket.fails(SqlError::QueueFull { retry_after: full.retry_after })
+            })?,
             reason = poll_fn(|context| ticket.poll_stopped(context)) => return Err(reason),
             () = tokio::time::sleep_until(deadline) => {
-                let refusal = SqlError::ResourcesExhausted(format!(
-                    "{} queries are running, as many as may; try again later",
-                    self.limits.max_concurrent
-                ));
-                return Err(ticket.fails(refusal));
+                let phase = QueryPhase::Queued;
+                return Err(ticket.fails(SqlError::TimedOut { milliseconds, phase }));
             }
         };
-        ticket.starts();
+        ticket.is_in(QueryPhase::Planning);
 
         let (started, start) = oneshot::channel();
         let (batches, received) = mpsc::channel(BATCHES_WAITING);
+        let row_limit = [request.limit, limits.rows].into_iter().flatten().min();
+        let asked = SqlRequest {
+            limit: row_limit,
+            ..request
+        };
         let query = Query {
-            request,
+            request: asked,
+            limits,
+            ticket: Arc::downgrade(&ticket),
             statement_bytes: self.limits.statement_bytes,
             session: Arc::clone(&self.session),
             memory,
@@ -172,7 +191,6 @@ impl SqlEngine {
             tables,
             table_functions,
         };
-        let limit = query.request.limit;
         let task = runtime.spawn(async move {
             let _permit = permit;
             query.run(started, batches).await
@@ -184,7 +202,8 @@ impl SqlEngine {
             AbortOnDrop(tokio::spawn(async move {
                 tokio::time::sleep_until(deadline).await;
                 if let Some(ticket) = ticket.upgrade() {
-                    ticket.stop(timed_out);
+                    let phase = ticket.phase();
+                    ticket.stop(SqlError::TimedOut { milliseconds, phase });
                 }
             }))
         };
@@ -195,7 +214,7 @@ impl SqlEngine {
             task,
             ticket,
             _watchdog: watchdog,
-            left: limit,
+            left: row_limit,
             truncated: Arc::default(),
             ended: false,
         };
@@ -217,13 +236,24 @@ impl SqlEngine {
             query_id: rows.ticket.query_id.clone(),
             schema: Arc::clone(&rows.schema),
             truncated: Arc::clone(&rows.truncated),
+            limit: row_limit,
+            bytes: AnswerBytes {
+                limit: limits.answer_bytes,
+                written: rows.ticket.bytes_written(),
+            },
             stream: Box::pin(rows),
         })
     }
 
-    /// Stops the query of this id; its stream ends with [`SqlError::Cancelled`]. False if no such query runs.
-    pub fn cancel(&self, query_id: &str) -> bool {
-        self.running.cancel(query_id)
+    /// Stops the query of this id; its stream ends with [`SqlError::Cancelled`]. False if no such query of `asker` runs; an
+    /// admin's are all.
+    pub fn cancel(&self, query_id: &str, asker: &Asker) -> bool {
+        self.running.cancel(query_id, asker)
+    }
+
+    /// How many queries run, and how many wait for their turn.
+    pub fn queue(&self) -> (usize, usize) {
+        self.queue.numbers()
     }
 
     /// The queries that run now or wait for others to end, oldest first.
@@ -231,12 +261,14 @@ impl SqlEngine {
         self.running.list()
     }
 
-    /// The table `queries`: those that run or wait, and the last 1 000 that have ended.
-    pub fn queries_table(&self) -> Arc<dyn TableProvider> {
-        let running = Arc::clone(&self.running);
+    /// The table `queries` as `asker` sees it: of theirs those that run or wait, and of the last 1 000 that have ended. An
+    /// admin sees everybody's.
+    pub fn queries_table(&self, asker: &Asker) -> Arc<dyn TableProvider> {
+        let (running, asker) = (Arc::clone(&self.running), asker.clone());
         Arc::new(QueriesTable::new(move || {
             let mut queries = running.list();
             queries.extend(running.ended());
+            queries.retain(|query| asker.may_see(&query.who));
             queries
         }))
     }

@@ -78,6 +78,8 @@ pub struct EncodedAnswer {
     pub query_id: String,
     /// How it is written.
     pub format: AnswerFormat,
+    /// The most rows that it can have.
+    pub limit: Option<usize>,
     /// The pieces. After an error nothing follows, and what came before is not whole.
     pub body: BoxStream<'static, Result<Bytes, SqlError>>,
 }
@@ -97,14 +99,31 @@ impl fmt::Debug for EncodedAnswer {
 /// That of the query before its first rows, or [`SqlError::BadRequest`] where the format would lose columns of one name.
 pub async fn encode(answer: SqlAnswer, format: AnswerFormat) -> Result<EncodedAnswer, SqlError> {
     distinct_names::check(&answer.schema, format)?;
-    let query_id = answer.query_id.clone();
-    let mut pieces = Box::pin(pieces(answer, format).fuse());
+    let (query_id, limit) = (answer.query_id.clone(), answer.limit);
+    let bytes = answer.bytes.clone();
+    let counted = pieces(answer, format).map(move |piece| {
+        let piece = piece?;
+        bytes.add(piece.len())?;
+        Ok(piece)
+    });
+    let mut pieces = Box::pin(until_failed(counted).fuse());
     let first = pieces.next().await.transpose()?;
     let body = stream::iter(first.map(Ok)).chain(pieces).boxed();
     Ok(EncodedAnswer {
         query_id,
         format,
+        limit,
         body,
+    })
+}
+
+/// The pieces up to the first error, and this.
+fn until_failed(
+    pieces: impl Stream<Item = Result<Bytes, SqlError>> + Send,
+) -> impl Stream<Item = Result<Bytes, SqlError>> + Send {
+    pieces.scan(false, |has_failed, piece| {
+        let goes_on = !std::mem::replace(has_failed, piece.is_err());
+        std::future::ready(goes_on.then_some(piece))
     })
 }
 

@@ -3,8 +3,6 @@
 //! A slice has one layer, one bucket and one length, so a filter on these is judged once a slice. Cells are sorted, so
 //! a filter on them is a set of ranges. Everything else is left to DataFusion.
 
-use std::ops::Range;
-
 use arrow::array::{AsArray as _, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use datafusion::catalog::Session;
@@ -12,23 +10,20 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 use h3o::{CellIndex, Resolution};
-use riskgrid_ingest::grid::{ALL_CELLS, GridSnapshot, StartsWithin, children_range};
-use riskgrid_ingest::places::cells_of;
+use riskgrid_ingest::grid::{CellSet, GridSnapshot, StartsWithin, children_range};
+use riskgrid_ingest::places::cell_set_of;
 
 use crate::named_area::named_area;
 use crate::tables::filters::{column, condition, is_plain, literal, text};
 use crate::tables::time_filters::starts_of;
-
-/// Cells of an area that a filter on it may list; where there are more, rows are asked one by one.
-const MOST_OF_AN_AREA: usize = 1_000_000;
 
 /// A conjunction of filters, taken apart.
 #[derive(Clone, Debug)]
 pub(super) struct CellsFilter {
     /// Where buckets start.
     pub(super) starts: StartsWithin,
-    /// Cells: ranges, ascending and apart.
-    pub(super) cells: Vec<Range<u64>>,
+    /// Cells.
+    pub(super) cells: CellSet,
     /// Filters on the layer alone.
     pub(super) layers: Vec<Expr>,
     /// Filters on what slices are: layer, start and length.
@@ -43,7 +38,7 @@ enum Part {
     Layers,
     Starts(StartsWithin),
     Slices,
-    Cells(Vec<Range<u64>>),
+    Cells(CellSet),
 }
 
 impl CellsFilter {
@@ -52,11 +47,11 @@ impl CellsFilter {
         part_of(filter, snapshot).is_some()
     }
 
-    /// What all of `filters` together keep.
-    pub(super) fn of(filters: &[Expr], snapshot: &GridSnapshot) -> Self {
+    /// What all of `filters` together keep of the cells that are seen.
+    pub(super) fn of(filters: &[Expr], snapshot: &GridSnapshot, seen: &CellSet) -> Self {
         let mut all = Self {
             starts: StartsWithin::ALL,
-            cells: vec![ALL_CELLS],
+            cells: seen.clone(),
             layers: Vec::new(),
             slices: Vec::new(),
             rest: Vec::new(),
@@ -64,18 +59,13 @@ impl CellsFilter {
         for filter in filters {
             match part_of(filter, snapshot) {
                 Some(Part::Starts(starts)) => all.starts = all.starts.and(starts),
-                Some(Part::Cells(ranges)) => all.cells = intersection(&all.cells, &ranges),
+                Some(Part::Cells(cells)) => all.cells = all.cells.and(&cells),
                 Some(Part::Layers) => all.layers.push(filter.clone()),
                 Some(Part::Slices) => all.slices.push(filter.clone()),
                 None => all.rest.push(filter.clone()),
             }
         }
         all
-    }
-
-    /// Whether every cell is kept.
-    pub(super) fn keeps_all_cells(&self) -> bool {
-        self.cells == [ALL_CELLS]
     }
 }
 
@@ -125,26 +115,19 @@ fn part_of(filter: &Expr, snapshot: &GridSnapshot) -> Option<Part> {
 }
 
 /// The cells of the grid that a filter on the cell keeps; none where it is no set of ranges.
-fn cell_ranges(filter: &Expr, snapshot: &GridSnapshot) -> Option<Vec<Range<u64>>> {
+fn cell_ranges(filter: &Expr, snapshot: &GridSnapshot) -> Option<CellSet> {
     let resolution = snapshot.resolution;
     match filter {
         Expr::BinaryExpr(BinaryExpr {
             left,
             op: Operator::And,
             right,
-        }) => Some(intersection(
-            &cell_ranges(left, snapshot)?,
-            &cell_ranges(right, snapshot)?,
-        )),
+        }) => Some(cell_ranges(left, snapshot)?.and(&cell_ranges(right, snapshot)?)),
         Expr::BinaryExpr(BinaryExpr {
             left,
             op: Operator::Or,
             right,
-        }) => {
-            let mut all = cell_ranges(left, snapshot)?;
-            all.extend(cell_ranges(right, snapshot)?);
-            Some(union(all))
-        }
+        }) => Some(cell_ranges(left, snapshot)?.or(&cell_ranges(right, snapshot)?)),
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (literal(left), literal(right)) {
             (None, Some(value)) => compared(left, *op, value, resolution),
             (Some(value), None) => compared(right, op.swap()?, value, resolution),
@@ -155,10 +138,10 @@ fn cell_ranges(filter: &Expr, snapshot: &GridSnapshot) -> Option<Vec<Range<u64>>
             negated: false,
             low,
             high,
-        }) => Some(intersection(
-            &compared(expr, Operator::GtEq, literal(low)?, resolution)?,
-            &compared(expr, Operator::LtEq, literal(high)?, resolution)?,
-        )),
+        }) => {
+            let from = compared(expr, Operator::GtEq, literal(low)?, resolution)?;
+            Some(from.and(&compared(expr, Operator::LtEq, literal(high)?, resolution)?))
+        }
         Expr::InList(InList {
             expr,
             list,
@@ -166,13 +149,14 @@ fn cell_ranges(filter: &Expr, snapshot: &GridSnapshot) -> Option<Vec<Range<u64>>
         }) => {
             let mut all = Vec::new();
             for item in list {
-                all.extend(compared(expr, Operator::Eq, literal(item)?, resolution)?);
+                let equal = compared(expr, Operator::Eq, literal(item)?, resolution)?;
+                all.extend_from_slice(equal.ranges());
             }
-            Some(union(all))
+            Some(CellSet::of(all))
         }
         Expr::ScalarFunction(ScalarFunction { func, args }) if func.name() == "h3_in_area" => {
             match args.as_slice() {
-                [cell, area] if column(cell).is_some() => ranges_of_area(text(literal(area)?)?, snapshot),
+                [cell, area] if column(cell).is_some() => cells_of_area(text(literal(area)?)?, snapshot),
                 _ => None,
             }
         }
@@ -180,22 +164,13 @@ fn cell_ranges(filter: &Expr, snapshot: &GridSnapshot) -> Option<Vec<Range<u64>>
     }
 }
 
-/// The cells of an area, neighbours in the order of ids together; none where there is no such area, which the function
-/// says when it is asked.
-fn ranges_of_area(area: &str, snapshot: &GridSnapshot) -> Option<Vec<Range<u64>>> {
+/// The cells of an area; none where there is no such area, which the function says when it is asked.
+fn cells_of_area(area: &str, snapshot: &GridSnapshot) -> Option<CellSet> {
     let area = named_area(&snapshot.places.areas, area).ok()?;
-    let cells = cells_of(&area.shape, snapshot.resolution, MOST_OF_AN_AREA).ok()?;
-    // Past the digits of the resolution all ids are alike: the next id is so much greater.
-    let step = 1_u64 << (3 * (15 - u8::from(snapshot.resolution)));
-    Some(union(cells.into_iter().map(|cell| cell..cell + step).collect()))
+    Some(cell_set_of(&area.shape, snapshot.resolution))
 }
 
-fn compared(
-    expr: &Expr,
-    operator: Operator,
-    value: &ScalarValue,
-    resolution: Resolution,
-) -> Option<Vec<Range<u64>>> {
+fn compared(expr: &Expr, operator: Operator, value: &ScalarValue, resolution: Resolution) -> Option<CellSet> {
     let is_order = matches!(
         operator,
         Operator::Eq | Operator::NotEq | Operator::Lt | Operator::LtEq | Operator::Gt | Operator::GtEq
@@ -203,7 +178,7 @@ fn compared(
     let value = match value {
         ScalarValue::UInt64(Some(value)) => *value,
         // IS DISTINCT FROM, for one, keeps rows beside NULL.
-        ScalarValue::UInt64(None) if is_order => return Some(Vec::new()),
+        ScalarValue::UInt64(None) if is_order => return Some(CellSet::none()),
         _ => return None,
     };
     if column(expr).is_some() {
@@ -217,14 +192,14 @@ fn compared(
             Operator::NotEq => (0..value, Some(above..u64::MAX)),
             _ => return None,
         };
-        return Some(union(std::iter::once(first).chain(second).collect()));
+        return Some(CellSet::of(std::iter::once(first).chain(second).collect()));
     }
     // The children of one parent are one range.
     let parents = parent_resolution(expr).filter(|parents| *parents <= resolution)?;
     let parent = CellIndex::try_from(value).ok()?;
     match operator {
-        Operator::Eq if parent.resolution() == parents => Some(vec![children_range(parent, resolution)]),
-        Operator::Eq => Some(Vec::new()),
+        Operator::Eq if parent.resolution() == parents => Some(children_range(parent, resolution).into()),
+        Operator::Eq => Some(CellSet::none()),
         _ => None,
     }
 }
@@ -244,28 +219,4 @@ pub(super) fn parent_resolution(expr: &Expr) -> Option<Resolution> {
         }
         _ => None,
     }
-}
-
-/// Ascending and apart.
-fn union(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
-    ranges.retain(|range| range.start < range.end);
-    ranges.sort_unstable_by_key(|range| range.start);
-    let mut all: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
-    for range in ranges {
-        match all.last_mut() {
-            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-            _ => all.push(range),
-        }
-    }
-    all
-}
-
-/// What both keep, ascending and apart.
-pub(super) fn intersection(a: &[Range<u64>], b: &[Range<u64>]) -> Vec<Range<u64>> {
-    let pairs = a.iter().flat_map(|a| {
-        b.iter()
-            .map(|b| a.start.max(b.start)..a.end.min(b.end))
-            .collect::<Vec<_>>()
-    });
-    union(pairs.collect())
 }

@@ -9,7 +9,6 @@ pub(crate) mod whole_window;
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
@@ -27,15 +26,19 @@ use datafusion::physical_expr::{
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::filter::FilterExecBuilder;
 use h3o::Resolution;
-use riskgrid_ingest::grid::{GridSnapshot, Span, StartsWithin, TimedSlice, parent_of, shares_of_cells};
+use riskgrid_ingest::grid::{
+    CellSet, GridSnapshot, Span, StartsWithin, TimedSlice, parent_of, shares_of_cells,
+};
 use riskgrid_ingest::{Layer, LayerIndex};
 
-use self::filter::{CellsFilter, intersection, kept};
+use self::filter::{CellsFilter, kept};
 use self::pieces::{CellPieces, Piece, ScannedLayer, rows_of};
 use self::time_bin::TimeBin;
 use super::columns::{field, time_type};
 use super::filters::condition;
 use super::scan::{Known, SnapshotScan, statistics_of};
+use super::visible::visible_layers;
+use crate::permission::Permission;
 use crate::scan_at_once::scan_at_once;
 use crate::sql::{cell_field, commented};
 
@@ -86,7 +89,7 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
             "revision",
             DataType::UInt32,
             false,
-            "how often late events changed the slice",
+            "how often late events changed the slice; 0 for who sees some areas only",
         ),
     ]))
 });
@@ -95,6 +98,8 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 #[derive(Clone)]
 pub(crate) struct CellsTable {
     snapshot: Arc<GridSnapshot>,
+    /// Rows of other cells and layers are as if they did not exist.
+    permission: Arc<Permission>,
     /// What the rows are.
     rows: Rows,
 }
@@ -123,23 +128,34 @@ impl fmt::Debug for CellsTable {
 }
 
 impl CellsTable {
-    pub(super) fn new(snapshot: &Arc<GridSnapshot>) -> Self {
+    pub(super) fn new(snapshot: &Arc<GridSnapshot>, permission: &Arc<Permission>) -> Self {
         Self {
             snapshot: Arc::clone(snapshot),
+            permission: Arc::clone(permission),
             rows: Rows::Buckets,
         }
     }
 
+    /// The cells that are seen.
+    fn seen(&self) -> &CellSet {
+        self.permission.cells()
+    }
+
+    /// Whether a slice has a row that is seen; the others are as if they did not exist.
+    fn is_seen(&self, part: &TimedSlice) -> bool {
+        self.seen().is_all() || self.seen().rows_in(&part.slice.cells).next().is_some()
+    }
+
     /// The layers that the filters keep, by id.
     fn layers(&self, state: &dyn Session, filter: &CellsFilter) -> Result<Vec<(LayerIndex, &Layer)>> {
-        let known = self.snapshot.layers.iter();
-        let mut layers: Vec<(LayerIndex, &Layer)> = known.map(|(index, layer)| (index, &**layer)).collect();
+        let mut layers: Vec<(LayerIndex, &Layer)> =
+            visible_layers(&self.snapshot, &self.permission).collect();
         layers.sort_unstable_by(|(_, a), (_, b)| a.id.cmp(&b.id));
         if filter.layers.is_empty() {
             return Ok(layers);
         }
         // A layer without a row is asked nothing: a filter may fail for its id.
-        layers.retain(|(index, _)| self.snapshot.totals(*index).is_some());
+        layers.retain(|(index, _)| self.snapshot.totals_within(*index, self.seen()).is_some());
         let ids = StringArray::from_iter_values(layers.iter().map(|(_, layer)| &layer.id));
         let keys = Int32Array::from_iter_values(0..layers.len() as i32);
         let ids = DictionaryArray::<Int32Type>::try_new(keys, Arc::new(ids))?;
@@ -151,6 +167,11 @@ impl CellsTable {
         Ok(layers)
     }
 
+    /// How many layers there are, as far as they are seen.
+    fn all_layers(&self) -> usize {
+        visible_layers(&self.snapshot, &self.permission).count()
+    }
+
     /// One piece a bucket of each layer.
     fn buckets(
         &self,
@@ -159,16 +180,18 @@ impl CellsTable {
         filter: &CellsFilter,
     ) -> Result<Vec<Piece>> {
         let mut pieces = Vec::new();
-        let cells: Arc<[Range<u64>]> = filter.cells.as_slice().into();
         for (number, (index, _)) in layers.iter().enumerate() {
             let slices = self.snapshot.slices(*index, filter.starts);
-            pieces.extend(slices.into_iter().map(|slices| Piece {
-                layer: number,
-                span: slices.span,
-                rows: rows_of(&slices.parts, &cells),
-                parts: slices.parts,
-                condensed: None,
-                cells: Arc::clone(&cells),
+            pieces.extend(slices.into_iter().filter_map(|mut slices| {
+                slices.parts.retain(|part| self.is_seen(part));
+                (!slices.parts.is_empty()).then(|| Piece {
+                    layer: number,
+                    span: slices.span,
+                    rows: rows_of(&slices.parts, &filter.cells),
+                    parts: slices.parts,
+                    condensed: None,
+                    cells: filter.cells.clone(),
+                })
             }));
         }
         if filter.slices.is_empty() {
@@ -197,11 +220,12 @@ impl CellsTable {
 
     /// What the filter keeps of the layer, whole or by bins.
     fn spans(&self, layer: LayerIndex, filter: &CellsFilter, bin: Option<TimeBin>) -> Vec<Span> {
-        let whole = self.snapshot.covered(layer, filter.starts);
+        let covered = |starts| self.snapshot.covered(layer, starts, self.seen());
+        let whole = covered(filter.starts);
         let (Some(whole), Some(bin)) = (whole, bin) else {
             return whole.into_iter().collect();
         };
-        let starting_within = |starts: StartsWithin| self.snapshot.covered(layer, starts.and(filter.starts));
+        let starting_within = |starts: StartsWithin| covered(starts.and(filter.starts));
         bin.of(whole).filter_map(starting_within).collect()
     }
 
@@ -218,7 +242,7 @@ impl CellsTable {
             .filter(|filter| !rest.contains(filter))
             .cloned()
             .collect();
-        let buckets = Self::new(&self.snapshot);
+        let buckets = Self::new(&self.snapshot, &self.permission);
         let rows = buckets.scan_now(state, None, &understood, None)?;
         let Some(condition) = condition(state, rest, &DFSchema::try_from(Arc::clone(&SCHEMA))?)? else {
             return Ok(rows);
@@ -242,23 +266,24 @@ impl CellsTable {
         let cores = bin.map_or(cores, |_| NonZeroUsize::MIN);
         for (number, (index, _)) in layers.iter().enumerate() {
             for span in self.spans(*index, filter, bin) {
-                let parts = self.snapshot.covering(*index, span);
+                let mut parts = self.snapshot.covering(*index, span);
                 // Bins are hours and days, which are sums already.
                 let condensed = bin.is_none().then(|| -> Arc<[Arc<TimedSlice>]> {
                     self.snapshot.condensed(*index, span, parts.clone()).into()
                 });
+                parts.retain(|part| self.is_seen(part));
                 if parts.is_empty() {
                     continue;
                 }
-                let shares = shares_of_cells(&parts, cores, resolution).into_iter();
-                let shares = shares.map(|range| intersection(&filter.cells, &[range]));
+                let shares = shares_of_cells(&parts, &filter.cells, cores, resolution).into_iter();
+                let shares = shares.map(|range| filter.cells.and(&range.into()));
                 pieces.extend(shares.filter(|cells| !cells.is_empty()).map(|cells| Piece {
                     layer: number,
                     span,
                     rows: rows_of(&parts, &cells),
                     parts: parts.clone(),
                     condensed: condensed.clone(),
-                    cells: cells.into(),
+                    cells,
                 }));
             }
         }
@@ -272,7 +297,7 @@ impl CellsTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let filter = CellsFilter::of(filters, &self.snapshot);
+        let filter = CellsFilter::of(filters, &self.snapshot, self.seen());
         if !filter.rest.is_empty() {
             return self.scan_and_filter(state, projection, filters, filter.rest);
         }
@@ -301,8 +326,8 @@ impl CellsTable {
             .collect();
         let known = Known {
             table: "cells",
-            pruned: pruned(rows, &pieces, &layers, self.snapshot.layers.iter().count()),
-            statistics: statistics(&schema, rows, &pieces, filter.keeps_all_cells()),
+            pruned: pruned(rows, &pieces, self.seen(), (layers.len(), self.all_layers())),
+            statistics: statistics(&schema, rows, &pieces, filter.cells == *self.seen()),
             properties: order(schema.clone(), rows, &pieces, layers.len())?,
             apart: apart(&schema, rows, &pieces),
         };
@@ -314,6 +339,7 @@ impl CellsTable {
             pieces,
             coarser,
             schema,
+            has_revisions: self.seen().is_all(),
         };
         let partitions = state.config().target_partitions();
         Ok(Arc::new(SnapshotScan::new(
@@ -349,20 +375,14 @@ impl TableProvider for CellsTable {
 }
 
 /// What EXPLAIN shows: what of the table is read.
-fn pruned(rows: Rows, pieces: &[Piece], layers: &[(LayerIndex, &Layer)], all_layers: usize) -> String {
+fn pruned(rows: Rows, pieces: &[Piece], seen: &CellSet, (layers, all_layers): (usize, usize)) -> String {
     let is_same = |a: &Piece, b: &Piece| (a.layer, a.span.start) == (b.layer, b.span.start);
     // Pieces of one window have the same slices.
     let distinct = pieces.chunk_by(is_same).filter_map(<[Piece]>::first);
     let slices: usize = distinct.clone().map(|piece| piece.parts.len()).sum();
-    let all_rows: usize = distinct
-        .flat_map(|piece| &piece.parts)
-        .map(|part| part.slice.len())
-        .sum();
+    let all_rows: usize = distinct.map(|piece| rows_of(&piece.parts, seen)).sum();
     let kept: usize = pieces.iter().map(|piece| piece.rows).sum();
-    let read = format!(
-        "layers={} of {all_layers}, slices={slices}, rows={kept} of {all_rows}",
-        layers.len()
-    );
+    let read = format!("layers={layers} of {all_layers}, slices={slices}, rows={kept} of {all_rows}");
     let Rows::Window { resolution, bin } = rows else {
         return read;
     };
@@ -426,7 +446,7 @@ fn apart(schema: &Schema, rows: Rows, pieces: &[Piece]) -> Option<(Arc<dyn Physi
     let column = Column::new("cell", schema.index_of("cell").ok()?);
     let layer = pieces.first()?.layer;
     let start = |piece: &Piece| {
-        let shown = parent_of(piece.cells.first()?.start, resolution);
+        let shown = parent_of(piece.cells.ranges().first()?.start, resolution);
         (piece.layer == layer).then_some(ScalarValue::UInt64(Some(shown)))
     };
     let starts: Option<Vec<ScalarValue>> = pieces.iter().map(start).collect();

@@ -1,7 +1,6 @@
 //! The rows of `cells`: of each slice, or of a whole window summed by cell. A column is made only where it is asked for;
 //! whole numbers of one slice share its memory.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -12,7 +11,7 @@ use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{Int32Type, SchemaRef};
 use datafusion::common::{Result, internal_err};
 use h3o::Resolution;
-use riskgrid_ingest::grid::{ALL_CELLS, Span, TimedSlice, WindowSum};
+use riskgrid_ingest::grid::{CellSet, Span, TimedSlice, WindowSum};
 use riskgrid_ingest::{LayerKind, ValueScale};
 
 use crate::tables::scan::{Pieces, RowBatches};
@@ -38,22 +37,15 @@ pub(super) struct Piece {
     pub(super) parts: Vec<Arc<TimedSlice>>,
     /// What is read in their place and holds the same, where that is less.
     pub(super) condensed: Option<Arc<[Arc<TimedSlice>]>>,
-    /// The cells of its rows: ranges, ascending and apart.
-    pub(super) cells: Arc<[Range<u64>]>,
+    /// The cells of its rows.
+    pub(super) cells: CellSet,
     /// Rows of its parts: see [`rows_of`].
     pub(super) rows: usize,
 }
 
 /// How many rows the slices have of these cells.
-pub(super) fn rows_of(slices: &[Arc<TimedSlice>], cells: &[Range<u64>]) -> usize {
-    if cells == [ALL_CELLS] {
-        return slices.iter().map(|part| part.slice.len()).sum();
-    }
-    let in_ranges = |part: &Arc<TimedSlice>| -> usize {
-        let rows = cells.iter().map(|range| part.slice.rows_in(range.clone()).len());
-        rows.sum()
-    };
-    slices.iter().map(in_ranges).sum()
+pub(super) fn rows_of(slices: &[Arc<TimedSlice>], cells: &CellSet) -> usize {
+    slices.iter().map(|part| cells.count_in(&part.slice.cells)).sum()
 }
 
 /// All of a scan.
@@ -67,6 +59,8 @@ pub(super) struct CellPieces {
     pub(super) coarser: Option<Resolution>,
     /// The columns of the scan.
     pub(super) schema: SchemaRef,
+    /// Whether it is told how often late events changed a slice: that counts those of all its cells.
+    pub(super) has_revisions: bool,
 }
 
 impl Pieces for CellPieces {
@@ -101,6 +95,7 @@ impl Pieces for CellPieces {
             piece,
             layer: *layer,
             layer_ids: &self.layer_ids,
+            has_revisions: self.has_revisions,
         };
         let columns: Result<Vec<ArrayRef>> = self
             .schema
@@ -120,6 +115,7 @@ struct Rows<'a> {
     piece: &'a Piece,
     layer: ScannedLayer,
     layer_ids: &'a Arc<StringArray>,
+    has_revisions: bool,
 }
 
 impl Rows<'_> {
@@ -144,7 +140,8 @@ impl Rows<'_> {
             "weight" => whole(sum.weight()),
             "sources" => whole(sum.sources()),
             "revision" => {
-                let revision: u32 = self.piece.parts.iter().map(|part| part.revision).sum();
+                let revisions = self.piece.parts.iter().filter(|_| self.has_revisions);
+                let revision: u32 = revisions.map(|part| part.revision).sum();
                 Arc::new(UInt32Array::from(vec![revision; sum.len()]))
             }
             "channels" if self.layer.kind == LayerKind::Report => whole(sum.channels()),

@@ -5,7 +5,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch, UInt64Array};
-use arrow::compute::filter;
 use arrow::datatypes::{SchemaRef, UInt64Type};
 use datafusion::catalog::default_table_source::{provider_as_source, source_as_provider};
 use datafusion::common::tree_node::Transformed;
@@ -18,10 +17,10 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use h3o::Resolution;
-use riskgrid_ingest::grid::EventBatch;
 
 use super::cell_counter::CellCounter;
-use super::pieces::EventFilter;
+use super::pieces::FilteredEvents;
+use super::shown::ShownBatch;
 use super::{COUNTED, COUNTED_SCHEMA, EventsTable, Rows};
 use crate::tables::filters::is_plain;
 use crate::tables::scan::{Pieces, RowBatches, runs};
@@ -155,8 +154,7 @@ pub(super) struct CountPieces {
 /// What is counted.
 #[derive(Debug)]
 struct Counted {
-    batches: Vec<Arc<EventBatch>>,
-    filter: EventFilter,
+    events: FilteredEvents,
     resolution: Resolution,
     schema: SchemaRef,
 }
@@ -166,13 +164,10 @@ impl Counted {
     fn next(&self, left: &mut Range<usize>) -> Result<Option<RecordBatch>> {
         let mut counter = CellCounter::new(self.resolution);
         let mut without_place = 0;
-        for events in left.by_ref().filter_map(|batch| self.batches.get(batch)) {
-            let Some(cells) = events.batch.column_by_name("cell") else {
+        for batch in left.by_ref() {
+            let rows = self.events.rows_of(batch)?;
+            let Some(cells) = rows.as_ref().and_then(|rows| rows.column_by_name("cell")) else {
                 continue;
-            };
-            let cells = match self.filter.kept(events)? {
-                Some(kept) => filter(cells, &kept)?,
-                None => Arc::clone(cells),
             };
             let cells = cells.as_primitive::<UInt64Type>();
             if cells.null_count() == 0 {
@@ -205,28 +200,24 @@ impl Counted {
 
 impl CountPieces {
     pub(super) fn new(
-        batches: Vec<Arc<EventBatch>>,
-        filter: EventFilter,
+        events: FilteredEvents,
         resolution: Resolution,
         cores: usize,
         schema: SchemaRef,
     ) -> Self {
-        let rows: Vec<usize> = batches.iter().map(|batch| batch.batch.num_rows()).collect();
+        let rows: Vec<usize> = events.batches.iter().map(ShownBatch::rows).collect();
         Self {
             pieces: runs(&rows, cores),
             all: Arc::new(Counted {
-                batches,
-                filter,
+                events,
                 resolution,
                 schema,
             }),
         }
     }
 
-    fn batches(&self, piece: usize) -> &[Arc<EventBatch>] {
-        let run = self.pieces.get(piece);
-        run.and_then(|run| self.all.batches.get(run.clone()))
-            .unwrap_or_default()
+    fn batches(&self, piece: usize) -> Range<usize> {
+        self.pieces.get(piece).cloned().unwrap_or_default()
     }
 }
 
@@ -236,15 +227,13 @@ impl Pieces for CountPieces {
     }
 
     fn rows(&self, piece: usize) -> usize {
-        self.batches(piece)
-            .iter()
-            .map(|batch| batch.batch.num_rows())
-            .sum()
+        let batches = self.all.events.batches.get(self.batches(piece));
+        batches.unwrap_or_default().iter().map(ShownBatch::rows).sum()
     }
 
     fn read(&self, piece: usize) -> Result<RowBatches> {
         let all = Arc::clone(&self.all);
-        let mut left = self.pieces.get(piece).cloned().unwrap_or_default();
+        let mut left = self.batches(piece);
         Ok(Box::new(std::iter::from_fn(move || {
             while !left.is_empty() {
                 if let Some(counts) = all.next(&mut left).transpose() {
@@ -256,10 +245,7 @@ impl Pieces for CountPieces {
     }
 
     fn bytes(&self, piece: usize) -> usize {
-        let filtered = self
-            .batches(piece)
-            .iter()
-            .map(|batch| self.all.filter.bytes(batch));
+        let filtered = self.batches(piece).map(|batch| self.all.events.bytes(batch));
         // Counts, and then they as columns.
         filtered.max().unwrap_or(0) + 2 * MOST_BYTES.min(self.rows(piece).saturating_mul(BYTES_OF_A_ROW))
     }

@@ -6,6 +6,7 @@
 mod cell_counter;
 pub(crate) mod cell_counts;
 mod pieces;
+mod shown;
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,13 +17,15 @@ use datafusion::common::{DFSchema, Result, project_schema};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::ExecutionPlan;
-use riskgrid_ingest::grid::{EVENT_SCHEMA, EventBatch, GridSnapshot};
+use riskgrid_ingest::grid::{EVENT_SCHEMA, GridSnapshot};
 
 use self::cell_counts::CountPieces;
-use self::pieces::{EventFilter, EventPieces};
+use self::pieces::{EventFilter, EventPieces, FilteredEvents};
+use self::shown::{ShownBatch, Spans, shows_all};
 use super::filters::{Narrowing, condition, is_plain};
 use super::scan::{Known, Pieces, SnapshotScan, statistics_of};
 use super::time_filters::{EventsWithin, events_of};
+use crate::permission::Permission;
 use crate::scan_at_once::scan_at_once;
 use crate::sql::{commented, mark_cell};
 
@@ -67,10 +70,16 @@ static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 });
 
+/// Its columns for who sees no units.
+static WITHOUT_UNITS: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let fields = SCHEMA.fields().iter().filter(|field| field.name() != "unit");
+    Arc::new(Schema::new(fields.map(Arc::clone).collect::<Vec<_>>()))
+});
+
 /// The column after those of the table in which a scan says how many events a row stands for.
 const COUNTED: &str = "counted";
 
-/// The columns with [`COUNTED`].
+/// The columns of a scan that counts.
 static COUNTED_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
     let counted = Arc::new(Field::new(COUNTED, DataType::Int64, false));
     let fields = SCHEMA.fields().iter().map(Arc::clone).chain([counted]);
@@ -81,6 +90,8 @@ static COUNTED_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
 #[derive(Clone, Debug)]
 pub(super) struct EventsTable {
     snapshot: Arc<GridSnapshot>,
+    /// Other events are as if they did not exist.
+    permission: Arc<Permission>,
     rows: Rows,
 }
 
@@ -94,22 +105,48 @@ enum Rows {
 }
 
 impl EventsTable {
-    pub(super) fn new(snapshot: &Arc<GridSnapshot>) -> Self {
+    pub(super) fn new(snapshot: &Arc<GridSnapshot>, permission: &Arc<Permission>) -> Self {
         Self {
             snapshot: Arc::clone(snapshot),
+            permission: Arc::clone(permission),
             rows: Rows::Events,
         }
     }
 
-    /// The batches that may have rows for a filter, and how many there are in all.
-    fn batches(&self, narrowing: &Narrowing) -> (Vec<Arc<EventBatch>>, usize) {
+    /// The columns of events that are seen.
+    fn columns(&self) -> &'static SchemaRef {
+        if self.permission.sees_units() {
+            &SCHEMA
+        } else {
+            &WITHOUT_UNITS
+        }
+    }
+
+    /// All that is seen, by partition, without the batches that have none of it.
+    fn shown(&self) -> Result<Vec<Vec<ShownBatch>>> {
         let partitions = self.snapshot.partitions.iter();
-        let all = partitions.flat_map(|partition| &partition.events);
-        let number_of_all = all.clone().count();
-        let may_match = all.filter(|batch| {
-            narrowing.times.meets(batch.first, batch.last) && narrowing.may_hold(batch.cells, batch.bounds)
+        let shown = partitions.map(|partition| {
+            let batches = partition.events.iter();
+            let mut shown: Vec<ShownBatch> = batches
+                .map(|batch| ShownBatch::of(batch, &self.permission))
+                .collect::<Result<_>>()?;
+            shown.retain(|batch| batch.rows() > 0);
+            Ok(shown)
         });
-        (may_match.map(Arc::clone).collect(), number_of_all)
+        shown.collect()
+    }
+
+    /// What is told of the scan before it reads: the batches that may match, one by one. Where some events are not seen, where
+    /// batches begin and end is not told either, and all of a partition's are one.
+    fn told(&self, shown: &[Vec<ShownBatch>]) -> Vec<(usize, Spans)> {
+        let all = shown
+            .iter()
+            .map(|batches| batches.iter().map(|batch| (batch.rows(), batch.spans())));
+        if shows_all(&self.permission) {
+            return all.flatten().collect();
+        }
+        all.filter_map(|batches| batches.reduce(|a, b| (a.0 + b.0, a.1.with(b.1))))
+            .collect()
     }
 }
 
@@ -131,9 +168,13 @@ impl EventsTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let narrowing = Narrowing::of(filters);
-        let (batches, number_of_all) = self.batches(&narrowing);
+        let shown = self.shown()?;
+        let mut told = self.told(&shown);
+        let mut batches: Vec<ShownBatch> = shown.into_iter().flatten().collect();
+        let all_rows: usize = told.iter().map(|(rows, _)| rows).sum();
+        told.retain(|(_, spans)| spans.may_match(&narrowing));
+        batches.retain(|batch| batch.spans().may_match(&narrowing));
         let schema = project_schema(&self.schema(), projection)?;
-        let of_filters = DFSchema::try_from(Arc::clone(&SCHEMA))?;
         // All filters are asked of the rows, those too that an optimizer rewrote after they were taken.
         let (spans, others): (Vec<Expr>, Vec<Expr>) = filters
             .iter()
@@ -143,12 +184,10 @@ impl EventsTable {
             .iter()
             .filter_map(events_of)
             .fold(narrowing.times, EventsWithin::and);
-        let rows = batches.iter().map(|batch| batch.batch.num_rows()).sum();
+        let rows = told.iter().map(|(rows, _)| rows).sum();
         let is_exact = self.rows == Rows::Events
             && others.is_empty()
-            && batches
-                .iter()
-                .all(|batch| inside.contains(batch.first, batch.last));
+            && told.iter().all(|(_, spans)| spans.are_inside(inside));
         let number = if is_exact {
             Precision::Exact(rows)
         } else {
@@ -160,30 +199,39 @@ impl EventsTable {
         };
         let known = Known {
             table: "events",
-            pruned: format!(
-                "batches={} of {number_of_all}, rows={rows}{counted}",
-                batches.len()
-            ),
+            pruned: format!("rows={rows} of {all_rows}{counted}"),
             statistics: statistics_of(&schema, number),
             properties: EquivalenceProperties::new(Arc::clone(&schema)),
             apart: None,
         };
+        // What is read of a batch: what is asked for, and what filters look at.
+        let wanted = schema.fields().iter().map(|field| field.name().as_str());
+        let of_filters = filters.iter().flat_map(Expr::column_refs);
+        let mut columns: Vec<usize> = wanted
+            .filter(|name| *name != COUNTED)
+            .chain(of_filters.map(|column| column.name.as_str()))
+            .map(|name| SCHEMA.index_of(name))
+            .collect::<Result<_, _>>()?;
+        columns.sort_unstable();
+        columns.dedup();
+        let read = Arc::new(SCHEMA.project(&columns)?);
+        let of_read = DFSchema::try_from(Arc::clone(&read))?;
         let filter = EventFilter {
             inside,
-            of_times: condition(state, spans, &of_filters)?,
-            of_others: condition(state, others, &of_filters)?,
+            of_times: condition(state, spans, &of_read)?,
+            of_others: condition(state, others, &of_read)?,
+        };
+        let events = FilteredEvents {
+            batches,
+            columns,
+            read,
+            filter,
         };
         let partitions = state.config().target_partitions();
         let pieces: Arc<dyn Pieces> = match self.rows {
-            Rows::Events => Arc::new(EventPieces {
-                batches,
-                filter,
-                projection: projection.cloned(),
-                schema,
-            }),
+            Rows::Events => Arc::new(EventPieces { events, schema }),
             Rows::CellCounts => Arc::new(CountPieces::new(
-                batches,
-                filter,
+                events,
                 self.snapshot.resolution,
                 partitions,
                 schema,
@@ -196,7 +244,7 @@ impl EventsTable {
 impl TableProvider for EventsTable {
     fn schema(&self) -> SchemaRef {
         Arc::clone(match self.rows {
-            Rows::Events => &SCHEMA,
+            Rows::Events => self.columns(),
             Rows::CellCounts => &COUNTED_SCHEMA,
         })
     }

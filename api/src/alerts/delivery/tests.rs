@@ -17,6 +17,11 @@ use super::*;
 use crate::alerts::Alerting;
 use crate::alerts::store::{Decisions, Endpoint, NewEndpoint, Notify};
 
+/// What stands in the audit for what these tests do.
+fn deed() -> crate::audit::Deed {
+    crate::audit::Deed::of_the_command_line("test")
+}
+
 #[derive(Clone, Debug)]
 struct Received {
     headers: HeaderMap,
@@ -127,7 +132,7 @@ async fn endpoint(alerting: &Alerting, name: &str, url: String) -> Endpoint {
     };
     alerting
         .decisions
-        .create_endpoint(new, wall_clock())
+        .create_endpoint(new, wall_clock(), &deed())
         .await
         .unwrap()
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use riskgrid_analytics::permission::Permission;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::access::{Caller, Reads};
 use crate::alerts::Alerting;
 use crate::alerts::store::{Alert, AlertQuery, AlertState};
+use crate::alerts::table::is_alert_seen;
 use crate::http::extract::Parameters;
 use crate::problem::Problem;
 
@@ -35,6 +38,7 @@ struct ListParameters {
 
 async fn list(
     State(alerting): State<Arc<Alerting>>,
+    Reads(seen): Reads,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Value>, Problem> {
     // Pending instances are the evaluators' own until they fire: none is an alert yet.
@@ -55,29 +59,52 @@ async fn list(
     if is_pending {
         return Ok(Json(json!({ "alerts": [], "next": null })));
     }
-    let page = alerting
-        .decisions
-        .alerts(&AlertQuery { state, limit, after })
-        .await?;
-    let next = page.next.map(|(fired_at, id)| format!("{fired_at}.{id}"));
-    Ok(Json(json!({ "alerts": page.alerts, "next": next })))
+    let mut query = AlertQuery { state, limit, after };
+    let mut alerts: Vec<Alert> = Vec::new();
+    let more = loop {
+        let page = alerting.decisions.alerts(&query).await?;
+        alerts.extend(page.alerts.into_iter().filter(|alert| is_seen(&seen, alert)));
+        match page.next {
+            Some(next) if alerts.len() < limit as usize => query.after = Some(next),
+            next => break next.is_some(),
+        }
+    };
+    let is_cut = alerts.len() > limit as usize;
+    alerts.truncate(limit as usize);
+    let last = alerts.last().filter(|_| more || is_cut);
+    let next = last.map(|alert| format!("{}.{}", alert.fired_at, alert.id));
+    Ok(Json(json!({ "alerts": alerts, "next": next })))
 }
 
-async fn show(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> Result<Json<Alert>, Problem> {
-    alerting
-        .decisions
-        .alert(&id)
-        .await?
-        .map(Json)
+fn is_seen(seen: &Permission, alert: &Alert) -> bool {
+    is_alert_seen(seen, &alert.layer, alert.cell)
+}
+
+/// The alert of an id, if it is seen.
+async fn seen_alert(alerting: &Alerting, seen: &Permission, id: &str) -> Result<Alert, Problem> {
+    let alert = alerting.decisions.alert(id).await?;
+    alert
+        .filter(|alert| is_seen(seen, alert))
         .ok_or_else(no_such_alert)
+}
+
+async fn show(
+    State(alerting): State<Arc<Alerting>>,
+    Reads(seen): Reads,
+    Path(id): Path<String>,
+) -> Result<Json<Alert>, Problem> {
+    seen_alert(&alerting, &seen, &id).await.map(Json)
 }
 
 async fn acknowledge(
     State(alerting): State<Arc<Alerting>>,
+    caller: Caller,
+    Reads(seen): Reads,
     Path(id): Path<String>,
 ) -> Result<Json<Alert>, Problem> {
+    seen_alert(&alerting, &seen, &id).await?;
     alerting
-        .acknowledge(&id)
+        .acknowledge(&id, &caller.deed("alerts.ack"))
         .await?
         .map(Json)
         .ok_or_else(no_such_alert)

@@ -26,6 +26,7 @@ impl From<DecisionsError> for Problem {
             DecisionsError::NameTaken { .. } | DecisionsError::Conflict(_) => {
                 Self::conflict(error.to_string())
             }
+            DecisionsError::OtherVersion { .. } => Self::precondition_failed(error.to_string()),
             DecisionsError::UnknownWebhook { .. } | DecisionsError::TooMany { .. } => {
                 Self::unprocessable(error.to_string())
             }

@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::access::Caller;
 use crate::alerts::Alerting;
 use crate::alerts::delivery::{InvalidWebhook, WebhookRequest};
-use crate::alerts::store::{Endpoint, random_hex, rfc3339};
+use crate::alerts::store::{Endpoint, Versioned, random_hex, rfc3339};
 use crate::http::extract::{JsonBody, Parameters};
 use crate::http::forwarded::External;
+use crate::http::{expected_version, tagged, version_tag};
 use crate::problem::Problem;
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -31,10 +34,11 @@ pub(super) fn routes(state: Arc<Alerting>) -> Router {
         .with_state(state)
 }
 
-type Created = (StatusCode, [(HeaderName, String); 1], Json<Value>);
+type Created = (StatusCode, [(HeaderName, String); 2], Json<Value>);
 
 async fn create(
     State(alerting): State<Arc<Alerting>>,
+    caller: Caller,
     external: External,
     JsonBody(request): JsonBody<WebhookRequest>,
 ) -> Result<Created, Problem> {
@@ -46,14 +50,17 @@ async fn create(
         })?;
     let endpoint = alerting
         .decisions
-        .create_endpoint(new, (alerting.clock)())
+        .create_endpoint(new, (alerting.clock)(), &caller.deed("webhooks.create"))
         .await?;
     let mut body = shown(&endpoint);
     body["secret"] = json!(endpoint.secret.reveal());
-    let location = [(
-        header::LOCATION,
-        format!("{}/v1/webhooks/{}", external.base, endpoint.id),
-    )];
+    let location = [
+        (
+            header::LOCATION,
+            format!("{}/v1/webhooks/{}", external.base, endpoint.id),
+        ),
+        (header::ETAG, version_tag(1)),
+    ];
     Ok((StatusCode::CREATED, location, Json(body)))
 }
 
@@ -64,15 +71,30 @@ async fn list(State(alerting): State<Arc<Alerting>>) -> Result<Json<Value>, Prob
     ))
 }
 
-async fn show(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
-    Ok(Json(shown(&endpoint(&alerting, &id).await?)))
+async fn show(
+    State(alerting): State<Arc<Alerting>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let version = alerting.decisions.version_of(Versioned::Webhook, &id).await?;
+    let version = version.ok_or_else(no_such_webhook)?;
+    let shown = shown(&endpoint(&alerting, &id).await?);
+    Ok(tagged(&headers, &version_tag(version), Json(shown)))
 }
 
 async fn delete(
     State(alerting): State<Arc<Alerting>>,
+    caller: Caller,
     Path(id): Path<String>,
+    headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    if alerting.decisions.delete_endpoint(&id).await? {
+    let (expected, deed) = (expected_version(&headers)?, caller.deed("webhooks.delete"));
+    let now = (alerting.clock)();
+    if alerting
+        .decisions
+        .delete_endpoint(&id, expected, now, &deed)
+        .await?
+    {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(no_such_webhook())
@@ -80,9 +102,15 @@ async fn delete(
 }
 
 /// Sends a ping now. A success switches on again what a 410 had switched off.
-async fn test(State(alerting): State<Arc<Alerting>>, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+async fn test(
+    State(alerting): State<Arc<Alerting>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
     let endpoint = endpoint(&alerting, &id).await?;
     let now = (alerting.clock)();
+    let deed = caller.deed("webhooks.test").to(&id);
+    alerting.decisions.audit(&deed, now).await?;
     let webhook_id = format!("msg_{}", random_hex()?);
     let body = json!({"type": "webhook.test", "timestamp": rfc3339(now), "data": {"webhook": endpoint.name}});
     let attempt = alerting
@@ -131,23 +159,31 @@ async fn deliveries(
 
 async fn replay_all(
     State(alerting): State<Arc<Alerting>>,
+    caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     endpoint(&alerting, &id).await?;
-    let replayed = alerting.decisions.replay(&id, None, (alerting.clock)()).await?;
+    let now = (alerting.clock)();
+    let deed = caller.deed("webhooks.replay").to(&id);
+    alerting.decisions.audit(&deed, now).await?;
+    let replayed = alerting.decisions.replay(&id, None, now).await?;
     alerting.deliveries.wake();
     Ok(Json(json!({ "replayed": replayed })))
 }
 
 async fn replay_one(
     State(alerting): State<Arc<Alerting>>,
+    caller: Caller,
     Path((id, delivery)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
     endpoint(&alerting, &id).await?;
-    let replayed = alerting
+    let now = (alerting.clock)();
+    let deed = caller.deed("webhooks.replay").to(&id);
+    alerting
         .decisions
-        .replay(&id, Some(&delivery), (alerting.clock)())
+        .audit(&deed.with(json!({"delivery": delivery})), now)
         .await?;
+    let replayed = alerting.decisions.replay(&id, Some(&delivery), now).await?;
     if replayed == 0 {
         return Err(Problem::conflict(
             "there is no dead delivery of this id; GET …/deliveries shows their states",

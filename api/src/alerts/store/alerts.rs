@@ -2,11 +2,12 @@
 
 use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnection;
 
 use super::row::read_from_row;
 use super::{Decisions, DecisionsError};
+use crate::audit::Deed;
 
 /// Where an alert stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,7 +223,12 @@ impl Decisions {
     ///
     /// # Errors
     /// [`DecisionsError::Conflict`] when it is resolved, or the database's.
-    pub async fn acknowledge(&self, id: &str, now: i64) -> Result<Option<Alert>, DecisionsError> {
+    pub async fn acknowledge(
+        &self,
+        id: &str,
+        now: i64,
+        deed: &Deed,
+    ) -> Result<Option<Alert>, DecisionsError> {
         let mut transaction = self.begin().await?;
         let Some(row) = alert_row(&mut transaction, id).await? else {
             return Ok(None);
@@ -252,6 +258,8 @@ impl Decisions {
         .bind(alert.value)
         .execute(&mut *transaction)
         .await?;
+        let deed = deed.clone().to(id).with(json!({"rule": alert.rule}));
+        self.append(&mut transaction, &deed, now).await?;
         transaction.commit().await?;
         Ok(Some(alert))
     }

@@ -17,6 +17,11 @@ const DAY: i64 = 24 * HOUR;
 /// 2026-11-22T08:00:00Z
 const START: i64 = 1_795_334_400 * SECOND;
 
+/// What stands in the audit for what these tests do.
+fn deed() -> crate::audit::Deed {
+    crate::audit::Deed::of_the_command_line("test")
+}
+
 async fn opened(bounds: Bounds) -> (TempDir, Decisions) {
     let folder = tempfile::tempdir().unwrap();
     let decisions = Decisions::open(folder.path(), bounds).await.unwrap();
@@ -144,9 +149,9 @@ async fn all_rules_together_have_a_bound_and_so_has_their_number() {
     let (_folder, decisions) = opened(bounds).await;
     let all: Vec<Rule> = ["a", "b", "c"].iter().map(|name| rule(name, &[])).collect();
     for rule in &all {
-        decisions.create_rule(rule, START).await.unwrap();
+        decisions.create_rule(rule, START, &deed()).await.unwrap();
     }
-    let refused = decisions.create_rule(&rule("d", &[]), START).await;
+    let refused = decisions.create_rule(&rule("d", &[]), START, &deed()).await;
     assert!(matches!(
         refused,
         Err(DecisionsError::TooMany {
@@ -179,11 +184,15 @@ async fn all_rules_together_have_a_bound_and_so_has_their_number() {
 async fn a_deleted_rule_ends_piece_by_piece_and_begins_nothing_more() {
     let (folder, decisions) = opened(Bounds::default()).await;
     let river = rule("river", &[]);
-    decisions.create_rule(&river, START).await.unwrap();
+    decisions.create_rule(&river, START, &deed()).await.unwrap();
     let mut rules = SensorRules::new([river.clone()].into());
     let all = decided(&mut rules, 0..1_000, 0..0, 0);
     decisions.record(&all, Notify::Send, START, None).await.unwrap();
-    let first = decisions.delete_rule(&river.id, START).await.unwrap().unwrap();
+    let first = decisions
+        .delete_rule(&river.id, None, START, &deed())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(first.alerts.len(), ENDED_AT_ONCE as usize);
     // An evaluator that has not heard of it yet.
     let late = decided(&mut rules, 1_000..1_010, 0..0, 5);
@@ -199,7 +208,7 @@ async fn a_deleted_rule_ends_piece_by_piece_and_begins_nothing_more() {
     // The name is free while the rest is ended, also by the next process.
     let mut twin = rule("river", &[]);
     twin.id = "another".to_owned();
-    decisions.create_rule(&twin, START).await.unwrap();
+    decisions.create_rule(&twin, START, &deed()).await.unwrap();
     decisions.close().await;
     drop(decisions);
     let decisions = Decisions::open(folder.path(), Bounds::default()).await.unwrap();
@@ -231,7 +240,7 @@ async fn what_ended_is_kept_for_its_time_by_the_wall_clock_and_in_its_number() {
         secret: Secret::random().unwrap(),
         severities: vec![],
     };
-    let ops = decisions.create_endpoint(new, START).await.unwrap();
+    let ops = decisions.create_endpoint(new, START, &deed()).await.unwrap();
     let mut rules = SensorRules::new([rule("river", &["ops"])].into());
     let transitions = decided(&mut rules, 0..1_300, 0..1_200, 0);
     decisions
@@ -296,7 +305,7 @@ async fn replays_without_end_keep_a_number_of_attempts() {
         secret: Secret::random().unwrap(),
         severities: vec![],
     };
-    let ops = decisions.create_endpoint(new, START).await.unwrap();
+    let ops = decisions.create_endpoint(new, START, &deed()).await.unwrap();
     let mut rules = SensorRules::new([rule("river", &["ops"])].into());
     let transitions = decided(&mut rules, 0..1, 0..0, 0);
     decisions
@@ -332,7 +341,10 @@ async fn a_deleted_webhook_is_told_nothing_more_and_its_deliveries_go() {
         secret: Secret::random().unwrap(),
         severities: vec![],
     };
-    let ops = decisions.create_endpoint(new.clone(), START).await.unwrap();
+    let ops = decisions
+        .create_endpoint(new.clone(), START, &deed())
+        .await
+        .unwrap();
     let mut rules = SensorRules::new([rule("river", &["ops"])].into());
     let transitions = decided(&mut rules, 0..1_200, 0..0, 0);
     decisions
@@ -347,11 +359,16 @@ async fn a_deleted_webhook_is_told_nothing_more_and_its_deliveries_go() {
         decisions.endpoints_due(START).await.unwrap(),
         std::slice::from_ref(&ops.id)
     );
-    assert!(decisions.delete_endpoint(&ops.id).await.unwrap());
+    assert!(
+        decisions
+            .delete_endpoint(&ops.id, None, START, &deed())
+            .await
+            .unwrap()
+    );
     assert!(decisions.endpoints_due(START).await.unwrap().is_empty());
     assert!(decisions.due(&ops.id, START, 10).await.unwrap().is_empty());
     // The name is free at once.
-    decisions.create_endpoint(new, START).await.unwrap();
+    decisions.create_endpoint(new, START, &deed()).await.unwrap();
     let forgotten = decisions.forget_old(&Keep::default(), START).await.unwrap();
     assert_eq!(forgotten.deliveries, 1_200);
     assert_eq!(count(&decisions, "SELECT COUNT(*) FROM deliveries").await, 0);

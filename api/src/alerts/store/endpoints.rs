@@ -1,10 +1,13 @@
 //! Webhooks as they are stored: who is told, where, and with which secret.
 
 use riskgrid_analytics::rules::{Rule, Severity};
+use serde_json::json;
 
 use super::row::read_from_row;
+use super::versions::{Versioned, expect_version};
 use super::{Decisions, DecisionsError, MAX_WEBHOOKS, PIECE, random_hex};
 use crate::alerts::delivery::Secret;
+use crate::audit::Deed;
 
 /// A receiver. Its secret never leaves this type but to sign.
 #[derive(Clone, Debug)]
@@ -75,11 +78,16 @@ impl EndpointRow {
 }
 
 impl Decisions {
-    /// Stores a new webhook.
+    /// Stores a new webhook, as somebody's deed.
     ///
     /// # Errors
     /// [`DecisionsError::NameTaken`], or the database's.
-    pub async fn create_endpoint(&self, new: NewEndpoint, now: i64) -> Result<Endpoint, DecisionsError> {
+    pub async fn create_endpoint(
+        &self,
+        new: NewEndpoint,
+        now: i64,
+        deed: &Deed,
+    ) -> Result<Endpoint, DecisionsError> {
         let id = random_hex()?;
         let severities = serde_json::to_string(&new.severities)
             .map_err(|error| DecisionsError::unreadable("webhook", &error))?;
@@ -114,6 +122,8 @@ impl Decisions {
             }
             other => other?,
         };
+        let deed = deed.clone().to(&id).with(json!({"name": new.name}));
+        self.append(&mut transaction, &deed, now).await?;
         transaction.commit().await?;
         let NewEndpoint {
             name,
@@ -153,9 +163,17 @@ impl Decisions {
     /// [`forget_old`](Self::forget_old), piece by piece. `false` when there is no such webhook.
     ///
     /// # Errors
-    /// [`DecisionsError::Conflict`] while a rule names it, or the database's.
-    pub async fn delete_endpoint(&self, id: &str) -> Result<bool, DecisionsError> {
+    /// [`DecisionsError::Conflict`] while a rule names it, [`DecisionsError::OtherVersion`] when it is not at the version that
+    /// is expected, or the database's.
+    pub async fn delete_endpoint(
+        &self,
+        id: &str,
+        expected: Option<i64>,
+        now: i64,
+        deed: &Deed,
+    ) -> Result<bool, DecisionsError> {
         let mut transaction = self.begin().await?;
+        expect_version(&mut transaction, Versioned::Webhook, id, expected).await?;
         let name: Option<String> = sqlx::query_scalar("SELECT name FROM webhooks WHERE id = $1")
             .bind(id)
             .fetch_optional(&mut *transaction)
@@ -178,6 +196,8 @@ impl Decisions {
         ] {
             sqlx::query(statement).bind(id).execute(&mut *transaction).await?;
         }
+        let deed = deed.clone().to(id).with(json!({"name": name}));
+        self.append(&mut transaction, &deed, now).await?;
         transaction.commit().await?;
         Ok(true)
     }

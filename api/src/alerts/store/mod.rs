@@ -7,7 +7,6 @@
 //! The queries use `$1` and plain SQL, so that the same ones can serve `PostgreSQL`.
 
 mod alerts;
-mod audit;
 mod bounds;
 mod cells;
 mod endpoints;
@@ -20,6 +19,7 @@ mod record;
 mod row;
 mod rules;
 mod tally;
+mod versions;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
@@ -37,7 +37,6 @@ use sqlx::sqlite::{
 use sqlx::{SqlSafeStr, Sqlite, Transaction};
 
 pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, rfc3339};
-pub use audit::AuditRow;
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
 pub use cells::CellState;
@@ -47,8 +46,10 @@ pub use ids::{random_hex, webhook_id};
 pub use lines::{AlertLine, Bound, Conditions, LinePlace};
 pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
 pub use record::{Notify, Recorded};
+pub(crate) use row::read_from_row;
 pub use rules::ENDED_AT_ONCE;
 pub use tally::{Held, Tally};
+pub use versions::Versioned;
 
 /// Transitions older than this are recorded and wake nobody.
 pub const MAX_NOTIFY_AGE: Duration = Duration::from_hours(1);
@@ -65,13 +66,14 @@ const MARK: &[u8; 16] = b"SQLite format 3\0";
 const TRANSACTION: u64 = 256 << 10;
 
 /// The schema's steps, each with what it does. One that has been released is never changed.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     (
         "decisions",
         include_str!("../../../migrations/0001_decisions.sql"),
     ),
     ("audit", include_str!("../../../migrations/0002_audit.sql")),
     ("bounds", include_str!("../../../migrations/0003_bounds.sql")),
+    ("access", include_str!("../../../migrations/0004_access.sql")),
 ];
 
 fn migrations() -> Migrator {
@@ -164,6 +166,14 @@ pub enum DecisionsError {
         /// What to do.
         remedy: &'static str,
     },
+    /// It was changed since its reader saw it.
+    #[error("the {kind} is at version {version}; read it again, merge your change and send it again")]
+    OtherVersion {
+        /// `rule` or `webhook`.
+        kind: &'static str,
+        /// At which it is.
+        version: i64,
+    },
     /// It cannot be done in the present state.
     #[error("{0}")]
     Conflict(String),
@@ -181,7 +191,7 @@ pub enum DecisionsError {
 }
 
 impl DecisionsError {
-    fn unreadable(what: &'static str, reason: &dyn std::fmt::Display) -> Self {
+    pub(crate) fn unreadable(what: &'static str, reason: &dyn std::fmt::Display) -> Self {
         Self::Unreadable {
             what,
             reason: reason.to_string(),
@@ -308,11 +318,11 @@ impl Decisions {
         Ok(query.fetch_optional(self.readers()).await?)
     }
 
-    fn readers(&self) -> &SqlitePool {
+    pub(crate) fn readers(&self) -> &SqlitePool {
         &self.inner.readers
     }
 
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, DecisionsError> {
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, DecisionsError> {
         self.ask_for_room()?;
         Ok(self.inner.writer.begin_with("BEGIN IMMEDIATE").await?)
     }

@@ -15,4 +15,4 @@ macro_rules! read_from_row {
         }
     };
 }
-pub(super) use read_from_row;
+pub(crate) use read_from_row;

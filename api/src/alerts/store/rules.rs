@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use riskgrid_analytics::rules::Rule;
+use serde_json::json;
 
 use super::record::Recorded;
+use super::versions::{Versioned, expect_version};
 use super::{Decisions, DecisionsError};
+use crate::audit::Deed;
 
 /// Alerts that are ended in one transaction: a fraction of a second.
 pub const ENDED_AT_ONCE: u32 = 200;
 
 impl Decisions {
-    /// Stores a new rule.
+    /// Stores a new rule, as somebody's deed.
     ///
     /// # Errors
     /// [`DecisionsError::NameTaken`], [`DecisionsError::UnknownWebhook`], or the database's.
-    pub async fn create_rule(&self, rule: &Rule, now: i64) -> Result<(), DecisionsError> {
+    pub async fn create_rule(&self, rule: &Rule, now: i64, deed: &Deed) -> Result<(), DecisionsError> {
         let body = serde_json::to_string(rule).map_err(|error| DecisionsError::unreadable("rule", &error))?;
         let mut transaction = self.begin().await?;
         let rules: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM rules")
@@ -53,6 +56,8 @@ impl Decisions {
             }
             other => other?,
         };
+        let deed = deed.clone().to(&rule.id).with(json!({"name": rule.name}));
+        self.append(&mut transaction, &deed, now).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -76,8 +81,18 @@ impl Decisions {
     /// Deletes a rule: nothing begins for it any more. Its open alerts are ended piece by piece, by
     /// [`end_alerts_of_deleted_rules`](Self::end_alerts_of_deleted_rules): a piece of them by this call, whose outcome it
     /// answers. `None` when there is no such rule.
-    pub async fn delete_rule(&self, id: &str, now: i64) -> Result<Option<Recorded>, DecisionsError> {
+    ///
+    /// # Errors
+    /// [`DecisionsError::OtherVersion`] when it is not at the version that is expected, or the database's.
+    pub async fn delete_rule(
+        &self,
+        id: &str,
+        expected: Option<i64>,
+        now: i64,
+        deed: &Deed,
+    ) -> Result<Option<Recorded>, DecisionsError> {
         let mut transaction = self.begin().await?;
+        expect_version(&mut transaction, Versioned::Rule, id, expected).await?;
         let deleted = sqlx::query("DELETE FROM rules WHERE id = $1")
             .bind(id)
             .execute(&mut *transaction)
@@ -90,6 +105,7 @@ impl Decisions {
             .bind(now)
             .execute(&mut *transaction)
             .await?;
+        self.append(&mut transaction, &deed.clone().to(id), now).await?;
         transaction.commit().await?;
         self.end_alerts_of_deleted_rules(ENDED_AT_ONCE, now)
             .await

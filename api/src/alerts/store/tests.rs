@@ -11,6 +11,11 @@ const HOUR: i64 = 3_600 * SECOND;
 /// 2026-11-22T08:00:00Z
 const START: i64 = 1_795_334_400 * SECOND;
 
+/// What stands in the audit for what these tests do.
+fn deed() -> crate::audit::Deed {
+    crate::audit::Deed::of_the_command_line("test")
+}
+
 async fn opened() -> (TempDir, Decisions) {
     let folder = tempfile::tempdir().unwrap();
     let decisions = Decisions::open(folder.path(), crate::alerts::store::Bounds::default())
@@ -26,7 +31,7 @@ async fn endpoint(decisions: &Decisions, name: &str, severities: Vec<Severity>) 
         secret: Secret::random().unwrap(),
         severities,
     };
-    decisions.create_endpoint(new, START).await.unwrap()
+    decisions.create_endpoint(new, START, &deed()).await.unwrap()
 }
 
 fn rule(name: &str, webhooks: &[&str]) -> Rule {
@@ -87,17 +92,19 @@ async fn a_second_process_is_told_who_has_the_file() {
 #[tokio::test]
 async fn rules_and_webhooks_keep_their_names_to_themselves() {
     let (_folder, decisions) = opened().await;
-    let unknown = decisions.create_rule(&rule("river", &["ops"]), START).await;
+    let unknown = decisions
+        .create_rule(&rule("river", &["ops"]), START, &deed())
+        .await;
     assert!(matches!(unknown, Err(DecisionsError::UnknownWebhook { .. })));
     let ops = endpoint(&decisions, "ops", vec![]).await;
     decisions
-        .create_rule(&rule("river", &["ops"]), START)
+        .create_rule(&rule("river", &["ops"]), START, &deed())
         .await
         .unwrap();
     let mut twin = rule("river", &[]);
     twin.id = "another".to_owned();
     assert!(matches!(
-        decisions.create_rule(&twin, START).await,
+        decisions.create_rule(&twin, START, &deed()).await,
         Err(DecisionsError::NameTaken { kind: "rule", .. })
     ));
     assert_eq!(
@@ -105,16 +112,26 @@ async fn rules_and_webhooks_keep_their_names_to_themselves() {
         [rule("river", &["ops"])]
     );
     assert!(matches!(
-        decisions.delete_endpoint(&ops.id).await,
+        decisions.delete_endpoint(&ops.id, None, START, &deed()).await,
         Err(DecisionsError::Conflict(_))
     ));
     decisions
-        .delete_rule("id of river", START)
+        .delete_rule("id of river", None, START, &deed())
         .await
         .unwrap()
         .unwrap();
-    assert!(decisions.delete_endpoint(&ops.id).await.unwrap());
-    assert!(!decisions.delete_endpoint(&ops.id).await.unwrap());
+    assert!(
+        decisions
+            .delete_endpoint(&ops.id, None, START, &deed())
+            .await
+            .unwrap()
+    );
+    assert!(
+        !decisions
+            .delete_endpoint(&ops.id, None, START, &deed())
+            .await
+            .unwrap()
+    );
 }
 
 #[tokio::test]
@@ -252,13 +269,21 @@ async fn alerts_are_listed_newest_first_page_by_page() {
     assert!(seen.is_sorted_by(|left, right| (left.fired_at, &left.id) > (right.fired_at, &right.id)));
 
     let id = &seen[0].id;
-    let acknowledged = decisions.acknowledge(id, START + 5).await.unwrap().unwrap();
+    let acknowledged = decisions
+        .acknowledge(id, START + 5, &deed())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(acknowledged.state, AlertState::Acknowledged);
     assert_eq!(
-        decisions.acknowledge(id, START + 9).await.unwrap().unwrap(),
+        decisions
+            .acknowledge(id, START + 9, &deed())
+            .await
+            .unwrap()
+            .unwrap(),
         acknowledged
     );
-    assert_eq!(decisions.acknowledge("none", START).await.unwrap(), None);
+    assert_eq!(decisions.acknowledge("none", START, &deed()).await.unwrap(), None);
     let query = AlertQuery {
         state: Some(AlertState::Acknowledged),
         limit: 10,
@@ -278,7 +303,7 @@ async fn an_acknowledged_alert_resolves_and_then_cannot_be_acknowledged() {
         .await
         .unwrap();
     decisions
-        .acknowledge(&transitions[0].episode, START)
+        .acknowledge(&transitions[0].episode, START, &deed())
         .await
         .unwrap();
     let recorded = decisions
@@ -288,7 +313,9 @@ async fn an_acknowledged_alert_resolves_and_then_cannot_be_acknowledged() {
     assert_eq!(recorded.alerts[0].state, AlertState::Resolved);
     assert_eq!(recorded.alerts[0].acknowledged_at, Some(START));
     assert_eq!(states(&decisions, &ops.id).await.len(), 2);
-    let refused = decisions.acknowledge(&transitions[0].episode, START).await;
+    let refused = decisions
+        .acknowledge(&transitions[0].episode, START, &deed())
+        .await;
     assert!(matches!(refused, Err(DecisionsError::Conflict(_))));
 }
 
@@ -297,20 +324,26 @@ async fn deleting_a_rule_ends_its_alerts_and_tells_it() {
     let (_folder, decisions) = opened().await;
     let ops = endpoint(&decisions, "ops", vec![]).await;
     let rule = rule("river", &["ops"]);
-    decisions.create_rule(&rule, START).await.unwrap();
+    decisions.create_rule(&rule, START, &deed()).await.unwrap();
     decisions
         .record(&decided(&rule, "a", &[(0, 4.0)]), Notify::Send, START, None)
         .await
         .unwrap();
     let recorded = decisions
-        .delete_rule(&rule.id, START + SECOND)
+        .delete_rule(&rule.id, None, START + SECOND, &deed())
         .await
         .unwrap()
         .unwrap();
     assert_eq!((recorded.alerts.len(), recorded.queued), (1, 1));
     assert_eq!(recorded.alerts[0].resolved_at, Some(START + SECOND));
     assert_eq!(states(&decisions, &ops.id).await.len(), 2);
-    assert!(decisions.delete_rule(&rule.id, START).await.unwrap().is_none());
+    assert!(
+        decisions
+            .delete_rule(&rule.id, None, START, &deed())
+            .await
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -318,7 +351,7 @@ async fn everything_is_there_after_reopening() {
     let (folder, decisions) = opened().await;
     let ops = endpoint(&decisions, "ops", vec![Severity::Major]).await;
     let rule = rule("river", &["ops"]);
-    decisions.create_rule(&rule, START).await.unwrap();
+    decisions.create_rule(&rule, START, &deed()).await.unwrap();
     let fired = decided(&rule, "a", &[(0, 4.0)]);
     decisions.record(&fired, Notify::Send, START, None).await.unwrap();
     let alert = decisions.alert(&fired[0].episode).await.unwrap().unwrap();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use h3o::CellIndex;
+use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::tables::stored::{
     Asked, Column, Comparison, Condition, Pages, StoredTable, Test, Value, Values,
 };
@@ -11,9 +12,16 @@ use riskgrid_ingest::EventTime;
 
 use crate::alerts::store::{AlertLine, Bound, Conditions, Decisions};
 
-/// The table, for one query.
-pub(crate) fn alerts_table(decisions: Decisions) -> StoredTable<AlertLine> {
-    StoredTable::new("alerts", columns(), move |asked| pages(decisions.clone(), asked))
+/// The table, for one query, with the rows that `seen` shows.
+pub(crate) fn alerts_table(decisions: Decisions, seen: Arc<Permission>) -> StoredTable<AlertLine> {
+    StoredTable::new("alerts", columns(), move |asked| {
+        pages(decisions.clone(), Arc::clone(&seen), asked)
+    })
+}
+
+/// Whether an alert of this layer and cell is seen.
+pub(crate) fn is_alert_seen(seen: &Permission, layer: &str, cell: Option<u64>) -> bool {
+    seen.admits_layer(Some(layer)) && seen.admits_centre_of(cell)
 }
 
 fn columns() -> Vec<Column<AlertLine>> {
@@ -74,16 +82,18 @@ fn columns() -> Vec<Column<AlertLine>> {
     ]
 }
 
-fn pages(decisions: Decisions, asked: &Asked) -> Pages<AlertLine> {
+fn pages(decisions: Decisions, seen: Arc<Permission>, asked: &Asked) -> Pages<AlertLine> {
     let conditions = Arc::new(conditions_of(asked));
     let first = Some((None, asked.most.unwrap_or(usize::MAX)));
     let pages = futures::stream::try_unfold(first, move |next| {
         let (decisions, conditions) = (decisions.clone(), Arc::clone(&conditions));
+        let seen = Arc::clone(&seen);
         async move {
             let Some((after, left)) = next else {
                 return Ok(None);
             };
-            let (lines, next) = decisions.alert_lines(&conditions, after.as_ref(), left).await?;
+            let (mut lines, next) = decisions.alert_lines(&conditions, after.as_ref(), left).await?;
+            lines.retain(|line| is_alert_seen(&seen, &line.layer, line.cell.map(i64::cast_unsigned)));
             let left = left.saturating_sub(lines.len());
             let next = next.filter(|_| left > 0).map(|place| (Some(place), left));
             Ok(Some((lines, next)))

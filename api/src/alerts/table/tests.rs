@@ -1,9 +1,10 @@
 use futures::TryStreamExt as _;
 use proptest::prelude::*;
 use riskgrid_analytics::QueryTables;
+use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::rules::{Rule, RuleBounds, SensorReading, SensorRules};
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
-use riskgrid_analytics::sql::{SqlEngine, SqlLimits, SqlRequest};
+use riskgrid_analytics::sql::{Asker, SqlEngine, SqlLimits, SqlRequest};
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
@@ -55,6 +56,7 @@ async fn rows(table: &Arc<StoredTable<AlertLine>>, sql: &str) -> Json {
         limit: None,
         query_id: None,
         now: chrono::DateTime::UNIX_EPOCH,
+        asker: Asker::system(),
     };
     let tables = QueryTables::default().with(Arc::clone(table));
     let answer = engine.ask(request, tables).await.unwrap();
@@ -67,7 +69,7 @@ async fn rows(table: &Arc<StoredTable<AlertLine>>, sql: &str) -> Json {
 #[tokio::test]
 async fn all_rows_are_seen_over_many_pages_and_scans_of_one_query_share_a_reading() {
     let (_folder, decisions) = decisions(2_100).await;
-    let table = Arc::new(alerts_table(decisions));
+    let table = Arc::new(alerts_table(decisions, everything()));
     let many: Vec<&str> = vec!["SELECT count(*) AS n FROM alerts"; 150];
     let sql = format!(
         "SELECT min(n), max(n), count(*) FROM ({})",
@@ -80,7 +82,7 @@ async fn all_rows_are_seen_over_many_pages_and_scans_of_one_query_share_a_readin
 #[tokio::test]
 async fn nothing_is_read_before_a_query_runs_and_a_limit_reads_no_more() {
     let (_folder, decisions) = decisions(1_200).await;
-    let table = Arc::new(alerts_table(decisions));
+    let table = Arc::new(alerts_table(decisions, everything()));
     let sql = "SELECT id FROM alerts LIMIT 3";
     rows(&table, &format!("EXPLAIN {sql}")).await;
     assert!(table.readings().is_empty());
@@ -120,9 +122,9 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (_folder, decisions) = decisions(40).await;
-            let filtered = Arc::new(alerts_table(decisions.clone()));
+            let filtered = Arc::new(alerts_table(decisions.clone(), everything()));
             // Gives all rows, whatever is asked, so that the query alone filters them.
-            let read_all = move |_: &Asked| pages(decisions.clone(), &Asked::default());
+            let read_all = move |_: &Asked| pages(decisions.clone(), everything(), &Asked::default());
             let whole = Arc::new(StoredTable::new("alerts", columns(), read_all));
             let filters: Vec<String> = filters
                 .iter()
@@ -133,4 +135,8 @@ proptest! {
             assert_eq!(rows(&filtered, &sql).await, rows(&whole, &sql).await, "{filter}");
         });
     }
+}
+
+fn everything() -> Arc<Permission> {
+    Arc::new(Permission::admin())
 }

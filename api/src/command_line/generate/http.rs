@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use indicatif::ProgressBar;
 use reqwest::StatusCode;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use riskgrid_fixtures::load::Line;
 use serde_json::Value;
 
@@ -42,13 +42,15 @@ enum Trouble {
 }
 
 impl HttpTarget {
-    pub(super) fn new(url: &str, bar: ProgressBar) -> reqwest::Result<Self> {
+    /// `headers` say who sends.
+    pub(super) fn new(url: &str, headers: HeaderMap, bar: ProgressBar) -> reqwest::Result<Self> {
         let base = url.trim_end_matches('/');
         let base = base.strip_suffix("/v1/events").unwrap_or(base);
         Ok(Self {
             client: reqwest::Client::builder()
                 .no_proxy()
                 .timeout(ANSWER_TIMEOUT)
+                .default_headers(headers)
                 .build()?,
             url: format!("{base}/v1/events"),
             bar,

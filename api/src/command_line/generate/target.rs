@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use riskgrid_fixtures::load::Line;
 
 use super::super::VerbResult;
+use super::super::answer::KeyToSend;
 use super::file::FileTarget;
 use super::http::HttpTarget;
 use super::kafka::KafkaTarget;
@@ -19,6 +20,8 @@ use super::kafka::KafkaTarget;
 pub(super) struct TargetArguments {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    key: KeyToSend,
     /// Configuration whose [kafka] names the topics and further properties. Default: riskgrid's own topics.
     #[arg(long, value_name = "FILE", requires = "kafka")]
     config: Option<PathBuf>,
@@ -66,7 +69,11 @@ impl Target {
             return Ok(Self::Kafka(target));
         }
         if let Some(url) = &place.http {
-            return Ok(Self::Http(HttpTarget::new(url, bar.clone())?));
+            return Ok(Self::Http(HttpTarget::new(
+                url,
+                arguments.key.headers()?,
+                bar.clone(),
+            )?));
         }
         let path = place.file.as_deref().unwrap_or(Path::new("-"));
         Ok(Self::File(FileTarget::create(path)?))

@@ -3,11 +3,12 @@
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use h3o::CellIndex;
+use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::risk::Surface;
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::GridSnapshot;
 
-use super::told;
+use super::{send, tile_of};
 use crate::app::App;
 use crate::problem::Problem;
 use crate::tiles::{ALL_LAYERS, Extent, RiskMetric, TileJson, TileRequest, resolution_for_zoom, tilejson};
@@ -30,12 +31,15 @@ fn of_all_only() -> Problem {
     Problem::bad_request("all layers together have the metrics risk and risk_if_true")
 }
 
-/// The layer as the surface has it.
+/// Whether the layer is on what is seen of the surface.
 ///
 /// # Errors
-/// 404 for one that is not on it.
-fn on_surface(surface: &Surface, layer: &str) -> Result<(), Problem> {
-    let layers = &surface.model.layers;
+/// 404 for one that is not.
+fn on_surface(surface: &Surface, seen: &Permission, layer: &str) -> Result<(), Problem> {
+    let layers = surface.model.layers.iter();
+    let layers: Vec<_> = layers
+        .filter(|model| seen.admits_layer(Some(&model.id)))
+        .collect();
     if layer == ALL_LAYERS && !layers.is_empty() || layers.iter().any(|model| model.id == layer) {
         return Ok(());
     }
@@ -66,15 +70,14 @@ fn as_of(surface: &Surface, snapshot: &GridSnapshot, layer: &str) -> Option<Even
 
 /// The document that describes the tiles.
 pub(super) fn describe(
-    app: &App,
-    snapshot: &GridSnapshot,
+    (app, snapshot, seen): (&App, &GridSnapshot, &Permission),
     layer: &str,
     metric: RiskMetric,
     query: Option<&str>,
     base: &str,
 ) -> Result<Response, Problem> {
-    let surface = app.surfaces.newest();
-    on_surface(&surface, layer)?;
+    let surface = app.surfaces.newest().seen_by(seen);
+    on_surface(&surface, seen, layer)?;
     let known = snapshot
         .layers
         .find(layer)
@@ -106,23 +109,21 @@ pub(super) fn describe(
 
 /// The tile.
 pub(super) fn answer(
-    app: &App,
-    snapshot: &GridSnapshot,
+    (app, snapshot, seen): (&App, &GridSnapshot, &Permission),
     layer: &str,
     metric: RiskMetric,
     request: &TileRequest,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let surface = app.surfaces.newest();
-    on_surface(&surface, layer)?;
-    let (z, x, y) = (request.tile.z(), request.tile.x(), request.tile.y());
-    let resolution = resolution_for_zoom(z, snapshot.resolution);
+    on_surface(&surface, seen, layer)?;
+    let resolution = resolution_for_zoom(request.tile.z(), snapshot.resolution);
     let set = app
         .tiles
-        .risk(&surface, layer, metric, resolution)
+        .risk((&surface, seen), layer, metric, resolution)
         .map_err(|error| Problem::internal(&error))?;
     let mut response = match set {
-        Some(set) => told(set.tile(z, x, y, app.tiles.geometry()), headers)?,
+        Some(set) => send(tile_of(app, &set, request), headers)?,
         None => StatusCode::NO_CONTENT.into_response(),
     };
     app.set_data_headers(&mut response, snapshot, as_of(&surface, snapshot, layer), None);

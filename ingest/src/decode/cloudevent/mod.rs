@@ -91,13 +91,30 @@ struct Envelope<'a> {
 /// # Errors
 /// `malformed` when it is not JSON, not CloudEvents 1.0 or has a field of the wrong type; `unknown_type`.
 pub fn decode_structured(payload: &[u8]) -> Result<Candidate<'_>, Refusal> {
-    let decoded = match plain::scan(payload) {
+    let plain = plain::scan(payload);
+    // Nearly every event goes this way: what is small, plain and of a known type has no text that is too long to read.
+    if payload.len() <= text_limits::TEXT
+        && let Some((attributes, _)) = &plain
+        && let Ok(kind) = check_attributes(attributes)
+        && let Some((attributes, fields)) = plain
+    {
+        return Ok(candidate(kind, attributes, fields));
+    }
+    decode_large_or_odd(payload, plain)
+}
+
+/// What is refused for another reason, and what may hold a `text` that is too long, is looked at once more.
+#[cold]
+fn decode_large_or_odd<'a>(
+    payload: &'a [u8],
+    plain: Option<(BinaryAttributes<'a>, Fields<'a>)>,
+) -> Result<Candidate<'a>, Refusal> {
+    let decoded = match plain {
         Some((attributes, fields)) => {
             check_attributes(&attributes).map(|kind| candidate(kind, attributes, fields))
         }
         None => decode_thoroughly(payload),
     };
-    // What is refused for another reason, and what may hold a `text` that is too long, is looked at once more.
     if decoded.is_err() || payload.len() > text_limits::TEXT {
         text_limits::check_json(payload)?;
     }

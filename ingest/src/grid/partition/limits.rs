@@ -9,6 +9,18 @@ impl Partition {
     /// What grows by one with an event is looked at with each, so that its limits hold before a watermark passes too, and
     /// the log read again drops the same.
     pub(super) fn keep_within_limits(&mut self) {
+        let settings = &self.settings;
+        if self.dedup.is_over_budget()
+            || self.sensors.is_over(settings.max_sensors)
+            || self.reports.is_over(settings.max_reports)
+            || self.units.is_over(settings.max_units)
+        {
+            self.shrink_to_limits();
+        }
+    }
+
+    #[cold]
+    fn shrink_to_limits(&mut self) {
         if self.dedup.is_over_budget() {
             self.shrink_dedup();
         }

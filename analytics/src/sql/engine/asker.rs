@@ -1,0 +1,35 @@
+//! Who asks a query.
+
+use std::sync::Arc;
+
+use crate::permission::{Permission, Role};
+
+/// Somebody, as far as a query knows them.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// As the table `queries` names them.
+    pub who: Arc<str>,
+    /// The protocol by which it came.
+    pub via: &'static str,
+    /// Whose turns these are: an identity, or the address of somebody unknown.
+    pub turn: Arc<str>,
+    /// What they may see, and how much they may take.
+    pub permission: Arc<Permission>,
+}
+
+impl Asker {
+    /// riskgrid itself, which sees everything.
+    pub fn system() -> Self {
+        Self {
+            who: "system".into(),
+            via: "system",
+            turn: "system".into(),
+            permission: Arc::new(Permission::admin()),
+        }
+    }
+
+    /// Whether a query of `who` is theirs to see and to end.
+    pub(super) fn may_see(&self, who: &str) -> bool {
+        *self.who == *who || self.permission.role() == Role::Admin
+    }
+}

@@ -1,0 +1,95 @@
+//! Who may keep an answer, and for whom.
+
+use axum::http::header::{CACHE_CONTROL, VARY};
+use axum::http::{HeaderMap, HeaderValue};
+
+/// Whose answer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnswerOf {
+    /// Everybody's: there are no identities.
+    OpenMode,
+    /// Everybody's who brings no credential.
+    Anonymous,
+    /// That of one identity.
+    Identity,
+}
+
+/// Paths of which nothing is kept anywhere.
+fn is_secret(path: &str) -> bool {
+    [
+        "/v1/sql",
+        "/v1/keys",
+        "/v1/sessions",
+        "/v1/audit",
+        "/v1/whoami",
+        "/auth/",
+    ]
+    .iter()
+    .any(|begin| path.starts_with(begin))
+}
+
+/// Says it in the headers of an answer to a request for this path.
+pub(super) fn say_who_may_keep(headers: &mut HeaderMap, of: AnswerOf, path: &str, is_good: bool) {
+    if is_secret(path) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        return;
+    }
+    let word = match of {
+        AnswerOf::OpenMode => return,
+        // A refusal to one is none to another.
+        _ if !is_good => "no-store",
+        AnswerOf::Anonymous => "public, max-age=60",
+        AnswerOf::Identity => "private, no-cache",
+    };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(word));
+    // Before what a route says itself, so that no credential is left out.
+    headers.insert(
+        VARY,
+        HeaderValue::from_static("Authorization, Cookie, Accept, Accept-Encoding"),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(of: AnswerOf, path: &str, is_good: bool) -> Option<String> {
+        let mut headers = HeaderMap::new();
+        say_who_may_keep(&mut headers, of, path, is_good);
+        let varies = headers
+            .get(VARY)
+            .is_some_and(|vary| vary.as_bytes().starts_with(b"Authorization, Cookie"));
+        let word = headers
+            .get(CACHE_CONTROL)
+            .map(|word| word.to_str().unwrap().to_owned());
+        assert!(
+            varies || of == AnswerOf::OpenMode || word.as_deref() == Some("no-store"),
+            "{path}"
+        );
+        word
+    }
+
+    #[test]
+    fn an_answer_is_kept_by_those_alone_whose_it_is() {
+        let tile = "/v1/tiles/noise/0/0/0.mvt";
+        assert_eq!(kept(AnswerOf::Identity, tile, true).unwrap(), "private, no-cache");
+        assert_eq!(
+            kept(AnswerOf::Anonymous, tile, true).unwrap(),
+            "public, max-age=60"
+        );
+        assert_eq!(kept(AnswerOf::Anonymous, tile, false).unwrap(), "no-store");
+        assert_eq!(kept(AnswerOf::OpenMode, tile, true), None);
+        for path in [
+            "/v1/sql",
+            "/v1/sql/id",
+            "/v1/keys",
+            "/v1/audit",
+            "/auth/key",
+            "/v1/whoami",
+        ] {
+            for of in [AnswerOf::OpenMode, AnswerOf::Anonymous, AnswerOf::Identity] {
+                assert_eq!(kept(of, path, true).unwrap(), "no-store", "{path}");
+            }
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! An issuer of tokens: its keys, asked for by discovery, kept, renewed, and used on for a while when it does not answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use reqwest::header::CACHE_CONTROL;
+use reqwest::redirect::Policy;
+use reqwest::{Client, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::jwk::{PublicKey, read_set};
+use super::token::Token;
+
+/// Largest answer of an issuer.
+const LARGEST: usize = 256 << 10;
+/// How long one request to it may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Keys are kept for as long as the issuer says, between these.
+const KEPT_AT_LEAST: Duration = Duration::from_mins(5);
+const KEPT_AT_MOST: Duration = Duration::from_hours(1);
+/// A token that names an unknown key makes us ask no more often.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How long its request waits for that.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long keys are used after the issuer answered last.
+const USED_ON: Duration = Duration::from_hours(24);
+
+/// Why tokens cannot be judged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the issuer of tokens has not answered for too long: {0}")]
+pub(super) struct NoAnswer(pub(super) String);
+
+/// Where things of an issuer are, as its discovery document says.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Discovered {
+    issuer: String,
+    jwks_uri: String,
+    /// Where browsers are sent.
+    pub(super) authorization_endpoint: Option<String>,
+    /// Where codes become tokens.
+    pub(super) token_endpoint: Option<String>,
+}
+
+struct Known {
+    keys: Vec<PublicKey>,
+    places: Discovered,
+    at: Instant,
+    renew_at: Instant,
+}
+
+/// One issuer.
+pub(super) struct Issuer {
+    /// Its name, by bytes.
+    pub(super) name: String,
+    client: Client,
+    known: ArcSwapOption<Known>,
+    /// When it was asked last, and what went wrong then.
+    asked: Mutex<Asked>,
+}
+
+#[derive(Default)]
+struct Asked {
+    at: Option<Instant>,
+    problem: String,
+}
+
+impl Issuer {
+    /// One of this name; nothing is asked yet.
+    ///
+    /// # Errors
+    /// The name is no address that can be asked safely.
+    pub(super) fn new(name: &str) -> Result<Self, String> {
+        safe(name)?;
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            name: name.to_owned(),
+            client,
+            known: ArcSwapOption::empty(),
+            asked: Mutex::default(),
+        })
+    }
+
+    /// The keys for a token: those that are known, or asked for now when it names another.
+    ///
+    /// # Errors
+    /// None are known, or those that are have been for too long.
+    pub(super) async fn keys_for(self: &Arc<Self>, token: &Token<'_>) -> Result<Arc<[PublicKey]>, NoAnswer> {
+        let known = self.good();
+        if let Some(known) = &known
+            && token.has_key(&known.keys)
+        {
+            return Ok(known.keys.clone().into());
+        }
+        let asking = Arc::clone(self);
+        // To its end, whoever waits for it.
+        let asking = tokio::spawn(async move { asking.ask_unless_just_asked().await });
+        // What goes wrong is told with what is then known.
+        let _ = tokio::time::timeout(PATIENCE, asking).await;
+        match self.good() {
+            Some(known) => Ok(known.keys.clone().into()),
+            None => Err(NoAnswer(self.problem().await)),
+        }
+    }
+
+    /// Where it is asked for what.
+    ///
+    /// # Errors
+    /// It has not answered yet, or not for too long.
+    pub(super) async fn places(self: &Arc<Self>) -> Result<Discovered, NoAnswer> {
+        if self.good().is_none() {
+            self.ask_unless_just_asked().await;
+        }
+        match self.good() {
+            Some(known) => Ok(known.places.clone()),
+            None => Err(NoAnswer(self.problem().await)),
+        }
+    }
+
+    /// For requests of our own to it.
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn good(&self) -> Option<Arc<Known>> {
+        self.known
+            .load_full()
+            .filter(|known| known.at.elapsed() < USED_ON)
+    }
+
+    async fn problem(&self) -> String {
+        self.asked.lock().await.problem.clone()
+    }
+
+    async fn ask_unless_just_asked(&self) {
+        let mut asked = self.asked.lock().await;
+        if asked.at.is_none_or(|at| at.elapsed() >= ASK_AGAIN) {
+            asked.at = Some(Instant::now());
+            self.ask(&mut asked).await;
+        }
+    }
+
+    async fn ask(&self, asked: &mut Asked) {
+        match self.fetch().await {
+            Ok(known) => {
+                if !asked.problem.is_empty() {
+                    tracing::info!(issuer = self.name, "the issuer of tokens answers again");
+                }
+                asked.problem.clear();
+                self.known.store(Some(Arc::new(known)));
+            }
+            Err(problem) => {
+                tracing::warn!(
+                    issuer = self.name,
+                    problem,
+                    "the issuer of tokens does not answer as it should"
+                );
+                asked.problem = problem;
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<Known, String> {
+        let place = format!(
+            "{}/.well-known/openid-configuration",
+            self.name.trim_end_matches('/')
+        );
+        let (places, _): (Discovered, _) = self.get(&place).await?;
+        if places.issuer != self.name {
+            return Err(format!(
+                "{place} names the issuer `{}`; set access.oidc.issuer to it by the letter",
+                places.issuer
+            ));
+        }
+        for place in [
+            Some(&places.jwks_uri),
+            places.token_endpoint.as_ref(),
+            places.authorization_endpoint.as_ref(),
+        ] {
+            place.map_or(Ok(()), |place| safe(place))?;
+        }
+        let (bytes, kept) = self.bytes(&places.jwks_uri).await?;
+        let keys = read_set(&bytes).map_err(|why| format!("{}: {why}", places.jwks_uri))?;
+        let at = Instant::now();
+        Ok(Known {
+            keys,
+            places,
+            at,
+            renew_at: at + kept * 3 / 4,
+        })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, place: &str) -> Result<(T, Duration), String> {
+        let (bytes, kept) = self.bytes(place).await?;
+        let value = serde_json::from_slice(&bytes).map_err(|error| format!("{place}: {error}"))?;
+        Ok((value, kept))
+    }
+
+    /// An answer, and for how long it may be kept.
+    async fn bytes(&self, place: &str) -> Result<(Vec<u8>, Duration), String> {
+        let failed = |error: reqwest::Error| format!("{place}: {}", innermost(&error));
+        let mut answer = self.client.get(place).send().await.map_err(failed)?;
+        if !answer.status().is_success() {
+            return Err(format!("{place} answers {}", answer.status()));
+        }
+        let kept = answer
+            .headers()
+            .get(CACHE_CONTROL)
+            .and_then(|value| value.to_str().ok())
+            .and_then(max_age)
+            .unwrap_or(KEPT_AT_LEAST)
+            .clamp(KEPT_AT_LEAST, KEPT_AT_MOST);
+        let mut bytes = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(failed)? {
+            if bytes.len() + piece.len() > LARGEST {
+                return Err(format!("{place} answers more than {LARGEST} bytes"));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok((bytes, kept))
+    }
+
+    /// Asks at once, and then before the keys are old; until the runtime ends.
+    pub(super) async fn keep_asking(self: Arc<Self>) {
+        loop {
+            let mut asked = self.asked.lock().await;
+            asked.at = Some(Instant::now());
+            self.ask(&mut asked).await;
+            let is_well = asked.problem.is_empty();
+            drop(asked);
+            let renew_at = self.known.load().as_ref().map(|known| known.renew_at);
+            let next = renew_at
+                .filter(|_| is_well)
+                .unwrap_or_else(|| Instant::now() + ASK_AGAIN);
+            tokio::time::sleep_until(next).await;
+        }
+    }
+}
+
+/// Whether what is there can be believed: over TLS, or from this machine.
+fn safe(place: &str) -> Result<(), String> {
+    let url = Url::parse(place).map_err(|error| format!("`{place}` is no address: {error}"))?;
+    let is_here = url.host_str().is_some_and(|host| {
+        host == "localhost"
+            || host
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback())
+    });
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_here => Ok(()),
+        _ => Err(format!(
+            "`{place}` must begin with https://; http is for this machine only"
+        )),
+    }
+}
+
+fn max_age(text: &str) -> Option<Duration> {
+    let seconds = text
+        .split(',')
+        .find_map(|part| part.trim().strip_prefix("max-age="))?;
+    Some(Duration::from_secs(seconds.trim_matches('"').parse().ok()?))
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_asked_over_tls_or_on_this_machine() {
+        for place in [
+            "https://issuer.example/x",
+            "http://127.0.0.1:9/x",
+            "http://[::1]:9",
+            "http://localhost",
+        ] {
+            assert_eq!(safe(place), Ok(()), "{place}");
+        }
+        for place in [
+            "http://issuer.example",
+            "ftp://localhost",
+            "issuer",
+            "",
+            "http://127.0.0.1.example",
+        ] {
+            assert!(safe(place).is_err(), "{place}");
+        }
+    }
+
+    #[test]
+    fn an_answer_says_how_long_it_may_be_kept() {
+        assert_eq!(max_age("public, max-age=600"), Some(Duration::from_mins(10)));
+        assert_eq!(max_age("no-store"), None);
+        assert_eq!(max_age("max-age=soon"), None);
+    }
+}

@@ -1,0 +1,28 @@
+//! `GET /v1/whoami`: as whom a request is seen, and with which rights.
+
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::access::{Caller, Identity};
+
+/// The route.
+pub(super) fn routes() -> Router {
+    Router::new().route(
+        "/v1/whoami",
+        get(async |caller: Caller| Json(shown(&caller.identity))),
+    )
+}
+
+/// An identity, as its owner is shown it.
+pub(super) fn shown(identity: &Identity) -> Value {
+    let scope = identity.permission.as_ref().map(|permission| permission.scope());
+    json!({
+        "who": identity.who,
+        "role": identity.role(),
+        "ingest": identity.ingest.is_some(),
+        "layers": scope.map_or(Vec::new(), |scope| scope.layers.list()),
+        "areas": scope.map_or(Vec::new(), |scope| scope.areas.list()),
+        "class": identity.permission.as_ref().map(|permission| permission.class().to_string()),
+    })
+}
