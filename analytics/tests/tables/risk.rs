@@ -443,7 +443,7 @@ async fn who_sees_one_layer_sees_its_rows_and_all_together_made_of_it_alone() {
     let whole = surface(&example());
     let scope = Scope {
         layers: Names::from(vec!["noise".to_owned()]),
-        ..Scope::default()
+        ..Scope::ALL
     };
     let permission = Permission::within(Role::Analyst, scope, &Arc::default(), Resolution::Nine);
     let seen = whole.seen_by(&permission);
