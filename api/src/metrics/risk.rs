@@ -1,50 +1,42 @@
-//! The risk surface in numbers: all from the first scrape on.
+//! The risk surface.
 
-use prometheus::Registry;
+use super::reading::{Reading, count, counter, gauge, one, size};
 
-use super::{counter, gauge};
-use crate::risk::Surfaces;
-
-/// Puts them into the registry.
-pub(super) fn register_all(registry: &Registry, surfaces: &Surfaces) -> prometheus::Result<()> {
-    let surface = surfaces.newest();
-    let (cells, bytes) = surfaces.state();
+pub(super) const READINGS: &[Reading] = &[
     counter(
-        registry,
         "riskgrid_risk_surfaces_total",
         "risk surfaces made",
         &[],
-    )?
-    .with_label_values::<&str>(&[])
-    .inc_by(surfaces.made());
+        |seen| count(seen.app.surfaces.made()),
+    ),
     gauge(
-        registry,
         "riskgrid_risk_surface_seconds",
         "how long the newest risk surface took to make",
-        surfaces.took().as_secs_f64(),
-    )?;
+        &[],
+        |seen| one(seen.app.surfaces.took().as_secs_f64()),
+    ),
     gauge(
-        registry,
         "riskgrid_risk_rows",
         "rows of the newest risk surface",
-        surface.rows() as f64,
-    )?;
+        &[],
+        |seen| size(seen.app.surfaces.newest().rows()),
+    ),
     gauge(
-        registry,
         "riskgrid_risk_surface_bytes",
         "bytes of the newest risk surface",
-        surface.bytes() as f64,
-    )?;
+        &[],
+        |seen| size(seen.app.surfaces.newest().bytes()),
+    ),
     gauge(
-        registry,
         "riskgrid_risk_state_cells",
         "cells of all layers that something is kept of between risk surfaces",
-        cells as f64,
-    )?;
+        &[],
+        |seen| count(seen.app.surfaces.state().0),
+    ),
     gauge(
-        registry,
         "riskgrid_risk_state_bytes",
         "bytes of what is kept of them; it follows from the grid, and grid.memory bounds the cells that there can be",
-        bytes as f64,
-    )
-}
+        &[],
+        |seen| count(seen.app.surfaces.state().1),
+    ),
+];

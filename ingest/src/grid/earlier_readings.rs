@@ -1,7 +1,7 @@
 //! The readings of a sensor before its newest one: a median of three tells a spike from a change.
 
 use super::entities::Stamped;
-use crate::time::EventTime;
+use crate::words::EventTime;
 
 /// Readings kept beside the newest. Two are enough for a median of three; the others are for sensors whose clocks are
 /// fast, of which readings that have not happened yet do not count.

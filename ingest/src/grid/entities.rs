@@ -4,8 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::earlier_readings::EarlierReadings;
-use crate::event::{Channel, Event, ReportOp};
-use crate::time::EventTime;
+use crate::words::{Channel, Event, EventTime, ReportOp};
 
 /// A value with the time and hash of the event that set it; a newer event replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
