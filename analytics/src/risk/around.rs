@@ -155,7 +155,7 @@ fn static_facts(
     let infrastructure = (!model.infrastructure.is_empty()).then_some(known.infrastructure);
     let lacks = model.coping.iter().map(|coping| match &coping.with {
         Help::Facility(kind) => {
-            let nearest = places.facilities.nearest(centre[0], centre[1], 1, Some(kind));
+            let nearest = places.facilities.nearest(centre, 1, Some(kind));
             let km = nearest.first().map(|near| near.metres / 1000.0);
             Some(lack_at(km, coping.half_way))
         }

@@ -120,7 +120,7 @@ impl ReferenceCells {
         for point in &places.population {
             if let Some(area) = places
                 .areas
-                .areas_of(point.lon, point.lat)
+                .areas_of([point.lon, point.lat])
                 .into_iter()
                 .find(|area| has_people(area))
             {
@@ -260,8 +260,7 @@ fn check_overlap(
     for (position, (area, shared)) in areas.iter().enumerate().filter(|(_, (area, _))| has(area)) {
         if shared.is_point {
             // It has no centre of a sub-cell, so it is looked for by its point.
-            let [lon, lat] = area.shape.point_inside();
-            let around = places.areas.areas_of(lon, lat);
+            let around = places.areas.areas_of(area.shape.point_inside());
             if let Some(other) = around.into_iter().find(|other| other.id != area.id && has(other)) {
                 return Err(overlap(area, other));
             }
