@@ -172,6 +172,8 @@ pub fn seal(data_dir: &Path, patience: Duration) -> Result<bool, SealError> {
         add(data_dir, store, &mut files)?;
     }
     add(data_dir, DATABASE, &mut files)?;
+    // The same files make the same seal, whatever order the system lists them in.
+    files.sort_by(|one, other| one.name.cmp(&other.name));
     let seal = Seal {
         format: FORMAT,
         files,

@@ -4,6 +4,7 @@ mod access;
 mod check;
 mod sections;
 mod sql_roles;
+mod storage;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -24,9 +25,10 @@ pub use access::{
 };
 pub use check::{Checked, CheckedFeed, layer_rule};
 pub use sections::{
-    AlertsSection, ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, OpenCheckpointsError,
-    RetentionSection, RetentionSteps, ServerSection, SqlSection, StorageSection, WebhooksSection,
+    AlertsSection, ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection,
+    SqlSection, WebhooksSection,
 };
+pub use storage::{ObjectStoreSection, OpenCheckpointsError, StorageSection};
 pub use values::{ByteSize, Span};
 
 /// Prefix of environment variables: `RISKGRID_SECTION__KEY`.
