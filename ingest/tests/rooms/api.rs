@@ -6,8 +6,10 @@ pub(crate) const ROOMS: House = House {
     name: "api",
     rooms: &[
         "problem",
+        "durations",
         "process_memory",
         "data_dir",
+        "durations",
         "publication",
         "tiles",
         "http",
@@ -20,8 +22,8 @@ pub(crate) const ROOMS: House = House {
         "intake",
         "stream",
         "risk",
-        "app",
         "dead_letters",
+        "app",
         "sql_tables",
         "metrics",
         "routes",
@@ -34,6 +36,5 @@ pub(crate) const ROOMS: House = House {
         ("alerts", "access"),
         ("audit", "access"),
         ("access", "app"),
-        ("app", "dead_letters"),
     ],
 };

@@ -11,19 +11,25 @@ use riskgrid_ingest::grid::GridSnapshot;
 use super::{send, tile_of};
 use crate::app::App;
 use crate::problem::Problem;
-use crate::tiles::{ALL_LAYERS, Extent, RiskMetric, TileJson, TileRequest, resolution_for_zoom, tilejson};
+use crate::tiles::{
+    ALL_LAYERS, Extent, RiskMetric, TileJson, TileMetric, TileRequest, resolution_for_zoom, tilejson,
+};
 
-/// The metric of the surface that is asked for; `None` where it is one of the grid's. All layers together have only those,
-/// and show their risk unless asked otherwise.
-pub(super) fn asked(layer: &str, metric: &str, query: Option<&str>) -> Option<Result<RiskMetric, Problem>> {
+/// The metric that is asked for. All layers together have only those of the surface, and show their risk unless asked
+/// otherwise.
+///
+/// # Errors
+/// A metric that all layers together do not have.
+pub(super) fn asked(layer: &str, metric: TileMetric, query: Option<&str>) -> Result<TileMetric, Problem> {
+    if layer != ALL_LAYERS {
+        return Ok(metric);
+    }
     let names_one =
         url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).any(|(name, _)| name == "metric");
-    match RiskMetric::parse(metric) {
-        Some(metric) if layer == ALL_LAYERS && !metric.is_of_all() => Some(Err(of_all_only())),
-        Some(metric) => Some(Ok(metric)),
-        None if layer == ALL_LAYERS && names_one => Some(Err(of_all_only())),
-        None if layer == ALL_LAYERS => Some(Ok(RiskMetric::Risk)),
-        None => None,
+    match metric {
+        TileMetric::Risk(of_surface) if of_surface.is_of_all() => Ok(metric),
+        TileMetric::Cells(_) if !names_one => Ok(TileMetric::Risk(RiskMetric::Risk)),
+        TileMetric::Cells(_) | TileMetric::Risk(_) => Err(of_all_only()),
     }
 }
 
