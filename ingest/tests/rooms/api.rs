@@ -6,6 +6,7 @@ pub(crate) const ROOMS: House = House {
     name: "api",
     rooms: &[
         "problem",
+        "durations",
         "process_memory",
         "data_dir",
         "durations",
@@ -20,6 +21,7 @@ pub(crate) const ROOMS: House = House {
         "guard",
         "intake",
         "stream",
+        "risk",
         "dead_letters",
         "app",
         "sql_tables",
