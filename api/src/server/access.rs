@@ -39,7 +39,6 @@ pub(super) async fn start(
     let permissions = Permissions::new(Arc::clone(&checked.places), checked.resolution);
     let (access, writing) = Access::start(settings, decisions.clone(), permissions, wall_clock).await?;
     check_exposure(config, access.is_open())?;
-    note_start(config, decisions).await;
     let ending = Arc::clone(&access);
     started.push("what access leaves to be written", async move {
         ending.finish().await;
@@ -140,8 +139,9 @@ fn check_exposure(config: &Config, is_open: bool) -> Result<(), StartError> {
     Ok(())
 }
 
-/// A disk that is full keeps nobody from looking at what is there.
-async fn note_start(config: &Config, decisions: &Decisions) {
+/// Writes down under which configuration it starts: once all state is trusted, so that a start that is refused changes
+/// nothing. A disk that is full keeps nobody from looking at what is there.
+pub(super) async fn note_start(config: &Config, decisions: &Decisions) {
     let settings = serde_json::to_value(config).unwrap_or_default();
     let deed = Deed::of_the_system("server.start").with(json!({
         "configuration": hex(&sha256(canonical(&settings).as_bytes())),

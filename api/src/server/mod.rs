@@ -114,7 +114,11 @@ async fn start_stages(
     // Before anything opens some.
     let open_files = raise_open_files();
     let state = state::open(checked, started).await?;
-    let (node, dead_letters) = (state.node.clone(), state.dead_letters.clone());
+    let (node, dead_letters, decisions) = (
+        state.node.clone(),
+        state.dead_letters.clone(),
+        state.decisions.clone(),
+    );
     let access = access::start(checked, folder, &state, started).await?;
     let alerting = alerting::start(checked, &state, started).await?;
     let publications = publication::open(checked, &state).await?;
@@ -133,6 +137,7 @@ async fn start_stages(
     let reading = (folder, &options);
     let sources = sources::start(checked, reading, &node, &ingest, &durable, started)?;
     let surfaces = risk::start(checked, reader.clone(), started);
+    access::note_start(&checked.config, &decisions).await;
     let app = http::share(
         checked,
         Below {
