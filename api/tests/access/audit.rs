@@ -53,7 +53,12 @@ async fn every_deed_has_a_row_of_who_did_it_from_where() {
     assert_eq!(answer.status, 200, "{}", answer.body);
     // What fails after its row has one more.
     let replayed = guarded
-        .ask(Method::POST, &format!("{path}/deliveries/none/replay"), admin, None)
+        .ask(
+            Method::POST,
+            &format!("{path}/deliveries/none/replay"),
+            admin,
+            None,
+        )
         .await;
     assert_eq!(replayed.status, 409, "{}", replayed.body);
     assert_eq!(guarded.audited("webhooks.replay.failed").await.len(), 1);
