@@ -67,6 +67,13 @@ impl Deed {
         self
     }
 
+    /// That it failed, after a row had said that it begins.
+    #[must_use]
+    pub fn failed(mut self) -> Self {
+        self.action.push_str(".failed");
+        self
+    }
+
     /// The same, with this to be known of it.
     #[must_use]
     pub fn with(mut self, detail: Value) -> Self {

@@ -48,6 +48,7 @@ mod microseconds {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
     pub(super) fn serialize<S: Serializer>(at: &i64, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&super::shown(*at))
     }
@@ -186,6 +187,19 @@ impl Decisions {
         let mut transaction = self.begin().await?;
         self.append(&mut transaction, deed, at).await?;
         Ok(transaction.commit().await?)
+    }
+
+    /// Adds a row that a deed failed which has one that it begins. That this row cannot be written is told by the log: what
+    /// failed is answered as that.
+    pub async fn audit_failure(&self, deed: Deed, at: i64) {
+        let deed = deed.failed();
+        if let Err(error) = self.audit(&deed, at).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                action = deed.action,
+                "the audit misses a row"
+            );
+        }
     }
 
     /// Adds a row in the transaction of its deed.

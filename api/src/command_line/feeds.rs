@@ -158,6 +158,7 @@ async fn purge_locked(
     let (checkpoints, shared) = open_checkpoints(checked)?;
     let mut layers = LayerStore::open(shared)?;
     let dead_letters = DeadLetterStore::open(&data_dir.join("dead-letters"))?;
+    let deed = Deed::of_the_command_line("feeds.purge").to(name);
     let plan = match Purge::unfinished(data_dir)? {
         Some(begun) if begun.feed == *name => begun,
         Some(begun) => return Err(PurgeError::Unfinished(begun.feed).into()),
@@ -188,21 +189,19 @@ async fn purge_locked(
             }
             let filters = json!({"feed": plan.feed, "topic": plan.topic, "layers": plan.layers});
             let count = i64::try_from(standing.len()).unwrap_or(i64::MAX);
-            let deed = Deed::of_the_command_line("feeds.purge")
-                .to(&plan.feed)
-                .times(count)
-                .with(filters);
-            decisions.audit(&deed, wall_clock().micros()).await?;
+            let begun = deed.clone().times(count).with(filters);
+            decisions.audit(&begun, wall_clock().micros()).await?;
             plan.begin(data_dir)?;
             plan
         }
     };
-    Ok(Some(plan.finish(
-        data_dir,
-        &checkpoints,
-        &mut layers,
-        &dead_letters,
-    )?))
+    match plan.finish(data_dir, &checkpoints, &mut layers, &dead_letters) {
+        Ok(purged) => Ok(Some(purged)),
+        Err(error) => {
+            decisions.audit_failure(deed, wall_clock().micros()).await;
+            Err(error.into())
+        }
+    }
 }
 
 /// What Kafka's retention has deleted cannot be read again.

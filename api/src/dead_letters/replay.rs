@@ -87,13 +87,9 @@ pub async fn replay(replays: &Replays, caller: &Caller, choice: Choice) -> Resul
     .map_err(|error| Problem::internal(&error))?
     .map_err(|error| Problem::unavailable(error.to_string(), 5))?;
     let count = i64::try_from(letters.len()).unwrap_or(i64::MAX);
-    replays
-        .decisions
-        .audit(
-            &caller.deed("dead_letters.replay").times(count).with(asked),
-            (replays.clock)().micros(),
-        )
-        .await?;
+    let deed = caller.deed("dead_letters.replay").times(count).with(asked);
+    let (decisions, clock) = (replays.decisions.clone(), replays.clock);
+    decisions.audit(&deed, clock().micros()).await?;
     let replays = replays.clone();
     let runtime = tokio::runtime::Handle::current();
     // To its end, whether or not somebody still waits for the answer.
@@ -110,6 +106,7 @@ pub async fn replay(replays: &Replays, caller: &Caller, choice: Choice) -> Resul
     match done {
         Ok(()) => Ok(answer),
         Err(why) => {
+            decisions.audit_failure(deed, clock().micros()).await;
             let done = serde_json::to_value(&answer).unwrap_or_default();
             Err(Problem::unavailable(format!("{why}; ask again for the rest"), 5).with("done", done))
         }

@@ -123,7 +123,8 @@ impl Conversation {
         let meeting = Meeting {
             peer: self.peer,
             slot: Arc::clone(&self.admitted.slot),
-            over_tls: None,
+            is_over_tls: false,
+            names: None,
         };
         let Some(tls) = tls else {
             return self.speak_http_1(wire, meeting, router).await;
@@ -143,7 +144,8 @@ impl Conversation {
             }
         };
         let meeting = Meeting {
-            over_tls: Some(ClientNames::of(&stream)),
+            is_over_tls: true,
+            names: ClientNames::of(&stream),
             ..meeting
         };
         if stream.get_ref().1.alpn_protocol() == Some(HTTP_2) {
@@ -228,19 +230,20 @@ impl Conversation {
 struct Meeting {
     peer: SocketAddr,
     slot: Arc<Slot>,
-    /// With TLS: the names in the certificate that was shown, if one was.
-    over_tls: Option<Option<ClientNames>>,
+    is_over_tls: bool,
+    /// The names in the certificate that was shown, if one was.
+    names: Option<ClientNames>,
 }
 
 impl Meeting {
     fn introduce(&self, request: &mut hyper::Request<Incoming>) {
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(self.peer));
-        if let Some(names) = &self.over_tls {
+        if self.is_over_tls {
             extensions.insert(OverTls);
-            if let Some(names) = names {
-                extensions.insert(names.clone());
-            }
+        }
+        if let Some(names) = &self.names {
+            extensions.insert(names.clone());
         }
     }
 }

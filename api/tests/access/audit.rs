@@ -47,11 +47,23 @@ async fn every_deed_has_a_row_of_who_did_it_from_where() {
             .status,
         200
     );
-    assert_eq!(guarded.ask(Method::DELETE, &path, admin, None).await.status, 204);
     let answer = guarded
         .ask(Method::POST, "/v1/dead-letters/replay", admin, Some(json!({})))
         .await;
     assert_eq!(answer.status, 200, "{}", answer.body);
+    // What fails after its row has one more.
+    let replayed = guarded
+        .ask(
+            Method::POST,
+            &format!("{path}/deliveries/none/replay"),
+            admin,
+            None,
+        )
+        .await;
+    assert_eq!(replayed.status, 409, "{}", replayed.body);
+    assert_eq!(guarded.audited("webhooks.replay.failed").await.len(), 1);
+    let deleted = guarded.ask(Method::DELETE, &path, admin, None).await;
+    assert_eq!(deleted.status, 204);
     for (action, who, object) in [
         ("rules.create", &operator, id.as_str()),
         ("rules.delete", &operator, id.as_str()),

@@ -167,7 +167,13 @@ async fn replay_all(
     let now = (alerting.clock)();
     let deed = caller.deed("webhooks.replay").to(&id);
     alerting.decisions.audit(&deed, now).await?;
-    let replayed = alerting.decisions.replay(&id, None, now).await?;
+    let replayed = match alerting.decisions.replay(&id, None, now).await {
+        Ok(replayed) => replayed,
+        Err(error) => {
+            alerting.decisions.audit_failure(deed, now).await;
+            return Err(error.into());
+        }
+    };
     alerting.deliveries.wake();
     Ok(Json(json!({ "replayed": replayed })))
 }
@@ -180,11 +186,13 @@ async fn replay_one(
     endpoint(&alerting, &id).await?;
     let now = (alerting.clock)();
     let deed = caller.deed("webhooks.replay").to(&id);
-    alerting
-        .decisions
-        .audit(&deed.with(json!({"delivery": delivery})), now)
-        .await?;
-    let replayed = alerting.decisions.replay(&id, Some(&delivery), now).await?;
+    let deed = deed.with(json!({"delivery": delivery}));
+    alerting.decisions.audit(&deed, now).await?;
+    let replayed = alerting.decisions.replay(&id, Some(&delivery), now).await;
+    if !matches!(replayed, Ok(1..)) {
+        alerting.decisions.audit_failure(deed, now).await;
+    }
+    let replayed = replayed?;
     if replayed == 0 {
         return Err(Problem::conflict(
             "there is no dead delivery of this id; GET …/deliveries shows their states",
