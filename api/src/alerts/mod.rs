@@ -6,5 +6,6 @@ pub mod evaluation;
 pub mod routes;
 pub mod store;
 pub(crate) mod table;
+pub mod webhook;
 
 pub use alerting::{Alerting, AlertingError, EvaluatorCounts, RuleError};
