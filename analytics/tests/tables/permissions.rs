@@ -197,7 +197,7 @@ fn grid(places: &Arc<Places>, events: &[(usize, Made)]) -> Arc<GridSnapshot> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(6))]
     #[test]
     fn a_scope_shows_what_a_grid_of_what_is_seen_shows(
         made in events(),
