@@ -24,5 +24,7 @@ pub fn of(
         return tables.with_published(snapshot, publication);
     }
     let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));
-    tables.with(Arc::new(alerts))
+    tables
+        .with(Arc::new(alerts))
+        .with_risk(&app.surfaces.newest(), permission)
 }

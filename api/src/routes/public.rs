@@ -122,6 +122,7 @@ pub(super) fn describe_tiles(
         base,
         bounds: Extent::of_all_zooms(&all, base),
         newest,
+        legend: None,
     });
     document["meta"] = json!({ "suppressed": suppressed });
     Ok(document)
@@ -166,12 +167,12 @@ pub(super) fn tile(
 }
 
 fn only_counts(query: &TileQuery) -> Result<(), Problem> {
-    if query.metric == COUNT {
+    if query.metric.as_str() == COUNT {
         return Ok(());
     }
     Err(Problem::bad_request(format!(
         "`metric` is `{}`; this layer has {COUNT}",
-        query.metric
+        query.metric.as_str()
     )))
 }
 

@@ -6,8 +6,10 @@ pub(crate) const ROOMS: House = House {
     name: "api",
     rooms: &[
         "problem",
+        "durations",
         "process_memory",
         "data_dir",
+        "durations",
         "publication",
         "tiles",
         "http",
@@ -19,8 +21,9 @@ pub(crate) const ROOMS: House = House {
         "guard",
         "intake",
         "stream",
-        "app",
+        "risk",
         "dead_letters",
+        "app",
         "sql_tables",
         "metrics",
         "routes",
@@ -33,6 +36,5 @@ pub(crate) const ROOMS: House = House {
         ("alerts", "access"),
         ("audit", "access"),
         ("access", "app"),
-        ("app", "dead_letters"),
     ],
 };
