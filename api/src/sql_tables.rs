@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use riskgrid_analytics::QueryTables;
 use riskgrid_analytics::permission::Role;
+use riskgrid_analytics::publication::Publication;
 use riskgrid_analytics::sql::Asker;
 use riskgrid_ingest::grid::GridSnapshot;
 
@@ -11,12 +12,16 @@ use crate::alerts::table::alerts_table;
 use crate::app::App;
 
 /// Tables and table functions of a query over what `asker` may see of `snapshot`.
-pub fn of(app: &Arc<App>, snapshot: &Arc<GridSnapshot>, asker: &Asker) -> QueryTables {
+pub fn of(
+    app: &Arc<App>,
+    (snapshot, publication): (&Arc<GridSnapshot>, &Arc<Publication>),
+    asker: &Asker,
+) -> QueryTables {
     let permission = &asker.permission;
     let tables = QueryTables::over(snapshot, permission, Some(app.dead_letters.clone()));
     let tables = tables.with_queries_of(&app.sql, asker);
     if permission.role() == Role::Public {
-        return tables.with_published(snapshot, &app.publication.load());
+        return tables.with_published(snapshot, publication);
     }
     let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));
     tables

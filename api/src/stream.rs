@@ -91,7 +91,10 @@ impl Changes {
             missed: Arc::default(),
         };
         let follower = changes.clone();
+        // Followed from the start, so that an admin's page is told what changes and not first what there is.
+        let admin = follower.listens(&Arc::new(Permission::admin()));
         tokio::spawn(async move {
+            let _admin = admin;
             let mut known: HashMap<Class, Known> = HashMap::new();
             let mut ticks = tokio::time::interval(LOOK_EVERY);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -139,6 +142,15 @@ impl Changes {
         let _ = self.to_pages.send(Arc::new(change));
     }
 
+    /// Somebody with these rights listens, as long as they hold what this gives: all who have the same share one copy.
+    fn listens(&self, seen: &Arc<Permission>) -> Arc<Permission> {
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = followed.get(&seen.class()).and_then(Weak::upgrade);
+        let seen = same.unwrap_or_else(|| Arc::clone(seen));
+        followed.insert(seen.class(), Arc::downgrade(&seen));
+        seen
+    }
+
     /// The rights of those who listen.
     fn followed(&self) -> Vec<Arc<Permission>> {
         let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,15 +167,7 @@ impl Changes {
     ) -> Sse<impl Stream<Item = Result<Event, Infallible>> + use<>> {
         let receiver = self.to_pages.subscribe();
         let missed = Arc::clone(&self.missed);
-        let seen = {
-            let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
-            // All who have the same rights listen by one copy of them.
-            let same = followed.get(&seen.class()).and_then(Weak::upgrade);
-            let seen = same.unwrap_or_else(|| Arc::clone(seen));
-            followed.insert(seen.class(), Arc::downgrade(&seen));
-            seen
-        };
-        let state = (receiver, missed, seen);
+        let state = (receiver, missed, self.listens(seen));
         let events = futures::stream::unfold(state, |(mut receiver, missed, seen)| async {
             let events = match receiver.recv().await {
                 Ok(change) if change.concerns(&seen) => vec![change.event()],

@@ -223,3 +223,35 @@ proptest! {
         prop_assert!(week.start <= day.start && day.end <= week.end);
     }
 }
+
+proptest! {
+    #[test]
+    fn sums_at_every_resolution_are_those_of_the_atoms(steps in prop::collection::vec(atoms(), 1..4)) {
+        let mut layer = PublishedLayer::default();
+        for (number, atoms) in (0..).zip(&steps) {
+            let start = EventTime::from_micros(START + number * HOUR);
+            let span = Span { start, end: start.plus(HOUR) };
+            let judged = judge(&key(), THRESHOLD, "flooding", span, (Resolution::Seven, atoms.clone()));
+            let again = judge(&key(), THRESHOLD, "flooding", span, (Resolution::Seven, atoms.clone()));
+            prop_assert_eq!(&judged, &again);
+            layer.add(PublishedStep::of(span, Resolution::Seven, judged));
+        }
+        let start = EventTime::from_micros(START);
+        // A window is snapped outward to whole steps.
+        let (span, found) = layer.within(start.plus(1), start.plus(HOUR + 1)).unwrap();
+        prop_assert_eq!(span.start, start);
+        prop_assert_eq!(found.len(), steps.len().min(2));
+        let all: u64 = found.iter().flat_map(|step| &step.cells).map(|(_, count)| count).sum();
+        for level in 0..=9 {
+            let (resolution, sums, suppressed) = PublishedLayer::sums(&found, Resolution::try_from(level).unwrap());
+            prop_assert_eq!(resolution, Resolution::try_from(level.min(7)).unwrap());
+            prop_assert_eq!(sums.values().sum::<u64>(), all);
+            prop_assert_eq!(suppressed, found.iter().map(|step| step.suppressed()).sum::<u64>());
+        }
+        // A step stays as it was published first.
+        let first = layer.steps().next().unwrap().as_ref().clone();
+        layer.add(PublishedStep { cells: Vec::new(), ..first.clone() });
+        prop_assert_eq!(layer.steps().next().unwrap().as_ref(), &first);
+        prop_assert!(layer.within(start.plus(-2 * HOUR), start.plus(-HOUR)).is_none());
+    }
+}

@@ -131,13 +131,14 @@ impl Made {
 }
 
 /// Layers `water` (observations), `noise` and `flooding` (reports).
-fn layers() -> LayerTable {
-    let settings: Vec<LayerSettings> = serde_json::from_value(json!([
+fn layers(has_layer: impl Fn(&str) -> bool) -> LayerTable {
+    let mut settings: Vec<LayerSettings> = serde_json::from_value(json!([
         {"id": "water", "kind": "observation", "unit": "m"},
         {"id": "noise", "kind": "report"},
         {"id": "flooding", "kind": "report"},
     ]))
     .unwrap();
+    settings.retain(|layer| has_layer(&layer.id));
     LayerTable::new(&settings, 16).unwrap()
 }
 
@@ -154,14 +155,15 @@ pub(crate) fn grid_over(reference: &Arc<Places>, events: &[Made]) -> Arc<GridSna
 /// The same with hours and days of a zone.
 pub(crate) fn grid_in(zone: Tz, reference: &Arc<Places>, events: &[Made]) -> Arc<GridSnapshot> {
     let numbered: Vec<(usize, Made)> = events.iter().cloned().enumerate().collect();
-    grid_of_numbered(zone, reference, &numbered)
+    grid_of_numbered(zone, reference, &numbered, |_| true)
 }
 
-/// The same, of events that have the ids that these numbers give.
+/// The same, of events that have the ids that these numbers give, where only some layers are configured.
 pub(crate) fn grid_of_numbered(
     zone: Tz,
     reference: &Arc<Places>,
     events: &[(usize, Made)],
+    has_layer: impl Fn(&str) -> bool,
 ) -> Arc<GridSnapshot> {
     let settings = GridSettings {
         calendar: Calendar::new(MINUTE, zone),
@@ -172,7 +174,7 @@ pub(crate) fn grid_of_numbered(
         },
         ..SETTINGS
     };
-    let layers = layers();
+    let layers = layers(has_layer);
     let mut states: BTreeMap<PartitionId, Partition> = BTreeMap::new();
     let mut places = PlaceCache::new(Resolution::Nine).with_areas_of(reference);
     let rules = live_rules();

@@ -194,11 +194,11 @@ fn inside(permission: &Permission) -> Option<[f64; 2]> {
 }
 
 fn grid(places: &Arc<Places>, events: &[(usize, Made)]) -> Arc<GridSnapshot> {
-    grid_of_numbered(Tz::UTC, places, events)
+    grid_of_numbered(Tz::UTC, places, events, |_| true)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(6))]
     #[test]
     fn a_scope_shows_what_a_grid_of_what_is_seen_shows(
         made in events(),
@@ -217,14 +217,15 @@ proptest! {
         let (shown, hidden): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|(_, made)| is_seen(made, &seen_by) == Some(true));
         let end: Vec<(usize, Made)> = (1000..).zip(ends(layer, middle)).collect();
         let other_hidden = (500..).zip(others).filter(|(_, made)| is_seen(made, &seen_by) == Some(false));
-        let with = |more: Vec<(usize, Made)>| {
+        let with = |more: Vec<(usize, Made)>, has_layer: &dyn Fn(&str) -> bool| {
             // What is seen keeps its order.
             let mut world: Vec<(usize, Made)> = more.into_iter().chain(shown.iter().cloned()).collect();
             world.sort_by_key(|(number, made)| (made.micros, *number));
             world.extend(end.iter().cloned());
-            grid(&places, &world)
+            grid_of_numbered(Tz::UTC, &places, &world, has_layer)
         };
-        let (one, other, alone) = (with(hidden), with(other_hidden.collect()), with(Vec::new()));
+        let (one, other) = (with(hidden, &|_| true), with(other_hidden.collect(), &|_| true));
+        let alone = with(Vec::new(), &|layer| seen_by.admits_layer(Some(layer)));
         let admin = Arc::new(Permission::admin());
         let units = seen_by.sees_units().then_some(UNITS);
         for question in QUESTIONS.into_iter().chain(units) {

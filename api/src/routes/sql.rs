@@ -180,7 +180,8 @@ async fn answer(
         asker,
     };
     let is_public = request.asker.permission.role() == Role::Public;
-    let tables = sql_tables::of(app, &snapshot, &request.asker);
+    let publication = app.publication.load_full();
+    let tables = sql_tables::of(app, (&snapshot, &publication), &request.asker);
     let answer = app.sql.ask(request, tables).await.map_err(problem)?;
     let encoded = encode(answer, format).await.map_err(problem)?;
     let mut response = Response::new(Body::from_stream(encoded.body));
@@ -201,7 +202,7 @@ async fn answer(
         response.headers_mut().insert(name, HeaderValue::from(limit));
     }
     if is_public {
-        public::set_headers(&mut response, &app.publication.load(), None);
+        public::set_headers(&mut response, &publication, None);
     } else {
         app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
     }

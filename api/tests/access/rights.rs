@@ -111,7 +111,10 @@ async fn answer(server: &Server, key: Option<&str>, path: &str) -> (u16, Option<
         .get("etag")
         .map(|tag| tag.to_str().unwrap().to_owned());
     let (status, body) = (answer.status().as_u16(), answer.bytes().await.unwrap());
-    let body = String::from_utf8_lossy(&body).replace(&server.url, "");
+    let whole = String::from_utf8_lossy(&body);
+    let body = whole.replace(&server.url, "");
+    // A tag of bytes that name the server is the server's own.
+    let tag = tag.filter(|_| body == whole);
     (status, tag, body)
 }
 
@@ -203,7 +206,6 @@ async fn the_public_sees_nothing_of_the_grid() {
         assert_eq!(guarded.get(path, None).await.status, 404, "{path}");
     }
     for table in [
-        "cells",
         "events",
         "reports",
         "sensors",

@@ -217,17 +217,20 @@ mod tests {
                 .map(u64::from)
                 .collect();
             slow.sort_unstable();
+            let mut all: Vec<u64> = CellIndex::base_cells()
+                .flat_map(|cell| cell.children(resolution))
+                .map(u64::from)
+                .collect();
+            all.sort_unstable();
             let set = cell_set_of(&shape, resolution);
-            for cell in CellIndex::base_cells().flat_map(|cell| cell.children(resolution)) {
-                let cell = u64::from(cell);
-                prop_assert_eq!(set.holds(cell), slow.binary_search(&cell).is_ok());
-            }
+            prop_assert_eq!(set.count_in(&slow), slow.len());
+            prop_assert_eq!(set.count_in(&all), slow.len());
             prop_assert_eq!(cells_of(&shape, resolution, 1_000_000), Ok(slow));
         }
     }
 
     #[test]
-    fn all_cells_are_one_range_and_the_children_of_side_by_side_parents_too() {
+    fn all_cells_are_a_few_ranges_and_the_children_of_side_by_side_parents_too() {
         let earth = vec![
             [-180.0, -90.0],
             [180.0, -90.0],
@@ -236,7 +239,8 @@ mod tests {
             [-180.0, -90.0],
         ];
         let earth = Shape::new(vec![vec![earth]]).unwrap();
-        assert_eq!(cell_set_of(&earth, Resolution::Fifteen).ranges().len(), 1);
+        // Pentagons lack a child each, which parts a range where the border runs through one.
+        assert!(cell_set_of(&earth, Resolution::Fifteen).ranges().len() < 10);
         let parent = CellIndex::try_from(0x0854_11ca_3fff_ffff).unwrap();
         let under = ids_under(parent, Resolution::Nine);
         let children = parent.children(Resolution::Six);

@@ -27,21 +27,22 @@ impl Estimate {
     /// That of a plan.
     pub(crate) fn of(plan: &Arc<dyn ExecutionPlan>, pairs_of_leaf: PairsOfLeaf) -> Result<Self> {
         let statistics = StatisticsContext::new();
-        let rows_of = |plan: &Arc<dyn ExecutionPlan>| -> Result<Option<u64>> {
-            let known = statistics.compute(plan.as_ref(), &StatisticsArgs::new())?;
-            Ok(known.num_rows.get_value().map(|rows| *rows as u64))
+        // What cannot be told is not known.
+        let rows_of = |plan: &Arc<dyn ExecutionPlan>| -> Option<u64> {
+            let known = statistics.compute(plan.as_ref(), &StatisticsArgs::new()).ok()?;
+            known.num_rows.get_value().map(|rows| *rows as u64)
         };
         let mut estimate = Self::default();
         plan.apply(|node| {
             let children = node.children();
             if children.is_empty() {
-                estimate.rows = estimate.rows.saturating_add(rows_of(node)?.unwrap_or(0));
+                estimate.rows = estimate.rows.saturating_add(rows_of(node).unwrap_or(0));
                 estimate.pairs = estimate.pairs.saturating_add(pairs_of_leaf(node.as_ref()));
             }
             let compares_all = node.downcast_ref::<CrossJoinExec>().is_some()
                 || node.downcast_ref::<NestedLoopJoinExec>().is_some();
             if let (true, [left, right]) = (compares_all, children.as_slice())
-                && let (Some(left), Some(right)) = (rows_of(left)?, rows_of(right)?)
+                && let (Some(left), Some(right)) = (rows_of(left), rows_of(right))
             {
                 estimate.pairs = estimate.pairs.saturating_add(left.saturating_mul(right));
             }

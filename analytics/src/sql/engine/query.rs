@@ -98,7 +98,8 @@ impl Query {
             ));
         }
         let estimated = match explained {
-            Some(explained) => Some(planner.create_physical_plan(explained, &state).await?),
+            // Where there is no plan, EXPLAIN itself says why.
+            Some(explained) => planner.create_physical_plan(explained, &state).await.ok(),
             None => None,
         };
         let physical = planner.create_physical_plan(&plan, &state).await?;
@@ -110,7 +111,7 @@ impl Query {
         if !matches!(plan, LogicalPlan::Explain(_)) {
             estimate.check(&self.limits)?;
         }
-        let last = explained
+        let last = estimated
             .map(|_| estimate_line(&physical.schema(), estimate))
             .transpose()?;
         if let Some(ticket) = self.ticket.upgrade() {

@@ -55,7 +55,14 @@ impl Session {
     /// `threads` is the number of partitions of a plan.
     pub(crate) fn new(threads: usize, spill: Option<&Spill>, ours: Registration) -> Result<Self> {
         let pairs_of_leaf = ours.pairs_of_leaf;
-        let disk = spill.map(disk_of).transpose()?;
+        let disk = spill.and_then(|spill| {
+            let disk = disk_of(spill);
+            let warn = |error: &_| {
+                let folder = spill.folder.display();
+                tracing::warn!(%error, %folder, "queries that do not fit into memory end: nothing can be put on disk");
+            };
+            disk.inspect_err(warn).ok()
+        });
         let runtime = RuntimeEnvBuilder::new()
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build()?;
