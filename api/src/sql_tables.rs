@@ -5,9 +5,10 @@ use std::sync::Arc;
 use riskgrid_analytics::QueryTables;
 use riskgrid_analytics::permission::Role;
 use riskgrid_analytics::sql::Asker;
+use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::GridSnapshot;
 
-use crate::alerts::table::alerts_table;
+use crate::alerts::table::{alerts_table, silences_table};
 use crate::app::App;
 
 /// Tables and table functions of a query over what `asker` may see of `snapshot`.
@@ -19,5 +20,7 @@ pub fn of(app: &Arc<App>, snapshot: &Arc<GridSnapshot>, asker: &Asker) -> QueryT
         return tables.with_published(snapshot, &app.publication.load());
     }
     let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));
-    tables.with(Arc::new(alerts))
+    let now = EventTime::from_micros((app.alerting.clock)());
+    let silences = silences_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
+    tables.with(Arc::new(alerts)).with(Arc::new(silences))
 }

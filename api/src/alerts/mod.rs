@@ -4,7 +4,9 @@ mod alerting;
 pub mod delivery;
 pub mod evaluation;
 pub mod routes;
+pub mod silence;
 pub mod store;
 pub(crate) mod table;
+mod terms;
 
 pub use alerting::{Alerting, AlertingError, EvaluatorCounts, RuleError};

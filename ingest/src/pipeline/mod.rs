@@ -13,6 +13,7 @@ mod in_flight;
 mod publishing;
 mod record;
 mod replaying;
+mod timers;
 mod tries;
 mod worker;
 

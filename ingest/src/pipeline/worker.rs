@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
@@ -15,6 +15,7 @@ use super::attempts::Attempts;
 use super::defects::{self, Defect};
 use super::record::{EventBytes, PartitionBatch};
 use super::replaying::{ReplayError, Replayed};
+use super::timers::{self, Timers};
 use super::tries::Tries;
 use super::{RETRY, Shared};
 use crate::checkpoint::{PartitionState, Restored};
@@ -80,6 +81,8 @@ pub(super) struct Views {
 pub(super) struct Owned {
     pub(super) partition: Partition,
     heard: Option<Instant>,
+    /// The domain whose timers run by the wall clock, while its source has nothing more.
+    pub(super) by_wall_clock: Option<String>,
     /// A record was left in the middle, because the pipeline stops: nothing of what came since its last checkpoint is
     /// saved, and all of it is read again.
     is_cut_off: bool,
@@ -92,9 +95,9 @@ pub(super) struct Owned {
 }
 
 pub(super) struct Worker {
-    number: usize,
+    pub(super) number: usize,
     pub(super) shared: Arc<Shared>,
-    observer: Box<dyn EventObserver>,
+    pub(super) observer: Box<dyn EventObserver>,
     pub(super) partitions: BTreeMap<PartitionId, Owned>,
     /// Partitions that were given up: batches of them may still wait.
     given_up: HashSet<PartitionId>,
@@ -157,6 +160,7 @@ impl Worker {
             awaits_rewind: false,
             partition,
             heard: None,
+            by_wall_clock: None,
             is_cut_off: false,
         };
         self.know_poison(&mut owned);
@@ -183,7 +187,14 @@ impl Worker {
 
     pub(super) fn run(mut self, tasks: &Receiver<Task>, door: &ViewDoor) {
         self.replay_all_due();
-        while let Ok(task) = tasks.recv() {
+        let mut timers = Timers::default();
+        loop {
+            timers.run(&mut self);
+            let task = match tasks.recv_timeout(timers::LOOK_EVERY) {
+                Ok(task) => task,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             match task {
                 Task::Apply(batch, bytes) => {
                     self.apply(&batch);
@@ -325,10 +336,12 @@ impl Worker {
             return;
         }
         let newest = owned.partition.newest();
+        let is_by_wall_clock = batch.caught_up && rules.valid.is_none();
+        owned.by_wall_clock = is_by_wall_clock.then(|| rules.domain.clone());
         self.partitions.insert(id.clone(), owned);
         self.keep_within_bytes();
         // Timers run by the wall clock once caught up, by the events' own until then, and always so for historic feeds.
-        if batch.caught_up && rules.valid.is_none() {
+        if is_by_wall_clock {
             self.observer.advance(id, &rules.domain, (self.shared.clock)());
         } else if let Some(newest) = newest {
             self.observer.advance(id, &rules.domain, newest);
