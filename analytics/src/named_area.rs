@@ -1,11 +1,7 @@
 //! Areas in queries: by id, or by a name that no other area has.
 
 use riskgrid_ingest::places::{Area, AreaIndex, NoSuchArea};
-
-/// The furthest that an id or name may be from one that is proposed, in edits.
-const CLOSE: usize = 3;
-/// Proposals that an error names.
-const PROPOSED: usize = 3;
+use riskgrid_ingest::words::{self, Likeness};
 
 /// The area that `text` means.
 ///
@@ -34,34 +30,17 @@ pub(crate) fn named_area<'a>(areas: &'a AreaIndex, text: &str) -> Result<&'a Are
 
 /// Those of `known` that are close to `text`, the nearest first.
 pub(crate) fn close_ids<'a>(known: impl Iterator<Item = &'a str>, text: &str) -> Vec<&'a str> {
-    let mut close: Vec<(usize, &str)> = known
-        .map(|id| (strsim::damerau_levenshtein(text, id), id))
-        .filter(|(edits, id)| *edits <= CLOSE || (!text.is_empty() && id.contains(text)))
-        .collect();
-    close.sort_unstable();
-    close.into_iter().take(PROPOSED).map(|(_, id)| id).collect()
+    Likeness::Search.proposals(text, known)
 }
 
 /// Ids of the areas whose id or name is close to `text`, the nearest first.
 fn nearest<'a>(areas: &'a AreaIndex, text: &str) -> Vec<&'a str> {
-    let text = text.to_lowercase();
-    let edits = |known: &str| {
-        let known = known.to_lowercase();
-        let distance = strsim::damerau_levenshtein(&text, &known);
-        (distance <= CLOSE || (!text.is_empty() && known.contains(&text))).then_some(distance)
+    let edits = |known: &str| Likeness::Search.edits(text, known);
+    let of_area = |area: &'a Area| {
+        let edits = edits(&area.id).into_iter().chain(edits(&area.name)).min()?;
+        Some((edits, &*area.id))
     };
-    let mut close: Vec<(usize, &str)> = areas
-        .areas()
-        .iter()
-        .filter_map(|area| {
-            Some((
-                edits(&area.id).into_iter().chain(edits(&area.name)).min()?,
-                &*area.id,
-            ))
-        })
-        .collect();
-    close.sort_unstable();
-    close.into_iter().take(PROPOSED).map(|(_, id)| id).collect()
+    words::nearest(areas.areas().iter().filter_map(of_area))
 }
 
 fn quoted<'a>(ids: impl Iterator<Item = &'a str>) -> String {

@@ -10,12 +10,13 @@ use riskgrid_ingest::EventTime;
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::{GridReader, GridSnapshot, PartitionId, Span};
 use riskgrid_ingest::pipeline::PipelineHandle;
-use riskgrid_ingest::source::Progress;
 use riskgrid_ingest::source::kafka::KafkaStatus;
+use riskgrid_ingest::source::{Progress, Stand};
 
 use crate::access::Access;
 use crate::alerts::Alerting;
-use crate::dead_letters::Lists;
+use crate::dead_letters::{Lists, Replays};
+use crate::durations::Durations;
 use crate::http::{BodyBudget, HttpCounters};
 use crate::intake::Intake;
 use crate::publication::Published;
@@ -30,6 +31,8 @@ pub struct App {
     pub reader: GridReader,
     /// What HTTP counts.
     pub http_counters: HttpCounters,
+    /// How long requests and queries take.
+    pub durations: Durations,
     /// The memory of bodies.
     pub(crate) body_budget: Arc<BodyBudget>,
     /// Takes events over HTTP.
@@ -42,8 +45,8 @@ pub struct App {
     pub dead_letters: DeadLetterStore,
     /// Bounds the lists of them that are made at once.
     pub dead_letter_lists: Lists,
-    /// Held by the one who replays some of them.
-    pub replaying: Arc<tokio::sync::Mutex<()>>,
+    /// Replays some of them.
+    pub replays: Replays,
     /// What tiles keep between requests.
     pub tiles: TileCaches,
     /// What pages are told.
@@ -108,7 +111,8 @@ impl App {
         if let Some((from, end)) = self.journal {
             let journal = PartitionId::of_journal();
             let view = snapshot.partitions.iter().find(|view| view.id == journal);
-            progress.add(from, view.map_or(from, |view| view.next_offset), end);
+            let next = view.map_or(from, |view| view.next_offset);
+            progress.add(Stand { from, next, end });
         }
         Some(progress)
     }

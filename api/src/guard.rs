@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,7 @@ use tracing::Span;
 
 use crate::access::{Access, admit, without_keys};
 use crate::config::ServerSection;
+use crate::durations::Durations;
 use crate::http::forwarded::{Addresses, External, note};
 use crate::http::{Bodies, HttpCounters, Refused, Sites, add_safety, tag_whole_answers, take_body};
 use crate::problem::Problem;
@@ -35,8 +36,12 @@ pub(crate) fn protect(
     address: SocketAddr,
     access: Arc<Access>,
     bodies: Bodies,
+    durations: Durations,
 ) -> Result<Router, String> {
-    let addresses = Arc::new(Addresses::new(settings)?);
+    let addresses = Arc::new(Addresses::new(
+        settings.public_url.as_deref(),
+        &settings.trusted_proxies,
+    )?);
     let public = addresses.public_origin();
     let sites = Sites::new(address, &settings.hosts, &settings.cors_origins, public)?
         .with_readers_of_any_page(access.lets_any_page_read());
@@ -80,6 +85,7 @@ pub(crate) fn protect(
             .map(HeaderName::from_static),
         );
     Ok(router
+        .fallback(|| async { Problem::not_found("there is nothing at this path; GET / is the console") })
         // Bodies are read, within the limit of their path, before any route sees them.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn(tag_whole_answers))
@@ -90,6 +96,7 @@ pub(crate) fn protect(
         .layer(from_fn_with_state(gate, let_in))
         .layer(from_fn(add_safety))
         .layer(from_fn_with_state(addresses, note))
+        .layer(from_fn_with_state(durations, time))
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(|request: &Request| span(request))
@@ -121,6 +128,15 @@ fn tell_failure(class: &ServerErrorsFailureClass, latency: Duration) {
     }
 }
 
+async fn time(State(durations): State<Durations>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let started = Instant::now();
+    let response = next.run(request).await;
+    let route = route.as_ref().map(MatchedPath::as_str);
+    durations.request(route, response.status(), started.elapsed());
+    response
+}
+
 async fn let_in(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let external = request.extensions().get::<External>();
     let is_of_any_reader = gate.sites.is_of_any_reader(request.method(), request.headers());
@@ -143,10 +159,7 @@ async fn let_in(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> 
             return answer;
         }
         Err(Refused::BadHost(why)) => ("bad_host", Problem::bad_request(why)),
-        Err(Refused::NotThisMachine(why)) => (
-            "misdirected",
-            Problem::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", why),
-        ),
+        Err(Refused::NotThisMachine(why)) => ("misdirected", Problem::forbidden(why)),
         Err(Refused::Misdirected(why)) => ("misdirected", Problem::misdirected(why)),
         Err(Refused::CrossSite(why)) => ("cross_site", Problem::cross_site(why)),
     };

@@ -9,6 +9,7 @@ pub mod config;
 pub mod console;
 pub mod data_dir;
 pub mod dead_letters;
+pub mod durations;
 mod guard;
 pub mod http;
 pub mod intake;

@@ -7,8 +7,7 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Files, NumberedError, NumberedFiles, create_json, read_json};
-use crate::event::SourceKey;
-use crate::layer::{Layer, LayerTable};
+use crate::words::{Layer, LayerTable, SourceKey};
 
 const FORMAT: u32 = 1;
 /// Folder of the files, beside those of partitions.
@@ -295,7 +294,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::layer::LayerSettings;
+    use crate::words::LayerSettings;
 
     fn layer(id: &str, unit: &str) -> Layer {
         let settings: LayerSettings =

@@ -8,40 +8,31 @@
 #[cfg(test)]
 extern crate self as riskgrid_ingest;
 
+pub mod cells;
 pub mod checkpoint;
 pub mod dead_letter;
 pub mod decode;
+mod disk;
 pub mod edge;
-mod embedded_store;
-mod event;
+mod files;
+pub mod globe;
 pub mod grid;
 pub mod identity;
-mod layer;
 pub mod layer_store;
+pub mod log;
 pub mod observer;
 pub mod pipeline;
-mod place_cache;
 pub mod places;
 pub mod purge;
-mod refusal;
-mod room;
 pub mod seal;
 pub mod source;
-pub mod state_folder;
-mod text_limits;
 mod threads;
-mod time;
-mod unit;
+pub mod words;
 
-pub use event::{
-    Candidate, CandidateTime, Channel, Event, EventHash, EventKind, Number, Position, ReportOp, SourceKey,
-};
-pub use layer::{
-    InvalidLayer, LIVE_DOMAIN, Layer, LayerIndex, LayerKind, LayerLookup, LayerSettings, LayerTable,
-    ValueScale, VisibleToPublic, slug,
-};
-pub use refusal::{Refusal, RefusalReason};
-pub use room::{NoRoom, Room, Writer};
+pub use disk::{NoRoom, Room, Writer, state_folder};
 pub use threads::on_threads;
-pub use time::{DAY, EventTime, HOUR, MINUTE, SECOND};
-pub use unit::Unit;
+pub use words::{
+    Candidate, CandidateTime, Channel, DAY, Event, EventHash, EventKind, EventTime, HOUR, InvalidLayer,
+    LIVE_DOMAIN, Layer, LayerIndex, LayerKind, LayerLookup, LayerSettings, LayerTable, MINUTE, Number,
+    Position, Refusal, RefusalReason, ReportOp, SECOND, SourceKey, Unit, ValueScale, VisibleToPublic, slug,
+};

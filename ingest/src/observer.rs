@@ -2,10 +2,16 @@
 
 use std::error::Error;
 
-use crate::event::Event;
-use crate::grid::PartitionId;
-use crate::layer::Layer;
-use crate::time::EventTime;
+use crate::words::{Event, EventTime, Layer, PartitionId};
+
+/// A step of a checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// It holds what changed after this generation; 0: everything.
+    pub since: u64,
+    /// Its own.
+    pub generation: u64,
+}
 
 /// Is told of events as they are applied, on the thread that applies them; each such thread has one of its own.
 ///
@@ -24,9 +30,8 @@ pub trait EventObserver: Send {
     /// Then none of this worker's partitions gets a checkpoint, and this is tried again later.
     fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>>;
 
-    /// What changed of the partition after the generation `since` (0: everything), for the step of `generation` of its
-    /// checkpoint. That step may fail: then the next one asks for what this one held too.
-    fn save(&mut self, partition: &PartitionId, since: u64, generation: u64) -> Vec<u8>;
+    /// What changed of the partition. The step that it is for may fail: then the next one asks for what this one held too.
+    fn save(&mut self, partition: &PartitionId, step: Step) -> Vec<u8>;
 
     /// Takes up what the steps of a checkpoint held, each with its generation, the oldest first.
     fn restore(&mut self, partition: &PartitionId, steps: &[(u64, Vec<u8>)]);
@@ -45,7 +50,7 @@ impl EventObserver for NoObserver {
     fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
-    fn save(&mut self, _: &PartitionId, _: u64, _: u64) -> Vec<u8> {
+    fn save(&mut self, _: &PartitionId, _: Step) -> Vec<u8> {
         Vec::new()
     }
     fn restore(&mut self, _: &PartitionId, _: &[(u64, Vec<u8>)]) {}

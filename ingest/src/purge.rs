@@ -8,12 +8,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{CheckpointError, CheckpointStore, Files};
 use crate::dead_letter::{DeadLetterError, DeadLetterStore};
-use crate::layer::LIVE_DOMAIN;
 use crate::layer_store::{LayerStore, LayerStoreError};
+use crate::words::LIVE_DOMAIN;
 
 /// Where it is written down, below the folder of the node's state.
 const FOLDER: &str = "purge";
 const FILE: &str = "feed.json";
+
+/// The feed that is purged.
+#[derive(Clone, Copy, Debug)]
+pub struct PurgedFeed<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The topic of its partitions.
+    pub topic: &'a str,
+    /// Its clock domain.
+    pub domain: &'a str,
+}
 
 /// What is to be taken out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,12 +87,11 @@ impl Purge {
     /// # Errors
     /// A partition of it is with another node, or the state cannot be read.
     pub fn plan(
-        feed: &str,
-        topic: &str,
-        domain: &str,
+        feed: PurgedFeed<'_>,
         checkpoints: &CheckpointStore,
         layers: &LayerStore,
     ) -> Result<Self, PurgeError> {
+        let PurgedFeed { name, topic, domain } = feed;
         if let Some((folder, node)) = checkpoints.with_others(topic)?.into_iter().next() {
             return Err(PurgeError::WithAnother { folder, node });
         }
@@ -96,7 +106,7 @@ impl Purge {
             .map(|layer| layer.id.clone())
             .collect();
         Ok(Self {
-            feed: feed.to_owned(),
+            feed: name.to_owned(),
             topic: topic.to_owned(),
             layers: taught.into_iter().collect(),
         })

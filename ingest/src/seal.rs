@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_128;
 
 use crate::checkpoint::{CheckpointError, Files};
-use crate::state_folder::sync_folder;
+use crate::disk::state_folder::sync_folder;
 
 const FORMAT: u32 = 1;
 const FILE: &str = "sealed.json";
@@ -172,6 +172,8 @@ pub fn seal(data_dir: &Path, patience: Duration) -> Result<bool, SealError> {
         add(data_dir, store, &mut files)?;
     }
     add(data_dir, DATABASE, &mut files)?;
+    // The same files make the same seal, whatever order the system lists them in.
+    files.sort_by(|one, other| one.name.cmp(&other.name));
     let seal = Seal {
         format: FORMAT,
         files,

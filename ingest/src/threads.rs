@@ -1,4 +1,6 @@
-//! One piece of work cut into shares for the threads of the process.
+//! One piece of work cut into shares for the threads of the process, and locks that outlive a panic.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What `work` makes of each share, in their order. The first is made on this thread, the others meanwhile on those that the
 /// process keeps for it, one a core: a thread of its own for each would cost more than many a share, its memory above all.
@@ -19,6 +21,11 @@ pub fn on_threads<S: Send, T: Send>(shares: Vec<S>, work: impl Fn(S) -> T + Send
         }
     });
     made.into_iter().flatten().collect()
+}
+
+/// Locks what is whole whoever panicked while holding it: only such things lie behind the locks of this crate.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn call(arguments: &Arguments<'_>) -> Result<ArrayRef, SqlError> {
     for row in 0..arguments.rows {
         let holds = cells.get(row).zip(area_of(row)).map(|(cell, area)| {
             let centre = LatLng::from(cell);
-            area.shape.contains(centre.lng(), centre.lat())
+            area.shape.contains([centre.lng(), centre.lat()])
         });
         truths.append_option(holds);
     }

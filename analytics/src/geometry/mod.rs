@@ -5,16 +5,13 @@
 //! joins and sorts. x is a longitude and y a latitude, in degrees; a plane is meant unless a name says *sphere*.
 
 mod column;
-mod locate;
+mod points;
 mod relation;
-mod sphere;
-mod text;
 mod values;
-mod wkb;
 
 pub use column::{geometry_field, is_geometry, mark_geometry};
+pub(crate) use points::{metres_between, on_unit_sphere, point_on_globe, squared_chord};
 pub(crate) use relation::{Prepared, Relation};
-pub(crate) use sphere::{metres_between, on_unit_sphere, point_on_globe, squared_chord};
-pub(crate) use text::{push_text, wkb_of_text};
+pub(crate) use riskgrid_ingest::globe::wkb::{InvalidGeometry, bounds_of, point_wkb, read, type_of, write};
+pub(crate) use riskgrid_ingest::globe::wkt::{push_text, wkb_of_text};
 pub(crate) use values::GeometryValues;
-pub(crate) use wkb::{InvalidGeometry, bounds_of, point_wkb, read, type_of, write};

@@ -4,8 +4,8 @@
 use geo::relate::IntersectionMatrix;
 use geo::{Geometry, Intersects as _, Rect, Relate as _};
 
-use super::locate::{Locator, Position, polygons_of, position_in};
-use super::wkb::bounds_of;
+use super::bounds_of;
+use riskgrid_ingest::globe::{Locator, Side, polygons_of, side_in};
 
 /// A relation between a left and a right geometry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,10 +77,10 @@ impl Relation {
         }
         match (left, right, polygons_of(left), polygons_of(right)) {
             (Geometry::Point(point), _, _, Some(polygons)) => {
-                self.flipped().of_area_and_point(position_in(polygons, point.0))
+                self.flipped().of_area_and_point(side_in(polygons, point.0))
             }
             (_, Geometry::Point(point), Some(polygons), _) => {
-                self.of_area_and_point(position_in(polygons, point.0))
+                self.of_area_and_point(side_in(polygons, point.0))
             }
             _ => self.in_matrix(&left.relate(right)),
         }
@@ -100,12 +100,12 @@ impl Relation {
     }
 
     /// With an area on the left and a point on the right.
-    fn of_area_and_point(self, position: Position) -> bool {
+    fn of_area_and_point(self, side: Side) -> bool {
         match self {
-            Self::Contains => position == Position::Inside,
-            Self::Covers | Self::Intersects => position != Position::Outside,
-            Self::Touches => position == Position::OnEdge,
-            Self::Disjoint => position == Position::Outside,
+            Self::Contains => side == Side::Inside,
+            Self::Covers | Self::Intersects => side != Side::Outside,
+            Self::Touches => side == Side::OnEdge,
+            Self::Disjoint => side == Side::Outside,
             Self::Within | Self::CoveredBy | Self::Equals | Self::Crosses | Self::Overlaps => false,
         }
     }
@@ -159,7 +159,7 @@ impl Prepared {
             return answer;
         }
         match (&self.locator, right) {
-            (Some(locator), Geometry::Point(point)) => relation.of_area_and_point(locator.position(point.0)),
+            (Some(locator), Geometry::Point(point)) => relation.of_area_and_point(locator.side(point.0)),
             _ => relation.holds(&self.geometry, right),
         }
     }
@@ -174,8 +174,8 @@ impl Prepared {
 
 #[cfg(test)]
 mod tests {
-    use super::super::text::wkb_of_text;
-    use super::super::wkb::read;
+    use super::super::read;
+    use super::super::wkb_of_text;
     use super::*;
 
     fn geometry(text: &str) -> Geometry {

@@ -7,8 +7,7 @@ use datafusion::common::Result;
 use datafusion::common::cast::{as_binary_array, as_string_array};
 use geo::Geometry;
 
-use super::text::wkb_of_text;
-use super::wkb::read;
+use super::{read, wkb_of_text};
 
 /// An array of geometries.
 pub(crate) enum GeometryValues {

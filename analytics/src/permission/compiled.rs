@@ -146,7 +146,7 @@ impl Permission {
             return true;
         };
         place.is_some_and(|[lon, lat]| {
-            let found = areas.places.areas.areas_of(lon, lat);
+            let found = areas.places.areas.areas_of([lon, lat]);
             found.iter().any(|area| areas.ids.contains(&area.id))
         })
     }

@@ -227,12 +227,12 @@ proptest! {
         } };
         for (east, north) in points {
             let (lon, lat) = (7.0 + east, 50.0 + north);
-            let seen = areas.iter().any(|area| is_below(area) && area.shape.contains(lon, lat));
+            let seen = areas.iter().any(|area| is_below(area) && area.shape.contains([lon, lat]));
             prop_assert_eq!(permission.admits_place(Some([lon, lat])), seen);
             let cell: CellIndex = LatLng::new(lat, lon).unwrap().to_cell(Resolution::Nine);
             let centre = LatLng::from(cell);
             let is_named = |area: &&Area| chosen.iter().any(|id| **id == *area.id);
-            let seen = areas.iter().filter(is_named).any(|area| area.shape.contains(centre.lng(), centre.lat()));
+            let seen = areas.iter().filter(is_named).any(|area| area.shape.contains([centre.lng(), centre.lat()]));
             prop_assert_eq!(permission.admits_cell(cell.into()), seen);
         }
         for area in &areas {

@@ -39,11 +39,8 @@ pub(super) fn read_metric(fields: &mut Fields<'_>, per: Option<Per>) -> Option<M
             (value.as_str()? == "last").then_some(Metric::Last)
         });
     }
-    fields.required(
-        "metric",
-        "count, weight, sum, mean, min, max, last, sources",
-        |value| Metric::parse(value.as_str()?),
-    )
+    let all = Metric::ALL.map(Metric::as_str).join(", ");
+    fields.required("metric", &all, |value| Metric::parse(value.as_str()?))
 }
 
 /// No count passes this: it is kept in 64 bits.

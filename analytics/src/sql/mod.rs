@@ -1,7 +1,7 @@
 //! SQL around `DataFusion`: what may be asked, how much it may take, and how the answer is written.
 //!
 //! [`SqlEngine`] runs one read-only statement over the tables that a request brings, on threads of its own, within a time
-//! and a memory limit, and gives a stream of batches; [`format`] writes that stream as JSON, NDJSON, CSV or Arrow. Which tables
+//! and a memory limit, and gives a stream of batches; [`mod@format`] writes that stream as JSON, NDJSON, CSV or Arrow. Which tables
 //! and functions there are is not known here: `registration` puts them in.
 //!
 //! | what | where |

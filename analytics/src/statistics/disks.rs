@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use h3o::{CellIndex, Resolution};
 
 use super::error::StatisticsError;
-use super::families::{Digit, Families, Family, KinshipWalk};
+use super::families::{Families, Family, KinshipWalk};
 use super::shares::shares_of;
 use super::study_area::check_k;
+use riskgrid_ingest::cells::Digit;
 
 /// Cells of a whole disk but its middle.
 pub(super) const fn cells_around(k: u32) -> usize {

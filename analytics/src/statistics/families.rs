@@ -9,66 +9,9 @@
 use h3o::{CellIndex, Resolution};
 use hashbrown::HashMap;
 
+use riskgrid_ingest::cells::{DIGITS, Digit};
+
 use super::error::StatisticsError;
-
-/// Digits of a cell under its parent: 0 is the centre.
-const DIGITS: usize = 7;
-/// Where the resolution sits in an index.
-const RESOLUTION_SHIFT: u32 = 52;
-/// Where the base cell sits in an index.
-const BASE_CELL_SHIFT: u32 = 45;
-
-/// Where the digit of a resolution sits in an index.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Digit {
-    shift: u32,
-}
-
-impl Digit {
-    pub(super) fn of(resolution: Resolution) -> Self {
-        let shift = match u32::from(u8::from(resolution)) {
-            // A base cell is no child: bits that are 0 in every cell make it a family of its own.
-            0 => 60,
-            resolution => 3 * (15 - resolution),
-        };
-        Self { shift }
-    }
-
-    /// The family of a cell (the index of its centre child) and the digit of the cell in it.
-    pub(super) fn split(self, cell: CellIndex) -> (u64, u32) {
-        self.split_index(cell.into())
-    }
-
-    const fn split_index(self, index: u64) -> (u64, u32) {
-        (index & !(7 << self.shift), (index >> self.shift & 7) as u32)
-    }
-
-    /// How many bits of a family's index are below those that tell families apart.
-    pub(super) const fn bits_below_families(self) -> u32 {
-        if self.shift + 3 < BASE_CELL_SHIFT {
-            self.shift + 3
-        } else {
-            BASE_CELL_SHIFT
-        }
-    }
-
-    /// The family with these bits above [`Digit::bits_below_families`].
-    pub(super) const fn family(self, bits: u64) -> u64 {
-        let below = self.bits_below_families();
-        (bits << below | ((1 << below) - 1)) & !(7 << self.shift)
-    }
-
-    /// The centre child, at the resolution of this digit, of a cell one coarser.
-    const fn centre_child(self, parent: u64) -> u64 {
-        // One more in the field of resolutions, and its digit is used: 0 instead of 7.
-        (parent + (1 << RESOLUTION_SHIFT)) & !(7 << self.shift)
-    }
-
-    /// Index of the cell with this digit.
-    pub(super) const fn join(self, family: u64, digit: u32) -> u64 {
-        family | (digit as u64) << self.shift
-    }
-}
 
 /// Where each step from each digit leads: to which digit of which member of [`KinshipWalk::around`].
 pub(super) struct Kinship {

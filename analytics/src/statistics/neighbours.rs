@@ -3,6 +3,7 @@
 //! A cell is never in its own list; what includes it (Gi* does) adds it, with weight 1.
 
 use h3o::{CellIndex, LatLng};
+use riskgrid_ingest::globe::{EARTH_RADIUS_METRES, unit_vector};
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
 
@@ -11,9 +12,6 @@ use super::error::StatisticsError;
 
 /// Pairs kept at most: 256 MB of indices.
 const MAX_PAIRS: usize = 64_000_000;
-
-/// Radius of H3's sphere, in metres.
-const EARTH_RADIUS_M: f64 = 6_371_007.180_918_475;
 
 /// How neighbours are chosen and weighed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -181,11 +179,14 @@ impl Neighbours {
         weight: impl Fn(f64) -> Option<f64>,
     ) -> Result<Self, StatisticsError> {
         let centres: Vec<LatLng> = cells.iter().map(|&cell| LatLng::from(cell)).collect();
-        let points: Vec<[f64; 3]> = centres.iter().map(|&centre| on_unit_sphere(centre)).collect();
+        let points: Vec<[f64; 3]> = centres
+            .iter()
+            .map(|&centre| unit_vector([centre.lng(), centre.lat()]))
+            .collect();
         let entries = points.iter().copied().zip(0_u32..);
         let tree = RTree::bulk_load(entries.map(|(point, at)| GeomWithData::new(point, at)).collect());
         // A little wide, for the straight line only chooses candidates; the great circle decides. Past 3 radians: all.
-        let angle = metres / EARTH_RADIUS_M;
+        let angle = metres / EARTH_RADIUS_METRES;
         let reach = if angle < 3.0 {
             (2.0 * (angle / 2.0 + 1e-9).sin()).powi(2)
         } else {
@@ -239,9 +240,4 @@ pub(super) fn check_pairs(
         ));
     }
     Ok(())
-}
-
-fn on_unit_sphere(centre: LatLng) -> [f64; 3] {
-    let (lat, lng) = (centre.lat_radians(), centre.lng_radians());
-    [lat.cos() * lng.cos(), lat.cos() * lng.sin(), lat.sin()]
 }

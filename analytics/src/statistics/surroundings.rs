@@ -9,9 +9,10 @@ use riskgrid_ingest::on_threads;
 
 use super::disks::for_each_cell_of_disk;
 use super::error::StatisticsError;
-use super::families::{Digit, KinshipWalk, checked_cell, families_of_indexes};
+use super::families::{KinshipWalk, checked_cell, families_of_indexes};
 use super::shares::shares_of;
 use super::study_area::{MAX_STUDY_AREA, check_k};
+use riskgrid_ingest::cells::Digit;
 
 /// The observed cells (ascending, each once, of one resolution) and all within `k` steps of one of them, ascending; of many
 /// cells on up to `threads` threads. Of too many, some are missing, and there are more than [`MAX_STUDY_AREA`].

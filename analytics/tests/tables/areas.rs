@@ -190,7 +190,7 @@ async fn events_bear_the_areas_that_hold_them() {
         let shape = &places.areas.get(id).unwrap().shape;
         let inside = GOLDEN.iter().filter(|(cell, _)| {
             let centre = LatLng::from(CellIndex::try_from(*cell).unwrap());
-            shape.contains(centre.lng(), centre.lat())
+            shape.contains([centre.lng(), centre.lat()])
         });
         inside.map(|(_, count)| count).sum::<usize>()
     };

@@ -3,15 +3,15 @@
 
 use std::cell::Cell;
 use std::io::Cursor;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::ipc::reader::StreamReader;
 use datafusion::catalog::{MemTable, TableProvider};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::TestRunner;
-use riskgrid_analytics::sql::SqlError;
 use riskgrid_analytics::sql::format::AnswerFormat;
+use riskgrid_analytics::sql::{SqlEngine, SqlError, SqlLimits};
 use riskgrid_ingest::grid::GridSnapshot;
 use riskgrid_ingest::{DAY, EventTime, MINUTE};
 use serde_json::Value;
@@ -20,6 +20,10 @@ use crate::areas::places;
 use crate::made::{ENGINE, Made, START, answer_beside, block_on, events, everything, grid, grid_over};
 
 type Others = Vec<(String, Arc<dyn TableProvider>)>;
+
+/// Its functions see the areas that the tables are of.
+static OVER_PLACES: LazyLock<SqlEngine> =
+    LazyLock::new(|| SqlEngine::over(&places(), SqlLimits::default()).unwrap());
 
 const TABLES: [&str; 7] = [
     "cells",
@@ -37,7 +41,7 @@ fn in_memory(snapshot: &Arc<GridSnapshot>) -> Others {
         let sql = format!("SELECT * FROM {name}");
         let everything = everything();
         let bytes = answer_beside(
-            &ENGINE,
+            &OVER_PLACES,
             (snapshot, &everything),
             &[],
             (&sql, None),
@@ -62,7 +66,7 @@ fn in_memory(snapshot: &Arc<GridSnapshot>) -> Others {
 fn asked(snapshot: &Arc<GridSnapshot>, others: &Others, sql: &str) -> Result<Vec<String>, String> {
     let everything = everything();
     let answer = answer_beside(
-        &ENGINE,
+        &OVER_PLACES,
         (snapshot, &everything),
         others,
         (sql, None),
@@ -378,7 +382,13 @@ fn forms(table: &str) -> Vec<&'static str> {
 /// Errors of a value that an expression cannot take. Whether its row is looked at at all depends on which condition comes first,
 /// and so on the plan: `a AND b` may ask `b` only of rows that `a` keeps. So one side may answer where the other cannot, and
 /// only then.
-const OF_A_ROW: [&str; 1] = ["?"];
+const OF_A_ROW: [&str; 3] = [
+    // A number past the integers that it is compared among.
+    "an't cast value",
+    // A number past the decimals that it is compared among.
+    "Overflowing on",
+    "to store in a Decimal",
+];
 
 fn is_of_a_row(refusal: &str) -> bool {
     OF_A_ROW.iter().any(|part| refusal.contains(part))

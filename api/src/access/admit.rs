@@ -48,7 +48,9 @@ pub(crate) async fn admit(State(access): State<Arc<Access>>, mut request: Reques
         Err(NoRoute::Method(allowed)) => return wrong_method(&allowed),
     };
     if route.needs == Needs::Nothing {
-        return next.run(request).await;
+        let mut answer = next.run(request).await;
+        say_who_may_keep(answer.headers_mut(), AnswerOf::OpenMode, route.path, true);
+        return answer;
     }
     let origin = external.as_ref().map_or("", External::origin);
     let asks = Asks {

@@ -8,5 +8,6 @@ pub mod silence;
 pub mod store;
 pub(crate) mod table;
 mod terms;
+pub mod webhook;
 
 pub use alerting::{Alerting, AlertingError, EvaluatorCounts, RuleError};

@@ -9,7 +9,7 @@ use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::decode::feed::FeedOrigin;
 use riskgrid_ingest::identity::node_id;
 use riskgrid_ingest::layer_store::LayerStore;
-use riskgrid_ingest::purge::{Purge, PurgeError, Purged};
+use riskgrid_ingest::purge::{Purge, PurgeError, Purged, PurgedFeed};
 use riskgrid_ingest::source::kafka::oldest_offsets;
 use serde_json::json;
 
@@ -162,13 +162,12 @@ async fn purge_locked(
         Some(begun) if begun.feed == *name => begun,
         Some(begun) => return Err(PurgeError::Unfinished(begun.feed).into()),
         None => {
-            let plan = Purge::plan(
+            let purged = PurgedFeed {
                 name,
-                &feed.topic(),
-                &feed.feed.rules.domain,
-                &checkpoints,
-                &layers,
-            )?;
+                topic: &feed.topic(),
+                domain: &feed.feed.rules.domain,
+            };
+            let plan = Purge::plan(purged, &checkpoints, &layers)?;
             let standing = checkpoints.standing(&plan.topic)?;
             for partition in &standing {
                 println!(

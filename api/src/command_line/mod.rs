@@ -6,6 +6,7 @@ mod check_config;
 mod dead_letters;
 mod demo;
 mod demo_receiver;
+mod exit;
 mod feeds;
 mod generate;
 mod keys;
@@ -22,7 +23,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use riskgrid_ingest::seal::{seal, was_sealed};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::ConfigError;
+use self::exit::{EXIT_STATUS, status_of};
 use crate::data_dir::make_files_private;
 
 /// riskgrid turns a city's sensor readings and reports into one live picture of risk on a hexagonal grid:
@@ -31,7 +32,9 @@ use crate::data_dir::make_files_private;
 #[command(
     version,
     about,
-    after_help = "Start with `riskgrid demo`: it plays a simulated typhoon day and says what to open."
+    after_help = format!(
+        "Start with `riskgrid demo`: it plays a simulated typhoon day and says what to open.\n\n{EXIT_STATUS}"
+    )
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -74,7 +77,7 @@ enum Verb {
     Audit(audit::AuditArguments),
 }
 
-/// Runs what the command line asks for. 2 means that the configuration is wrong, 1 any other failure.
+/// Runs what the command line asks for; ends with the status that `--help` names.
 pub fn run(arguments: Arguments) -> ExitCode {
     let level = if matches!(arguments.verb, Verb::Serve(_)) {
         "info,sqlx=warn"
@@ -109,15 +112,13 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("riskgrid: {error}");
-            ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
+            ExitCode::from(status_of(&*error))
         }
     }
 }
 
 /// How long the stores may take to close.
-const CLOSING: Duration = Duration::from_secs(5);
-/// The same where they may be another process's.
-const CLOSING_UNUSED: Duration = Duration::from_millis(500);
+const CLOSING: Duration = Duration::from_secs(10);
 
 type VerbResult = Result<(), Box<dyn Error + Send + Sync>>;
 
@@ -130,17 +131,16 @@ fn on_runtime<T>(
         .block_on(verb)
 }
 
-/// After a start that was refused too, where there was a seal: what was whole then must not be lost unseen until the next.
+/// After a start that was refused too, where it broke a seal: what was whole then must not be lost unseen until the next.
 fn seal_state(data_dir: &Path, went_well: bool) {
     if !went_well && !was_sealed(data_dir) {
         return;
     }
-    let patience = if went_well { CLOSING } else { CLOSING_UNUSED };
-    match seal(data_dir, patience) {
-        Ok(false) if went_well => {
+    match seal(data_dir, CLOSING) {
+        Ok(false) => {
             tracing::warn!("the stores are still open: the next start cannot tell whether files were lost");
         }
-        Ok(_) => {}
+        Ok(true) => {}
         Err(error) => tracing::warn!(%error, "the next start cannot tell whether files were lost"),
     }
 }

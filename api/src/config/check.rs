@@ -163,7 +163,11 @@ impl Loaded {
                     .to_owned(),
             );
         }
-        Addresses::new(&config.server).map_err(ConfigError)?;
+        Addresses::new(
+            config.server.public_url.as_deref(),
+            &config.server.trusted_proxies,
+        )
+        .map_err(ConfigError)?;
         let alerts = &config.alerts;
         if alerts.max_rules == 0 || alerts.max_open_per_rule == 0 || alerts.max_open == 0 {
             return wrong(

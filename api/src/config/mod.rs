@@ -4,6 +4,7 @@ mod access;
 mod check;
 mod sections;
 mod sql_roles;
+mod storage;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use riskgrid_ingest::LayerSettings;
 use riskgrid_ingest::decode::feed::FeedSettings;
 use riskgrid_ingest::places::{AreaSettings, FacilitySettings, PopulationSettings};
 use riskgrid_ingest::source::kafka::KafkaSettings;
+use riskgrid_ingest::words::Likeness;
 use serde::{Deserialize, Serialize};
 
 pub use access::{
@@ -23,9 +25,10 @@ pub use access::{
 };
 pub use check::{Checked, CheckedFeed, layer_rule};
 pub use sections::{
-    AlertsSection, ConsoleSection, EdgeSection, GridSection, ObjectStoreSection, OpenCheckpointsError,
-    RetentionSection, RetentionSteps, ServerSection, SqlSection, StorageSection, WebhooksSection,
+    AlertsSection, ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection,
+    SqlSection, WebhooksSection,
 };
+pub use storage::{ObjectStoreSection, OpenCheckpointsError, StorageSection};
 pub use values::{ByteSize, Span};
 
 /// Prefix of environment variables: `RISKGRID_SECTION__KEY`.
@@ -147,15 +150,13 @@ fn explain_one(error: &figment::Error) -> String {
             } else {
                 format!("{section}.{name}")
             };
-            let nearest = known
-                .iter()
-                .map(|known| (strsim::damerau_levenshtein(known, name), known))
-                .min()
-                .filter(|(distance, known)| *distance <= 1 + known.len().max(name.len()) / 3);
-            let advice = nearest.map_or_else(
-                || format!("known here are: {}", known.join(", ")),
-                |(_, nearest)| format!("did you mean `{nearest}`?"),
-            );
+            let advice = Likeness::Spelling
+                .proposals(name, known.iter().copied())
+                .first()
+                .map_or_else(
+                    || format!("known here are: {}", known.join(", ")),
+                    |nearest| format!("did you mean `{nearest}`?"),
+                );
             format!("unknown key `{key}`{place}: {advice}")
         }
         _ if section.is_empty() => format!("{}{place}", error.kind),

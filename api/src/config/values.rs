@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A span of time, written as humantime has it: `250ms`, `90s`, `2m`, `48h`, `90d`, `3y`.
+/// A span of time, written as humantime has it: `250ms`, `90s`, `2m`, `48h`, `90d`, `3y`. A type of our own, for
+/// humantime-serde's errors do not say what is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
@@ -49,7 +50,8 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// A number of bytes: a whole number, or text with a unit (`KiB`, `MiB`, `GiB`, `kB`, `MB`, `GB`).
+/// A number of bytes: a whole number, or text with a unit (`KiB`, `MiB`, `GiB`, `kB`, `MB`, `GB`). A type of our own, for
+/// bytesize takes `1m` for a million bytes, rounds fractions, and prints `64.0 MiB` where the page of defaults has `64MiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
 

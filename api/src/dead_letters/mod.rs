@@ -6,4 +6,4 @@ mod replay;
 
 pub use filters::{Allowed, Choice, Filters};
 pub use lists::{Lists, Looking};
-pub use replay::{ReplayAnswer, replay};
+pub use replay::{ReplayAnswer, Replays, replay};

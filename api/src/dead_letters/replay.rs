@@ -2,19 +2,35 @@
 
 use std::sync::Arc;
 
-use riskgrid_ingest::dead_letter::{DeadLetter, HTTP_TOPIC, LetterKey};
-use riskgrid_ingest::pipeline::{ReplayError, Replayed};
+use riskgrid_ingest::EventTime;
+use riskgrid_ingest::dead_letter::{DeadLetter, DeadLetterStore, HTTP_TOPIC, LetterKey};
+use riskgrid_ingest::pipeline::{PipelineHandle, ReplayError, Replayed};
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 use super::{Choice, Looking};
 use crate::access::Caller;
-use crate::app::App;
+use crate::alerts::store::Decisions;
+use crate::intake::Intake;
 use crate::problem::Problem;
 
 /// Letters of one partition that are queued and applied at once.
 const AT_ONCE: usize = 1_000;
 /// Bytes of records of the HTTP intake that are put into the log at once, or one record.
 const BYTES_AT_ONCE: usize = 8 << 20;
+
+/// Replays, one at a time.
+#[derive(Clone)]
+pub struct Replays {
+    /// Held by the one who replays.
+    turn: Arc<Mutex<()>>,
+    store: DeadLetterStore,
+    /// Where the audit is.
+    decisions: Decisions,
+    pipeline: PipelineHandle,
+    intake: Arc<Intake>,
+    clock: fn() -> EventTime,
+}
 
 /// What became of a request to replay.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -28,18 +44,38 @@ pub struct ReplayAnswer {
     pub next: Option<String>,
 }
 
+impl Replays {
+    /// Of the letters in `store`: those of partitions by the pipeline, those of HTTP by the intake.
+    pub fn new(
+        store: DeadLetterStore,
+        decisions: Decisions,
+        pipeline: PipelineHandle,
+        intake: Arc<Intake>,
+        clock: fn() -> EventTime,
+    ) -> Self {
+        Self {
+            turn: Arc::default(),
+            store,
+            decisions,
+            pipeline,
+            intake,
+            clock,
+        }
+    }
+}
+
 /// Replays the letters of `choice` that were not yet, after it is in the audit that `caller` asked for it.
 ///
 /// # Errors
 /// One replay at a time; a log or a disk that refuses: what was done until then is in the problem, and can be asked for
 /// again with the rest.
-pub async fn replay(app: &Arc<App>, caller: &Caller, choice: Choice) -> Result<ReplayAnswer, Problem> {
-    let Ok(turn) = Arc::clone(&app.replaying).try_lock_owned() else {
+pub async fn replay(replays: &Replays, caller: &Caller, choice: Choice) -> Result<ReplayAnswer, Problem> {
+    let Ok(turn) = Arc::clone(&replays.turn).try_lock_owned() else {
         return Err(Problem::conflict(
             "another replay is running; try again when it has ended",
         ));
     };
-    let (store, asked) = (app.dead_letters.clone(), choice.to_json());
+    let (store, asked) = (replays.store.clone(), choice.to_json());
     let (letters, next) = tokio::task::spawn_blocking(move || {
         choice.take(
             &store,
@@ -51,14 +87,14 @@ pub async fn replay(app: &Arc<App>, caller: &Caller, choice: Choice) -> Result<R
     .map_err(|error| Problem::internal(&error))?
     .map_err(|error| Problem::unavailable(error.to_string(), 5))?;
     let count = i64::try_from(letters.len()).unwrap_or(i64::MAX);
-    app.alerting
+    replays
         .decisions
         .audit(
             &caller.deed("dead_letters.replay").times(count).with(asked),
-            (app.clock)().micros(),
+            (replays.clock)().micros(),
         )
         .await?;
-    let app = Arc::clone(app);
+    let replays = replays.clone();
     let runtime = tokio::runtime::Handle::current();
     // To its end, whether or not somebody still waits for the answer.
     let replayed = tokio::task::spawn_blocking(move || {
@@ -67,7 +103,7 @@ pub async fn replay(app: &Arc<App>, caller: &Caller, choice: Choice) -> Result<R
             next: next.map(|key| key.to_string()),
             ..ReplayAnswer::default()
         };
-        let done = replay_all(&app, &runtime, &letters, &mut answer);
+        let done = replay_all(&replays, &runtime, &letters, &mut answer);
         (answer, done)
     });
     let (answer, done) = replayed.await.map_err(|error| Problem::internal(&error))?;
@@ -81,7 +117,7 @@ pub async fn replay(app: &Arc<App>, caller: &Caller, choice: Choice) -> Result<R
 }
 
 fn replay_all(
-    app: &App,
+    replays: &Replays,
     runtime: &tokio::runtime::Handle,
     letters: &[DeadLetter],
     answer: &mut ReplayAnswer,
@@ -93,14 +129,14 @@ fn replay_all(
             continue;
         };
         if *first.topic == *HTTP_TOPIC {
-            replay_http(app, runtime, of_partition, answer)?;
+            replay_http(replays, runtime, of_partition, answer)?;
             continue;
         }
         let id = first.key().partition_id();
         for some in of_partition.chunks(AT_ONCE) {
             let keys: Vec<LetterKey> = some.iter().map(DeadLetter::key).collect();
             let count = keys.len() as u64;
-            match app.pipeline.replay(&id, keys) {
+            match replays.pipeline.replay(&id, keys) {
                 Ok(replayed) => answer.counts.add(&replayed),
                 Err(ReplayError::NotHere(_)) => answer.counts.cannot("elsewhere", count),
                 Err(ReplayError::NotConfigured(_)) => answer.counts.cannot("not_configured", count),
@@ -115,7 +151,7 @@ fn replay_all(
 
 /// What the intake refused never was in the log: what is valid now is put there.
 fn replay_http(
-    app: &App,
+    replays: &Replays,
     runtime: &tokio::runtime::Handle,
     letters: &[DeadLetter],
     answer: &mut ReplayAnswer,
@@ -123,8 +159,8 @@ fn replay_http(
     let mut waiting = Vec::new();
     let mut bytes = 0;
     for (number, letter) in letters.iter().enumerate() {
-        let raw = app
-            .dead_letters
+        let raw = replays
+            .store
             .raw(&letter.key())
             .map_err(|error| error.to_string())?;
         match raw {
@@ -139,7 +175,11 @@ fn replay_http(
             continue;
         }
         let judged = runtime
-            .block_on(app.intake.take_again(std::mem::take(&mut waiting), (app.clock)()))
+            .block_on(
+                replays
+                    .intake
+                    .take_again(std::mem::take(&mut waiting), (replays.clock)()),
+            )
             .map_err(|error| error.to_string())?;
         bytes = 0;
         for taken in judged {

@@ -112,9 +112,10 @@ fn read_port(digits: &str) -> Result<u16, InvalidAuthority> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(InvalidAuthority("only a port may follow the name"));
     }
-    digits
-        .parse()
-        .map_err(|_| InvalidAuthority("the port is above 65535"))
+    match digits.parse() {
+        Ok(0) | Err(_) => Err(InvalidAuthority("the port must be 1 to 65535")),
+        Ok(port) => Ok(port),
+    }
 }
 
 fn read_name(text: &str) -> Result<HostName, InvalidAuthority> {
@@ -125,13 +126,15 @@ fn read_name(text: &str) -> Result<HostName, InvalidAuthority> {
     let is_label = |label: &str| {
         !label.is_empty()
             && label.len() <= LONGEST_LABEL
+            && !label.starts_with('-')
+            && !label.ends_with('-')
             && label
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
     if name.len() > LONGEST_NAME || !name.split('.').all(is_label) {
         return Err(InvalidAuthority(
-            "a name has letters, digits, `-` and `_` between dots (others as `xn--…`)",
+            "a name has letters, digits, `_` and, inside, `-` between dots (others as `xn--…`)",
         ));
     }
     // Browsers read such names as addresses, in forms that few others read: 127.1, 0x7f000001, 2130706433.
@@ -198,6 +201,9 @@ mod tests {
             "a:80 ",
             "a:65536",
             "a:99999999999999999999",
+            "a:0",
+            "-a",
+            "a-.b",
             "user@a",
             "user:pw@a:80",
             "a@b",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
@@ -18,7 +18,7 @@ use super::content::{Packing, packing, unsupported_packing};
 use super::counters::HttpCounters;
 use super::linger::linger;
 use super::unpack::{NotUnpacked, unpack};
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 
 /// Largest body of a route that takes a rule, a webhook, a choice: what people write.
 const CONTROL_BODY: usize = 64 << 10;
@@ -169,9 +169,7 @@ impl Bodies {
             NotRead::Slow => (
                 "body_timeout",
                 Problem::new(
-                    StatusCode::REQUEST_TIMEOUT,
-                    "request-timeout",
-                    "The body did not come in time",
+                    Kind::RequestTimeout,
                     format!(
                         "pauses may be {} s long and the whole body may take {} s (server.body_pause, server.body_timeout); \
                          send it again, in smaller parts",

@@ -4,7 +4,7 @@
 //! `X-Forwarded-Proto` and `X-Forwarded-Host`; else the `Host` of the request. Who else sends such headers is not heard.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
@@ -15,8 +15,8 @@ use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use url::Url;
 
+use super::authority::Authority;
 use super::tls::OverTls;
-use crate::config::ServerSection;
 use crate::problem::Problem;
 
 /// What stands in links where a request has no usable `Host`.
@@ -57,9 +57,9 @@ impl Addresses {
     ///
     /// # Errors
     /// Which of them is wrong, and how it is written.
-    pub fn new(settings: &ServerSection) -> Result<Self, String> {
-        let public_url = settings.public_url.as_deref().map(public_url).transpose()?;
-        let trusted = settings.trusted_proxies.iter().map(|text| network(text));
+    pub fn new(own_url: Option<&str>, trusted_proxies: &[String]) -> Result<Self, String> {
+        let public_url = own_url.map(public_url).transpose()?;
+        let trusted = trusted_proxies.iter().map(|text| network(text));
         Ok(Self {
             public_url,
             trusted: trusted.collect::<Result<_, _>>()?,
@@ -88,7 +88,9 @@ impl Addresses {
         let peer = peer.map(|peer| peer.to_canonical());
         let is_forwarded = peer.is_some_and(|peer| self.is_trusted(peer));
         let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let own = own.filter(|host| is_authority(host)).unwrap_or(NO_HOST);
+        let own = own
+            .filter(|host| Authority::parse(host).is_ok())
+            .unwrap_or(NO_HOST);
         let scheme = if is_over_tls { "https" } else { "http" };
         let (mut scheme, mut host) = (scheme.to_owned(), own.to_owned());
         if is_forwarded {
@@ -102,7 +104,7 @@ impl Addresses {
                 }
             }
             if let Some(said) = last(headers, "x-forwarded-host")? {
-                if !is_authority(&said) {
+                if Authority::parse(&said).is_err() {
                     return Err(format!(
                         "X-Forwarded-Host is `{}`; it must be a host, with a port or without",
                         shown(&said)
@@ -180,41 +182,6 @@ fn last(headers: &HeaderMap, name: &str) -> Result<Option<String>, String> {
     Ok(text.rsplit(',').next().map(|last| last.trim().to_owned()))
 }
 
-/// `host`, `host:port`, `[v6]` or `[v6]:port`, and nothing else.
-fn is_authority(text: &str) -> bool {
-    if let Some(rest) = text.strip_prefix('[') {
-        let Some((inner, after)) = rest.split_once(']') else {
-            return false;
-        };
-        return inner.parse::<Ipv6Addr>().is_ok()
-            && (after.is_empty() || after.strip_prefix(':').is_some_and(is_port));
-    }
-    let (host, port) = text
-        .split_once(':')
-        .map_or((text, None), |(host, port)| (host, Some(port)));
-    port.is_none_or(is_port) && is_host(host)
-}
-
-fn is_port(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|port| port > 0)
-}
-
-fn is_host(text: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    };
-    let looks_like_v4 = text
-        .rsplit('.')
-        .next()
-        .is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-    text.len() <= 253 && text.split('.').all(is_label) && (!looks_like_v4 || text.parse::<Ipv4Addr>().is_ok())
-}
-
 /// An address, with a port or without.
 fn address(text: &str) -> Option<IpAddr> {
     let bare = text
@@ -243,7 +210,7 @@ fn public_url(text: &str) -> Result<String, String> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(wrong("it must not have a query or fragment"));
     }
-    let host = url.host_str().filter(|host| is_authority(host));
+    let host = url.host_str().filter(|host| Authority::parse(host).is_ok());
     let host = host.ok_or_else(|| wrong("it has no host"))?;
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     Ok(format!(
@@ -272,12 +239,8 @@ mod tests {
     use super::*;
 
     fn addresses(public_url: Option<&str>, trusted: &[&str]) -> Addresses {
-        Addresses::new(&ServerSection {
-            public_url: public_url.map(str::to_owned),
-            trusted_proxies: trusted.iter().map(|text| (*text).to_owned()).collect(),
-            ..ServerSection::default()
-        })
-        .unwrap()
+        let trusted: Vec<String> = trusted.iter().map(|text| (*text).to_owned()).collect();
+        Addresses::new(public_url, &trusted).unwrap()
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -387,7 +350,7 @@ mod tests {
             "[2001:db8::1]:443",
             "localhost",
         ] {
-            assert!(is_authority(good), "{good}");
+            assert!(Authority::parse(good).is_ok(), "{good}");
         }
     }
 

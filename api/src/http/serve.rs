@@ -18,6 +18,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -28,6 +29,7 @@ use super::connections::{Admitted, Connections, Slot};
 use super::counters::HttpCounters;
 use super::patience::Patient;
 use super::tls::{ClientNames, HTTP_2, OverTls, Tls, Wire};
+use crate::problem::Problem;
 
 /// Largest head of a request, and most bytes of it that are read ahead: a statement in a URL fits.
 const HEAD: usize = 64 << 10;
@@ -40,7 +42,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const UNSENT: u32 = 128 << 10;
 /// Such errors are logged once in so long.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
-const NO_ROOM: &str = r#"{"type":"urn:riskgrid:problem:unavailable","title":"It cannot be served now","status":503,"detail":"as many connections as may be (server.max_connections) are at work; try again"}"#;
+/// After so long another connection may be let go.
+const RETRY_AFTER_SECONDS: u32 = 1;
+const NO_ROOM: &str = "as many connections as may be (server.max_connections) are at work; try again";
 
 /// How long the other side may take.
 #[derive(Clone, Copy, Debug)]
@@ -331,10 +335,13 @@ fn is_of_that_connection(error: &io::Error) -> bool {
 
 /// Answers without waiting for anything: what does not go out at once does not.
 fn turn_away(stream: TcpStream) {
+    let problem = Problem::unavailable(NO_ROOM, RETRY_AFTER_SECONDS);
+    let status = problem.status();
+    let body = Value::Object(problem.into_body()).to_string();
     let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\n\
-         content-length: {}\r\n\r\n{NO_ROOM}",
-        NO_ROOM.len()
+        "HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\nretry-after: {RETRY_AFTER_SECONDS}\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
     );
     if let Ok(mut stream) = stream.into_std() {
         // It is closed in any case.

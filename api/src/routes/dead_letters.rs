@@ -117,5 +117,7 @@ async fn replay(
     JsonBody(body): JsonBody<Value>,
 ) -> Result<Json<ReplayAnswer>, Problem> {
     let choice = Choice::read_body(&body, Allowed::REPLAY)?;
-    crate::dead_letters::replay(&app, &caller, choice).await.map(Json)
+    crate::dead_letters::replay(&app.replays, &caller, choice)
+        .await
+        .map(Json)
 }

@@ -166,12 +166,12 @@ pub(super) fn tile(
 }
 
 fn only_counts(query: &TileQuery) -> Result<(), Problem> {
-    if query.metric == COUNT {
+    if query.metric.as_str() == COUNT {
         return Ok(());
     }
     Err(Problem::bad_request(format!(
         "`metric` is `{}`; this layer has {COUNT}",
-        query.metric
+        query.metric.as_str()
     )))
 }
 

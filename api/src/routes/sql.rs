@@ -1,5 +1,6 @@
 //! `GET /v1/sql`, `POST /v1/sql` and `DELETE /v1/sql/{query_id}`.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{delete, get};
+use futures::{StreamExt, stream};
 use riskgrid_analytics::permission::Role;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
 use riskgrid_analytics::sql::{Asker, SqlError, SqlRequest};
@@ -18,9 +20,10 @@ use serde_json::Value;
 use super::public;
 use crate::access::{Caller, Reads};
 use crate::app::App;
+use crate::durations::QueryTime;
 use crate::http::accept::best_format;
 use crate::http::media_type;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::sql_tables;
 
 /// A query as a client sends it.
@@ -133,6 +136,33 @@ async fn cancel(
 }
 
 async fn run(app: &Arc<App>, asker: Asker, query: Query, headers: &HeaderMap) -> Result<Response, Problem> {
+    let mut time = app.durations.query();
+    match answer(app, asker, query, headers).await {
+        Ok(response) => Ok(response.map(|body| timed(body, time))),
+        Err(problem) => {
+            time.refused();
+            Err(problem)
+        }
+    }
+}
+
+/// The same body, whose end is the end of the query.
+fn timed(body: Body, mut time: QueryTime) -> Body {
+    let pieces = body.into_data_stream().map(Some).chain(stream::once(ready(None)));
+    Body::from_stream(pieces.filter_map(move |piece| {
+        if piece.is_none() {
+            time.answered();
+        }
+        ready(piece)
+    }))
+}
+
+async fn answer(
+    app: &Arc<App>,
+    asker: Asker,
+    query: Query,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let format = accepted_format(headers)?;
     let Some(sql) = query.sql.filter(|sql| !sql.trim().is_empty()) else {
         return Err(Problem::bad_request(
@@ -214,40 +244,16 @@ fn problem(error: SqlError) -> Problem {
     match error {
         SqlError::BadRequest(_) => Problem::bad_request(text),
         SqlError::TimedOut { phase, .. } => Problem::out_of_time(text).with("phase", phase.as_str()),
-        SqlError::ResourcesExhausted(_) => Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "out-of-memory",
-            "The query needs more memory than it may have",
-            text,
-        ),
-        SqlError::TooExpensive { estimate, limit, .. } => Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "too-expensive",
-            "The query would look at too much",
-            text,
-        )
-        .with("estimate", estimate)
-        .with("limit", limit),
-        SqlError::AnswerTooLarge { limit } => Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "answer-too-large",
-            "The answer is too large",
-            text,
-        )
-        .with("limit", limit),
+        SqlError::ResourcesExhausted(_) => Problem::new(Kind::OutOfMemory, text),
+        SqlError::TooExpensive { estimate, limit, .. } => Problem::new(Kind::TooExpensive, text)
+            .with("estimate", estimate)
+            .with("limit", limit),
+        SqlError::AnswerTooLarge { limit } => Problem::new(Kind::AnswerTooLarge, text).with("limit", limit),
         SqlError::QueueFull { retry_after } => Problem::queue_full(text, retry_after as u32),
         SqlError::Cancelled => Problem::cancelled(text),
         SqlError::IdInUse(_) => Problem::conflict(text),
-        SqlError::Forbidden(_) => {
-            Problem::new(StatusCode::FORBIDDEN, "forbidden", "This is not allowed", text)
-        }
+        SqlError::Forbidden(_) => Problem::forbidden(text),
         // The engine has logged its cause.
-        SqlError::Internal { query_id, .. } => Problem::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "The server failed",
-            text,
-        )
-        .with("query_id", query_id),
+        SqlError::Internal { query_id, .. } => Problem::new(Kind::Internal, text).with("query_id", query_id),
     }
 }

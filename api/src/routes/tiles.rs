@@ -112,20 +112,20 @@ fn newest_day(snapshot: &GridSnapshot, seen: &Permission, index: LayerIndex) -> 
     )
 }
 
-fn metric_of(snapshot: &GridSnapshot, index: LayerIndex, name: &str) -> Result<Metric, Problem> {
+/// The metric, if the layer has it.
+fn metric_of(snapshot: &GridSnapshot, index: LayerIndex, metric: Metric) -> Result<Metric, Problem> {
     let kind = snapshot.layers.get(index).map(|layer| layer.kind);
-    let metric = Metric::parse(name).filter(|metric| kind.is_some_and(|kind| metric.applies_to(kind)));
-    metric.ok_or_else(|| {
-        let allowed: Vec<&str> = Metric::ALL
-            .iter()
-            .filter(|metric| kind.is_some_and(|kind| metric.applies_to(kind)))
-            .map(|metric| metric.as_str())
-            .collect();
-        Problem::bad_request(format!(
-            "`metric` is `{name}`; this layer has {}",
-            allowed.join(", ")
-        ))
-    })
+    let has = |metric: &Metric| kind.is_some_and(|kind| metric.applies_to(kind));
+    if has(&metric) {
+        return Ok(metric);
+    }
+    let all = Metric::ALL.into_iter().filter(has);
+    let allowed: Vec<&str> = all.map(Metric::as_str).collect();
+    Err(Problem::bad_request(format!(
+        "`metric` is `{}`; this layer has {}",
+        metric.as_str(),
+        allowed.join(", ")
+    )))
 }
 
 async fn tile(

@@ -9,6 +9,7 @@ use riskgrid_ingest::checkpoint::CheckpointError;
 use riskgrid_ingest::dead_letter::DeadLetterError;
 use riskgrid_ingest::identity::IdentityError;
 use riskgrid_ingest::layer_store::LayerStoreError;
+use riskgrid_ingest::pipeline::SaveError;
 use riskgrid_ingest::purge::PurgeError;
 use riskgrid_ingest::source::journal::JournalError;
 use riskgrid_ingest::source::kafka::KafkaError;
@@ -114,6 +115,6 @@ impl StartError {
 #[derive(Debug, thiserror::Error)]
 pub enum StopError {
     /// The last checkpoint could not be written: the log is read again from the one before.
-    #[error("{0}")]
-    Checkpoint(String),
+    #[error(transparent)]
+    Checkpoint(#[from] SaveError),
 }

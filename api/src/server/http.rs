@@ -22,7 +22,8 @@ use crate::alerts::Alerting;
 use crate::app::App;
 use crate::config::{Checked, Config};
 use crate::console::{self, ConsoleSettings};
-use crate::dead_letters::Lists;
+use crate::dead_letters::{Lists, Replays};
+use crate::durations::Durations;
 use crate::http::{
     Bodies, BodyBudget, ConnectionSettings, Connections, HttpCounters, Tls, connections_within, serve,
 };
@@ -65,7 +66,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         _ => Log::Kafka(Box::new(EventProducer::new(&config.kafka)?)),
     };
     let next_refused = dead_letters.next_http_offset()?;
-    let intake = Intake::new(
+    let intake = Arc::new(Intake::new(
         log,
         ingest.edge,
         config.edge.max_event.as_usize(),
@@ -73,24 +74,31 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         dead_letters.clone(),
         ingest.dead_letter_topic,
         next_refused,
-    );
+    ));
     let sql = SqlEngine::over(&checked.places, sql_limits(config))?.fenced(
         config.sql.memory_margin.as_usize(),
         process_memory::beside_the_grid(reader.clone()),
     )?;
     Ok(Arc::new(App {
+        replays: Replays::new(
+            dead_letters.clone(),
+            alerting.decisions.clone(),
+            ingest.pipeline.clone(),
+            Arc::clone(&intake),
+            wall_clock,
+        ),
         access,
         http_counters: HttpCounters::new()?,
+        durations: Durations::new()?,
         body_budget: BodyBudget::new(config.server.body_memory.as_usize()),
         changes: Changes::follow(reader.clone(), &alerting),
         publication,
         reader,
-        intake: Arc::new(intake),
+        intake,
         sql,
         alerting,
         dead_letters,
         dead_letter_lists: Lists::default(),
-        replaying: Arc::default(),
         tiles: TileCaches::new(config.edge.bounds),
         pipeline: ingest.pipeline,
         kafka: sources.kafka,
@@ -134,8 +142,15 @@ pub(super) async fn start(
         budget: Arc::clone(&app.body_budget),
         counters: app.http_counters.clone(),
     };
-    let router = guard::protect(router, server, address, Arc::clone(&app.access), bodies)
-        .map_err(StartError::Configuration)?;
+    let router = guard::protect(
+        router,
+        server,
+        address,
+        Arc::clone(&app.access),
+        bodies,
+        app.durations.clone(),
+    )
+    .map_err(StartError::Configuration)?;
     let connections = Connections::new(
         connections_within(open_files, server.max_connections),
         app.http_counters.clone(),

@@ -13,7 +13,7 @@ use riskgrid_ingest::source::kafka::DeadLetterTopic;
 
 use super::durable::Durable;
 use super::state::State;
-use super::{StartError, Started, StopError, alerting, lost_journal, waiting, wall_clock};
+use super::{StartError, Started, alerting, lost_journal, waiting, wall_clock};
 use crate::alerts::Alerting;
 use crate::alerts::evaluation::SensorObserver;
 use crate::config::{Checked, Config};
@@ -91,9 +91,7 @@ pub(super) async fn start(
     }
     let (handle, _) = restored.start()?;
     let stopping = handle.clone();
-    started.push("ingest", async move {
-        stopping.stop().await.map_err(StopError::Checkpoint)
-    });
+    started.push("ingest", async move { Ok(stopping.stop().await?) });
     Ok(Ingest {
         pipeline: handle,
         edge: state.edge,

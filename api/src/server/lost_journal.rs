@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use riskgrid_ingest::source::journal::{Journal, JournalError};
+use riskgrid_ingest::source::journal::{AtMost, Journal, JournalError};
 
 /// One entry, however large, is read.
 const BYTES: usize = 1;
@@ -59,7 +59,14 @@ pub(super) fn check(journal: &Journal, read_to: Option<i64>, folder: &Path) -> R
     let offset = read_to.unwrap_or(0);
     let end = journal.end();
     let folder = folder.to_owned();
-    let first = match journal.read(offset, 1, BYTES, Duration::ZERO) {
+    let first = match journal.read(
+        offset,
+        AtMost {
+            entries: 1,
+            bytes: BYTES,
+        },
+        Duration::ZERO,
+    ) {
         Ok(entries) => entries.first().map_or(end, |entry| entry.offset),
         Err(error) => return Err(LostJournal::Unreadable { folder, error }),
     };

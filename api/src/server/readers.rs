@@ -12,14 +12,17 @@ use riskgrid_ingest::decode::feed::{FeedOrigin, FeedSettings};
 use riskgrid_ingest::grid::PartitionId;
 use riskgrid_ingest::pipeline::{Feed, PartitionBatch, Payload, PipelineHandle, Record, Records};
 use riskgrid_ingest::source::file::{FileOptions, FileRow, FileRows, Pace};
-use riskgrid_ingest::source::journal::Journal;
+use riskgrid_ingest::source::journal::{AtMost, Journal};
 
-/// Journal entries read at once.
-const ENTRIES: usize = 256;
 /// Rows of a file handed over at once.
 const ROWS: usize = 2_000;
 /// About so many bytes are handed over at once, of the journal and of files; one entry or row may be larger.
 const BYTES: usize = 4 << 20;
+/// Of the journal.
+const AT_ONCE: AtMost = AtMost {
+    entries: 256,
+    bytes: BYTES,
+};
 /// How often a thread looks whether it should stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -62,7 +65,7 @@ impl Readers {
                     if let Some(from) = pipeline.take_rewind(&PartitionId::of_journal()) {
                         offset = from;
                     }
-                    let entries = match journal.read(offset, ENTRIES, BYTES, LOOK_EVERY) {
+                    let entries = match journal.read(offset, AT_ONCE, LOOK_EVERY) {
                         Ok(entries) => entries,
                         Err(error) => {
                             tracing::error!(%error, "the journal cannot be read; trying again");

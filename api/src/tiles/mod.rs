@@ -44,7 +44,7 @@ pub use cache::GeometryCache;
 pub use caches::TileCaches;
 pub use etag::{ContentCoding, ContentHash};
 pub use extent::Extent;
-pub use request::{InvalidTileQuery, METRICS, TileQuery, TileRequest, TileRequestError};
+pub use request::{InvalidTileQuery, TileQuery, TileRequest, TileRequestError};
 pub use resolution::{resolution_for_zoom, resolutions};
 pub use tile_id::{MAX_ZOOM, NoSuchTile, TileId};
 pub use tile_set::{Tile, TileSet};

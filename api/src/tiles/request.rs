@@ -1,11 +1,9 @@
 //! What a request for a tile asks: which tile, which metric, which window of time.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use riskgrid_ingest::grid::Metric;
 
 use super::tile_id::{NoSuchTile, TileId};
-
-/// The metrics that tiles can show. All are aggregates that merge, so any replica gives the same numbers.
-pub const METRICS: [&str; 8] = ["count", "weight", "sum", "mean", "min", "max", "last", "sources"];
 
 /// The parameters that a tile's query may have.
 const PARAMETERS: [&str; 3] = ["metric", "window", "at"];
@@ -25,8 +23,8 @@ pub struct TileRequest {
 /// The numbers that a tile is to show: a metric over `[at - window, at)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TileQuery {
-    /// One of [`METRICS`].
-    pub metric: &'static str,
+    /// What is shown of each cell.
+    pub metric: Metric,
     /// Length of the window, above zero.
     pub window: TimeDelta,
     /// End of the window in event time; `None` means the end of the newest bucket of the layer's clock domain.
@@ -66,7 +64,7 @@ pub enum InvalidTileQuery {
         name: &'static str,
     },
     /// Not one of the metrics.
-    #[error("unknown metric `{value}`; tiles know {}", listed(&METRICS))]
+    #[error("unknown metric `{value}`; tiles know {}", listed(&Metric::ALL.map(Metric::as_str)))]
     Metric {
         /// The value given.
         value: String,
@@ -146,7 +144,7 @@ impl TileQuery {
             }
         }
         Ok(Self {
-            metric: metric.unwrap_or("count"),
+            metric: metric.unwrap_or(Metric::Count),
             window: window.unwrap_or(TimeDelta::hours(1)),
             at,
         })
@@ -160,9 +158,8 @@ fn set_once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<()
     }
 }
 
-fn parse_metric(value: &str) -> Result<&'static str, InvalidTileQuery> {
-    let known = METRICS.into_iter().find(|metric| *metric == value);
-    known.ok_or_else(|| InvalidTileQuery::Metric {
+fn parse_metric(value: &str) -> Result<Metric, InvalidTileQuery> {
+    Metric::parse(value).ok_or_else(|| InvalidTileQuery::Metric {
         value: value.to_owned(),
     })
 }
@@ -236,7 +233,7 @@ mod tests {
         assert_eq!(
             request.query,
             TileQuery {
-                metric: "count",
+                metric: Metric::Count,
                 window: TimeDelta::hours(1),
                 at: None
             }
@@ -254,7 +251,7 @@ mod tests {
         assert_eq!(
             request.query,
             TileQuery {
-                metric: "max",
+                metric: Metric::Max,
                 window: TimeDelta::minutes(15),
                 at: Some(at)
             }

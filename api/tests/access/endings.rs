@@ -17,7 +17,7 @@ async fn a_revoked_key_ends_streams_queries_and_kept_connections() {
     let mut stream = guarded.send(Method::GET, "/v1/stream", Some(&key), None).await;
     assert_eq!(stream.status(), 200);
     // Seconds of work, were it let to its end.
-    let slow = "SELECT count(*) FROM generate_series(1, 30000) a(v), generate_series(1, 30000) b(v) WHERE a.v * b.v = 7";
+    let slow = "SELECT sum(a.value * b.value) FROM range(3000000) a CROSS JOIN range(3000000) b";
     let url = format!("{}/v1/sql", guarded.server.url);
     let request = guarded.server.client.post(url).bearer_auth(&key);
     let query = tokio::spawn(request.json(&json!({"sql": slow, "timeout_ms": 120_000})).send());

@@ -296,7 +296,7 @@ async fn the_first_key_may_come_from_a_file_while_there_is_none() {
             .unwrap()
     };
     assert!(mode("644").success());
-    let said = server.is_refused();
+    let said = server.is_refused(crate::server::WRONG_CONFIGURATION);
     assert!(
         said.contains("first_key_file") && said.contains("chmod 600"),
         "{said}"

@@ -1,6 +1,7 @@
 //! Tokens and sign-ins of a real issuer (the Python package oidc-provider-mock, on this machine).
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
 use base64::Engine;
@@ -64,11 +65,15 @@ impl Issuer {
         Some(issuer)
     }
 
-    fn configuration(&self) -> String {
+    fn configuration(&self, server: &Server) -> String {
+        let secret = server.path("client.secret");
+        std::fs::write(&secret, "a secret\n").unwrap();
+        std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
         format!(
-            "[access.oidc]\nissuer = \"{}\"\naudience = [\"api\"]\nclient_id = \"console\"\n\
+            "[access.oidc]\nissuer = \"{}\"\naudience = [\"api\"]\nclient_id = \"console\"\nclient_secret_file = \"{}\"\n\
              [[access.oidc.map]]\nvalue = \"duty\"\nrole = \"operator\"\n[[access.oidc.map]]\nvalue = \"staff\"\nrole = \"analyst\"",
-            self.url
+            self.url,
+            secret.display()
         )
     }
 
@@ -143,7 +148,7 @@ async fn a_token_of_the_issuer_lets_in_with_what_its_first_role_gives() {
         return;
     };
     let mut server = Server::not_started();
-    server.configure(&issuer.configuration());
+    server.configure(&issuer.configuration(&server));
     server.restart();
     assert_eq!(server.get("/v1/whoami").await.status, 401);
     let (ann, bob) = (issuer.token("ann", "api").await, issuer.token("bob", "api").await);
@@ -222,7 +227,7 @@ async fn a_browser_signs_in_at_the_issuer_and_no_other_in_its_place() {
         return;
     };
     let mut server = Server::not_started();
-    server.configure(&issuer.configuration());
+    server.configure(&issuer.configuration(&server));
     server.restart();
     let browser = browser();
     let refused = server.get("/v1/whoami").await;
@@ -328,7 +333,7 @@ async fn settings_of_an_issuer_that_cannot_be_are_told_at_the_start() {
         ),
     ] {
         server.configure(&configuration);
-        let said = server.is_refused();
+        let said = server.is_refused(crate::server::WRONG_CONFIGURATION);
         assert!(said.contains(word), "{configuration}: {said}");
     }
 }

@@ -279,7 +279,7 @@ async fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
         ),
     ] {
         server.configure(&configuration);
-        let said = server.is_refused();
+        let said = server.is_refused(crate::server::WRONG_CONFIGURATION);
         assert!(said.contains(word), "{configuration}: {said}");
     }
     let mapped = |entry: &str| {
@@ -299,7 +299,7 @@ async fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
         ),
     ] {
         server.configure(&mapped(entry));
-        let said = server.is_refused();
+        let said = server.is_refused(crate::server::WRONG_CONFIGURATION);
         assert!(said.contains(word), "{entry}: {said}");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::{Server, eventually};
+use crate::server::{Server, WRONG_CONFIGURATION, eventually};
 
 const LINES: &str = "application/x-ndjson";
 
@@ -243,7 +243,7 @@ async fn files_that_are_not_what_their_names_say_are_told_by_name_with_what_to_d
         let mut server = Server::not_started();
         std::fs::write(server.path(name), content).unwrap();
         server.configure(&feed(name, format));
-        let said = server.is_refused();
+        let said = server.is_refused(WRONG_CONFIGURATION);
         assert!(
             said.contains(name) && said.contains(says),
             "{name} {says}: {said}"

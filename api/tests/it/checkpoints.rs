@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use crate::server::{Server, reading_at};
+use crate::server::{CANNOT, Server, reading_at};
 
 const NDJSON: &str = "application/x-ndjson";
 const TOTALS: &str = "SELECT sum(count), sum(sum) FROM cells";
@@ -96,7 +96,7 @@ async fn without_a_whole_checkpoint_the_start_is_refused_and_removing_the_folder
         cut_in_half(&manifest);
     }
     let before = bytes_of(&folder(&server));
-    let said = server.is_refused();
+    let said = server.is_refused(CANNOT);
     let place = folder(&server).display().to_string();
     assert!(said.contains(&place) && said.contains(WHAT_TO_DO), "{said}");
     assert!(bytes_of(&folder(&server)) == before, "touched: {said}");
@@ -113,7 +113,7 @@ async fn a_newer_format_is_refused_and_nothing_is_touched() {
     let whole = fs::read_to_string(&manifest).unwrap();
     fs::write(&manifest, whole.replace("\"format\": 3", "\"format\": 4")).unwrap();
     let before = bytes_of(&folder(&server));
-    let said = server.is_refused();
+    let said = server.is_refused(CANNOT);
     assert!(
         said.contains("format 4") && said.contains("start the version that wrote it"),
         "{said}"
@@ -131,7 +131,7 @@ async fn a_journal_that_is_not_the_one_the_checkpoint_read_is_refused() {
     let (journal, backup) = (server.data().join("journal"), server.data().join("backup"));
     fs::rename(&journal, &backup).unwrap();
     let before = bytes_of(&folder(&server));
-    let said = server.is_refused();
+    let said = server.is_refused(CANNOT);
     assert!(
         said.contains("ends at offset 0, and its checkpoint has read up to 4") && said.contains("journal@0"),
         "{said}"
@@ -152,7 +152,7 @@ async fn a_file_in_place_of_the_folder_of_checkpoints_is_named() {
     let kept = server.data().join("kept");
     fs::rename(&folder, &kept).unwrap();
     fs::write(&folder, "not a folder").unwrap();
-    let said = server.is_refused();
+    let said = server.is_refused(CANNOT);
     assert!(said.contains(&folder.display().to_string()), "{said}");
     assert_eq!(fs::read(&folder).unwrap(), b"not a folder");
 }

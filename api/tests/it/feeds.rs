@@ -8,7 +8,7 @@ use std::process::Output;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::server::{Server, eventually, reading_at};
+use crate::server::{CANNOT, Server, eventually, reading_at};
 
 const ROWS: usize = 500;
 const RIGHT_TIME: &str = "%Y-%m-%dT%H:%M:%S";
@@ -198,7 +198,7 @@ async fn a_purge_that_was_killed_is_run_again_and_nothing_starts_before() {
         fs::remove_file(manifest).unwrap();
     }
     mended.configure(&feeds(RIGHT_TIME, "cm"));
-    let refusal = mended.is_refused();
+    let refusal = mended.is_refused(CANNOT);
     assert!(
         refusal.contains("run `riskgrid feeds purge level` again"),
         "{refusal}"

@@ -15,6 +15,7 @@ mod crash_rig;
 mod dead_letters;
 mod demo;
 mod examples;
+mod exit_status;
 mod feeds;
 mod full_disk;
 mod generate;

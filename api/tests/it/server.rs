@@ -41,6 +41,20 @@ pub(crate) struct Server {
     pub(crate) client: Client,
 }
 
+/// Exit status of a start that the machine or the state prevents.
+pub(crate) const CANNOT: i32 = 1;
+/// Exit status of a start that the command line or the configuration prevents.
+pub(crate) const WRONG_CONFIGURATION: i32 = 2;
+
+/// A start that was refused.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The exit status.
+    pub(crate) status: i32,
+    /// What it said.
+    pub(crate) said: String,
+}
+
 impl Server {
     /// Starts one with an empty journal.
     pub(crate) fn start() -> Self {
@@ -165,16 +179,19 @@ impl Server {
             .clone_into(&mut self.url);
     }
 
-    /// Starts it again when it must refuse to; what it says about it.
-    pub(crate) fn is_refused(&mut self) -> String {
+    /// Starts it again when it must refuse to, with this exit status; what it says about it.
+    pub(crate) fn is_refused(&mut self, status: i32) -> String {
         match self.restart_or_refusal() {
-            Err(said) => said,
+            Err(refusal) => {
+                assert_eq!(refusal.status, status, "{}", refusal.said);
+                refusal.said
+            }
             Ok(()) => panic!("it serves: {}", self.said()),
         }
     }
 
     /// Starts it again; what it says when it refuses to.
-    pub(crate) fn restart_or_refusal(&mut self) -> Result<(), String> {
+    pub(crate) fn restart_or_refusal(&mut self) -> Result<(), Refusal> {
         let mut command = self.command();
         command.stderr(std::fs::File::create(self.log()).unwrap());
         let (mut process, lines) = spawn(&mut command);
@@ -192,9 +209,10 @@ impl Server {
                 let status = process.wait().unwrap();
                 let said = self.said();
                 assert_eq!(end, mpsc::RecvTimeoutError::Disconnected, "{said}");
-                // 2 says that it is the configuration.
-                assert!(matches!(status.code(), Some(1 | 2)), "{status} {said}");
-                Err(said)
+                let Some(status) = status.code() else {
+                    panic!("{status} {said}");
+                };
+                Err(Refusal { status, said })
             }
         }
     }

@@ -87,7 +87,7 @@ async fn a_running_query_is_cancelled_by_its_id() {
         (request.send().await.unwrap().status() == 204).then(Instant::now)
     })
     .await;
-    is_a_problem(&running.await.unwrap(), &[409], ENDLESS);
+    is_a_problem(&running.await.unwrap(), &[499], ENDLESS);
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     let gone = server.client.delete(format!("{}/v1/sql/mine", server.url));
     assert_eq!(gone.send().await.unwrap().status(), 404);

@@ -6,7 +6,7 @@ use super::CheckpointError;
 use super::bucket::Bucket;
 use super::folder::Folder;
 use super::location::{BucketSettings, Location};
-use crate::room::Room;
+use crate::disk::Room;
 
 /// A place below which partitions have folders, and folders have files. Copies are the same place.
 #[derive(Clone, Debug)]

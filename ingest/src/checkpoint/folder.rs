@@ -6,8 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::CheckpointError;
-use crate::room::{Room, Writer};
-use crate::state_folder::{self, FILE_MODE, make_folder};
+use crate::disk::state_folder::{self, FILE_MODE, make_folder};
+use crate::disk::{Room, Writer};
 
 /// How the names of files end that are being written.
 const UNFINISHED: &str = ".new";

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
 use crate::grid::{
-    EntityKey, EventCounts, Forgotten, GivenUp, LayerTotals, PartitionId, Report, ResponseUnit, Sensor,
-    Slice, Span, StoredSlice, TimedSlice,
+    EntityKey, EventCounts, Forgotten, GivenUp, LayerTotals, Report, ResponseUnit, Sensor, Slice, Span,
+    StoredSlice, TimedSlice,
 };
-use crate::time::EventTime;
+use crate::words::{EventTime, PartitionId};
 
 /// What is small, and stands in each step of a chain as it was then; it comes before all else of its step.
 #[derive(Clone, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::Files;
 use super::{CheckpointError, FORMAT};
-use crate::grid::PartitionId;
+use crate::words::PartitionId;
 
 /// How the names of manifests end.
 pub(super) const MANIFEST: &str = ".manifest.json";

@@ -29,7 +29,7 @@ mod tests;
 use std::io;
 
 use crate::grid::GridSettings;
-use crate::layer::LayerTable;
+use crate::words::LayerTable;
 
 pub use files::Files;
 pub use location::{BucketSettings, BucketUrl, InvalidLocation, Location};

@@ -8,7 +8,7 @@ use super::manifest::{MANIFEST, newest_epoch, read_manifests, topic_name};
 use super::reading::read_chain;
 use super::store::{create_claim, owner};
 use super::{CheckpointError, CheckpointStore};
-use crate::grid::PartitionId;
+use crate::words::PartitionId;
 
 /// A partition as its newest whole checkpoint has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

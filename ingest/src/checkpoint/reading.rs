@@ -10,7 +10,7 @@ use super::item::Part;
 use super::manifest::{Manifest, ManifestFile, hash_of, newest_manifest, read_manifests};
 use super::restore::{Restored, restore};
 use crate::grid::GridSettings;
-use crate::layer::LayerTable;
+use crate::words::LayerTable;
 
 /// Threads that read at least: an object store takes longer to answer than a processor to read.
 const LEAST_READERS: usize = 4;

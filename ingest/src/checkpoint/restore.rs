@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::item::{Head, Part};
 use crate::grid::{EntityKey, EntityTable, GridSettings, Partition, Report, ResponseUnit, Sensor};
-use crate::layer::{LayerIndex, LayerKind, LayerTable};
-use crate::time::EventTime;
+use crate::words::{EventTime, LayerIndex, LayerKind, LayerTable};
 
 /// A partition as it was at its newest whole checkpoint.
 pub(crate) struct Restored {

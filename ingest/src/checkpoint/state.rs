@@ -10,11 +10,10 @@ use serde_bytes::Bytes;
 use super::CheckpointError;
 use super::item::{Head, Item, bytes_of};
 use crate::grid::{
-    EntityTable, EventBatch, Forgotten, Partition, PartitionId, Report, ResponseUnit, Sensor, Slice,
-    StoredSlice, TimedSlice,
+    EntityTable, EventBatch, Forgotten, Partition, Report, ResponseUnit, Sensor, Slice, StoredSlice,
+    TimedSlice,
 };
-use crate::layer::{Layer, LayerTable};
-use crate::time::EventTime;
+use crate::words::{EventTime, Layer, LayerTable, PartitionId};
 
 /// A file is full when it has so many bytes; one item more may be in it.
 const FILE_BYTES: usize = 16 << 20;

@@ -11,8 +11,8 @@ use super::manifest::{CLAIM, Claim, folder_name, is_of_one_node, newest_epoch, n
 use super::reading::{read_all, read_newest};
 use super::restore::Restored;
 use super::state::PartitionState;
-use crate::grid::{GridSettings, PartitionId};
-use crate::layer::LayerTable;
+use crate::grid::GridSettings;
+use crate::words::{LayerTable, PartitionId};
 
 /// Where checkpoints lie: those of the journal and of files in a place of the node's own, those of Kafka's partitions in
 /// one that it may share with other nodes.

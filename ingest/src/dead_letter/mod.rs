@@ -1,6 +1,9 @@
 //! Dead letters: every refused record, once, under its key (topic, partition, offset, index of the event in it), and
 //! what was asked to be replayed of them.
 
+mod kept;
+mod limits;
+mod open_store;
 mod replays;
 mod store;
 
@@ -10,14 +13,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::embedded_store::StoreOpenError;
-use crate::grid::PartitionId;
-use crate::refusal::{Refusal, RefusalReason};
-use crate::room::NoRoom;
-use crate::time::EventTime;
+use crate::disk::{NoRoom, StoreOpenError};
+use crate::words::{EventTime, PartitionId, Refusal, RefusalReason};
 
+pub use kept::{KeptRecord, RawRecord};
 pub(crate) use replays::QueuedReplay;
-pub use store::{DeadLetterStore, KeptRecord, RawRecord};
+pub use store::DeadLetterStore;
 
 /// Raw bytes kept of a record that is too large.
 pub const RAW_BYTES: usize = 64 * 1024;

@@ -4,10 +4,9 @@
 use fjall::PersistMode;
 use serde::{Deserialize, Serialize};
 
-use super::store::OpenStore;
+use super::open_store::OpenStore;
 use super::{DeadLetterError, DeadLetterStore, LetterKey, prefix};
-use crate::grid::PartitionId;
-use crate::time::EventTime;
+use crate::words::{EventTime, PartitionId};
 
 /// Bytes of one beside its topic, at most.
 const REPLAY: usize = 128;

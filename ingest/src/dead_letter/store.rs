@@ -7,181 +7,39 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::PersistMode;
 
-use super::{DeadLetter, DeadLetterError, HTTP_EVENTS, HTTP_LINES, HTTP_TOPIC, LetterKey, RAW_BYTES, prefix};
-use crate::decode::cloudevent::BinaryAttributes;
-use crate::embedded_store;
-use crate::refusal::{Refusal, RefusalReason};
-use crate::room::{Room, Writer};
-use crate::time::{DAY, EventTime};
+use super::kept::{KeptRecord, RawRecord};
+use super::limits::{Limits, SMALL};
+use super::open_store::{OpenStore, decode};
+use super::{DeadLetter, DeadLetterError, HTTP_EVENTS, HTTP_LINES, HTTP_TOPIC, LetterKey, prefix};
+use crate::disk::{Room, Writer};
+use crate::words::{EventTime, Refusal};
 
-/// How long letters and what is kept of their records are kept, in microseconds after the record was received.
-const RAW_RETENTION: i64 = 30 * DAY;
-/// Most letters that are kept; of more the oldest go, with what is kept of their records.
-const MOST_LETTERS: usize = 1_000_000;
-/// Most bytes of their records.
-const MOST_RAW_BYTES: u64 = 4 << 30;
 /// After so many new letters, or so many bytes of them, it is time to look at the limits.
 const LOOK_AFTER_LETTERS: u64 = 50_000;
 const LOOK_AFTER_BYTES: u64 = 256 << 20;
 /// Free bytes of the disk with which a store that failed is opened again.
 const ROOM: u64 = 1 << 20;
-/// Bytes around a record, or of a note about one.
-const SMALL: usize = 4 << 10;
 /// The store. Clones share it.
 ///
 /// After a failed write fjall takes no more; then the store is closed and opened again, which cuts off a torn write.
 #[derive(Clone)]
 pub struct DeadLetterStore {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
-struct Shared {
-    folder: PathBuf,
-    id: u64,
-    store: RwLock<Option<OpenStore>>,
-    room: Room,
-    limits: Limits,
+pub(super) struct Shared {
+    pub(super) folder: PathBuf,
+    pub(super) id: u64,
+    pub(super) store: RwLock<Option<OpenStore>>,
+    pub(super) room: Room,
+    pub(super) limits: Limits,
     /// New letters since the last look at the limits, and bytes of their records.
-    new_letters: AtomicU64,
-    new_bytes: AtomicU64,
+    pub(super) new_letters: AtomicU64,
+    pub(super) new_bytes: AtomicU64,
     /// Letters that went for their age or number since the process began.
-    dropped: AtomicU64,
-}
-
-#[derive(Clone, Copy)]
-struct Limits {
-    letters: usize,
-    raw_bytes: u64,
-}
-
-#[derive(Clone)]
-pub(super) struct OpenStore {
-    pub(super) database: Database,
-    letters: Keyspace,
-    raw: Keyspace,
-    /// Of records in binary mode.
-    attributes: Keyspace,
-    pub(super) replays: Keyspace,
-}
-
-/// A record as it is kept.
-#[derive(Clone, Copy, Debug)]
-pub struct KeptRecord<'a> {
-    /// Its bytes.
-    pub bytes: &'a [u8],
-    /// Its attributes, when it is in binary mode.
-    pub attributes: Option<&'a BinaryAttributes<'a>>,
-}
-
-impl<'a> From<&'a [u8]> for KeptRecord<'a> {
-    fn from(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            attributes: None,
-        }
-    }
-}
-
-/// A record as it was kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawRecord {
-    /// Its bytes, of one that was too large the first 64 KiB.
-    pub bytes: Vec<u8>,
-    /// Its attributes, when it was in binary mode.
-    pub attributes: Option<BinaryAttributes<'static>>,
-}
-
-impl OpenStore {
-    fn open(folder: &Path) -> Result<Self, DeadLetterError> {
-        let database = embedded_store::open(folder)?;
-        let keyspace = |name| database.keyspace(name, KeyspaceCreateOptions::default);
-        let (letters, raw) = (keyspace("letters")?, keyspace("raw")?);
-        let (attributes, replays) = (keyspace("attributes")?, keyspace("replays")?);
-        Ok(Self {
-            database,
-            letters,
-            raw,
-            attributes,
-            replays,
-        })
-    }
-
-    /// The number by which checkpoints know this store's queues from those of other nodes.
-    fn id(&self) -> Result<u64, DeadLetterError> {
-        let meta = self.database.keyspace("meta", KeyspaceCreateOptions::default)?;
-        if let Some(bytes) = meta.get("id")?
-            && let Ok(bytes) = bytes.as_ref().try_into()
-        {
-            return Ok(u64::from_be_bytes(bytes));
-        }
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes)?;
-        meta.insert("id", bytes)?;
-        self.database.persist(PersistMode::SyncData)?;
-        Ok(u64::from_be_bytes(bytes))
-    }
-
-    fn insert(&self, letter: &DeadLetter, record: KeptRecord<'_>) -> Result<bool, DeadLetterError> {
-        let key = letter.key().bytes();
-        if self.letters.contains_key(&key)? {
-            return Ok(false);
-        }
-        // Past the process's own buffer each: a failure later on then tears none of those that were kept before.
-        let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
-        batch.insert(&self.raw, key.as_slice(), letter.kept(record.bytes));
-        if let Some(attributes) = record.attributes {
-            let attributes = postcard::to_stdvec(attributes)?;
-            batch.insert(&self.attributes, key.as_slice(), attributes);
-        }
-        batch.insert(&self.letters, key, encode(letter)?);
-        batch.commit()?;
-        Ok(true)
-    }
-
-    fn change(&self, key: &LetterKey, change: impl FnOnce(&mut DeadLetter)) -> Result<(), DeadLetterError> {
-        let key = key.bytes();
-        let Some(value) = self.letters.get(&key)? else {
-            return Ok(());
-        };
-        let mut letter = decode(&value)?;
-        change(&mut letter);
-        let mut batch = self.database.batch().durability(Some(PersistMode::Buffer));
-        batch.insert(&self.letters, key, encode(&letter)?);
-        Ok(batch.commit()?)
-    }
-
-    fn purge(&self, topic: &str) -> Result<usize, DeadLetterError> {
-        let mut removed = 0;
-        // Letters last: while there is one, another purge finds the rest of it.
-        for keyspace in [&self.replays, &self.attributes, &self.raw, &self.letters] {
-            removed = 0;
-            for guard in keyspace.prefix(prefix(topic)) {
-                keyspace.remove(guard.key()?)?;
-                removed += 1;
-            }
-        }
-        self.database.persist(PersistMode::SyncAll)?;
-        Ok(removed)
-    }
-}
-
-/// The time of the replay follows the rest, where there is one.
-fn encode(letter: &DeadLetter) -> Result<Vec<u8>, DeadLetterError> {
-    let mut bytes = postcard::to_stdvec(letter)?;
-    if let Some(replayed) = letter.replayed {
-        bytes.extend_from_slice(&postcard::to_stdvec(&replayed)?);
-    }
-    Ok(bytes)
-}
-
-fn decode(bytes: &[u8]) -> Result<DeadLetter, DeadLetterError> {
-    let (mut letter, rest) = postcard::take_from_bytes::<DeadLetter>(bytes)?;
-    if !rest.is_empty() {
-        letter.replayed = Some(postcard::from_bytes(rest)?);
-    }
-    Ok(letter)
+    pub(super) dropped: AtomicU64,
 }
 
 impl DeadLetterStore {
@@ -198,10 +56,7 @@ impl DeadLetterStore {
             id: store.id()?,
             store: RwLock::new(Some(store)),
             room,
-            limits: Limits {
-                letters: MOST_LETTERS,
-                raw_bytes: MOST_RAW_BYTES,
-            },
+            limits: Limits::default(),
             new_letters: AtomicU64::new(0),
             new_bytes: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
@@ -371,68 +226,6 @@ impl DeadLetterStore {
         }
         Ok(next)
     }
-
-    /// Drops letters of records received 30 days or more before `now`, with what is kept of their records, and what was
-    /// asked to be replayed then; and the oldest letters while there are more than the limits say. Returns how many.
-    pub fn expire(&self, now: EventTime) -> Result<usize, DeadLetterError> {
-        let store = self.store()?;
-        self.ask(SMALL)?;
-        store.expire_replays(now.plus(-RAW_RETENTION))?;
-        self.shared.new_letters.store(0, Ordering::Relaxed);
-        self.shared.new_bytes.store(0, Ordering::Relaxed);
-        let by_age = now.plus(1 - RAW_RETENTION);
-        let from = by_age.max(self.kept_from()?);
-        let mut dropped = 0;
-        for letter in self.iter() {
-            let letter = letter?;
-            if letter.time >= from {
-                continue;
-            }
-            let key = letter.key().bytes();
-            // The letter last: while it is there, what is left of it is found again.
-            store.attributes.remove(key.as_slice())?;
-            store.raw.remove(key.as_slice())?;
-            store.letters.remove(key)?;
-            dropped += 1;
-        }
-        if from > by_age {
-            tracing::warn!(dropped, before = %from, "there are too many dead letters: the oldest are dropped; `riskgrid_dead_letters_dropped_total` counts them");
-        }
-        self.shared.dropped.fetch_add(dropped as u64, Ordering::Relaxed);
-        Ok(dropped)
-    }
-
-    /// The time of receipt from which on letters are kept, by their number and bytes.
-    fn kept_from(&self) -> Result<EventTime, DeadLetterError> {
-        let mut all = Vec::new();
-        let mut bytes = 0;
-        for letter in self.iter() {
-            let letter = letter?;
-            // Of a longer one that is too large less is kept.
-            let kept = match letter.reason {
-                RefusalReason::TooLarge if !letter.is_lines() => letter.size.min(RAW_BYTES as u64),
-                _ => letter.size,
-            };
-            bytes += kept;
-            all.push((letter.time, kept));
-        }
-        let Limits { letters, raw_bytes } = self.shared.limits;
-        if all.len() <= letters && bytes <= raw_bytes {
-            return Ok(EventTime::from_micros(i64::MIN));
-        }
-        all.sort_unstable();
-        let (mut left, mut from) = (all.len(), EventTime::from_micros(i64::MIN));
-        for (time, kept) in all {
-            if left <= letters && bytes <= raw_bytes {
-                break;
-            }
-            left -= 1;
-            bytes -= kept;
-            // Those that were received at the same moment go together.
-            from = time.plus(1);
-        }
-        Ok(from)
-    }
 }
 
 impl std::fmt::Debug for DeadLetterStore {
@@ -443,7 +236,10 @@ impl std::fmt::Debug for DeadLetterStore {
 
 #[cfg(test)]
 mod tests {
+    use super::super::RAW_BYTES;
+    use super::super::limits::RAW_RETENTION;
     use super::*;
+    use crate::words::RefusalReason;
 
     #[test]
     fn a_record_read_again_is_kept_once_and_survives_reopening() {
@@ -490,36 +286,5 @@ mod tests {
         );
         assert_eq!(store.raw(&letter(7).key()).unwrap(), None);
         assert_eq!(store.iter().count(), 0);
-    }
-
-    #[test]
-    fn of_too_many_letters_the_oldest_go() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = DeadLetterStore::open(folder.path()).unwrap();
-        let shared = Arc::get_mut(&mut store.shared).unwrap();
-        shared.limits = Limits {
-            letters: 10,
-            raw_bytes: 1000,
-        };
-        let topic: Arc<str> = HTTP_TOPIC.into();
-        let keep = |offset: i64, seconds: i64, bytes: usize| {
-            let refusal = Refusal::new(RefusalReason::Malformed, "");
-            let (time, record) = (EventTime::from_micros(seconds), vec![7; bytes]);
-            let letter = DeadLetter::new((&topic, 0, offset, 0), time, &refusal, &record);
-            store.insert(&letter, record.as_slice().into()).unwrap();
-        };
-        let offsets = || -> Vec<i64> { store.iter().map(|letter| letter.unwrap().offset).collect() };
-        // The later the offset, the older.
-        for offset in 0..15 {
-            keep(offset, 100 - offset, 1);
-        }
-        let now = EventTime::from_micros(200);
-        assert_eq!(store.expire(now).unwrap(), 5);
-        assert_eq!(offsets(), (0..10).collect::<Vec<_>>());
-        keep(20, 150, 995);
-        // Five bytes more than fit.
-        assert_eq!(store.expire(now).unwrap(), 5);
-        assert_eq!(offsets(), [0, 1, 2, 3, 4, 20]);
-        assert_eq!((store.expire(now).unwrap(), store.dropped()), (0, 10));
     }
 }

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use crate::event::Event;
-use crate::layer::LayerKind;
+use crate::words::{Event, LayerKind};
 
 /// The aggregate of the events of one (layer, cell, bucket). The default value is the neutral element of [`merge`].
 ///
@@ -71,7 +70,7 @@ impl CellAggregate {
                 last_hash: event.hash.0,
             });
         let channels = match event.kind {
-            crate::event::EventKind::Report => 1 << (8 * event.channel as u64 + ((hash >> 6) & 7)),
+            crate::words::EventKind::Report => 1 << (8 * event.channel as u64 + ((hash >> 6) & 7)),
             _ => 0,
         };
         Self {

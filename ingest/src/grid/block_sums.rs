@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use super::calendar::{Calendar, Span, Step};
 use super::layer_slices::TimedSlice;
 use super::slice::Slice;
-use crate::layer::LayerIndex;
+use crate::words::LayerIndex;
 
 /// Hours of the blocks of a day, the longest first.
 const HOURS_OF_A_BLOCK: &[i64] = &[8, 4, 2];
@@ -258,7 +258,7 @@ fn block_at(calendar: &Calendar, window: Span, slices: &[Arc<TimedSlice>]) -> Op
 mod tests {
     use super::*;
     use crate::grid::aggregate::CellAggregate;
-    use crate::time::{DAY, EventTime, HOUR};
+    use crate::words::{DAY, EventTime, HOUR};
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use chrono::{Datelike as _, Days, NaiveDate, NaiveTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use crate::time::{DAY, EventTime, HOUR};
+use crate::words::{DAY, EventTime, HOUR};
 
 /// The three lengths at which aggregates are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -157,7 +157,7 @@ impl Calendar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::time::MINUTE;
+    use crate::words::MINUTE;
     use proptest::prelude::*;
 
     fn at(text: &str) -> EventTime {

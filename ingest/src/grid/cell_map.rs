@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 
 use super::aggregate::CellAggregate;
 use super::slice::Slice;
-use crate::layer::LayerKind;
+use crate::words::LayerKind;
 
 /// What reports keep of a cell: a quarter of a whole aggregate, so that four times as many lie in the processor's cache.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,8 +8,7 @@ use std::sync::Arc;
 
 use hashbrown::HashSet;
 
-use crate::event::EventHash;
-use crate::time::{EventTime, MINUTE};
+use crate::words::{EventHash, EventTime, MINUTE};
 
 /// Hashes lie together, and are dropped, by spans of this many microseconds of event time.
 const CHUNK: i64 = MINUTE;

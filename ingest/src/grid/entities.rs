@@ -3,8 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, ReportOp};
-use crate::time::EventTime;
+use crate::words::{Event, EventTime, ReportOp};
 
 /// A value with the time and hash of the event that set it; a newer event replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,193 +3,16 @@
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
-use hashbrown::hash_table::Entry;
-use hashbrown::{DefaultHashBuilder, HashTable};
-use serde::{Deserialize, Serialize};
+use hashbrown::DefaultHashBuilder;
 
-use crate::time::EventTime;
+use super::entity_key::{EntityKey, KeyRef};
+use super::entity_shard::{Known, Shard, Slot, is_of};
+use crate::words::EventTime;
 
 /// Tables are cut into this many parts, so that a change copies one part of the index and not all of it.
 const SHARDS: usize = 512;
-/// Entities that are copied together when one of them changes. Of a copy of the table they are one reference count: with
-/// one each, a table of millions would touch them all, all over the memory, for every snapshot.
-const PAGE: usize = 16;
 /// Bytes that an entity may take on average: with long names there may be fewer than the limit of their number says.
 const BYTES_EACH: usize = 1024;
-
-/// Names one entity: a sensor in its layer, a report of its source, a unit (scope empty).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct EntityKey {
-    /// The layer's id, or the source.
-    pub scope: Box<str>,
-    /// The entity's own id.
-    pub name: Box<str>,
-}
-
-/// An [`EntityKey`] that borrows.
-#[derive(Clone, Copy, Hash)]
-pub(crate) struct KeyRef<'a> {
-    pub(crate) scope: &'a str,
-    pub(crate) name: &'a str,
-}
-
-impl KeyRef<'_> {
-    fn equivalent(&self, key: &EntityKey) -> bool {
-        self.scope == &*key.scope && self.name == &*key.name
-    }
-}
-
-impl<'a> From<&'a EntityKey> for KeyRef<'a> {
-    fn from(key: &'a EntityKey) -> Self {
-        Self {
-            scope: &key.scope,
-            name: &key.name,
-        }
-    }
-}
-
-impl From<&KeyRef<'_>> for EntityKey {
-    fn from(key: &KeyRef<'_>) -> Self {
-        Self {
-            scope: key.scope.into(),
-            name: key.name.into(),
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-struct Known<V> {
-    key: EntityKey,
-    value: V,
-    /// The generation of its last change.
-    changed: u64,
-}
-
-/// Entities in the order in which they came, in pages.
-#[derive(Clone, Debug)]
-struct Pages<V>(Vec<Arc<Vec<Known<V>>>>);
-
-impl<V> Pages<V> {
-    fn get(&self, at: u32) -> Option<&Known<V>> {
-        let at = at as usize;
-        self.0.get(at / PAGE)?.get(at % PAGE)
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Known<V>> {
-        self.0.iter().flat_map(|page| page.iter())
-    }
-}
-
-impl<V: Clone> Pages<V> {
-    /// Its page is copied first where a copy of the table shares it.
-    fn get_mut(&mut self, at: u32) -> Option<&mut Known<V>> {
-        let at = at as usize;
-        Arc::make_mut(self.0.get_mut(at / PAGE)?).get_mut(at % PAGE)
-    }
-
-    /// Puts an entity after the others, of which there are `len`, in a page that has room.
-    fn push(&mut self, known: Known<V>, len: usize) {
-        if len.is_multiple_of(PAGE) {
-            self.0.push(Arc::default());
-        }
-        if let Some(last) = self.0.last_mut() {
-            let last = Arc::make_mut(last);
-            // Pages are filled up nearly always; and a copy has room only for what it is a copy of.
-            last.reserve_exact(PAGE.saturating_sub(last.len()));
-            last.push(known);
-        }
-    }
-}
-
-/// Where an entity is.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    /// Of its key.
-    hash: u64,
-    /// Among all of its shard.
-    at: u32,
-}
-
-#[derive(Clone, Debug)]
-struct Shard<V> {
-    slots: HashTable<Slot>,
-    pages: Pages<V>,
-    /// The newest generation of any of them.
-    changed: u64,
-}
-
-impl<V> Default for Shard<V> {
-    fn default() -> Self {
-        Self {
-            slots: HashTable::new(),
-            pages: Pages(Vec::new()),
-            changed: 0,
-        }
-    }
-}
-
-impl<V> Shard<V> {
-    fn get(&self, hash: u64, key: KeyRef<'_>) -> Option<&Known<V>> {
-        let slot = self
-            .slots
-            .find(hash, |slot| is_of(slot, hash, key, &self.pages))?;
-        self.pages.get(slot.at)
-    }
-}
-
-impl<V: Clone> Shard<V> {
-    /// The entity of a key and its hash; where there is none `new` is put in.
-    fn entry(&mut self, hash: u64, key: KeyRef<'_>, new: impl FnOnce() -> Known<V>) -> &mut Known<V> {
-        let Self { slots, pages, .. } = self;
-        let len = slots.len();
-        let slot = match slots.entry(hash, |slot| is_of(slot, hash, key, pages), |slot| slot.hash) {
-            Entry::Occupied(slot) => *slot.get(),
-            Entry::Vacant(place) => {
-                let slot = Slot { hash, at: len as u32 };
-                place.insert(slot);
-                pages.push(new(), len);
-                slot
-            }
-        };
-        #[expect(
-            clippy::expect_used,
-            reason = "slots are put in beside their entity and dropped with it"
-        )]
-        pages.get_mut(slot.at).expect("a slot's entity is in its shard")
-    }
-
-    /// Puts in an entity whose key is not there.
-    fn push(&mut self, hash: u64, known: Known<V>) {
-        let len = self.slots.len();
-        self.pages.push(known, len);
-        let slot = Slot { hash, at: len as u32 };
-        self.slots.insert_unique(hash, slot, |slot| slot.hash);
-    }
-
-    /// Those of its entities that are to be kept.
-    fn of_those(&self, is_kept: impl Fn(&V) -> bool) -> Self {
-        let mut kept = Self {
-            changed: self.changed,
-            ..Self::default()
-        };
-        // Pages do not know hashes, and slots are in no order.
-        let mut hashes = vec![0; self.slots.len()];
-        for slot in &self.slots {
-            if let Some(hash) = hashes.get_mut(slot.at as usize) {
-                *hash = slot.hash;
-            }
-        }
-        let known = self.pages.iter().zip(hashes);
-        for (known, hash) in known.filter(|(known, _)| is_kept(&known.value)) {
-            kept.push(hash, known.clone());
-        }
-        kept
-    }
-}
-
-fn is_of<V>(slot: &Slot, hash: u64, key: KeyRef<'_>, pages: &Pages<V>) -> bool {
-    slot.hash == hash && pages.get(slot.at).is_some_and(|known| key.equivalent(&known.key))
-}
 
 /// Entities that were dropped for their age: those of before, when it was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -289,7 +112,7 @@ impl<V: Clone + Default> EntityTable<V> {
         for shard in &mut self.shards {
             let shard = Arc::make_mut(shard);
             shard.slots.reserve(of_a_shard, |slot| slot.hash);
-            shard.pages.0.reserve(of_a_shard.div_ceil(PAGE));
+            shard.pages.reserve(of_a_shard);
         }
     }
 
@@ -385,8 +208,7 @@ impl<V> EntityTable<V> {
     }
 
     /// The entity of `scope` and `name`.
-    pub fn get(&self, scope: &str, name: &str) -> Option<&V> {
-        let key = KeyRef { scope, name };
+    pub fn get(&self, key: KeyRef<'_>) -> Option<&V> {
         let hash = self.hasher.hash_one(key);
         let known = self.shards[shard_of(hash)].get(hash, key)?;
         Some(&known.value)
@@ -417,6 +239,10 @@ mod tests {
 
     use crate::grid::Report;
 
+    fn named<'k>(scope: &'k str, name: &'k str) -> KeyRef<'k> {
+        KeyRef { scope, name }
+    }
+
     #[test]
     fn the_newest_are_kept_and_snapshots_keep_what_they_had() {
         let mut table: EntityTable<Report> = EntityTable::default();
@@ -434,14 +260,14 @@ mod tests {
         // The hundred-first is as old as the hundredth.
         assert_eq!(table.keep_newest(99, |report| report.updated), 900);
         assert_eq!((table.len(), snapshot.len()), (100, 1000));
-        assert!(table.get("//city", "899").is_none() && table.get("//city", "900").is_some());
+        assert!(table.get(named("//city", "899")).is_none() && table.get(named("//city", "900")).is_some());
         // Those that never were updated are the oldest.
         table.entry(KeyRef {
             scope: "//city",
             name: "new",
         });
         assert_eq!(table.keep_newest(100, |report| report.updated), 1);
-        assert!(table.get("//city", "new").is_none());
+        assert!(table.get(named("//city", "new")).is_none());
     }
     /// What is done to a table: an entity changed, a copy taken, the old ones dropped, a new generation.
     fn steps() -> impl Strategy<Value = Vec<(u8, u16)>> {
@@ -499,8 +325,8 @@ mod tests {
                 .collect();
             prop_assert_eq!(since, changed);
             for name in &names {
-                prop_assert_eq!(table.get("", name), map.get(name));
-                prop_assert_eq!(table.get("another", name), None);
+                prop_assert_eq!(table.get(named("", name)), map.get(name));
+                prop_assert_eq!(table.get(named("another", name)), None);
             }
             copies.push((table, map));
             for (table, map) in copies {

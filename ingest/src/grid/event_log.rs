@@ -14,9 +14,7 @@ use arrow::datatypes::{
 };
 use arrow::error::ArrowError;
 
-use crate::event::{Event, EventKind};
-use crate::layer::Layer;
-use crate::time::EventTime;
+use crate::words::{Event, EventKind, EventTime, Layer};
 
 /// Rows of a full batch.
 const BATCH_ROWS: usize = 8192;

@@ -9,8 +9,7 @@ use super::aggregate::CellAggregate;
 use super::calendar::{Calendar, Span, Step};
 use super::cell_map::CellMap;
 use super::slice::Slice;
-use crate::layer::LayerKind;
-use crate::time::EventTime;
+use crate::words::{EventTime, LayerKind};
 
 /// A slice with the span that it covers.
 #[derive(Clone, Debug)]

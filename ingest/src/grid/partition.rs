@@ -1,9 +1,6 @@
 //! The state of one partition: everything that its events made, and nothing borrowed from another partition.
 
-mod limits;
-
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -13,58 +10,15 @@ use super::aggregate::CellAggregate;
 use super::calendar::{Calendar, Step};
 use super::dedup::Dedup;
 use super::entities::{Report, ResponseUnit, Sensor};
-use super::entity_table::{EntityTable, KeyRef};
+use super::entity_key::KeyRef;
+use super::entity_table::EntityTable;
 use super::event_log::{EventLog, EventLogLimits};
 use super::layer_slices::{Cutoffs, LayerSlices};
 use super::snapshot::PartitionView;
-use crate::edge::PartitionClock;
-use crate::event::{Event, EventKind};
-use crate::layer::{Layer, LayerIndex, LayerKind, LayerTable};
-use crate::refusal::RefusalReason;
-use crate::time::EventTime;
-
-/// A partition of the log: a Kafka topic's, the journal (`journal`, 0), or a file feed (`file:<name>`, 0).
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct PartitionId {
-    /// Topic.
-    pub topic: Arc<str>,
-    /// Number in the topic.
-    pub partition: i32,
-}
-
-/// The topic that the journal's partition has.
-const JOURNAL: &str = "journal";
-/// How the topics of file feeds begin; no Kafka topic may have a colon.
-const FILE: &str = "file:";
-
-impl PartitionId {
-    /// The embedded journal.
-    pub fn of_journal() -> Self {
-        Self {
-            topic: JOURNAL.into(),
-            partition: 0,
-        }
-    }
-
-    /// The file that a feed reads.
-    pub fn of_file(feed: &str) -> Self {
-        Self {
-            topic: format!("{FILE}{feed}").into(),
-            partition: 0,
-        }
-    }
-
-    /// Whether only one node can have it: a journal or a file, which are never another node's.
-    pub fn is_of_one_node(&self) -> bool {
-        &*self.topic == JOURNAL || self.topic.starts_with(FILE)
-    }
-}
-
-impl fmt::Display for PartitionId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.topic, self.partition)
-    }
-}
+use crate::words::{
+    Event, EventKind, EventTime, Layer, LayerIndex, LayerKind, LayerTable, PartitionClock, PartitionId,
+    RefusalReason,
+};
 
 /// How long each step is kept behind the watermark, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,7 +138,7 @@ pub enum Applied {
 pub struct Partition {
     pub(crate) id: PartitionId,
     pub(crate) domain: Arc<str>,
-    settings: GridSettings,
+    pub(super) settings: GridSettings,
     pub(crate) next_offset: i64,
     /// The next number of each queue of replays, by the id of the store that holds it.
     pub(crate) next_replays: BTreeMap<u64, u64>,
@@ -207,7 +161,7 @@ pub struct Partition {
     /// Entities that were too many.
     pub(crate) forgotten: Forgotten,
     /// The floor of hashes that the log was last told of.
-    dedup_warned: Option<EventTime>,
+    pub(super) dedup_warned: Option<EventTime>,
     /// Grows with every change: names the state of this partition.
     pub(crate) sequence: u64,
     /// Grows with every state that is taken for a checkpoint. Each change bears the one in which it was made.
@@ -434,7 +388,7 @@ impl Partition {
     }
 
     /// Seals, rolls up and expires what ended by a time.
-    fn seal_to(&mut self, to: EventTime) {
+    pub(super) fn seal_to(&mut self, to: EventTime) {
         let from = self.sealed_to;
         self.sealed_to = to;
         let cutoffs = self.cutoffs();

@@ -11,9 +11,8 @@ use super::block_sums::BlockSums;
 use super::calendar::Calendar;
 use super::snapshot::{DomainClock, GridSnapshot, PartitionView, Version};
 use super::visible_totals::VisibleTotals;
-use crate::layer::LayerTable;
 use crate::places::Places;
-use crate::time::EventTime;
+use crate::words::{EventTime, LayerTable};
 
 /// What readers may see of a partition, and when its source was last heard from, if it was.
 #[derive(Clone, Debug)]

@@ -8,16 +8,15 @@ use std::sync::Arc;
 use h3o::{CellIndex, Resolution};
 
 use super::calendar::{Calendar, Span, Step};
-use super::cell_set::CellSet;
 use super::layer_slices::{Cutoffs, LayerView, TimedSlice};
 use super::partition::LayerTotals;
-use super::slice::{ALL_CELLS, Slice, children_range};
+use super::slice::Slice;
 use super::slice_start::{SliceStart, StartsWithin};
 use super::snapshot::{GridSnapshot, PartitionView};
 use super::window_sum::WindowSum;
-use crate::layer::{LayerIndex, LayerKind};
+use crate::cells::{ALL_CELLS, CellSet, children_range};
 use crate::threads::on_threads;
-use crate::time::EventTime;
+use crate::words::{EventTime, LayerIndex, LayerKind};
 
 /// Rows that are worth a thread of their own when they are summed.
 const ROWS_OF_A_THREAD: usize = 32_768;

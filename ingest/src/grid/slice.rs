@@ -4,15 +4,13 @@
 //! cell is a binary search and a linear pass.
 
 use std::borrow::Borrow;
-use std::ops::Range;
 
 use arrow::buffer::ScalarBuffer;
-use h3o::{CellIndex, Resolution};
 
 use super::aggregate::{CellAggregate, ValueAggregate};
-use super::cell_set::CellSet;
 use super::window_sum::WindowSum;
-use crate::layer::LayerKind;
+use crate::cells::CellSet;
+use crate::words::LayerKind;
 
 /// Sorted, immutable columns; cloning is cheap. Report slices keep `weight` and `channels`, observation slices `values`.
 #[derive(Clone, Debug)]
@@ -181,65 +179,5 @@ impl Slice {
     /// One slice that holds what `slices` hold together. The kind is that of the layer.
     pub fn merge<'a>(kind: LayerKind, slices: impl IntoIterator<Item = &'a Self>) -> Self {
         WindowSum::of(kind, slices, &CellSet::all(), None).into_slice()
-    }
-}
-
-/// Every cell's id is in it.
-pub const ALL_CELLS: Range<u64> = 0..u64::MAX;
-
-/// The parent of `cell` at `resolution`, by the bits of the index: the mode and base cell stay, the resolution is
-/// replaced, the digits past it become 7. A cell that is coarser already is returned as it is.
-pub fn parent_of(cell: u64, resolution: Resolution) -> u64 {
-    let from = (cell >> 52) & 15;
-    let to = u64::from(u8::from(resolution));
-    if from <= to {
-        return cell;
-    }
-    let unused = (1_u64 << (3 * (15 - to))) - 1;
-    (cell & !(15 << 52)) | (to << 52) | unused
-}
-
-/// The ids of the children of `parent` at `resolution`, as one half-open range.
-pub fn children_range(parent: CellIndex, resolution: Resolution) -> Range<u64> {
-    let id = u64::from(parent);
-    let (from, to) = (
-        u64::from(u8::from(parent.resolution())),
-        u64::from(u8::from(resolution)),
-    );
-    if from >= to {
-        return id..id + 1;
-    }
-    let own_digits = (1_u64 << (3 * (15 - from))) - 1;
-    let child_unused = (1_u64 << (3 * (15 - to))) - 1;
-    let base = (id & !(15 << 52) & !own_digits) | (to << 52) | child_unused;
-    // The greatest child has digit 6 at every level in between.
-    let mut greatest = base;
-    for level in from + 1..=to {
-        greatest |= 6 << (3 * (15 - level));
-    }
-    base..greatest + 1
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use h3o::LatLng;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn parent_and_children_by_bits_agree_with_h3(lat in -90.0..90.0_f64, lon in -180.0..180.0_f64, fine in 0u8..=15, coarse in 0u8..=15) {
-            let (fine, coarse) = (Resolution::try_from(fine.max(coarse)).unwrap(), Resolution::try_from(fine.min(coarse)).unwrap());
-            let cell = LatLng::new(lat, lon).unwrap().to_cell(fine);
-            let parent = cell.parent(coarse).unwrap();
-            prop_assert_eq!(parent_of(cell.into(), coarse), u64::from(parent));
-            prop_assert!(children_range(parent, fine).contains(&u64::from(cell)));
-            if u8::from(fine) - u8::from(coarse) <= 4 {
-                let children: Vec<u64> = parent.children(fine).map(u64::from).collect();
-                let range = children_range(parent, fine);
-                prop_assert_eq!(range.start, *children.iter().min().unwrap());
-                prop_assert_eq!(range.end, children.iter().max().unwrap() + 1);
-            }
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Where slices start: a type of its own, so that it is not taken for the time of an event.
 
 use super::calendar::Span;
-use crate::time::EventTime;
+use crate::words::EventTime;
 
 /// The moment at which a bucket, an hour or a day begins. The first event of a slice lies behind it, so a bound on
 /// events must never become a bound on this: the slice in which a layer begins would be lost.

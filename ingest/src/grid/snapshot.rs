@@ -13,15 +13,14 @@ use rstar::{AABB, RTree};
 use super::block_sums::{self, BlockSums};
 use super::calendar::Calendar;
 use super::entities::{Report, ResponseUnit, Sensor};
-use super::entity_table::{EntityKey, EntityTable};
+use super::entity_key::EntityKey;
+use super::entity_table::EntityTable;
 use super::event_log::EventBatch;
 use super::layer_slices::{Cutoffs, LayerView};
-use super::partition::{EventCounts, Forgotten, GivenUp, LayerTotals, PartitionId};
+use super::partition::{EventCounts, Forgotten, GivenUp, LayerTotals};
 use super::visible_totals::VisibleTotals;
-use crate::edge::Bounds;
-use crate::layer::{LayerIndex, LayerTable};
 use crate::places::Places;
-use crate::time::EventTime;
+use crate::words::{Bounds, EventTime, LayerIndex, LayerTable, PartitionId};
 
 /// An opaque name of one state of the whole grid; compared for equality only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -205,7 +204,7 @@ impl GridSnapshot {
             for point in tree.locate_in_envelope(&AABB::from_corners([west, south], [east, north])) {
                 let mut sensor = Sensor::default();
                 for partition in &self.partitions {
-                    if let Some(other) = partition.sensors.get(&point.data.scope, &point.data.name) {
+                    if let Some(other) = partition.sensors.get((&point.data).into()) {
                         sensor.merge(other);
                     }
                 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::Bytes;
 
 use super::slice::{KindColumns, ObservationColumns, Slice};
-use crate::layer::LayerKind;
+use crate::words::LayerKind;
 
 // Files move between machines, and all that riskgrid runs on count from the little end.
 const _: () = assert!(cfg!(target_endian = "little"));

@@ -10,14 +10,12 @@ use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::{TimestampMicrosecondType, UInt64Type};
 
 use super::calendar::Span;
-use super::cell_set::CellSet;
 use super::layer_slices::TimedSlice;
 use super::partition::LayerTotals;
 use super::slice_start::{SliceStart, StartsWithin};
 use super::snapshot::GridSnapshot;
-use crate::event::ReportOp;
-use crate::layer::LayerIndex;
-use crate::time::EventTime;
+use crate::cells::CellSet;
+use crate::words::{EventTime, LayerIndex, ReportOp};
 
 /// Answers that a snapshot remembers.
 const REMEMBERED: usize = 4096;

@@ -9,10 +9,9 @@ use arrow::datatypes::ArrowNativeType;
 use h3o::Resolution;
 
 use super::aggregate::{CellAggregate, Metric};
-use super::cell_places::CellPlaces;
-use super::cell_set::CellSet;
-use super::slice::{KindColumns, ObservationColumns, Slice, parent_of};
-use crate::layer::{LayerKind, ValueScale};
+use super::slice::{KindColumns, ObservationColumns, Slice};
+use crate::cells::{CellPlaces, CellSet, parent_of};
+use crate::words::{LayerKind, ValueScale};
 
 /// What several slices of one layer hold together, one row a cell.
 #[derive(Clone, Debug)]

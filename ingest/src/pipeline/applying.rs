@@ -7,32 +7,14 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::record::{EventBytes, Feed, PartitionBatch, Payload, Records};
+use super::origin::{Origin, Progress};
 use super::tries::{MOST, Subject};
-use super::worker::{Origin, Owned, Worker};
+use super::worker::{Owned, Worker};
 use crate::dead_letter::LetterKey;
 use crate::edge::FeedRules;
 use crate::grid::Partition;
-use crate::refusal::{Refusal, RefusalReason};
-use crate::time::EventTime;
-
-/// What the worker is at, so that a panic can be told apart.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Progress {
-    pub(super) offset: i64,
-    pub(super) index: u32,
-    /// The replay that it is, when it is one.
-    pub(super) replay: Option<u64>,
-    /// The partition's state is being changed.
-    pub(super) is_changing: bool,
-}
-
-impl Progress {
-    fn subject(self) -> Subject {
-        self.replay
-            .map_or(Subject::Event(self.offset, self.index), Subject::Replay)
-    }
-}
+use crate::log::{EventBytes, Feed, PartitionBatch, Payload, Records};
+use crate::words::{EventTime, Refusal, RefusalReason};
 
 /// The state of the partition may be half changed: it must not be shown, saved or added to.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::tries::{Subject, Tries};
-use crate::grid::PartitionId;
+use crate::words::PartitionId;
 
 /// Bytes of a note, filled up with blanks: a shorter one leaves nothing of a longer one behind. Topics have 249 characters at
 /// most, and names of file feeds 64.

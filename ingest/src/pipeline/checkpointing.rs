@@ -6,26 +6,15 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
-
-use super::worker::Task;
-use super::{CheckpointListener, PipelineEnded, Shared, StartsAt, TakenOver, lock, worker_of};
+use super::save_error::{ClaimError, PipelineEnded, SaveError};
+use super::shared::{Shared, worker_of};
+use super::task::{Request, StartsAt, TakenOver, Task};
 use crate::checkpoint::{CheckpointError, CheckpointStore, Claimed};
-use crate::grid::PartitionId;
+use crate::threads::lock;
+use crate::words::PartitionId;
 
-/// What the shell asks for.
-pub(super) enum Request {
-    /// Write a checkpoint now.
-    Checkpoint(oneshot::Sender<Result<(), String>>),
-    /// Claim these partitions, and put them into the grid.
-    TakeOver(Vec<PartitionId>, oneshot::Sender<Vec<TakenOver>>),
-    /// Let go of those of these partitions that another node has claimed.
-    GiveUp(Vec<PartitionId>, oneshot::Sender<Vec<PartitionId>>),
-    /// Read again what may be half changed.
-    Mend,
-    /// Write a last checkpoint and end everything.
-    Stop(oneshot::Sender<Result<(), String>>),
-}
+/// What became durable with a checkpoint: the offsets that may be committed to Kafka.
+pub type CheckpointListener = Box<dyn FnMut(&[(PartitionId, i64)]) + Send>;
 
 pub(super) struct Checkpointing {
     pub(super) shared: Arc<Shared>,
@@ -78,7 +67,7 @@ impl Checkpointing {
                 Err(RecvTimeoutError::Disconnected) => {
                     if let Err(error) = self.stop() {
                         tracing::error!(
-                            error,
+                            %error,
                             "the last checkpoint failed; the log is read again from the one before"
                         );
                     }
@@ -90,7 +79,7 @@ impl Checkpointing {
 
     /// The workers make decisions and dead letters durable and hand over their state; it is written here, each worker's
     /// as it comes.
-    fn checkpoint(&mut self) -> Result<(), String> {
+    fn checkpoint(&mut self) -> Result<(), SaveError> {
         self.shared.is_unsaved.store(false, Ordering::Release);
         let result = self.save();
         if let Ok(durable) = &result {
@@ -104,8 +93,8 @@ impl Checkpointing {
 
     /// Says that checkpoints fail, and why, when that is news; and that they are written again. They may be tried several
     /// times a second.
-    fn tell(&mut self, saved: Result<(), String>) {
-        let failing = saved.err();
+    fn tell(&mut self, saved: Result<(), SaveError>) {
+        let failing = saved.err().map(|error| error.to_string());
         match &failing {
             Some(error) if self.failing.as_ref() != Some(error) => {
                 tracing::error!(
@@ -120,14 +109,14 @@ impl Checkpointing {
     }
 
     /// What is durable then: everything, or it is an error.
-    fn save(&mut self) -> Result<Vec<(PartitionId, i64)>, String> {
+    fn save(&mut self) -> Result<Vec<(PartitionId, i64)>, SaveError> {
         let since = Arc::new(self.checkpoints.continued());
         let (answer, answers) = sync_channel(self.workers.len());
         for worker in &self.workers {
             let task = Task::Save(Arc::clone(&since), answer.clone());
             if worker.send(task).is_err() {
                 self.shared.worker_has_ended();
-                return Err(PipelineEnded.to_string());
+                return Err(PipelineEnded.into());
             }
         }
         drop(answer);
@@ -147,7 +136,7 @@ impl Checkpointing {
                                 tracing::warn!(partition = %id, %error, "a partition is let go of");
                                 lost.push(id);
                             }
-                            Err(error) => failure = Some(error.to_string()),
+                            Err(error) => failure = Some(error.into()),
                         }
                     }
                 }
@@ -156,7 +145,7 @@ impl Checkpointing {
         }
         if answered < self.workers.len() {
             self.shared.worker_has_ended();
-            return Err(PipelineEnded.to_string());
+            return Err(PipelineEnded.into());
         }
         for id in &lost {
             self.give_up(id);
@@ -168,19 +157,16 @@ impl Checkpointing {
     fn take_over(&mut self, id: PartitionId) -> TakenOver {
         let outcome = self.claim(&id);
         if let Err(problem) = &outcome {
-            tracing::debug!(partition = %id, problem, "not taken over");
+            tracing::debug!(partition = %id, %problem, "not taken over");
         }
         TakenOver { id, outcome }
     }
 
-    fn claim(&mut self, id: &PartitionId) -> Result<StartsAt, String> {
+    fn claim(&mut self, id: &PartitionId) -> Result<StartsAt, ClaimError> {
         // What was learnt where the partition was before must be known here.
-        self.shared.layers.refresh().map_err(|error| error.to_string())?;
+        self.shared.layers.refresh()?;
         let layers = self.shared.layers.table();
-        let claimed = self
-            .checkpoints
-            .claim(id, self.shared.grid, &layers)
-            .map_err(|error| error.to_string())?;
+        let claimed = self.checkpoints.claim(id, self.shared.grid, &layers)?;
         let (starts_at, restored) = match claimed {
             Claimed::Held => return Ok(StartsAt::Here),
             Claimed::New => (StartsAt::Beginning, None),
@@ -204,7 +190,7 @@ impl Checkpointing {
                     Ok(StartsAt::Offset(offset)) => offset,
                     Ok(StartsAt::Beginning | StartsAt::Here) => 0,
                     Err(error) => {
-                        tracing::error!(error, partition = %id, "its checkpoint cannot be read; it is tried again");
+                        tracing::error!(%error, partition = %id, "its checkpoint cannot be read; it is tried again");
                         continue;
                     }
                 };
@@ -229,7 +215,7 @@ impl Checkpointing {
         }
     }
 
-    fn stop(&mut self) -> Result<(), String> {
+    fn stop(&mut self) -> Result<(), SaveError> {
         self.shared.is_stopping.store(true, Ordering::Relaxed);
         // Its thread may have ended already.
         let _ = self.stop_publishing.try_send(());

@@ -3,7 +3,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::PipelineEnded;
+use super::save_error::PipelineEnded;
 
 /// Bytes on their way to one worker. A batch that is larger by itself goes alone.
 const MOST_BYTES: usize = 32 << 20;

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use super::Shared;
 use super::freshness::Shown;
-use super::worker::{Task, Views};
+use super::shared::Shared;
+use super::task::{Task, Views};
 use crate::grid::{GridPublisher, Heard};
 
 /// How long a worker may take to say what readers may see. One that waits for its disk holds nobody up: its partitions

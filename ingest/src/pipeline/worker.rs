@@ -3,79 +3,26 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Instant;
 
 use hashbrown::HashMap;
-use tokio::sync::oneshot;
 
-use super::applying::Progress;
 use super::attempts::Attempts;
-use super::defects::{self, Defect};
-use super::record::{EventBytes, PartitionBatch};
-use super::replaying::{ReplayError, Replayed};
+use super::origin::Progress;
+use super::save_error::SaveError;
+use super::shared::Shared;
+use super::task::{Task, ViewDoor, Views};
 use super::timers::{self, Timers};
 use super::tries::Tries;
-use super::{RETRY, Shared};
 use crate::checkpoint::{PartitionState, Restored};
-use crate::dead_letter::{DeadLetter, KeptRecord, LetterKey, QueuedReplay};
-use crate::edge::{FeedRules, Judged, PlaceCache};
-use crate::event::{Candidate, EventKind};
-use crate::grid::{Applied, Heard, Partition, PartitionId};
-use crate::layer::{LIVE_DOMAIN, Layer, LayerTable};
-use crate::observer::EventObserver;
-use crate::refusal::{Refusal, RefusalReason};
-use crate::time::EventTime;
-
-/// What a worker is asked to do; done in the order of asking.
-pub(super) enum Task {
-    /// Apply records, which have so many bytes.
-    Apply(PartitionBatch, usize),
-    /// Nothing but what comes after every task: see whether views are wanted.
-    Look,
-    /// Make decisions durable, and give the state of its partitions: of those named what changed since a generation, of
-    /// the others everything.
-    Save(
-        Arc<HashMap<PartitionId, u64>>,
-        SyncSender<Result<Vec<PartitionState>, String>>,
-    ),
-    /// Have a partition from now on, as its checkpoint has it; without one it begins with its first record.
-    TakeOver(PartitionId, Option<Box<Restored>>),
-    /// Forget a partition, and what still comes of it.
-    GiveUp(PartitionId),
-    /// Say which offset each of its partitions reads next.
-    Offsets(SyncSender<Vec<(PartitionId, i64)>>),
-    /// Replay these dead letters of a partition.
-    Replay(
-        PartitionId,
-        Vec<LetterKey>,
-        oneshot::Sender<Result<Replayed, ReplayError>>,
-    ),
-    /// End.
-    Stop,
-}
-
-/// How a worker is asked what readers may see: not by its queue, where the question would wait behind batches.
-#[derive(Debug)]
-pub(super) struct ViewDoor {
-    /// Set by who asks, taken by the worker between two tasks.
-    pub(super) wanted: Arc<AtomicBool>,
-    /// Has room for one answer; it is asked again only after that was taken.
-    pub(super) answer: SyncSender<Views>,
-}
-
-/// What readers may see of a worker's partitions.
-#[derive(Debug)]
-pub(super) struct Views {
-    pub(super) partitions: Vec<Heard>,
-    /// When they were made.
-    pub(super) made: Instant,
-    /// How long it took to make them.
-    pub(super) cost: Duration,
-    /// Batches wait that are not in them.
-    pub(super) has_more: bool,
-}
+use crate::dead_letter::QueuedReplay;
+use crate::edge::{FeedRules, PlaceCache};
+use crate::grid::{Heard, Partition};
+use crate::log::PartitionBatch;
+use crate::observer::{EventObserver, Step};
+use crate::words::{LIVE_DOMAIN, LayerTable, PartitionId};
 
 /// A partition, and when its source was last heard from.
 pub(super) struct Owned {
@@ -108,18 +55,10 @@ pub(super) struct Worker {
     pub(super) attempts: Arc<Attempts>,
     pub(super) at: Progress,
     pub(super) layers: Arc<LayerTable>,
-    places: PlaceCache,
+    pub(super) places: PlaceCache,
     pub(super) live_rules: FeedRules,
     /// Something could not be stored before the pipeline was to stop.
     pub(super) is_cut_off: Cell<bool>,
-}
-
-/// Where an event is in its partition, and when its record was received.
-#[derive(Clone, Copy)]
-pub(super) struct Origin {
-    pub(super) offset: i64,
-    pub(super) index: u32,
-    pub(super) received: EventTime,
 }
 
 impl Worker {
@@ -271,24 +210,21 @@ impl Worker {
     }
 
     /// Decisions first, dead letters next: what the state's offsets cover must not be lost when it is durable.
-    fn save(&mut self, since: &HashMap<PartitionId, u64>) -> Result<Vec<PartitionState>, String> {
-        self.observer
-            .flush()
-            .map_err(|error| format!("alert decisions could not be stored: {error}"))?;
+    fn save(&mut self, since: &HashMap<PartitionId, u64>) -> Result<Vec<PartitionState>, SaveError> {
+        self.observer.flush().map_err(SaveError::Decisions)?;
         if let Some(topic) = &self.shared.dead_letter_topic {
-            topic
-                .flush()
-                .map_err(|error| format!("refused records are not in Kafka: {error}"))?;
+            topic.flush().map_err(SaveError::Refused)?;
         }
-        self.shared
-            .dead_letters
-            .persist()
-            .map_err(|error| error.to_string())?;
+        self.shared.dead_letters.persist()?;
         let layers = self.shared.layers.table();
         let whole = self.partitions.iter_mut().filter(|(_, owned)| !owned.is_cut_off);
         let states = whole.map(|(id, owned)| {
             let since = since.get(id).copied().unwrap_or(0);
-            let rules = self.observer.save(id, since, owned.partition.generation);
+            let step = Step {
+                since,
+                generation: owned.partition.generation,
+            };
+            let rules = self.observer.save(id, step);
             PartitionState::take(&mut owned.partition, &layers, since, rules)
         });
         Ok(states.collect())
@@ -401,173 +337,4 @@ impl Worker {
             }
         }
     }
-
-    pub(super) fn too_large(&self, size: u64) -> Refusal {
-        let detail = format!("{size} bytes, edge.max_event is {}", self.shared.max_event);
-        Refusal::new(RefusalReason::TooLarge, detail)
-    }
-
-    /// Reads the events of some bytes, judges and applies those that are asked for by their index in the record, and
-    /// says of each what became of it.
-    pub(super) fn judge_some(
-        &mut self,
-        partition: &mut Partition,
-        rules: &FeedRules,
-        origin: Origin,
-        event: &EventBytes<'_>,
-        is_asked: impl Fn(u32) -> bool,
-        mut done: impl FnMut(&Self, &mut Partition, u32, Result<Applied, Refusal>),
-    ) {
-        let size = event.kept().bytes.len();
-        if size > self.shared.max_event {
-            done(self, partition, origin.index, Err(self.too_large(size as u64)));
-            return;
-        }
-        self.at.offset = origin.offset;
-        self.at.index = origin.index;
-        event.decode(|index, candidate| {
-            let origin = Origin {
-                index: origin.index + index,
-                ..origin
-            };
-            if !is_asked(origin.index) {
-                return;
-            }
-            self.at.index = origin.index;
-            let judged = candidate
-                .and_then(|candidate| self.judge_and_apply(partition, rules, origin, candidate))
-                .and_then(|judged| match judged {
-                    Ok(applied) => Ok(applied),
-                    // Once in the life of a layer: learnt, the event is read and judged again by what is known now, which
-                    // another worker may have learnt at the same moment from an event with another unit.
-                    Err(layer) => {
-                        self.learn(&layer);
-                        let mut again = Err(too_many(&layer));
-                        event.decode(|other, candidate| {
-                            if other == index {
-                                again = candidate
-                                    .and_then(|c| self.judge_and_apply(partition, rules, origin, c))
-                                    .and_then(|judged| judged.map_err(|layer| too_many(&layer)));
-                            }
-                        });
-                        again
-                    }
-                });
-            done(self, partition, origin.index, judged);
-        });
-    }
-
-    /// What became of the event, or the layer that must be learnt before it can be counted.
-    fn judge_and_apply(
-        &mut self,
-        partition: &mut Partition,
-        rules: &FeedRules,
-        origin: Origin,
-        candidate: Candidate<'_>,
-    ) -> Result<Result<Applied, Layer>, Refusal> {
-        let Judged { event, new_layer } = self.shared.edge.judge(
-            candidate,
-            origin.received,
-            rules,
-            partition.clock(),
-            &self.layers,
-            &mut self.places,
-        )?;
-        if let Some(layer) = new_layer {
-            return Ok(Err(layer));
-        }
-        defects::strike(Defect::BeforeApplying, &event.id);
-        self.at.is_changing = true;
-        let applied = partition.apply(&event, &self.layers);
-        defects::strike(Defect::WhileApplying, &event.id);
-        if let (
-            Applied::Accepted {
-                newest_of_sensor: true,
-            },
-            EventKind::Observation,
-        ) = (applied, event.kind)
-            && let (Some(layer), Some(units)) =
-                (event.layer.and_then(|index| self.layers.get(index)), event.value)
-        {
-            let value = layer.scale().value(units as f64);
-            self.observer.newest_reading(partition.id(), &event, layer, value);
-        }
-        self.at.is_changing = false;
-        Ok(Ok(applied))
-    }
-
-    /// Stores a layer durably before any event of it is counted. Waits while the disk refuses: counting without it
-    /// would be decided differently after a restart.
-    fn learn(&mut self, layer: &Layer) {
-        self.insist("a new layer", || {
-            self.shared.layers.learn(layer).map_err(|error| error.to_string())
-        });
-        self.layers = self.shared.layers.table();
-    }
-
-    pub(super) fn refuse(
-        &self,
-        partition: &mut Partition,
-        origin: Origin,
-        refusal: &Refusal,
-        record: KeptRecord<'_>,
-        size: u64,
-    ) {
-        if self.is_cut_off.get() {
-            return;
-        }
-        let id = partition.id();
-        let mut letter = DeadLetter::new(
-            (&id.topic, id.partition, origin.offset, origin.index),
-            origin.received,
-            refusal,
-            record.bytes,
-        );
-        letter.size = size;
-        self.insist("a dead letter", || self.keep(&letter, record));
-        partition.refuse(refusal.reason);
-    }
-
-    /// Tries until it is stored, and says so once when it is not. When the pipeline is to stop it gives up: then the
-    /// partition is left as its last checkpoint has it.
-    fn insist(&self, what: &str, store: impl Fn() -> Result<(), String>) {
-        let mut is_told = false;
-        while let Err(error) = store() {
-            // Whoever ends the process while it waits for its disk, it is not the record.
-            self.attempts.none();
-            if self.shared.is_stopping.load(Ordering::Relaxed) {
-                self.is_cut_off.set(true);
-                return;
-            }
-            if !is_told {
-                tracing::error!(error, "{what} cannot be stored; ingest waits for the disk");
-                is_told = true;
-            }
-            std::thread::park_timeout(RETRY);
-        }
-        if is_told {
-            tracing::warn!("{what} is stored now; ingest goes on");
-        }
-    }
-
-    /// Keeps the record here, and hands it to the topic, whose producer is flushed before each checkpoint. What is read
-    /// again after a crash is produced again, under the same key: whether it had left the producer's queue is not known.
-    fn keep(&self, letter: &DeadLetter, record: KeptRecord<'_>) -> Result<(), String> {
-        self.shared
-            .dead_letters
-            .insert(letter, record)
-            .map_err(|error| error.to_string())?;
-        match &self.shared.dead_letter_topic {
-            Some(topic) => topic
-                .send(letter, record.bytes)
-                .map_err(|error| error.to_string()),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The table took no more layers between the look at it and the learning.
-fn too_many(layer: &Layer) -> Refusal {
-    let detail = format!("`{}` would be one layer more than grid.max_layers", layer.label);
-    Refusal::new(RefusalReason::UnknownLayer, detail)
 }

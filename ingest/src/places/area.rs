@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use super::shape::Shape;
-
-/// The ids of some areas, ascending.
-pub type AreaIds = Arc<[Arc<str>]>;
+use crate::globe::Shape;
 
 /// A named shape of one level of a hierarchy: a district, a neighbourhood, a city.
 #[derive(Clone, Debug)]

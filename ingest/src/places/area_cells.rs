@@ -4,8 +4,8 @@ use std::ops::{ControlFlow, Range};
 
 use h3o::{CellIndex, LatLng, Resolution};
 
-use super::shape::Shape;
-use crate::grid::{CellSet, children_range};
+use crate::cells::{CellSet, children_range};
+use crate::globe::Shape;
 
 /// The centres of all cells under a cell lie within so many times the distance to its furthest corner.
 ///
@@ -81,7 +81,7 @@ fn descend<B>(
     let mut open: Vec<CellIndex> = CellIndex::base_cells().collect();
     while let Some(cell) = open.pop() {
         let centre = LatLng::from(cell);
-        let is_inside = || shape.contains(centre.lng(), centre.lat());
+        let is_inside = || shape.contains([centre.lng(), centre.lat()]);
         if cell.resolution() == resolution {
             if is_inside() {
                 take(cell)?;
@@ -212,7 +212,7 @@ mod tests {
                 .flat_map(|cell| cell.children(resolution))
                 .filter(|cell| {
                     let centre = LatLng::from(*cell);
-                    shape.contains(centre.lng(), centre.lat())
+                    shape.contains([centre.lng(), centre.lat()])
                 })
                 .map(u64::from)
                 .collect();

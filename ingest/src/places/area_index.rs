@@ -7,8 +7,9 @@ use hashbrown::HashMap;
 use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, RTree};
 
-use super::area::{Area, AreaIds};
-use super::shape::normalized;
+use super::area::Area;
+use crate::globe::normalized;
+use crate::words::{AreaIds, LonLat};
 
 /// The box of one polygon, the area that it is of (by position), and its number in the area.
 type PartBox = GeomWithData<Rectangle<[f64; 2]>, (u32, u32)>;
@@ -16,7 +17,7 @@ type PartBox = GeomWithData<Rectangle<[f64; 2]>, (u32, u32)>;
 /// Areas do not change while the program runs.
 ///
 /// Which areas hold a point is asked in two steps: an R-tree of the boxes of polygons gives candidates, and the exact
-/// predicate of [`super::Shape`] decides.
+/// predicate of [`Shape`](crate::globe::Shape) decides.
 #[derive(Debug, Default)]
 pub struct AreaIndex {
     /// Ascending by id.
@@ -127,9 +128,9 @@ impl AreaIndex {
         self.areas.get(position as usize)
     }
 
-    /// The areas that hold a point, ascending by id. See [`super::Shape`] for points on borders.
-    pub fn areas_of(&self, lon: f64, lat: f64) -> Vec<&Area> {
-        let point = normalized(lon, lat);
+    /// The areas that hold a point, ascending by id. See [`Shape`](crate::globe::Shape) for points on borders.
+    pub fn areas_of(&self, place: LonLat) -> Vec<&Area> {
+        let point = normalized(place);
         let mut found: Vec<u32> = self
             .tree
             .locate_in_envelope_intersecting(&AABB::from_point(point))
@@ -149,8 +150,8 @@ impl AreaIndex {
     }
 
     /// The ids of the areas that hold a point, ascending.
-    pub fn ids_of(&self, lon: f64, lat: f64) -> AreaIds {
-        self.areas_of(lon, lat)
+    pub fn ids_of(&self, place: LonLat) -> AreaIds {
+        self.areas_of(place)
             .into_iter()
             .map(|area| Arc::clone(&area.id))
             .collect()
@@ -189,7 +190,7 @@ impl AreaIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::places::Shape;
+    use crate::globe::Shape;
     use proptest::prelude::*;
 
     fn area(id: &str, name: &str, polygons: Vec<Vec<[f64; 2]>>) -> Option<Area> {
@@ -244,8 +245,8 @@ mod tests {
             let points = points.into_iter().map(|(lon, lat)| (f64::from(lon), f64::from(lat)));
             for (lon, lat) in points.chain(corners) {
                 let slow: Vec<&str> =
-                    areas.iter().filter(|area| area.shape.contains(lon, lat)).map(|area| &*area.id).collect();
-                let ids = index.ids_of(lon, lat);
+                    areas.iter().filter(|area| area.shape.contains([lon, lat])).map(|area| &*area.id).collect();
+                let ids = index.ids_of([lon, lat]);
                 prop_assert_eq!(ids.iter().map(|id| &**id).collect::<Vec<_>>(), slow);
             }
         }

@@ -7,7 +7,8 @@ use hashbrown::HashMap;
 use rstar::RTree;
 use rstar::primitives::GeomWithData;
 
-use super::sphere::{metres_between, unit_vector};
+use crate::globe::{metres_between, unit_vector};
+use crate::words::LonLat;
 
 /// A thing that stays at one place.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +77,7 @@ impl FacilityIndex {
         let mut all = Vec::with_capacity(facilities.len());
         let mut by_kind: HashMap<Arc<str>, Vec<Placed>> = HashMap::new();
         for (position, facility) in (0_u32..).zip(&facilities) {
-            let placed = Placed::new(unit_vector(facility.lon, facility.lat), position);
+            let placed = Placed::new(unit_vector([facility.lon, facility.lat]), position);
             all.push(placed);
             by_kind
                 .entry(Arc::clone(&facility.kind))
@@ -105,7 +106,7 @@ impl FacilityIndex {
 
     /// The `most` nearest facilities to a place, the nearest first, of one kind or of any; of equally near ones those
     /// with the least id. None for a kind that there is not.
-    pub fn nearest(&self, lon: f64, lat: f64, most: usize, kind: Option<&str>) -> Vec<NearFacility<'_>> {
+    pub fn nearest(&self, place: LonLat, most: usize, kind: Option<&str>) -> Vec<NearFacility<'_>> {
         let tree = match kind {
             None => Some(&self.all),
             Some(kind) => self.by_kind.get(kind),
@@ -113,7 +114,7 @@ impl FacilityIndex {
         let (Some(tree), true) = (tree, most > 0) else {
             return Vec::new();
         };
-        let from = unit_vector(lon, lat);
+        let from = unit_vector(place);
         let mut found: Vec<(f64, &Placed)> = Vec::new();
         for (placed, distance) in tree.nearest_neighbor_iter_with_distance_2(&from) {
             // Past the last one that counts, equally near ones are still wanted.
@@ -137,7 +138,7 @@ impl FacilityIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::places::sphere::great_circle_metres;
+    use crate::globe::great_circle_metres;
     use proptest::prelude::*;
 
     fn facility(id: usize, kind: &str, lon: f64, lat: f64) -> Facility {
@@ -173,7 +174,7 @@ mod tests {
                 .collect();
             let index = FacilityIndex::new(all.clone()).unwrap();
             let (lon, lat) = (degrees(from.0), degrees(from.1));
-            let near = index.nearest(lon, lat, most, kind.map(name));
+            let near = index.nearest([lon, lat], most, kind.map(name));
             let mut slow: Vec<f64> = all
                 .iter()
                 .filter(|facility| kind.is_none_or(|kind| &*facility.kind == name(kind)))
@@ -197,8 +198,8 @@ mod tests {
             facility(3, "school", 0.0, 89.9),
         ])
         .unwrap();
-        assert_eq!(ids(&index.nearest(179.9, 0.0, 2, None)), ["f001", "f002"]);
-        let over_the_pole = index.nearest(180.0, 89.9, 1, Some("school"));
+        assert_eq!(ids(&index.nearest([179.9, 0.0], 2, None)), ["f001", "f002"]);
+        let over_the_pole = index.nearest([180.0, 89.9], 1, Some("school"));
         assert_eq!(ids(&over_the_pole), ["f003"]);
         assert!((over_the_pole[0].metres - 22_239.0).abs() < 1.0);
     }
@@ -207,8 +208,11 @@ mod tests {
     fn of_equally_near_ones_the_least_ids_come() {
         let index =
             FacilityIndex::new((0..9).rev().map(|id| facility(id, "school", 7.0, 50.0)).collect()).unwrap();
-        assert_eq!(ids(&index.nearest(8.0, 50.0, 3, None)), ["f000", "f001", "f002"]);
-        assert!(index.nearest(8.0, 50.0, 3, Some("hospital")).is_empty());
+        assert_eq!(
+            ids(&index.nearest([8.0, 50.0], 3, None)),
+            ["f000", "f001", "f002"]
+        );
+        assert!(index.nearest([8.0, 50.0], 3, Some("hospital")).is_empty());
     }
 
     #[test]

@@ -7,20 +7,16 @@
 mod area;
 mod area_cells;
 mod area_index;
-mod crossing;
-mod edges;
 mod facility;
 mod load;
-mod shape;
-mod sphere;
 
-pub use area::{Area, AreaIds};
+pub use crate::globe::{EARTH_RADIUS_METRES, InvalidShape, Ring, RingNumber, Shape, great_circle_metres};
+pub use crate::words::AreaIds;
+pub use area::Area;
 pub use area_cells::{TooManyCells, cell_set_of, cells_of};
 pub use area_index::{AreaIndex, NoSuchArea, SameId};
 pub use facility::{Facility, FacilityIndex, NearFacility, SameFacilityId};
 pub use load::{AreaSettings, FacilitySettings, PlaceError, PopulationSettings, load};
-pub use shape::{InvalidShape, Ring, RingNumber, Shape};
-pub use sphere::{EARTH_RADIUS_METRES, great_circle_metres};
 
 /// People at a point, as grids of population give them.
 #[derive(Clone, Copy, Debug, PartialEq)]

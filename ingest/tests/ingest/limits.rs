@@ -6,7 +6,7 @@ use h3o::Resolution;
 use riskgrid_ingest::decode::cloudevent::decode_structured;
 use riskgrid_ingest::edge::{Edge, FeedRules, PlaceCache};
 use riskgrid_ingest::grid::{
-    Applied, EventLogLimits, GridPublisher, GridSettings, Heard, Partition, PartitionId,
+    Applied, EventLogLimits, GridPublisher, GridSettings, Heard, KeyRef, Partition, PartitionId,
 };
 use riskgrid_ingest::{
     DAY, EventTime, HOUR, LIVE_DOMAIN, LayerSettings, LayerTable, MINUTE, RefusalReason, SECOND,
@@ -205,8 +205,23 @@ fn entities_stay_within_their_number_and_their_bytes() {
         let view = rig.partition.view(&SETTINGS.calendar);
         assert!(view.sensors.len() <= 500 && view.reports.len() <= 500 && view.units.len() <= 500);
         // What was told of last is there.
-        assert!(view.sensors.get("l0", &name).is_some(), "{number}");
-        assert!(view.units.get("", &name).is_some());
+        assert!(
+            view.sensors
+                .get(KeyRef {
+                    scope: "l0",
+                    name: &name
+                })
+                .is_some(),
+            "{number}"
+        );
+        assert!(
+            view.units
+                .get(KeyRef {
+                    scope: "",
+                    name: &name
+                })
+                .is_some()
+        );
     }
     let view = rig.partition.view(&SETTINGS.calendar);
     let dropped = (

@@ -11,7 +11,7 @@ use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::edge::Edge;
 use riskgrid_ingest::grid::{GridPublisher, PartitionId};
 use riskgrid_ingest::layer_store::{LayerCatalogue, LayerStore};
-use riskgrid_ingest::observer::EventObserver;
+use riskgrid_ingest::observer::{EventObserver, Step};
 use riskgrid_ingest::pipeline::{PartitionBatch, Payload, Pipeline, PipelineSettings, Record, Records};
 use riskgrid_ingest::{Event, EventTime, Layer, LayerTable, SECOND};
 use serde_json::json;
@@ -32,7 +32,7 @@ impl<F: FnMut() + Send> EventObserver for AtEachReading<F> {
     fn flush(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
-    fn save(&mut self, _: &PartitionId, _: u64, _: u64) -> Vec<u8> {
+    fn save(&mut self, _: &PartitionId, _: Step) -> Vec<u8> {
         Vec::new()
     }
     fn restore(&mut self, _: &PartitionId, _: &[(u64, Vec<u8>)]) {}

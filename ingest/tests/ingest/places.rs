@@ -58,7 +58,7 @@ fn real_boundaries_load_and_each_area_holds_its_point() {
             assert!(
                 places
                     .areas
-                    .areas_of(lon, lat)
+                    .areas_of([lon, lat])
                     .iter()
                     .any(|found| found.id == area.id),
                 "{}",
@@ -77,7 +77,7 @@ fn real_boundaries_load_and_each_area_holds_its_point() {
         "{}",
         nanshan.id
     );
-    let ids = shenzhen.areas.ids_of(113.93, 22.53);
+    let ids = shenzhen.areas.ids_of([113.93, 22.53]);
     assert_eq!(ids.as_ref(), std::slice::from_ref(&nanshan.id));
     let shanghai = areas(&folder, city("shanghai_districts", "name"));
     checked(&shanghai, 1);
@@ -125,7 +125,7 @@ fn cells_of_real_areas_are_those_of_a_loop_over_their_surroundings() {
                 .flat_map(|cell| cell.children(resolution))
                 .filter(|cell| {
                     let centre = LatLng::from(*cell);
-                    area.shape.contains(centre.lng(), centre.lat())
+                    area.shape.contains([centre.lng(), centre.lat()])
                 })
                 .map(u64::from)
                 .collect();
@@ -178,7 +178,7 @@ fn the_nearest_hospitals_are_those_of_a_loop_over_all() {
                 .collect();
             slow.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(b.1)));
             slow.truncate(5);
-            let near = places.facilities.nearest(lon, lat, 5, kind);
+            let near = places.facilities.nearest([lon, lat], 5, kind);
             let near: Vec<(f64, &str)> = near
                 .iter()
                 .map(|near| (near.metres, &*near.facility.id))

@@ -38,7 +38,7 @@ pub struct SqlAnswer {
     pub query_id: String,
     /// The columns, with what their fields say about them (cells).
     pub schema: SchemaRef,
-    /// The rows. Its errors are [`SqlError`]s in `DataFusion`'s clothes: `SqlError::from` undresses them.
+    /// The rows. Its errors are [`SqlError`](crate::sql::SqlError)s in `DataFusion`'s clothes: `SqlError::from` undresses them.
     pub stream: SendableRecordBatchStream,
     /// Set once the stream has ended because of the request's limit although there were more rows.
     pub truncated: Arc<AtomicBool>,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta};
+use chrono::{DateTime, NaiveDate, TimeDelta};
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Float32Array, Float64Array, Int64Array, LargeStringArray,
     RecordBatch, StringArray, StringViewArray, UInt64Array,
@@ -16,6 +16,7 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use h3o::CellIndex;
+use riskgrid_ingest::words;
 
 use crate::geometry::{is_geometry, push_text};
 use crate::sql::cell_type::is_cell;
@@ -328,7 +329,7 @@ fn rfc3339(value: i64, unit: TimeUnit) -> Option<String> {
         TimeUnit::Microsecond => DateTime::from_timestamp_micros(value),
         TimeUnit::Nanosecond => Some(DateTime::from_timestamp_nanos(value)),
     }?;
-    Some(time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
+    Some(words::rfc3339(time))
 }
 
 /// Whether the entries of a map have texts as keys.

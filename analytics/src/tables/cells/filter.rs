@@ -10,7 +10,8 @@ use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InList, ScalarFunction};
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
 use h3o::{CellIndex, Resolution};
-use riskgrid_ingest::grid::{CellSet, GridSnapshot, StartsWithin, children_range};
+use riskgrid_ingest::cells::{CellSet, children_range};
+use riskgrid_ingest::grid::{GridSnapshot, StartsWithin};
 use riskgrid_ingest::places::cell_set_of;
 
 use crate::named_area::named_area;

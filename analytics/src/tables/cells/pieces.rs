@@ -11,7 +11,8 @@ use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{Int32Type, SchemaRef};
 use datafusion::common::{Result, internal_err};
 use h3o::Resolution;
-use riskgrid_ingest::grid::{CellSet, Span, TimedSlice, WindowSum};
+use riskgrid_ingest::cells::CellSet;
+use riskgrid_ingest::grid::{Span, TimedSlice, WindowSum};
 use riskgrid_ingest::{LayerKind, ValueScale};
 
 use crate::tables::scan::{Pieces, RowBatches};

@@ -3,6 +3,7 @@
 
 use h3o::Resolution;
 use hashbrown::HashMap;
+use riskgrid_ingest::cells::unused_bits;
 
 /// Bits of an H3 id that are the place in a page: three digits.
 const BITS_OF_A_PAGE: u32 = 9;
@@ -36,7 +37,7 @@ pub(super) struct CellCounter {
 impl CellCounter {
     pub(super) fn new(resolution: Resolution) -> Self {
         Self {
-            shift: 3 * (15 - u32::from(u8::from(resolution))),
+            shift: unused_bits(resolution),
             pages: HashMap::new(),
             recent: Box::new([(NO_PAGE, 0); RECENT_PAGES]),
             counts: Vec::new(),

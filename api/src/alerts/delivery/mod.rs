@@ -11,7 +11,6 @@
 
 mod address;
 mod schedule;
-mod secret;
 mod sender;
 mod steady_clock;
 mod validate;
@@ -19,8 +18,7 @@ mod worker;
 
 pub use address::is_public;
 pub use schedule::RetrySchedule;
-pub use secret::Secret;
-pub use sender::{Attempt, Sender, SenderError};
+pub use sender::{Sender, SenderError};
 pub use validate::{InvalidWebhook, WebhookRequest};
 pub use worker::{Clock, Deliveries, DeliverySettings};
 

@@ -12,41 +12,14 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::address::PublicAddresses;
-use super::secret::Secret;
 use super::validate::check_url;
+use crate::alerts::webhook::{Attempt, Secret};
 use crate::http::retry_after;
 
 /// What is read of an answer's body, at most; the rest is left unread and the connection closed.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 /// What of a refusal's body is kept to show.
 const SHOWN_BODY_CHARS: usize = 200;
-
-/// What became of one attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// When it was made, wall clock, µs.
-    pub at: i64,
-    /// HTTP status; `None` when there was no answer.
-    pub status: Option<u16>,
-    /// From the request to the end of the answer.
-    pub latency_ms: u64,
-    /// Why it was not delivered; `None` when it was.
-    pub error: Option<String>,
-    /// What the receiver asked for.
-    pub retry_after: Option<Duration>,
-}
-
-impl Attempt {
-    /// Whether the receiver has it: any 2xx.
-    pub fn is_delivered(&self) -> bool {
-        self.error.is_none()
-    }
-
-    /// Whether the receiver is gone for good: 410.
-    pub fn is_gone(&self) -> bool {
-        self.status == Some(StatusCode::GONE.as_u16())
-    }
-}
 
 /// The HTTP client could not be made.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::alerts::Alerting;
-use crate::alerts::store::{Decisions, Endpoint, NewEndpoint, Notify};
+use crate::alerts::store::{Decisions, Notify};
+use crate::alerts::webhook::{Endpoint, NewEndpoint, Secret};
 
 /// What stands in the audit for what these tests do.
 fn deed() -> crate::audit::Deed {

@@ -7,8 +7,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::address::is_public;
-use super::secret::Secret;
-use crate::alerts::store::NewEndpoint;
+use crate::alerts::webhook::{NewEndpoint, Secret};
 
 /// The body of `POST /v1/webhooks`.
 #[derive(Deserialize)]

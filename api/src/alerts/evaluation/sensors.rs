@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use riskgrid_analytics::rules::{MAX_INSTANCES, Rule, SensorReading, SensorRules, Transition};
 use riskgrid_ingest::grid::PartitionId;
-use riskgrid_ingest::observer::EventObserver;
+use riskgrid_ingest::observer::{EventObserver, Step};
 use riskgrid_ingest::{Event, EventTime, LIVE_DOMAIN, Layer};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -161,8 +161,9 @@ impl EventObserver for SensorObserver {
         self.store()
     }
 
-    fn save(&mut self, partition: &PartitionId, since: u64, generation: u64) -> Vec<u8> {
-        self.rules.save(&partition.to_string(), since, generation)
+    fn save(&mut self, partition: &PartitionId, step: Step) -> Vec<u8> {
+        self.rules
+            .save(&partition.to_string(), step.since, step.generation)
     }
 
     fn restore(&mut self, partition: &PartitionId, steps: &[(u64, Vec<u8>)]) {

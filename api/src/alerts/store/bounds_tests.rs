@@ -9,7 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::alerts::delivery::{Attempt, Secret};
+use crate::alerts::webhook::{Attempt, NewEndpoint, Secret};
 
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3_600 * SECOND;

@@ -45,7 +45,6 @@ pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, rfc3339};
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
 pub use cells::CellState;
-pub use endpoints::{Endpoint, NewEndpoint};
 pub use forget::{Forgotten, Keep};
 pub use ids::{random_hex, webhook_id};
 pub use lines::{AlertLine, Bound, Conditions, LinePlace};

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use crate::server::{Server, reading_at};
+use crate::server::{CANNOT, Refusal, Server, reading_at};
 
 const NDJSON: &str = "application/x-ndjson";
 /// Any of these is a remedy.
@@ -141,19 +141,17 @@ async fn is_well_met(
             server.kill();
             Some(format!("it serves, with {seen}"))
         }
-        Err(said) => {
+        Err(Refusal { status, said }) => {
             let after = files(&server.data());
-            // The seal is made anew, of what is whole; none where the stores took too long to close.
-            let is_kept = |name: &PathBuf, bytes: &Vec<u8>| {
-                name.ends_with("sealed.json") || after.get(name) == Some(bytes)
-            };
+            // The seal among them: where the start broke it, it is made anew, of the same files.
             let lost = before
                 .iter()
-                .find(|(name, bytes)| !is_of_no_matter(name) && !is_kept(name, bytes));
+                .find(|(name, bytes)| !is_of_no_matter(name) && after.get(*name) != Some(*bytes));
             // The last line is the refusal; before it may stand warnings of what was read on the way.
             let refusal = said.lines().last().unwrap_or_default();
             match lost {
                 Some((lost, _)) => Some(format!("{} was changed: {said}", lost.display())),
+                None if status != CANNOT => Some(format!("it ends with {status}: {said}")),
                 None if !REMEDIES.iter().any(|remedy| refusal.contains(remedy)) => {
                     Some(format!("it does not say what to do: {said}"))
                 }
@@ -225,7 +223,7 @@ async fn the_id_of_a_node_without_kafka_is_not_made_anew_and_the_remedy_works() 
     let file = server.data().join("kafka-instance-id");
     let id = fs::read_to_string(&file).unwrap();
     fs::remove_file(&file).unwrap();
-    let said = server.is_refused();
+    let said = server.is_refused(CANNOT);
     assert!(said.contains(&format!("echo {} > ", id.trim())), "{said}");
     assert!(!file.exists());
     fs::write(&file, format!("{}\n", id.trim())).unwrap();
@@ -256,7 +254,7 @@ async fn a_journal_without_what_came_before_it_is_refused_until_that_is_given_up
     server.stop().await;
     let folder = server.data().join("checkpoints/journal@0");
     fs::remove_dir_all(&folder).unwrap();
-    let said = server.is_refused();
+    let said = server.is_refused(CANNOT);
     assert!(
         said.contains("journal@0") && said.contains("from a backup"),
         "{said}"

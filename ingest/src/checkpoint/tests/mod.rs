@@ -23,11 +23,10 @@ use super::{
 };
 use crate::decode::cloudevent::decode_structured;
 use crate::edge::PlaceCache;
-use crate::grid::{
-    EventCounts, EventLogLimits, GridPublisher, GridSettings, Heard, Partition, PartitionId, Span,
+use crate::grid::{EventCounts, EventLogLimits, GridPublisher, GridSettings, Heard, Partition, Span};
+use crate::words::{
+    DAY, EventTime, LIVE_DOMAIN, LayerIndex, LayerSettings, LayerTable, MINUTE, PartitionId, SECOND,
 };
-use crate::layer::{LIVE_DOMAIN, LayerIndex, LayerSettings, LayerTable};
-use crate::time::{DAY, EventTime, MINUTE, SECOND};
 
 const START: i64 = 1_795_000_000 * SECOND;
 /// Offsets of the log: `0..END`. A checkpoint is written at each of `SAVED`.

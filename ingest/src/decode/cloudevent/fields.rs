@@ -10,8 +10,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::BinaryAttributes;
 use super::malformed;
-use crate::event::{Candidate, CandidateTime, EventKind, Number};
-use crate::refusal::Refusal;
+use crate::words::{Candidate, CandidateTime, EventKind, Number, Refusal};
 
 /// A text that borrows from the payload unless it holds an escape. Serde borrows a `Cow` only where it stands alone,
 /// never inside an `Option`, hence the type.

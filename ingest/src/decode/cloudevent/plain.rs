@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 
 use super::BinaryAttributes;
 use super::fields::{Fields, Text};
-use crate::text_limits::check_levels;
+use crate::words::text_limits::check_levels;
 
 /// Attributes and data of a plain structured event; `None` when it takes the thorough way to read it.
 pub(super) fn scan(payload: &[u8]) -> Option<(BinaryAttributes<'_>, Fields<'_>)> {

@@ -4,7 +4,7 @@ use base64::Engine;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::Number;
+use crate::words::Number;
 
 const OBSERVATION: &str = r#"{"specversion":"1.0","id":"1","source":"//s","type":"riskgrid.observation.v1",
     "time":"2026-11-22T08:00:00Z","data":{"sensor":"river-7","property":"water_level","value":3.42,"unit":"m","lon":113.93,"lat":22.53}}"#;

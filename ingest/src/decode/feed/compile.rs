@@ -1,9 +1,8 @@
 //! From settings to a [`FeedMapper`]: everything that can be wrong is found here, once, and told by its key.
 
-mod fields;
-
 use std::path::Path;
 
+use super::checker::{Checker, Names};
 use super::csv_row::read_header;
 use super::error::FeedError;
 use super::field::TextFrom;
@@ -12,10 +11,8 @@ use super::json_row::PointerTree;
 use super::mapping::{FeedMapper, Mapping, RowFormat};
 use super::settings::{AnonymousSources, FeedClock, FeedFormat, FeedOrigin, FeedSettings};
 use crate::edge::FeedRules;
-use crate::event::EventKind;
-use crate::layer::LIVE_DOMAIN;
-use crate::source::file::{check_start, read_header_line};
-use crate::time::EventTime;
+use crate::files::{check_start, read_header_line};
+use crate::words::{EventKind, EventTime, LIVE_DOMAIN};
 
 /// See [`FeedMapper::compile`].
 pub(super) fn compile(
@@ -58,39 +55,7 @@ pub(super) fn compile(
     Ok(FeedMapper { rules, format })
 }
 
-/// The names that a row's fields may have, and the slot of each.
-enum Names {
-    Csv(Vec<String>),
-    Json(PointerTree),
-}
-
-struct Checker<'s> {
-    settings: &'s FeedSettings,
-    base_dir: &'s Path,
-}
-
 impl Checker<'_> {
-    fn invalid(&self, key: &str, value: &str, allowed: &str) -> FeedError {
-        FeedError::Invalid {
-            feed: self.settings.name.clone(),
-            key: key.to_owned(),
-            value: if value == "there" {
-                value.to_owned()
-            } else {
-                format!("`{value}`")
-            },
-            allowed: allowed.to_owned(),
-        }
-    }
-
-    fn missing(&self, key: &str, why: &str) -> FeedError {
-        FeedError::Missing {
-            feed: self.settings.name.clone(),
-            key: key.to_owned(),
-            why: why.to_owned(),
-        }
-    }
-
     fn rules(&self) -> Result<FeedRules, FeedError> {
         let settings = self.settings;
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -219,7 +184,7 @@ impl Checker<'_> {
     }
 
     /// Each key that maps something, whether it is there, and the kinds of event that have it.
-    fn mapped_keys(&self) -> Vec<(&'static str, bool, &'static [EventKind])> {
+    pub(super) fn mapped_keys(&self) -> Vec<(&'static str, bool, &'static [EventKind])> {
         use EventKind::{Observation, Position, Report};
         let s = self.settings;
         vec![

@@ -5,8 +5,7 @@
 use std::borrow::Cow;
 
 use super::field::Fields;
-use crate::event::Number;
-use crate::refusal::{Refusal, RefusalReason};
+use crate::words::{Number, Refusal, RefusalReason};
 
 /// Where one field lies in its record, without its quotes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,31 +117,6 @@ pub(crate) fn read_header(line: &[u8], delimiter: u8) -> Result<Vec<String>, &'s
     Ok(names)
 }
 
-/// Whether a quoted field is still open where `line` ends, given whether one was `open` where it began.
-/// `line` holds whole fields except perhaps the first and the last.
-pub(crate) fn quote_stays_open(line: &[u8], delimiter: u8, open: bool) -> bool {
-    if !line.contains(&b'"') {
-        return open;
-    }
-    let mut quoted = open;
-    let mut at_field_start = !open;
-    for &byte in line {
-        if quoted {
-            // A doubled quote closes and opens again: the second one follows at once.
-            if byte == b'"' {
-                quoted = false;
-                at_field_start = true;
-            }
-        } else if byte == b'"' && at_field_start {
-            quoted = true;
-            at_field_start = false;
-        } else {
-            at_field_start = byte == delimiter;
-        }
-    }
-    quoted
-}
-
 /// Fills `spans` with the fields of the one record in `text`; stops after the first field beyond `columns`.
 fn split_record(
     text: &str,
@@ -206,6 +180,7 @@ fn quoted_field(bytes: &[u8], start: usize) -> Option<Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::quote_stays_open;
     use proptest::prelude::*;
 
     fn fields(text: &str, columns: usize) -> Result<Vec<String>, String> {

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use hashbrown::HashMap;
 
-use crate::event::Number;
-use crate::refusal::Refusal;
+use crate::words::{Number, Refusal};
 
 /// The fields of one row, by the slot that the compiler gave to each name.
 pub(super) trait Fields<'a> {

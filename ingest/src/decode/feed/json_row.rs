@@ -9,8 +9,7 @@ use serde_json::value::RawValue;
 
 use super::csv_row::split_list;
 use super::field::Fields;
-use crate::event::Number;
-use crate::refusal::{Refusal, RefusalReason};
+use crate::words::{Number, Refusal, RefusalReason};
 
 /// The fields to look for, as a tree of their JSON pointers.
 #[derive(Debug, Default)]

@@ -5,8 +5,7 @@ use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeZon
 use chrono_tz::Tz;
 
 use super::field_spec::TimeSettings;
-use crate::event::CandidateTime;
-use crate::time::EventTime;
+use crate::words::{CandidateTime, EventTime};
 
 /// Reads the texts of one feed's time fields.
 #[derive(Debug)]

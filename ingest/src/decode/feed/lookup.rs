@@ -8,9 +8,8 @@ use hashbrown::HashMap;
 
 use super::local_time::TimeReader;
 use super::settings::LookupSettings;
-use crate::event::{Candidate, CandidateTime, EventKind, Number};
-use crate::source::open::open_plain_or_gzip;
-use crate::time::EventTime;
+use crate::files::open_plain_or_gzip;
+use crate::words::{Candidate, CandidateTime, EventKind, EventTime, Number};
 
 /// The loaded file.
 #[derive(Debug)]

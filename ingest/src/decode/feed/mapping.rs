@@ -15,9 +15,7 @@ use super::lookup::Lookup;
 use super::settings::FeedSettings;
 use crate::decode::cloudevent::decode_structured;
 use crate::edge::FeedRules;
-use crate::event::{Candidate, CandidateTime, EventKind, Number};
-use crate::refusal::{Refusal, RefusalReason};
-use crate::text_limits;
+use crate::words::{Candidate, CandidateTime, EventKind, Number, Refusal, RefusalReason, text_limits};
 
 /// What one row gives: its events in order, or one refusal of the whole row. A row whose `values` are all empty gives
 /// nothing. The place in the list is the index of the event in its record.

@@ -4,7 +4,9 @@
 //! and resolves every field name to a place in the row, so that mapping a row looks nothing up by name.
 //! A row is read by `csv_row` or `json_row`, its time by `local_time`, and `mapping` makes the candidates.
 
+mod checker;
 mod compile;
+mod compiled_fields;
 mod csv_row;
 mod error;
 mod field;
@@ -24,4 +26,4 @@ pub use settings::{
     AnonymousSources, FeedClock, FeedFormat, FeedOrigin, FeedSettings, LookupSettings, ValueSettings,
 };
 
-pub(crate) use csv_row::{quote_stays_open, read_header};
+pub(crate) use csv_row::read_header;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::field_spec::{FieldSpec, IdSettings, TimeSettings};
-use crate::edge::Bounds;
-use crate::event::EventKind;
+use crate::words::Bounds;
+use crate::words::EventKind;
 
 /// A feed. Where a key takes a [`FieldSpec`], a bare text names a column (CSV), a top-level field (JSON) or, when it
 /// starts with `/`, a JSON pointer.

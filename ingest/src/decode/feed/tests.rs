@@ -6,9 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{Candidate, CandidateTime, EventKind, Number};
-use crate::refusal::RefusalReason;
-use crate::time::EventTime;
+use crate::words::{Candidate, CandidateTime, EventKind, EventTime, Number, RefusalReason};
 
 mod settings_are_checked;
 

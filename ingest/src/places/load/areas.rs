@@ -9,8 +9,8 @@ use super::error::{FileProblem, PlaceError};
 use super::files::Source;
 use super::row::{Geometry, Row, RowNumber, shape};
 use super::settings::AreaSettings;
-use crate::layer::slug;
 use crate::places::{Area, AreaIndex};
+use crate::words::slug;
 
 const TABLE: &str = "areas";
 /// Areas of all levels.
@@ -203,9 +203,8 @@ impl Reading {
         index.complete(|index, area| {
             let parent = area.parent.clone().or_else(|| {
                 let level = within.get(&area.id)?;
-                let [lon, lat] = area.shape.point_inside();
                 let above = index
-                    .areas_of(lon, lat)
+                    .areas_of(area.shape.point_inside())
                     .into_iter()
                     .find(|above| above.level == *level)?;
                 Some(Arc::clone(&above.id))

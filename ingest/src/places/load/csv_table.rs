@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::io::Read;
-use std::str::FromStr as _;
 
 use hashbrown::HashMap;
-use wkt::Wkt;
 
 use super::error::FileProblem;
 use super::row::{Fields, Geometry, Row, RowNumber};
+use crate::globe::wkb::InvalidGeometry;
+use crate::globe::wkt;
 
 struct Record<'a> {
     columns: &'a HashMap<String, usize>,
@@ -75,9 +75,13 @@ pub(super) fn read(
 }
 
 fn well_known_text(text: &str) -> Result<Geometry, String> {
-    let geometry = Wkt::<f64>::from_str(text).map_err(|error| {
+    let geometry = wkt::parse(text).map_err(|error| {
         let shown: String = text.chars().take(40).collect();
-        format!("`{shown}` is not well-known text ({error}); it looks like POLYGON((113.9 22.5, 114 22.5, 114 22.6, 113.9 22.5))")
+        let why = match error {
+            InvalidGeometry::NotText(reason) => reason.to_owned(),
+            other => other.to_string(),
+        };
+        format!("`{shown}` is not well-known text ({why}); it looks like POLYGON((113.9 22.5, 114 22.5, 114 22.6, 113.9 22.5))")
     })?;
     Geometry::read(&geometry)
 }

@@ -7,8 +7,8 @@ use super::error::{FileProblem, PlaceError};
 use super::files::Source;
 use super::row::{Row, RowNumber};
 use super::settings::FacilitySettings;
-use crate::layer::slug;
 use crate::places::{Facility, FacilityIndex};
+use crate::words::slug;
 
 const TABLE: &str = "facilities";
 /// Facilities of all kinds.

@@ -8,7 +8,7 @@ use super::error::FileProblem;
 use super::row::Row;
 use super::{csv_table, geojson, parquet_table};
 use crate::decode::feed::{FieldSpec, IdSettings};
-use crate::source::open::open_plain_or_gzip;
+use crate::files::open_plain_or_gzip;
 
 /// Bytes of a file once it is unpacked; a larger one is a mistake, or wants to be simplified.
 const MOST_BYTES: u64 = 1 << 30;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::error::FileProblem;
 use super::row::{Fields, Geometry, Row, RowNumber, unusable};
-use crate::places::Ring;
+use crate::globe::Ring;
 
 /// Names that the old `crs` member (GeoJSON of 2008) has for longitude and latitude in WGS 84.
 const LON_LAT: [&str; 5] = [

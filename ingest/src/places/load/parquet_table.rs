@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::error::FileProblem;
 use super::row::{Fields, Geometry, Row, RowNumber};
+use crate::globe::wkb;
 
 /// Rows that are in memory at once.
 const BATCH_ROWS: usize = 1024;
@@ -156,7 +157,6 @@ fn well_known_binary(geometries: &ArrayRef, row: usize) -> Result<Option<Geometr
         DataType::BinaryView => geometries.as_binary_view().value(row),
         other => return Err(format!("its geometry column is of type {other}; WKB is binary")),
     };
-    let geometry =
-        wkb::reader::read_wkb(bytes).map_err(|error| format!("its geometry is not WKB: {error}"))?;
+    let geometry = wkb::read(bytes).map_err(|error| format!("its geometry is not WKB: {error}"))?;
     Geometry::read(&geometry).map(Some)
 }

@@ -35,7 +35,7 @@ pub(super) fn load(
     }
     let mut at_points: HashMap<Arc<str>, f64> = HashMap::new();
     for point in &points {
-        for area in areas.areas_of(point.lon, point.lat) {
+        for area in areas.areas_of([point.lon, point.lat]) {
             *at_points.entry(Arc::clone(&area.id)).or_default() += point.people;
         }
     }

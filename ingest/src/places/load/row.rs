@@ -9,8 +9,8 @@ use geo_traits::{
 };
 
 use crate::decode::feed::{FieldSpec, IdSettings};
-use crate::layer::slug_or_hash;
-use crate::places::{InvalidShape, Ring, Shape};
+use crate::globe::{InvalidShape, Ring, Shape};
+use crate::words::slug_or_hash;
 
 /// Bytes of an id and of a name.
 const LONGEST_ID: usize = 256;

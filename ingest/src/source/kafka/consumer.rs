@@ -11,15 +11,16 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, KafkaResult};
 
-use super::KafkaSettings;
-use super::lock;
 use super::member::{self, GroupConsumer, Member};
 use super::reader::Reader;
 use super::status::KafkaStatus;
 use super::taking_up::TakingUp;
 use super::upkeep::Upkeep;
-use crate::grid::PartitionId;
-use crate::pipeline::{Feed, PipelineHandle};
+use crate::log::Feed;
+use crate::log::kafka::KafkaSettings;
+use crate::pipeline::PipelineHandle;
+use crate::threads::lock;
+use crate::words::PartitionId;
 
 /// The member that is read, another one after it was made anew; none once it is closed.
 pub(super) type Current = Arc<Mutex<Option<Arc<GroupConsumer>>>>;

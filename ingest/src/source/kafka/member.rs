@@ -12,11 +12,12 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
-use super::messages::MessageQueue;
-use super::presence::pass_on;
-use super::{KafkaSettings, lock};
-use crate::grid::PartitionId;
+use super::message_queue::MessageQueue;
+use crate::log::kafka::KafkaSettings;
+use crate::log::kafka::pass_on;
 use crate::pipeline::PipelineHandle;
+use crate::threads::lock;
+use crate::words::PartitionId;
 
 /// After so long without a word the group takes a member for dead.
 pub(super) const SESSION: Duration = Duration::from_secs(6);
@@ -137,7 +138,7 @@ impl ConsumerContext for GroupContext {
             if !consumer.assignment_lost()
                 && let Err(error) = self.pipeline.checkpoint_blocking()
             {
-                tracing::warn!(error, "partitions go back to the group without a last checkpoint");
+                tracing::warn!(%error, "partitions go back to the group without a last checkpoint");
             }
             consumer.unassign()
         };

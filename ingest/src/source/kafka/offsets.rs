@@ -10,7 +10,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::checkpoint::{folder_name, topic_name};
-use crate::grid::PartitionId;
+use crate::words::PartitionId;
 
 /// Longest wait for one answer of the broker.
 const ANSWER: Duration = Duration::from_secs(1);

@@ -10,14 +10,16 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::lock;
 use super::member::{Given, Member, SESSION};
-use super::messages::{MessageBatch, Taken};
+use super::message_queue::Taken;
 use super::status::KafkaStatus;
 use super::taking_up::{COMPARE_AGAIN, TakingUp, forward};
 use super::upkeep::Upkeep;
-use crate::grid::PartitionId;
-use crate::pipeline::{Feed, PartitionBatch, PipelineEnded, PipelineHandle, Records};
+use crate::log::kafka::MessageBatch;
+use crate::log::{Feed, PartitionBatch, Records};
+use crate::pipeline::{PipelineEnded, PipelineHandle};
+use crate::threads::lock;
+use crate::words::PartitionId;
 
 /// How long the reader waits for messages before it looks round.
 const POLL: Duration = Duration::from_millis(100);
@@ -48,7 +50,7 @@ impl Reader {
                 // The process slept, perhaps: the group may have given the partitions away, and not said so yet. A
                 // checkpoint finds out.
                 if let Err(error) = self.pipeline.checkpoint_blocking() {
-                    tracing::warn!(error, "after a long pause no checkpoint could be written");
+                    tracing::warn!(%error, "after a long pause no checkpoint could be written");
                 }
             }
             self.upkeep.turned_after(turn.max(turned.elapsed()));

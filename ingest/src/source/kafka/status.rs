@@ -5,10 +5,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::lock;
 use super::presence::Presence;
-use crate::grid::PartitionId;
-use crate::source::Progress;
+use crate::source::progress::{Progress, Stand};
+use crate::threads::lock;
+use crate::words::PartitionId;
 
 /// After so long in which the reader did not turn round it is said that the grid takes nothing.
 const HELD_UP: Duration = Duration::from_secs(30);
@@ -103,7 +103,7 @@ impl KafkaStatus {
         let mut progress = Progress::default();
         for (id, (from, end)) in spans {
             let next = positions.get(&id).map_or(from, |(next, _)| *next);
-            progress.add(from, next, end);
+            progress.add(Stand { from, next, end });
         }
         Some(progress)
     }

@@ -10,10 +10,11 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 
 use super::member::{Given, Member, ids};
+use super::offsets;
 use super::status::KafkaStatus;
-use super::{lock, offsets};
-use crate::grid::PartitionId;
 use crate::pipeline::{PipelineEnded, PipelineHandle, StartsAt, TakenOver};
+use crate::threads::lock;
+use crate::words::PartitionId;
 
 /// How soon offsets that could not be compared with Kafka's are compared again.
 pub(super) const COMPARE_AGAIN: Duration = Duration::from_secs(1);

@@ -4,8 +4,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::KafkaSettings;
-use super::presence::QuietContext;
+use crate::log::kafka::KafkaSettings;
+use crate::log::kafka::QuietContext;
 
 /// Creates riskgrid's own topics where they are missing, with LogAppendTime so that `in_future` is decided by the
 /// broker's clock. Partitions and replicas are the broker's defaults. Topics of feeds are left to their producers.

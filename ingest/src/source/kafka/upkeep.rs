@@ -11,12 +11,14 @@ use rdkafka::error::{KafkaError, KafkaResult};
 
 use super::consumer::Current;
 use super::member::Member;
-use super::presence::QuietContext;
+use super::offsets;
 use super::status::KafkaStatus;
 use super::watch::{Patience, Stalled, Watch};
-use super::{KafkaSettings, lock, offsets};
-use crate::grid::PartitionId;
+use crate::log::kafka::KafkaSettings;
+use crate::log::kafka::QuietContext;
 use crate::pipeline::{PipelineEnded, PipelineHandle};
+use crate::threads::lock;
+use crate::words::PartitionId;
 
 /// Longest wait for one answer of the broker.
 const ANSWER: Duration = Duration::from_secs(1);

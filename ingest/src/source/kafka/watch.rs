@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::grid::PartitionId;
+use crate::words::PartitionId;
 
 /// A remedy that did not help is tried again after twice as long, so many times doubled at most.
 const MOST_DOUBLINGS: u32 = 5;

@@ -1,0 +1,32 @@
+//! What became of an attempt to deliver.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+/// What became of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// When it was made, wall clock, µs.
+    pub at: i64,
+    /// HTTP status; `None` when there was no answer.
+    pub status: Option<u16>,
+    /// From the request to the end of the answer.
+    pub latency_ms: u64,
+    /// Why it was not delivered; `None` when it was.
+    pub error: Option<String>,
+    /// What the receiver asked for.
+    pub retry_after: Option<Duration>,
+}
+
+impl Attempt {
+    /// Whether the receiver has it: any 2xx.
+    pub fn is_delivered(&self) -> bool {
+        self.error.is_none()
+    }
+
+    /// Whether the receiver is gone for good: 410.
+    pub fn is_gone(&self) -> bool {
+        self.status == Some(StatusCode::GONE.as_u16())
+    }
+}

@@ -1,0 +1,9 @@
+//! The words of webhooks, below both what stores them and what sends: who is told, the secret, and what became of an attempt.
+
+mod attempt;
+mod endpoint;
+mod secret;
+
+pub use attempt::Attempt;
+pub use endpoint::{Endpoint, NewEndpoint};
+pub use secret::Secret;

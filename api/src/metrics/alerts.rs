@@ -1,0 +1,112 @@
+//! Rules, alerts and webhooks: all from the first scrape on.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::reading::{Reading, Samples, by, count, counter, gauge, one};
+
+pub(super) const READINGS: &[Reading] = &[
+    gauge(
+        "riskgrid_rules",
+        "rules; alerts.max_rules bounds them",
+        &[],
+        |seen| count(seen.held.rules),
+    ),
+    gauge(
+        "riskgrid_alerts",
+        "alerts in the decisions database; alerts.max_open bounds the open ones, alerts.keep and max_ended the others",
+        &["state"],
+        |seen| by([("open", seen.held.open), ("ended", seen.held.ended)]),
+    ),
+    counter(
+        "riskgrid_alert_changes_total",
+        "alerts that began, and that ended",
+        &["change"],
+        |seen| {
+            let tally = seen.app.alerting.decisions.tally();
+            loaded([("began", &tally.began), ("ended", &tally.ended)])
+        },
+    ),
+    counter(
+        "riskgrid_alerts_refused_total",
+        "alerts that did not begin, by the limit that was reached",
+        &["limit"],
+        |seen| {
+            let tally = seen.app.alerting.decisions.tally();
+            loaded([
+                ("max_open_per_rule", &tally.refused_by_rule),
+                ("max_open", &tally.refused_by_all),
+            ])
+        },
+    ),
+    gauge(
+        "riskgrid_rule_instances",
+        "sensors and cells that are pending or firing",
+        &["per"],
+        |seen| {
+            let evaluators = &seen.app.alerting.evaluators;
+            loaded([("cell", &evaluators.cells), ("sensor", &evaluators.sensors)])
+        },
+    ),
+    counter(
+        "riskgrid_rule_instances_refused_total",
+        "readings and values that were not judged, because a rule remembers as many sensors or cells as it may",
+        &["per"],
+        |seen| {
+            let evaluators = &seen.app.alerting.evaluators;
+            loaded([
+                ("cell", &evaluators.refused_cells),
+                ("sensor", &evaluators.refused_readings),
+            ])
+        },
+    ),
+    gauge(
+        "riskgrid_webhook_deliveries",
+        "deliveries: not tried yet, tried in vain and to be tried again, given up",
+        &["state"],
+        |seen| {
+            by([
+                ("pending", seen.held.pending),
+                ("failed", seen.held.failed),
+                ("dead", seen.held.dead),
+            ])
+        },
+    ),
+    gauge(
+        "riskgrid_webhook_oldest_pending_seconds",
+        "age of the oldest delivery that is still to be made; 0 when there is none",
+        &[],
+        |seen| {
+            let oldest = seen.held.oldest_pending;
+            let age = oldest.map_or(0, |oldest| seen.now.micros().saturating_sub(oldest).max(0));
+            one(age as f64 / 1e6)
+        },
+    ),
+    counter(
+        "riskgrid_webhook_attempts_total",
+        "attempts to deliver, by what became of them",
+        &["result"],
+        |seen| {
+            let tally = seen.app.alerting.decisions.tally();
+            loaded([
+                ("delivered", &tally.attempts_delivered),
+                ("failed", &tally.attempts_failed),
+            ])
+        },
+    ),
+    counter(
+        "riskgrid_forgotten_total",
+        "what ended long ago and was forgotten",
+        &["what"],
+        |seen| {
+            let tally = seen.app.alerting.decisions.tally();
+            loaded([
+                ("alerts", &tally.forgotten_alerts),
+                ("deliveries", &tally.forgotten_deliveries),
+            ])
+        },
+    ),
+];
+
+fn loaded<const N: usize>(values: [(&'static str, &AtomicU64); N]) -> Samples {
+    by(values.map(|(label, value)| (label, value.load(Ordering::Relaxed))))
+}
