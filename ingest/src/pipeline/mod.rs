@@ -16,12 +16,12 @@ mod origin;
 mod publishing;
 mod replayed;
 mod replaying;
-mod timers;
 mod save_error;
 mod shared;
 mod start;
 mod storing;
 mod task;
+mod timers;
 mod tries;
 mod worker;
 
