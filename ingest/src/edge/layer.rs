@@ -66,7 +66,7 @@ impl<'t> EventLayer<'t> {
     pub(super) fn read_value(&mut self, value: &Number<'_>, unit: Option<&str>) -> Result<i64, Refusal> {
         let unit = unit.filter(|unit| !unit.is_empty());
         let layer: &Layer = match self {
-            Self::Known(_, Some(layer)) => &***layer,
+            Self::Known(_, Some(layer)) => layer,
             Self::New(layer) => {
                 layer.unit = unit.map(parse).transpose()?.map(|unit| unit.code.to_owned());
                 &*layer

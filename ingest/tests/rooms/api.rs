@@ -6,6 +6,7 @@ pub(crate) const ROOMS: House = House {
     name: "api",
     rooms: &[
         "problem",
+        "durations",
         "process_memory",
         "data_dir",
         "durations",

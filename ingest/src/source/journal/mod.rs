@@ -148,7 +148,7 @@ impl Journal {
             }
             let (key, value) = guard.into_inner()?;
             taken += value.len();
-            entries.push(decode(&key, &value).ok_or_else(|| JournalError::DamagedEntry(offset))?);
+            entries.push(decode(&key, &value).ok_or(JournalError::DamagedEntry(offset))?);
         }
         Ok(entries)
     }
