@@ -245,7 +245,7 @@ impl Ground {
 
     fn holds(&self, cell: CellIndex, places: &Places) -> bool {
         let centre = LatLng::from(cell);
-        let holds = |shape: &Shape| shape.contains(centre.lng(), centre.lat());
+        let holds = |shape: &Shape| shape.contains([centre.lng(), centre.lat()]);
         match self {
             Self::Area(id) => places.areas.get(id).is_some_and(|area| holds(&area.shape)),
             Self::Polygon(shape) => holds(shape),

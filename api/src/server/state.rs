@@ -45,7 +45,7 @@ pub(super) async fn open(checked: &Checked, started: &mut Started) -> Result<Sta
     let decisions = Decisions::open(&data_dir, config.alerts.bounds())
         .await?
         .within(room.clone())
-        .among(Arc::clone(&checked.places));
+        .among(checked.places.clone());
     let closing = decisions.clone();
     started.push("state", async move {
         closing.close().await;
