@@ -6,9 +6,10 @@ use riskgrid_analytics::QueryTables;
 use riskgrid_analytics::permission::Role;
 use riskgrid_analytics::publication::Publication;
 use riskgrid_analytics::sql::Asker;
+use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::GridSnapshot;
 
-use crate::alerts::table::alerts_table;
+use crate::alerts::table::{alerts_table, silences_table};
 use crate::app::App;
 
 /// Tables and table functions of a query over what `asker` may see of `snapshot`.
@@ -24,7 +25,10 @@ pub fn of(
         return tables.with_published(snapshot, publication);
     }
     let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));
+    let now = EventTime::from_micros((app.alerting.clock)());
+    let silences = silences_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
     tables
         .with(Arc::new(alerts))
+        .with(Arc::new(silences))
         .with_risk(&app.surfaces.newest(), permission)
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::partition::{MAX_INSTANCES, RestoreError};
 use super::rule::Rule;
-use super::step::{InstanceState, Phase, advance, step};
+use super::step::{InstanceState, Phase, advance_all, step, step_without_value};
 use super::transition::Transition;
 
 /// The format of a state that is one value.
@@ -40,6 +40,27 @@ pub struct Evaluated {
     pub changes: Vec<CellChange>,
     /// How to take it back, when it could not be stored.
     pub undo: Undo,
+}
+
+impl Evaluated {
+    /// This and then `later`, of the same rule, as one.
+    #[must_use]
+    pub fn then(mut self, later: Self) -> Self {
+        self.transitions.extend(later.transitions);
+        let mut changes: BTreeMap<u64, Option<InstanceState>> = self.changes.into_iter().collect();
+        changes.extend(later.changes);
+        // What was first is taken back last.
+        let mut cells = later.undo.cells;
+        cells.extend(self.undo.cells);
+        Self {
+            transitions: self.transitions,
+            changes: changes.into_iter().collect(),
+            undo: Undo {
+                evaluated: self.undo.evaluated,
+                cells,
+            },
+        }
+    }
 }
 
 /// What was before an evaluation.
@@ -88,13 +109,13 @@ impl CellRules {
                 self.refused += 1;
                 continue;
             }
-            let (after, changes) = match (value, before) {
+            let (after, mut changes) = match (value, before) {
                 (Some(value), before) => step(before, value, at, rule),
-                (None, Some(before)) => without_value(before, at, rule),
+                (None, Some(before)) => step_without_value(before, at, rule),
                 (None, None) => continue,
             };
-            let (after, timer_change) = advance(after, at, rule);
-            let changes = changes.into_iter().chain(timer_change);
+            let after = advance_all(after, at, rule, &mut changes);
+            let changes = changes.into_iter();
             done.transitions
                 .extend(changes.map(|change| Transition::new(rule, None, Some(cell), change)));
             let after = Some(after).filter(|after| after.phase != Phase::Quiet);
@@ -107,6 +128,38 @@ impl CellRules {
                 done.changes.push((cell, after));
             }
         }
+        done
+    }
+
+    /// When a rule was evaluated last.
+    pub fn evaluated(&self, rule_id: &str) -> Option<EventTime> {
+        self.rules.get(rule_id)?.evaluated
+    }
+
+    /// The rules that remember cells, each with when it was evaluated last.
+    pub fn remembering(&self) -> impl Iterator<Item = (&str, EventTime)> {
+        let remembering = self.rules.iter().filter(|(_, known)| !known.cells.is_empty());
+        remembering.filter_map(|(id, known)| Some((id.as_str(), known.evaluated?)))
+    }
+
+    /// Nothing is known of a time before `at`: what was pending then is not known to have been over the limit all the time.
+    /// An evaluation at `at` or later goes on from here.
+    pub fn lose_sight(&mut self, rule: &Rule, at: EventTime) -> Evaluated {
+        let known = self.rules.entry(rule.id.clone()).or_default();
+        let mut done = Evaluated::default();
+        done.undo.evaluated = known.evaluated;
+        if known.evaluated.is_none_or(|evaluated| at <= evaluated) {
+            return done;
+        }
+        known.evaluated = Some(at);
+        known.cells.retain(|cell, state| {
+            let is_pending = matches!(state.phase, Phase::Pending { .. });
+            if is_pending {
+                done.undo.cells.push((*cell, Some(*state)));
+                done.changes.push((*cell, None));
+            }
+            !is_pending
+        });
         done
     }
 
@@ -179,26 +232,6 @@ fn values_of_concern(
         }
     }
     values
-}
-
-fn without_value(
-    before: InstanceState,
-    at: EventTime,
-    rule: &Rule,
-) -> (InstanceState, Vec<super::step::Change>) {
-    let (advanced, change) = advance(before, at, rule);
-    let phase = match advanced.phase {
-        Phase::Pending { .. } => Phase::Quiet,
-        other => other,
-    };
-    (
-        InstanceState {
-            newest: at,
-            phase,
-            ..advanced
-        },
-        change.into_iter().collect(),
-    )
 }
 
 #[cfg(test)]

@@ -86,6 +86,43 @@ fn the_duration_runs_out_by_now_between_two_evaluations() {
     assert_eq!((fired.len(), fired[0].at.micros()), (1, 3 * MINUTE));
 }
 
+#[test]
+fn a_condition_that_lapsed_while_nobody_looked_does_not_fire_and_one_that_held_does_at_its_time() {
+    let rule = rule("count", "5m");
+    let mut before = CellRules::new();
+    before.decide(&rule, &[(7, 20.0), (8, 20.0)], 1);
+    let stored: Vec<(u64, InstanceState)> = before.rules[&rule.id].cells.clone().into_iter().collect();
+    // A stop; then the minutes that were missed, one by one: cell 7 lapsed in one of them.
+    let mut after = CellRules::new();
+    after.put_back(&rule.id, Some(EventTime::from_micros(MINUTE)), stored);
+    let mut decided = Vec::new();
+    for minute in 1..=20 {
+        let count_of_7 = if minute == 3 { 5.0 } else { 20.0 };
+        let rows: &[(u64, f64)] = if minute < 6 {
+            &[(7, count_of_7), (8, 20.0)]
+        } else {
+            &[(8, 20.0)]
+        };
+        decided.extend(after.decide(&rule, rows, minute));
+    }
+    let fired: Vec<(Option<u64>, i64)> = decided.iter().map(|one| (one.cell, one.at.micros())).collect();
+    assert_eq!(fired, [(Some(8), 6 * MINUTE)]);
+}
+
+#[test]
+fn what_was_pending_before_a_time_of_which_nothing_is_known_begins_anew() {
+    let rule = rule("count", "5m");
+    let mut cells = CellRules::new();
+    cells.decide(&rule, &[(7, 20.0)], 1);
+    let lost = cells.lose_sight(&rule, EventTime::from_micros(60 * MINUTE));
+    assert_eq!(lost.changes, [(7, None)]);
+    let mut taken_back = cells.clone();
+    taken_back.undo(&rule.id, lost.undo);
+    assert_eq!(taken_back.instances(), 1);
+    assert_eq!(cells.decide(&rule, &[(7, 20.0)], 60), []);
+    assert_eq!(cells.decide(&rule, &[(7, 20.0)], 65).len(), 1);
+}
+
 proptest! {
     #[test]
     fn what_is_stored_cell_by_cell_goes_on_as_the_state_itself(

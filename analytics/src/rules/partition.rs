@@ -62,7 +62,7 @@ pub struct PartitionRules {
     rules_of_layer: HashMap<String, Vec<usize>>,
     /// In the order of `rules`.
     instances: Vec<HashMap<Box<str>, Instance>>,
-    /// Timers of pending instances: due time, index of the rule, sensor.
+    /// The next timer of each instance: due time, index of the rule, sensor.
     timers: BTreeSet<(EventTime, usize, Box<str>)>,
     transitions: Vec<Transition>,
     refused_readings: u64,
@@ -167,11 +167,8 @@ impl PartitionRules {
                     None => drop(instances.insert(reading.sensor.into(), instance)),
                 }
             }
-            // What fires again and again is the same to whoever goes on from it; what is pending fires with its value.
-            let is_pending = matches!(after.phase, Phase::Pending { .. });
-            if is_pending || before.map(|before| before.phase) != Some(after.phase) {
-                self.changes.note(index, reading.sensor);
-            }
+            // With the same phase too: what is pending fires with its newest value, what fires expires by its time.
+            self.changes.note(index, reading.sensor);
             let (due_before, due_after) = (before.and_then(|state| state.due(rule)), after.due(rule));
             if due_before != due_after {
                 if let Some(due) = due_before {
@@ -198,21 +195,25 @@ impl PartitionRules {
             let Some((_, index, sensor)) = self.timers.pop_first() else {
                 return;
             };
-            let (Some(rule), Some(instance)) = (
-                self.rules.get(index),
-                self.instances
-                    .get_mut(index)
-                    .and_then(|known| known.get_mut(&sensor)),
-            ) else {
+            let (Some(rule), Some(instances)) = (self.rules.get(index), self.instances.get_mut(index)) else {
+                continue;
+            };
+            let Some(instance) = instances.get_mut(&sensor) else {
                 continue;
             };
             let (state, change) = advance(instance.state, now, rule);
             instance.state = state;
+            let cell = instance.cell;
+            if state.phase == Phase::Quiet {
+                instances.remove(&sensor);
+            }
             self.changes.note(index, &sensor);
             self.transitions.extend(
-                change
-                    .map(|change: Change| Transition::new(rule, Some(&sensor), Some(instance.cell), change)),
+                change.map(|change: Change| Transition::new(rule, Some(&sensor), Some(cell), change)),
             );
+            if let Some(due) = state.due(rule) {
+                self.timers.insert((due, index, sensor));
+            }
         }
     }
 
@@ -321,10 +322,10 @@ impl PartitionRules {
 
     fn start_timers(&mut self) {
         for (index, (rule, instances)) in self.rules.iter().zip(&self.instances).enumerate() {
-            let pending = instances
+            let timers = instances
                 .iter()
                 .filter_map(|(sensor, instance)| Some((instance.state.due(rule)?, index, sensor.clone())));
-            self.timers.extend(pending);
+            self.timers.extend(timers);
         }
     }
 }

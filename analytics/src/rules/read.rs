@@ -9,7 +9,11 @@ use super::fields::{FieldProblem, Fields, InvalidRule};
 use super::rule::RuleBounds;
 use super::words::{Limit, Per};
 
-pub(super) const LONGEST_HOLD: Duration = Duration::from_hours(30 * 24);
+/// Longest `for` and `keep_firing_for`.
+const LONGEST_HOLD: Duration = Duration::from_hours(30 * 24);
+/// After which a sensor that fires and is not heard of expires, when its rule says nothing.
+const STALE_AFTER: Duration = Duration::from_hours(7 * 24);
+const LONGEST_STALE: Duration = Duration::from_hours(365 * 24);
 
 pub(super) fn one_problem(field: &str, found: &str, allowed: &str) -> InvalidRule {
     let problem = FieldProblem {
@@ -92,6 +96,33 @@ pub(super) fn read_clear_below(
         );
     }
     Some(clear_below)
+}
+
+/// A duration that may be nothing, and is when it is not given.
+pub(super) fn read_hold(fields: &mut Fields<'_>, name: &'static str) -> Duration {
+    let held = fields.optional(name, "a duration up to 30d, like 0s, 2m or 1h 30m", |value| {
+        humantime::parse_duration(value.as_str()?)
+            .ok()
+            .filter(|hold| *hold <= LONGEST_HOLD)
+    });
+    held.unwrap_or_default()
+}
+
+pub(super) fn read_stale_after(fields: &mut Fields<'_>, per: Option<Per>) -> Option<Duration> {
+    if per != Some(Per::Sensor) {
+        if fields.value("stale_after").is_some() {
+            fields.complain("stale_after", "none, but for rules per sensor");
+        }
+        return None;
+    }
+    let allowed = "a duration from 1s to 365d, like 30m or 7d";
+    let given = fields.optional("stale_after", allowed, |value| {
+        let possible = Duration::from_secs(1)..=LONGEST_STALE;
+        humantime::parse_duration(value.as_str()?)
+            .ok()
+            .filter(|after| possible.contains(after))
+    });
+    Some(given.unwrap_or(STALE_AFTER))
 }
 
 pub(super) fn read_window(

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::fields::{FieldProblem, Fields, InvalidRule};
 use super::read::{
-    LONGEST_HOLD, is_layer_id, one_problem, read_clear_below, read_limit, read_metric, read_names,
-    read_resolution, read_window,
+    is_layer_id, one_problem, read_clear_below, read_hold, read_limit, read_metric, read_names,
+    read_resolution, read_stale_after, read_window,
 };
 use super::words::{Kind, Limit, Per, Severity};
 
@@ -54,11 +54,20 @@ pub struct Rule {
     /// `above` or `at_least`.
     #[serde(flatten)]
     pub limit: Limit,
-    /// A firing alert resolves below this; at most the limit.
+    /// Values below this are clear; at most the limit.
     pub clear_below: f64,
     /// How long the value must stay over the limit before the alert fires.
     #[serde(rename = "for", serialize_with = "as_humantime")]
     pub hold: Duration,
+    /// How long the value must stay clear before the alert resolves.
+    #[serde(serialize_with = "as_humantime")]
+    pub keep_firing_for: Duration,
+    /// Rules on sensors: how long after its newest value a firing alert expires.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "as_optional_humantime"
+    )]
+    pub stale_after: Option<Duration>,
     /// Rules on cells: the span of event time that is aggregated, whole minutes.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_window")]
     pub window: Option<Duration>,
@@ -119,13 +128,9 @@ impl Rule {
         let judged = metric.filter(|_| is_new);
         let limit = read_limit(&mut fields, judged);
         let clear_below = read_clear_below(&mut fields, limit, judged);
-        let hold = fields
-            .optional("for", "a duration up to 30d, like 0s, 2m or 1h 30m", |value| {
-                humantime::parse_duration(value.as_str()?)
-                    .ok()
-                    .filter(|hold| *hold <= LONGEST_HOLD)
-            })
-            .unwrap_or_default();
+        let hold = read_hold(&mut fields, "for");
+        let keep_firing_for = read_hold(&mut fields, "keep_firing_for");
+        let stale_after = read_stale_after(&mut fields, per);
         let window = read_window(&mut fields, per, bounds);
         let resolution = read_resolution(&mut fields, per, bounds);
         let severity = fields.required("severity", "minor, moderate, major, critical", |value| {
@@ -153,6 +158,8 @@ impl Rule {
                     limit,
                     clear_below: clear_below.unwrap_or(limit.value()),
                     hold,
+                    keep_firing_for,
+                    stale_after,
                     window,
                     resolution,
                     severity,
@@ -233,11 +240,6 @@ impl Rule {
             None => Err(one_problem("id", "missing", "the id of the rule")),
         }
     }
-
-    /// `hold` in microseconds.
-    pub fn hold_micros(&self) -> i64 {
-        self.hold.as_micros() as i64
-    }
 }
 
 /// A window as clients write it: `15m`, `24h` as `1d`.
@@ -252,6 +254,17 @@ fn print_window(window: Duration) -> String {
 
 fn as_humantime<S: Serializer>(hold: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*hold))
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde calls")]
+fn as_optional_humantime<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => as_humantime(duration, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 #[expect(clippy::ref_option, reason = "the signature that serde calls")]

@@ -42,6 +42,7 @@ fn what_a_client_sent_comes_back_with_its_defaults() {
     json["clear_below"] = json!(20.0);
     json["at_least"] = json!(20.0);
     json["for"] = json!("0s");
+    json["keep_firing_for"] = json!("0s");
     assert_eq!(shown, json);
 }
 
@@ -53,6 +54,18 @@ fn each_complaint_names_field_value_and_what_is_allowed() {
         message(&json)
     };
     let cases = [
+        (
+            with(river(), "keep_firing_for", json!("31d")),
+            "`keep_firing_for` is \"31d\"; allowed: a duration up to 30d, like 0s, 2m or 1h 30m",
+        ),
+        (
+            with(river(), "stale_after", json!("0s")),
+            "`stale_after` is \"0s\"; allowed: a duration from 1s to 365d, like 30m or 7d",
+        ),
+        (
+            with(calls(), "stale_after", json!("1h")),
+            "`stale_after` is \"1h\"; allowed: none, but for rules per sensor",
+        ),
         (
             with(river(), "kind", json!("burst")),
             "`kind` is \"burst\", not available; allowed: threshold",

@@ -1,7 +1,10 @@
-//! How one instance of a rule moves: quiet, pending, firing, and back.
+//! How one instance of a rule moves: quiet, pending, firing, clearing, and back.
 //!
 //! A value stays in force until the next one. Pending asks for a value over the limit all the time; firing holds
-//! until a value is below `clear_below`, so a value that hovers between the two never flaps.
+//! until values are below `clear_below` for `keep_firing_for`, so a value that hovers between the two never flaps. What
+//! fires and has no value for `stale_after` expires.
+
+use std::time::Duration;
 
 use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize};
@@ -25,6 +28,17 @@ pub enum Phase {
         /// Event time at which the alert fired.
         fired_at: EventTime,
     },
+    /// An episode is open, and its values are clear, not yet for long enough.
+    Clearing {
+        /// Event time of the first reading over the limit.
+        since: EventTime,
+        /// Event time at which the alert fired.
+        fired_at: EventTime,
+        /// Event time of the first clear reading.
+        clear_since: EventTime,
+        /// That reading.
+        clear_value: f64,
+    },
 }
 
 /// An instance with its newest value.
@@ -38,14 +52,38 @@ pub struct InstanceState {
     pub phase: Phase,
 }
 
+/// What happens to an instance when time passes and nothing else comes. The order is that of two at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Fires,
+    Resolves,
+    Expires,
+}
+
 impl InstanceState {
-    /// When a pending instance fires if nothing else comes.
+    /// When the next timer of the instance runs out if nothing else comes.
     pub fn due(&self, rule: &Rule) -> Option<EventTime> {
+        self.next_timer(rule).map(|(due, _)| due)
+    }
+
+    fn next_timer(&self, rule: &Rule) -> Option<(EventTime, Timer)> {
+        let expires = rule
+            .stale_after
+            .map(|after| (plus(self.newest, after), Timer::Expires));
         match self.phase {
-            Phase::Pending { since } => Some(since.plus(rule.hold_micros())),
-            Phase::Quiet | Phase::Firing { .. } => None,
+            Phase::Quiet => None,
+            Phase::Pending { since } => Some((plus(since, rule.hold), Timer::Fires)),
+            Phase::Firing { .. } => expires,
+            Phase::Clearing { clear_since, .. } => {
+                let resolves = (plus(clear_since, rule.keep_firing_for), Timer::Resolves);
+                Some(expires.map_or(resolves, |expires| expires.min(resolves)))
+            }
         }
     }
+}
+
+fn plus(time: EventTime, duration: Duration) -> EventTime {
+    time.plus(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
 }
 
 /// An alert begins or ends. Times are event times.
@@ -60,7 +98,7 @@ pub enum Change {
         /// The value in force.
         value: f64,
     },
-    /// The value fell below `clear_below`.
+    /// The value was clear for as long as the rule asks.
     Resolved {
         /// When; never before it fired.
         at: EventTime,
@@ -69,10 +107,19 @@ pub enum Change {
         /// The value that cleared it.
         value: f64,
     },
+    /// No value came for so long that nothing is known any more, which is no all-clear.
+    Expired {
+        /// When; never before it fired.
+        at: EventTime,
+        /// When the episode fired.
+        fired_at: EventTime,
+        /// The newest value.
+        value: f64,
+    },
 }
 
-/// Moves an instance by one reading: none, one, or two changes (a timer that ran out before the reading, and the
-/// reading itself). A reading older than the newest, or not finite, changes nothing.
+/// Moves an instance by one reading: first the timers that ran out before it, then the reading itself. A reading older
+/// than the newest, or not finite, changes nothing.
 pub fn step(
     state: Option<InstanceState>,
     value: f64,
@@ -81,32 +128,31 @@ pub fn step(
 ) -> (InstanceState, Vec<Change>) {
     let mut changes = Vec::new();
     let before = match state {
-        None => InstanceState {
-            newest: at,
-            value,
-            phase: Phase::Quiet,
-        },
+        None => Phase::Quiet,
         Some(known) if at < known.newest || !value.is_finite() => return (known, changes),
-        Some(known) => {
-            let (advanced, change) = advance(known, at, rule);
-            changes.extend(change);
-            advanced
-        }
+        Some(known) => advance_all(known, at, rule, &mut changes).phase,
     };
     let is_over = rule.limit.is_exceeded_by(value);
-    let phase = match before.phase {
+    let is_clear = value < rule.clear_below;
+    let phase = match before {
         Phase::Quiet if is_over => pending_or_firing(at, at, value, rule, &mut changes),
         Phase::Pending { since } if is_over => pending_or_firing(since, at, value, rule, &mut changes),
         Phase::Quiet | Phase::Pending { .. } => Phase::Quiet,
-        Phase::Firing { fired_at, .. } if value < rule.clear_below => {
-            changes.push(Change::Resolved {
-                at: at.max(fired_at),
+        Phase::Firing { since, fired_at } if is_clear => {
+            let clearing = Phase::Clearing {
+                since,
                 fired_at,
-                value,
-            });
-            Phase::Quiet
+                clear_since: at,
+                clear_value: value,
+            };
+            clearing_or_resolved(clearing, at, value, rule, &mut changes)
         }
-        firing @ Phase::Firing { .. } => firing,
+        clearing @ Phase::Clearing { .. } if is_clear => {
+            clearing_or_resolved(clearing, at, value, rule, &mut changes)
+        }
+        Phase::Firing { since, fired_at } | Phase::Clearing { since, fired_at, .. } => {
+            Phase::Firing { since, fired_at }
+        }
     };
     (
         InstanceState {
@@ -118,26 +164,78 @@ pub fn step(
     )
 }
 
-/// Lets the timer of a pending instance run out when it was due **before** `now`: a reading at the very instant
-/// may still come and decides itself.
+/// Moves an instance by the news that it has no value: what is pending was not over the limit all the time, what fires is
+/// not known to be clear.
+pub(super) fn step_without_value(
+    state: InstanceState,
+    at: EventTime,
+    rule: &Rule,
+) -> (InstanceState, Vec<Change>) {
+    let mut changes = Vec::new();
+    let advanced = advance_all(state, at, rule, &mut changes);
+    let phase = match advanced.phase {
+        Phase::Pending { .. } => Phase::Quiet,
+        other => other,
+    };
+    (InstanceState { phase, ..advanced }, changes)
+}
+
+/// Lets the timers run out that were due **before** `now`, in the order of their times: a reading at the very instant may
+/// still come and decides itself.
+pub(super) fn advance_all(
+    mut state: InstanceState,
+    now: EventTime,
+    rule: &Rule,
+    changes: &mut Vec<Change>,
+) -> InstanceState {
+    while let (after, Some(change)) = advance(state, now, rule) {
+        changes.push(change);
+        state = after;
+    }
+    state
+}
+
+/// Lets the first of the timers run out that were due before `now`.
 pub fn advance(state: InstanceState, now: EventTime, rule: &Rule) -> (InstanceState, Option<Change>) {
-    match (state.phase, state.due(rule)) {
-        (Phase::Pending { since }, Some(due)) if due < now => {
+    let Some((due, timer)) = state.next_timer(rule).filter(|(due, _)| *due < now) else {
+        return (state, None);
+    };
+    let (phase, change) = match (timer, state.phase) {
+        (Timer::Fires, Phase::Pending { since }) => {
             let fired = Change::Fired {
                 at: due,
                 since,
                 value: state.value,
             };
-            (
-                InstanceState {
-                    phase: Phase::Firing { since, fired_at: due },
-                    ..state
-                },
-                Some(fired),
-            )
+            (Phase::Firing { since, fired_at: due }, fired)
         }
-        _ => (state, None),
-    }
+        (
+            Timer::Resolves,
+            Phase::Clearing {
+                fired_at,
+                clear_value,
+                ..
+            },
+        ) => {
+            let resolved = Change::Resolved {
+                at: due.max(fired_at),
+                fired_at,
+                value: clear_value,
+            };
+            (Phase::Quiet, resolved)
+        }
+        (Timer::Expires, Phase::Firing { fired_at, .. } | Phase::Clearing { fired_at, .. }) => {
+            let expired = Change::Expired {
+                at: due.max(fired_at),
+                fired_at,
+                value: state.value,
+            };
+            (Phase::Quiet, expired)
+        }
+        // A timer is of its phase.
+        _ => return (state, None),
+    };
+    (InstanceState { phase, ..state }, Some(change))
 }
 
 fn pending_or_firing(
@@ -147,11 +245,36 @@ fn pending_or_firing(
     rule: &Rule,
     changes: &mut Vec<Change>,
 ) -> Phase {
-    if since.plus(rule.hold_micros()) > at {
+    if plus(since, rule.hold) > at {
         return Phase::Pending { since };
     }
     changes.push(Change::Fired { at, since, value });
     Phase::Firing { since, fired_at: at }
+}
+
+/// `clearing` with one more clear value.
+fn clearing_or_resolved(
+    clearing: Phase,
+    at: EventTime,
+    value: f64,
+    rule: &Rule,
+    changes: &mut Vec<Change>,
+) -> Phase {
+    match clearing {
+        Phase::Clearing {
+            fired_at,
+            clear_since,
+            ..
+        } if plus(clear_since, rule.keep_firing_for) <= at => {
+            changes.push(Change::Resolved {
+                at: at.max(fired_at),
+                fired_at,
+                value,
+            });
+            Phase::Quiet
+        }
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub enum TransitionKind {
     Firing,
     /// It ended.
     Resolved,
+    /// It ended because nothing was heard any more.
+    Expired,
 }
 
 /// One alert begins or ends. Times are event times.
@@ -40,7 +42,7 @@ pub struct Transition {
     pub cell: Option<u64>,
     /// The value that decided.
     pub value: f64,
-    /// When it fired or resolved.
+    /// When it fired or ended.
     pub at: EventTime,
     /// When the episode fired; equals `at` in a beginning.
     pub fired_at: EventTime,
@@ -64,6 +66,7 @@ impl Transition {
         let (kind, at, fired_at, value) = match change {
             Change::Fired { at, value, .. } => (TransitionKind::Firing, at, at, value),
             Change::Resolved { at, fired_at, value } => (TransitionKind::Resolved, at, fired_at, value),
+            Change::Expired { at, fired_at, value } => (TransitionKind::Expired, at, fired_at, value),
         };
         let mut transition = Self {
             episode: String::new(),
@@ -114,7 +117,9 @@ impl RuleInstance<'_> {
 
 fn evidence(rule: &Rule, change: Change) -> Value {
     let (at, value) = match change {
-        Change::Fired { at, value, .. } | Change::Resolved { at, value, .. } => (at, value),
+        Change::Fired { at, value, .. }
+        | Change::Resolved { at, value, .. }
+        | Change::Expired { at, value, .. } => (at, value),
     };
     let mut evidence = json!({
         "metric": rule.metric.as_str(),

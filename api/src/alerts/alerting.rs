@@ -10,9 +10,11 @@ use serde_json::Value;
 use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinHandle;
 
+use super::terms::watch_terms;
 use crate::alerts::delivery::{Clock, Deliveries, DeliverySettings, Sender, SenderError};
 use crate::alerts::store::{
-    Alert, CellState, Decisions, DecisionsError, ENDED_AT_ONCE, Held, Keep, Notify, Recorded, random_hex,
+    Alert, CellState, Decisions, DecisionsError, ENDED_AT_ONCE, Held, Keep, Notify, Recorded, Terms,
+    random_hex,
 };
 use crate::audit::Deed;
 
@@ -139,6 +141,7 @@ impl Alerting {
                 Arc::downgrade(&alerting),
                 Arc::clone(&alerting.rule_deleted),
             )),
+            tokio::spawn(watch_terms(Arc::downgrade(&alerting))),
         ];
         if let Ok(mut running) = alerting.tasks.lock() {
             running.extend(tasks);
@@ -298,9 +301,34 @@ impl Alerting {
         *known
     }
 
-    /// Acknowledges an alert; `None` when there is no such alert.
-    pub async fn acknowledge(&self, id: &str, deed: &Deed) -> Result<Option<Alert>, DecisionsError> {
-        let alert = self.decisions.acknowledge(id, (self.clock)(), deed).await?;
+    /// Takes an alert on these terms; `None` when there is no such alert.
+    pub async fn acknowledge(
+        &self,
+        id: &str,
+        terms: &Terms,
+        deed: &Deed,
+    ) -> Result<Option<Alert>, DecisionsError> {
+        let alert = self
+            .decisions
+            .acknowledge(id, terms, (self.clock)(), deed)
+            .await?;
+        if let Some(alert) = &alert {
+            self.tell(alert.clone());
+        }
+        Ok(alert)
+    }
+
+    /// Gives an alert back; `None` when there is no such alert.
+    pub async fn unacknowledge(
+        &self,
+        id: &str,
+        terms: &Terms,
+        deed: &Deed,
+    ) -> Result<Option<Alert>, DecisionsError> {
+        let alert = self
+            .decisions
+            .unacknowledge(id, terms, (self.clock)(), deed)
+            .await?;
         if let Some(alert) = &alert {
             self.tell(alert.clone());
         }
@@ -329,7 +357,7 @@ impl Alerting {
         recorded.alerts.into_iter().for_each(|alert| self.tell(alert));
     }
 
-    fn tell(&self, alert: Alert) {
+    pub(super) fn tell(&self, alert: Alert) {
         // An error means that nobody follows.
         let _ = self.changes.send(Arc::new(alert));
     }

@@ -4,8 +4,10 @@ mod alerting;
 pub mod delivery;
 pub mod evaluation;
 pub mod routes;
+pub mod silence;
 pub mod store;
 pub(crate) mod table;
+mod terms;
 pub mod webhook;
 
 pub use alerting::{Alerting, AlertingError, EvaluatorCounts, RuleError};

@@ -1,6 +1,7 @@
 //! Bodies and parameters of requests, with our problems in the place of the framework's texts.
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -28,6 +29,26 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
                 _ => Problem::bad_request(rejection.body_text()),
             }),
         }
+    }
+}
+
+/// A JSON body of type `T`, where there is a body at all.
+pub(crate) struct OptionalJsonBody<T>(pub(crate) Option<T>);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state)
+            .await
+            .map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+        if bytes.is_empty() {
+            return Ok(Self(None));
+        }
+        let request = Request::from_parts(parts, bytes.into());
+        let JsonBody(value) = JsonBody::from_request(request, state).await?;
+        Ok(Self(Some(value)))
     }
 }
 

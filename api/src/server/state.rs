@@ -44,7 +44,8 @@ pub(super) async fn open(checked: &Checked, started: &mut Started) -> Result<Sta
     let room = config.storage.room();
     let decisions = Decisions::open(&data_dir, config.alerts.bounds())
         .await?
-        .within(room.clone());
+        .within(room.clone())
+        .among(checked.places.clone());
     let closing = decisions.clone();
     started.push("state", async move {
         closing.close().await;

@@ -212,6 +212,7 @@ async fn the_public_sees_nothing_of_the_grid() {
         "units",
         "alerts",
         "rules",
+        "silences",
         "dead_letters",
     ] {
         let sql = json!({"sql": format!("SELECT * FROM {table}")});

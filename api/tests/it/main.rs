@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod alert_life;
 mod checkpoints;
 mod crash;
 #[path = "../crash_rig/mod.rs"]

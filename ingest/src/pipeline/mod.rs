@@ -21,6 +21,7 @@ mod shared;
 mod start;
 mod storing;
 mod task;
+mod timers;
 mod tries;
 mod worker;
 

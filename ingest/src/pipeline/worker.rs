@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use hashbrown::HashMap;
@@ -14,6 +14,7 @@ use super::origin::Progress;
 use super::save_error::SaveError;
 use super::shared::Shared;
 use super::task::{Task, ViewDoor, Views};
+use super::timers::{self, Timers};
 use super::tries::Tries;
 use crate::checkpoint::{PartitionState, Restored};
 use crate::dead_letter::QueuedReplay;
@@ -27,6 +28,8 @@ use crate::words::{LIVE_DOMAIN, LayerTable, PartitionId};
 pub(super) struct Owned {
     pub(super) partition: Partition,
     heard: Option<Instant>,
+    /// The domain whose timers run by the wall clock, while its source has nothing more.
+    pub(super) by_wall_clock: Option<String>,
     /// A record was left in the middle, because the pipeline stops: nothing of what came since its last checkpoint is
     /// saved, and all of it is read again.
     is_cut_off: bool,
@@ -39,7 +42,7 @@ pub(super) struct Owned {
 }
 
 pub(super) struct Worker {
-    number: usize,
+    pub(super) number: usize,
     pub(super) shared: Arc<Shared>,
     pub(super) observer: Box<dyn EventObserver>,
     pub(super) partitions: BTreeMap<PartitionId, Owned>,
@@ -96,6 +99,7 @@ impl Worker {
             awaits_rewind: false,
             partition,
             heard: None,
+            by_wall_clock: None,
             is_cut_off: false,
         };
         self.know_poison(&mut owned);
@@ -122,7 +126,14 @@ impl Worker {
 
     pub(super) fn run(mut self, tasks: &Receiver<Task>, door: &ViewDoor) {
         self.replay_all_due();
-        while let Ok(task) = tasks.recv() {
+        let mut timers = Timers::default();
+        loop {
+            timers.run(&mut self);
+            let task = match tasks.recv_timeout(timers::LOOK_EVERY) {
+                Ok(task) => task,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             match task {
                 Task::Apply(batch, bytes) => {
                     self.apply(&batch);
@@ -261,10 +272,12 @@ impl Worker {
             return;
         }
         let newest = owned.partition.newest();
+        let is_by_wall_clock = batch.caught_up && rules.valid.is_none();
+        owned.by_wall_clock = is_by_wall_clock.then(|| rules.domain.clone());
         self.partitions.insert(id.clone(), owned);
         self.keep_within_bytes();
         // Timers run by the wall clock once caught up, by the events' own until then, and always so for historic feeds.
-        if batch.caught_up && rules.valid.is_none() {
+        if is_by_wall_clock {
             self.observer.advance(id, &rules.domain, (self.shared.clock)());
         } else if let Some(newest) = newest {
             self.observer.advance(id, &rules.domain, newest);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, StringArray, UInt64Array};
+use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field};
 use h3o::CellIndex;
 use riskgrid_ingest::EventTime;
@@ -36,6 +36,8 @@ pub enum Values<R> {
     CellOrNull(fn(&R) -> Option<CellIndex>),
     /// A number.
     Number(fn(&R) -> f64),
+    /// A whole number.
+    Whole(fn(&R) -> i64),
 }
 
 impl<R> Column<R> {
@@ -48,6 +50,7 @@ impl<R> Column<R> {
             Values::TimeOrNull(_) => field(name, time_type(), true, comment),
             Values::CellOrNull(_) => commented(cell_field(name, true), comment),
             Values::Number(_) => field(name, DataType::Float64, false, comment),
+            Values::Whole(_) => field(name, DataType::Int64, false, comment),
         }
     }
 
@@ -62,6 +65,7 @@ impl<R> Column<R> {
                 Arc::new(cells.collect::<UInt64Array>())
             }
             Values::Number(of) => Arc::new(Float64Array::from_iter_values(rows.iter().map(of))),
+            Values::Whole(of) => Arc::new(Int64Array::from_iter_values(rows.iter().map(of))),
         }
     }
 }

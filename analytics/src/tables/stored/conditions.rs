@@ -85,7 +85,7 @@ impl Conditional {
             Values::Time(_) => (Kind::Time, false),
             Values::TimeOrNull(_) => (Kind::Time, true),
             Values::CellOrNull(_) => (Kind::Cell, true),
-            Values::Number(_) => (Kind::Number, false),
+            Values::Number(_) | Values::Whole(_) => (Kind::Number, false),
         };
         Self {
             name: column.name,

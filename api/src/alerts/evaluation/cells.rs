@@ -7,11 +7,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use h3o::Resolution;
-use riskgrid_analytics::rules::{CellRules, Evaluated, Per, Rule};
+use riskgrid_analytics::rules::{CellRules, Evaluated, Per, Rule, Undo};
 use riskgrid_ingest::grid::{GridReader, GridSnapshot, Metric, Version};
 use riskgrid_ingest::{EventTime, LIVE_DOMAIN};
 
 use super::NotifyPolicy;
+use super::times::Times;
 use crate::alerts::Alerting;
 use crate::alerts::store::{CellState, Decisions};
 
@@ -29,6 +30,8 @@ pub async fn follow_cells(reader: GridReader, alerting: Arc<Alerting>, policy: N
     let mut changed = alerting.on_rules_changed.subscribe();
     let mut scans = scans_of(&changed.borrow_and_update());
     let mut seen: Option<(Version, i64)> = None;
+    // How far each rule that remembers cells is known to have been judged by the database.
+    let mut evaluated: BTreeMap<String, EventTime> = BTreeMap::new();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -46,7 +49,7 @@ pub async fn follow_cells(reader: GridReader, alerting: Arc<Alerting>, policy: N
         if seen == Some(now) && !rules_changed {
             continue;
         }
-        let mut is_stored = true;
+        let mut is_done = true;
         for (scan, rules) in &scans {
             let (work, of_rules) = ((Arc::clone(&snapshot), scan.clone()), Arc::clone(rules));
             let mut taken = std::mem::take(&mut state);
@@ -60,33 +63,69 @@ pub async fn follow_cells(reader: GridReader, alerting: Arc<Alerting>, policy: N
                 continue;
             };
             state = back;
-            let Some((domain, at, judged)) = judged else {
+            let Some(judged) = judged else {
                 continue;
             };
-            for (rule, evaluated) in rules.iter().zip(judged) {
-                if evaluated.transitions.is_empty() && evaluated.changes.is_empty() {
-                    continue;
-                }
-                let (notify, now) = policy.of(&domain, wall.micros(), at.micros());
-                let changed = CellState {
-                    rule_id: &rule.id,
-                    evaluated: at,
-                    changes: &evaluated.changes,
-                };
-                let stored = alerting.record_cells(&evaluated.transitions, notify, now, changed);
-                if let Err(error) = stored.await {
-                    tracing::error!(%error, "alert decisions are not stored yet; they are tried again");
-                    state.undo(&rule.id, evaluated.undo);
-                    is_stored = false;
-                }
-            }
+            is_done &= judged.is_up_to_date;
+            is_done &= store(&alerting, &policy, wall, rules, judged, &mut state).await;
+        }
+        let remembering: Vec<(&str, EventTime)> = state.remembering().collect();
+        if let Err(error) = alerting
+            .decisions
+            .put_evaluated(&remembering, &mut evaluated)
+            .await
+        {
+            tracing::error!(%error, "how far rules on cells were judged is not stored yet");
+            is_done = false;
         }
         let counts = &alerting.evaluators;
         counts.cells.store(state.instances() as u64, Ordering::Relaxed);
         counts.refused_cells.store(state.refused(), Ordering::Relaxed);
-        // What could not be stored is looked at again, whether or not the grid changes.
-        seen = is_stored.then_some(now);
+        // What is not judged or stored yet is looked at again, whether or not the grid changes.
+        seen = is_done.then_some(now);
     }
+}
+
+/// Stores what was decided, in the order of its times. What could not be stored, and all that followed it of the same rule,
+/// is taken back; whether all was stored.
+async fn store(
+    alerting: &Alerting,
+    policy: &NotifyPolicy,
+    wall: EventTime,
+    rules: &[Rule],
+    judged: Judged,
+    state: &mut CellRules,
+) -> bool {
+    let mut undone: BTreeMap<&str, Vec<Undo>> = BTreeMap::new();
+    for (at, of_rules) in judged.times {
+        let (notify, now) = policy.of(&judged.domain, wall.micros(), at.micros());
+        for (rule, evaluated) in rules.iter().zip(of_rules) {
+            if let Some(undone) = undone.get_mut(&*rule.id) {
+                undone.push(evaluated.undo);
+                continue;
+            }
+            if evaluated.transitions.is_empty() && evaluated.changes.is_empty() {
+                continue;
+            }
+            let changed = CellState {
+                rule_id: &rule.id,
+                evaluated: at,
+                changes: &evaluated.changes,
+            };
+            let stored = alerting.record_cells(&evaluated.transitions, notify, now, changed);
+            if let Err(error) = stored.await {
+                tracing::error!(%error, "alert decisions are not stored yet; they are tried again");
+                undone.insert(&rule.id, vec![evaluated.undo]);
+            }
+        }
+    }
+    let is_stored = undone.is_empty();
+    for (rule_id, undos) in undone {
+        for undo in undos.into_iter().rev() {
+            state.undo(rule_id, undo);
+        }
+    }
+    is_stored
 }
 
 async fn restore(decisions: &Decisions) -> CellRules {
@@ -110,11 +149,17 @@ fn scans_of(rules: &[Rule]) -> Scans {
         .collect()
 }
 
-/// What each rule decides of its scan, in their order.
-type Judged = (String, EventTime, Vec<Evaluated>);
+/// What the rules of a scan decided.
+struct Judged {
+    domain: String,
+    /// The times that were judged, ascending; at each what every rule decided, in their order.
+    times: Vec<(EventTime, Vec<Evaluated>)>,
+    /// Nothing is left to be judged.
+    is_up_to_date: bool,
+}
 
-/// Judges the rules by the window that ends with the domain's newest bucket (for live feeds, with the present one when that
-/// is later).
+/// Judges the rules at each end of a bucket from their last evaluation on, that one once more as its bucket may have grown,
+/// up to the end of the domain's newest bucket (for live feeds, of the present one when that is later).
 fn judge(
     snapshot: &GridSnapshot,
     (layer, resolution, window): &Scan,
@@ -124,25 +169,47 @@ fn judge(
 ) -> Option<Judged> {
     let index = snapshot.layers.find(layer)?;
     let layer = snapshot.layers.get(index)?;
+    let bucket = snapshot.calendar.bucket();
     let newest = snapshot.clock_of(index)?.newest_bucket_end?;
-    let at = if layer.domain == LIVE_DOMAIN {
-        newest.max(wall.ceil(snapshot.calendar.bucket()))
+    let newest = if layer.domain == LIVE_DOMAIN {
+        newest.max(wall.ceil(bucket))
     } else {
         newest
     };
     let length = i64::try_from(window.as_micros()).ok()?;
-    let span = snapshot.snap(index, at.plus(-length), at);
     let resolution = resolution.and_then(|resolution| Resolution::try_from(resolution).ok());
-    let sums = snapshot.sum(index, span, resolution.unwrap_or(snapshot.resolution));
-    let mut values: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    let judged = rules.iter().map(|rule| {
-        let metric: Metric = rule.metric;
-        let values = values
-            .entry(metric.as_str())
-            .or_insert_with(|| sums.metric(metric, layer.scale()));
-        let rows = sums.cells().iter().copied().zip(values.iter().copied());
-        state.evaluate(rule, rows, at)
-    });
-    let judged = judged.collect();
-    Some((layer.domain.clone(), at, judged))
+    let last = rules.iter().filter_map(|rule| state.evaluated(&rule.id)).min();
+    let Times {
+        times,
+        lost_sight,
+        is_up_to_date,
+    } = Times::to_judge(last, newest, bucket);
+    let mut judged = Vec::with_capacity(times.len());
+    for at in times {
+        let span = snapshot.snap(index, at.plus(-length), at);
+        let sums = snapshot.sum(index, span, resolution.unwrap_or(snapshot.resolution));
+        let mut values: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+        let of_rules = rules.iter().map(|rule| {
+            let lost = lost_sight
+                .filter(|begin| *begin == at)
+                .map(|begin| state.lose_sight(rule, begin));
+            let metric: Metric = rule.metric;
+            let values = values
+                .entry(metric.as_str())
+                .or_insert_with(|| sums.metric(metric, layer.scale()));
+            let rows = sums.cells().iter().copied().zip(values.iter().copied());
+            let evaluated = state.evaluate(rule, rows, at);
+            match lost {
+                Some(lost) => lost.then(evaluated),
+                None => evaluated,
+            }
+        });
+        let of_rules = of_rules.collect();
+        judged.push((at, of_rules));
+    }
+    Some(Judged {
+        domain: layer.domain.clone(),
+        times: judged,
+        is_up_to_date,
+    })
 }

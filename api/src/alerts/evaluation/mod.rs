@@ -2,6 +2,7 @@
 
 mod cells;
 mod sensors;
+mod times;
 
 pub use cells::follow_cells;
 pub use sensors::{NotifyPolicy, SensorObserver};

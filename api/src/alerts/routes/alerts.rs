@@ -1,4 +1,4 @@
-//! `/v1/alerts`: list, show and acknowledge alerts.
+//! `/v1/alerts`: list and show alerts, take them and give them back.
 
 use std::sync::Arc;
 
@@ -6,18 +6,21 @@ use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use riskgrid_analytics::permission::Permission;
+use riskgrid_ingest::EventTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::access::{Caller, Reads};
 use crate::alerts::Alerting;
-use crate::alerts::store::{Alert, AlertQuery, AlertState};
+use crate::alerts::store::{Alert, AlertQuery, AlertState, Terms, rfc3339};
 use crate::alerts::table::is_alert_seen;
-use crate::http::extract::Parameters;
+use crate::http::extract::{OptionalJsonBody, Parameters};
 use crate::problem::Problem;
 
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1_000;
+/// How far ahead an acknowledgement may end, µs: nobody takes an alert for a holiday.
+const LONGEST_ACKNOWLEDGEMENT: i64 = 7 * 24 * 3_600 * 1_000_000;
 
 /// The routes under `/v1/alerts`.
 pub(super) fn routes(state: Arc<Alerting>) -> Router {
@@ -25,6 +28,7 @@ pub(super) fn routes(state: Arc<Alerting>) -> Router {
         .route("/v1/alerts", get(list))
         .route("/v1/alerts/{id}", get(show))
         .route("/v1/alerts/{id}/ack", post(acknowledge))
+        .route("/v1/alerts/{id}/unack", post(unacknowledge))
         .with_state(state)
 }
 
@@ -76,7 +80,7 @@ async fn list(
     Ok(Json(json!({ "alerts": alerts, "next": next })))
 }
 
-fn is_seen(seen: &Permission, alert: &Alert) -> bool {
+pub(super) fn is_seen(seen: &Permission, alert: &Alert) -> bool {
     is_alert_seen(seen, &alert.layer, alert.cell)
 }
 
@@ -96,18 +100,90 @@ async fn show(
     seen_alert(&alerting, &seen, &id).await.map(Json)
 }
 
+/// On which terms somebody takes an alert or gives it back; a request without a body says nothing of it.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TermsBody {
+    by: Option<String>,
+    comment: Option<String>,
+    until: Option<String>,
+}
+
 async fn acknowledge(
     State(alerting): State<Arc<Alerting>>,
     caller: Caller,
     Reads(seen): Reads,
     Path(id): Path<String>,
+    OptionalJsonBody(body): OptionalJsonBody<TermsBody>,
 ) -> Result<Json<Alert>, Problem> {
     seen_alert(&alerting, &seen, &id).await?;
+    let deed = caller.deed("alerts.ack");
+    let terms = read_terms(body.unwrap_or_default(), &deed.who, (alerting.clock)())?;
     alerting
-        .acknowledge(&id, &caller.deed("alerts.ack"))
+        .acknowledge(&id, &terms, &deed)
         .await?
         .map(Json)
         .ok_or_else(no_such_alert)
+}
+
+async fn unacknowledge(
+    State(alerting): State<Arc<Alerting>>,
+    caller: Caller,
+    Reads(seen): Reads,
+    Path(id): Path<String>,
+    OptionalJsonBody(body): OptionalJsonBody<TermsBody>,
+) -> Result<Json<Alert>, Problem> {
+    seen_alert(&alerting, &seen, &id).await?;
+    let body = body.unwrap_or_default();
+    if body.until.is_some() {
+        return Err(Problem::unprocessable(
+            "`until` means nothing here; allowed: `by`, `comment`",
+        ));
+    }
+    let deed = caller.deed("alerts.unack");
+    let terms = read_terms(body, &deed.who, (alerting.clock)())?;
+    alerting
+        .unacknowledge(&id, &terms, &deed)
+        .await?
+        .map(Json)
+        .ok_or_else(no_such_alert)
+}
+
+fn read_terms(body: TermsBody, author: &str, now: i64) -> Result<Terms, Problem> {
+    let until = body
+        .until
+        .as_deref()
+        .map(|text| read_until(text, now))
+        .transpose()?;
+    Ok(Terms {
+        by: read_text("by", body.by, 128)?.unwrap_or_else(|| author.to_owned()),
+        comment: read_text("comment", body.comment, 2_000)?,
+        until,
+    })
+}
+
+fn read_text(field: &str, text: Option<String>, most: usize) -> Result<Option<String>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let text = text.trim();
+    let length = text.chars().count();
+    if (1..=most).contains(&length) {
+        return Ok(Some(text.to_owned()));
+    }
+    Err(Problem::unprocessable(format!(
+        "`{field}` has {length} characters; allowed: 1 to {most}"
+    )))
+}
+
+fn read_until(text: &str, now: i64) -> Result<i64, Problem> {
+    let latest = now.saturating_add(LONGEST_ACKNOWLEDGEMENT);
+    let until = EventTime::parse_rfc3339(text).map(EventTime::micros);
+    until.filter(|until| (now..=latest).contains(until)).ok_or_else(|| {
+        let shown: String = text.chars().take(80).collect();
+        Problem::unprocessable(format!(
+            "`until` is \"{shown}\"; allowed: a time as {}, not past and at most 7 days ahead, or nothing",
+            rfc3339(latest)
+        ))
+    })
 }
 
 fn no_such_alert() -> Problem {
@@ -117,7 +193,7 @@ fn no_such_alert() -> Problem {
 fn read_state(name: &str) -> Result<AlertState, Problem> {
     AlertState::from_name(name).ok_or_else(|| {
         Problem::bad_request(format!(
-            "`state` is \"{name}\"; allowed: pending, firing, acknowledged, resolved"
+            "`state` is \"{name}\"; allowed: pending, firing, acknowledged, resolved, expired"
         ))
     })
 }

@@ -1,7 +1,8 @@
-//! The routes of alerts: rules, alerts, webhooks.
+//! The routes of alerts: rules, alerts, silences, webhooks.
 
 mod alerts;
 mod rules;
+mod silences;
 mod webhooks;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub fn all(state: &Arc<Alerting>) -> Router {
     Router::new()
         .merge(rules::routes(Arc::clone(state)))
         .merge(alerts::routes(Arc::clone(state)))
+        .merge(silences::routes(Arc::clone(state)))
         .merge(webhooks::routes(Arc::clone(state)))
 }
 

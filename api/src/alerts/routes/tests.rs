@@ -322,3 +322,194 @@ async fn alerts_are_listed_acknowledged_and_told_to_followers() {
         );
     }
 }
+
+/// An alert of `river-7`, decided now. Its id.
+async fn fire(server: &Server) -> String {
+    let mut rules = SensorRules::new(server.alerting.on_rules_changed.borrow().clone());
+    let now = (server.alerting.clock)();
+    let reading = SensorReading {
+        layer: "water_level",
+        sensor: "river-7",
+        cell: 0x0894_11d3_68b7_ffff,
+        value: 3.62,
+        at: EventTime::from_micros(now),
+    };
+    rules.observe("p0", reading);
+    let transitions = rules.take_transitions();
+    server
+        .alerting
+        .record(&transitions, Notify::Send, now)
+        .await
+        .unwrap();
+    transitions[0].episode.clone()
+}
+
+fn in_hours(hours: i64) -> String {
+    (chrono::Utc::now() + chrono::Duration::hours(hours)).to_rfc3339()
+}
+
+#[tokio::test]
+async fn who_takes_an_alert_says_who_why_and_until_when_and_gives_it_back() {
+    let server = Server::start(false).await;
+    let mut rule = river();
+    (rule["webhooks"], rule["for"]) = (json!([]), json!("0s"));
+    server.ask("POST", "/v1/rules", Some(rule)).await;
+    let id = fire(&server).await;
+    let path = |verb: &str| format!("/v1/alerts/{id}/{verb}");
+    for (field, bad) in [
+        ("until", json!({"until": "soon"})),
+        ("until", json!({"until": in_hours(-1)})),
+        ("until", json!({"until": in_hours(7 * 24 + 1)})),
+        ("by", json!({"by": " "})),
+        ("comment", json!({"comment": "x".repeat(2_001)})),
+        ("reason", json!({"reason": "none"})),
+    ] {
+        let refused = server.ask("POST", &path("ack"), Some(bad.clone())).await;
+        assert_eq!(refused.status, 422, "{bad}");
+        assert!(
+            refused.body["detail"].as_str().unwrap().contains(field),
+            "{bad}: {}",
+            refused.body
+        );
+    }
+    assert_eq!(server.ask("POST", &path("unack"), None).await.status, 409);
+    let terms = json!({"by": "anna", "comment": "on my way", "until": in_hours(2)});
+    let taken = server.ask("POST", &path("ack"), Some(terms)).await;
+    assert_eq!(
+        (taken.status, &taken.body["state"]),
+        (200, &json!("acknowledged"))
+    );
+    assert_eq!(
+        (
+            &taken.body["acknowledged_by"],
+            &taken.body["acknowledged_comment"]
+        ),
+        (&json!("anna"), &json!("on my way"))
+    );
+    let given_back = server.ask("POST", &path("unack"), None).await;
+    assert_eq!(
+        (given_back.status, &given_back.body["state"]),
+        (200, &json!("firing"))
+    );
+    assert_eq!(given_back.body["acknowledged_by"], Value::Null);
+    // Who says nothing of who they are is who asks.
+    let taken = server.ask("POST", &path("ack"), None).await;
+    assert_eq!(taken.body["acknowledged_by"], json!(admin().deed("").who));
+    assert_eq!(
+        server.ask("POST", "/v1/alerts/none/unack", None).await.status,
+        404
+    );
+}
+
+#[tokio::test]
+async fn what_is_taken_until_a_time_fires_again_by_itself() {
+    let server = Server::start(false).await;
+    let mut rule = river();
+    (rule["webhooks"], rule["for"]) = (json!([]), json!("0s"));
+    server.ask("POST", "/v1/rules", Some(rule)).await;
+    let id = fire(&server).await;
+    let until = chrono::Utc::now() + chrono::Duration::milliseconds(1_500);
+    let terms = json!({"until": until.to_rfc3339()});
+    let taken = server
+        .ask("POST", &format!("/v1/alerts/{id}/ack"), Some(terms))
+        .await;
+    assert_eq!(taken.status, 200, "{}", taken.body);
+    let begun = std::time::Instant::now();
+    while server.ask("GET", &format!("/v1/alerts/{id}"), None).await.body["state"] != "firing" {
+        assert!(
+            begun.elapsed() < Duration::from_mins(1),
+            "it is still acknowledged"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_silence_is_previewed_made_listed_and_ended_and_then_its_alerts_are_told() {
+    let server = Server::start(false).await;
+    server.ask("POST", "/v1/webhooks", Some(ops())).await;
+    let mut rule = river();
+    rule["for"] = json!("0s");
+    server.ask("POST", "/v1/rules", Some(rule)).await;
+    let silence = json!({"match": {"rule": ["river high"]}, "ends_at": in_hours(2), "comment": "the gauge is repaired"});
+    for (field, bad) in [
+        (
+            "comment",
+            json!({"match": {"rule": ["a"]}, "ends_at": in_hours(1)}),
+        ),
+        ("match", json!({"ends_at": in_hours(1), "comment": "all"})),
+        (
+            "ends_at",
+            json!({"match": {"rule": ["a"]}, "ends_at": in_hours(31 * 24), "comment": "long"}),
+        ),
+        (
+            "lables",
+            json!({"match": {"lables": {}}, "ends_at": in_hours(1), "comment": "typo"}),
+        ),
+        (
+            "severity",
+            json!({"match": {"severity": ["grave"]}, "ends_at": in_hours(1), "comment": "typo"}),
+        ),
+    ] {
+        let refused = server.ask("POST", "/v1/silences", Some(bad.clone())).await;
+        assert_eq!(refused.status, 422, "{bad}: {}", refused.body);
+        let detail = refused.body["detail"].as_str().unwrap();
+        assert!(
+            detail.contains(field) || detail.contains("grave"),
+            "{bad}: {detail}"
+        );
+    }
+    let preview = server
+        .ask("POST", "/v1/silences?dry_run=true", Some(silence.clone()))
+        .await;
+    assert_eq!(
+        (preview.status, preview.body),
+        (200, json!({"open": [], "last_7d": 0, "by_severity": {}}))
+    );
+    assert_eq!(
+        server.ask("GET", "/v1/silences", None).await.body["silences"],
+        json!([])
+    );
+
+    let made = server.ask("POST", "/v1/silences", Some(silence)).await;
+    assert_eq!((made.status, &made.body["state"]), (201, &json!("active")));
+    let path = format!("/v1/silences/{}", made.body["id"].as_str().unwrap());
+    let id = fire(&server).await;
+    let hooks = server.ask("GET", "/v1/webhooks", None).await.body;
+    let hook = hooks["webhooks"][0]["id"].as_str().unwrap().to_owned();
+    let told = async || {
+        let path = format!("/v1/webhooks/{hook}/deliveries");
+        server.ask("GET", &path, None).await.body["deliveries"]
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(told().await, Vec::<Value>::new());
+    assert_eq!(server.ask("GET", &path, None).await.body["held"], 1);
+    assert_eq!(
+        server.ask("GET", &format!("/v1/alerts/{id}"), None).await.body["state"],
+        "firing"
+    );
+
+    assert_eq!(server.ask("DELETE", &path, None).await.status, 204);
+    assert_eq!(
+        server.ask("DELETE", &path, None).await.status,
+        204,
+        "it has ended already"
+    );
+    assert_eq!(server.ask("GET", &path, None).await.body["state"], "ended");
+    let begun = std::time::Instant::now();
+    while told().await.is_empty() {
+        assert!(begun.elapsed() < Duration::from_mins(1), "nobody is told");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(told().await[0]["alert"], json!(id));
+    let listed = server.ask("GET", "/v1/silences", None).await.body;
+    assert_eq!(
+        (&listed["silences"][0]["id"], &listed["next"]),
+        (&made.body["id"], &Value::Null)
+    );
+    for missing in ["GET", "DELETE"] {
+        assert_eq!(server.ask(missing, "/v1/silences/none", None).await.status, 404);
+    }
+}

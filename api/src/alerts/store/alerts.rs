@@ -2,12 +2,11 @@
 
 use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::sqlite::SqliteConnection;
 
 use super::row::read_from_row;
 use super::{Decisions, DecisionsError};
-use crate::audit::Deed;
 
 /// Where an alert stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,14 +18,17 @@ pub enum AlertState {
     Acknowledged,
     /// It is over.
     Resolved,
+    /// It is over because nothing was heard any more, which is no all-clear.
+    Expired,
 }
 
 impl AlertState {
     /// The names in JSON.
-    pub const ALL: [(&'static str, Self); 3] = [
+    pub const ALL: [(&'static str, Self); 4] = [
         ("firing", Self::Firing),
         ("acknowledged", Self::Acknowledged),
         ("resolved", Self::Resolved),
+        ("expired", Self::Expired),
     ];
 
     /// The name in JSON.
@@ -35,6 +37,7 @@ impl AlertState {
             Self::Firing => "firing",
             Self::Acknowledged => "acknowledged",
             Self::Resolved => "resolved",
+            Self::Expired => "expired",
         }
     }
 
@@ -47,8 +50,8 @@ impl AlertState {
     }
 }
 
-/// One episode of a rule at one instance. Times are event times in µs, shown as RFC 3339; `acknowledged_at` is the
-/// wall clock's.
+/// One episode of a rule at one instance. Times are event times in µs, shown as RFC 3339; those of the
+/// acknowledgement are the wall clock's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Alert {
     /// Id of the episode.
@@ -82,6 +85,13 @@ pub struct Alert {
     /// When somebody took it.
     #[serde(serialize_with = "as_optional_rfc3339")]
     pub acknowledged_at: Option<i64>,
+    /// Who took it.
+    pub acknowledged_by: Option<String>,
+    /// What they said to it.
+    pub acknowledged_comment: Option<String>,
+    /// Until when they took it; `None`: for as long as it lasts.
+    #[serde(serialize_with = "as_optional_rfc3339")]
+    pub acknowledged_until: Option<i64>,
     /// Why it fired, by value.
     pub evidence: Value,
 }
@@ -120,6 +130,9 @@ pub(super) struct AlertRow {
     pub(super) fired_at: i64,
     pub(super) resolved_at: Option<i64>,
     acknowledged_at: Option<i64>,
+    acknowledged_by: Option<String>,
+    acknowledged_comment: Option<String>,
+    acknowledged_until: Option<i64>,
     evidence: String,
 }
 
@@ -137,6 +150,9 @@ read_from_row!(AlertRow {
     fired_at,
     resolved_at,
     acknowledged_at,
+    acknowledged_by,
+    acknowledged_comment,
+    acknowledged_until,
     evidence
 });
 
@@ -160,6 +176,9 @@ impl AlertRow {
             fired_at: self.fired_at,
             resolved_at: self.resolved_at,
             acknowledged_at: self.acknowledged_at,
+            acknowledged_by: self.acknowledged_by,
+            acknowledged_comment: self.acknowledged_comment,
+            acknowledged_until: self.acknowledged_until,
             evidence,
         })
     }
@@ -217,51 +236,6 @@ impl Decisions {
             .filter(|_| has_more)
             .map(|alert| (alert.fired_at, alert.id.clone()));
         Ok(AlertPage { alerts, next })
-    }
-
-    /// Takes an alert: it is quiet and lasts. Once more changes nothing; `None` when there is no such alert.
-    ///
-    /// # Errors
-    /// [`DecisionsError::Conflict`] when it is resolved, or the database's.
-    pub async fn acknowledge(
-        &self,
-        id: &str,
-        now: i64,
-        deed: &Deed,
-    ) -> Result<Option<Alert>, DecisionsError> {
-        let mut transaction = self.begin().await?;
-        let Some(row) = alert_row(&mut transaction, id).await? else {
-            return Ok(None);
-        };
-        let mut alert = row.into_alert()?;
-        match alert.state {
-            AlertState::Acknowledged => return Ok(Some(alert)),
-            AlertState::Resolved => {
-                let message = "the alert is resolved already; there is nothing to acknowledge";
-                return Err(DecisionsError::Conflict(message.to_owned()));
-            }
-            AlertState::Firing => {}
-        }
-        alert.state = AlertState::Acknowledged;
-        alert.acknowledged_at = Some(now);
-        sqlx::query("UPDATE alerts SET state = 'acknowledged', acknowledged_at = $2 WHERE id = $1")
-            .bind(id)
-            .bind(now)
-            .execute(&mut *transaction)
-            .await?;
-        sqlx::query(
-            "INSERT INTO transitions (alert, number, kind, at, value, evidence, recorded_at, notify)
-             SELECT $1, MAX(number) + 1, 'acknowledged', $2, $3, '{}', $2, 'none' FROM transitions WHERE alert = $1",
-        )
-        .bind(id)
-        .bind(now)
-        .bind(alert.value)
-        .execute(&mut *transaction)
-        .await?;
-        let deed = deed.clone().to(id).with(json!({"rule": alert.rule}));
-        self.append(&mut transaction, &deed, now).await?;
-        transaction.commit().await?;
-        Ok(Some(alert))
     }
 }
 

@@ -62,7 +62,7 @@ impl Census {
         .bind(RULE_FULL)
         .fetch_all(decisions.readers())
         .await?;
-        let ended: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM alerts WHERE state = 'resolved'")
+        let ended: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM alerts WHERE resolved_at IS NOT NULL")
             .fetch_one(decisions.readers())
             .await?;
         let mut census = Self {

@@ -102,6 +102,33 @@ impl Decisions {
         Ok(rules)
     }
 
+    /// Notes how far rules were judged that were judged further than `noted` says, which then says it.
+    pub async fn put_evaluated(
+        &self,
+        rules: &[(&str, EventTime)],
+        noted: &mut BTreeMap<String, EventTime>,
+    ) -> Result<(), DecisionsError> {
+        let further: Vec<&(&str, EventTime)> = rules
+            .iter()
+            .filter(|(rule_id, at)| noted.get(*rule_id).is_none_or(|noted| noted < at))
+            .collect();
+        if further.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.begin().await?;
+        for (rule_id, at) in &further {
+            put(&mut transaction, rule_id, EVALUATED, at).await?;
+        }
+        transaction.commit().await?;
+        noted.retain(|rule_id, _| rules.iter().any(|(known, _)| known == rule_id));
+        noted.extend(
+            further
+                .into_iter()
+                .map(|(rule_id, at)| ((*rule_id).to_owned(), *at)),
+        );
+        Ok(())
+    }
+
     /// An older riskgrid kept all as one value.
     async fn take_apart_whole(&self) -> Result<(), DecisionsError> {
         let Some(saved) = self.meta(WHOLE).await? else {

@@ -13,7 +13,7 @@ const DELETED_RULES_KEPT: Duration = Duration::from_hours(1);
 /// How long, or how many, of what has ended is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep {
-    /// Alerts that are resolved, with their transitions.
+    /// Alerts that have ended, with their transitions; silences that have.
     pub ended_alerts: Duration,
     /// Most of them; the oldest go first.
     pub max_ended_alerts: u64,
@@ -72,6 +72,7 @@ impl Decisions {
         }
         forgotten.deliveries += self.forget_deleted_webhooks().await?;
         self.forget_deleted_rules(before(DELETED_RULES_KEPT)).await?;
+        self.forget_silences(before(keep.ended_alerts)).await?;
         let tally = self.tally();
         Tally::add(&tally.forgotten_alerts, forgotten.alerts);
         Tally::add(&tally.forgotten_deliveries, forgotten.deliveries);
@@ -82,7 +83,7 @@ impl Decisions {
     async fn see_what_ended(&self, now: i64) -> Result<(), DecisionsError> {
         for sql in [
             "UPDATE alerts SET ended_seen_at = $1 WHERE id IN
-                (SELECT id FROM alerts WHERE state = 'resolved' AND ended_seen_at IS NULL LIMIT $2)",
+                (SELECT id FROM alerts WHERE resolved_at IS NOT NULL AND ended_seen_at IS NULL LIMIT $2)",
             "UPDATE deliveries SET settled_at = $1 WHERE id IN
                 (SELECT id FROM deliveries WHERE state = 'delivered' AND settled_at IS NULL LIMIT $2)",
             "UPDATE deliveries SET settled_at = $1 WHERE id IN
@@ -109,7 +110,7 @@ impl Decisions {
     async fn forget_alerts(&self, before: i64, over: i64) -> Result<u64, DecisionsError> {
         let mut transaction = self.begin().await?;
         let old: Vec<String> = sqlx::query_scalar(
-            "SELECT id FROM alerts WHERE state = 'resolved' AND ended_seen_at < $1
+            "SELECT id FROM alerts WHERE resolved_at IS NOT NULL AND ended_seen_at < $1
                 ORDER BY ended_seen_at, fired_at LIMIT $2",
         )
         .bind(before)
@@ -118,7 +119,7 @@ impl Decisions {
         .await?;
         let old = if old.is_empty() && over > 0 {
             sqlx::query_scalar(
-                "SELECT id FROM alerts WHERE state = 'resolved' ORDER BY ended_seen_at, fired_at LIMIT $1",
+                "SELECT id FROM alerts WHERE resolved_at IS NOT NULL ORDER BY ended_seen_at, fired_at LIMIT $1",
             )
             .bind(over)
             .fetch_all(&mut *transaction)
@@ -183,6 +184,15 @@ impl Decisions {
             forgotten += old.len() as u64;
             tokio::task::yield_now().await;
         }
+    }
+
+    async fn forget_silences(&self, before: i64) -> Result<(), DecisionsError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query("DELETE FROM silences WHERE ends_at < $1")
+            .bind(before)
+            .execute(&mut *transaction)
+            .await?;
+        Ok(transaction.commit().await?)
     }
 
     async fn forget_deleted_rules(&self, before: i64) -> Result<(), DecisionsError> {

@@ -31,7 +31,7 @@ pub struct AlertLine {
     pub id: String,
     /// Name of the rule.
     pub rule: String,
-    /// firing, acknowledged or resolved.
+    /// firing, acknowledged, resolved or expired.
     pub state: String,
     /// minor, moderate, major or critical.
     pub severity: String,
@@ -51,6 +51,12 @@ pub struct AlertLine {
     pub resolved_at: Option<i64>,
     /// When somebody took it, µs.
     pub acknowledged_at: Option<i64>,
+    /// Who took it.
+    pub acknowledged_by: Option<String>,
+    /// What they said to it.
+    pub acknowledged_comment: Option<String>,
+    /// Until when they took it, µs.
+    pub acknowledged_until: Option<i64>,
 }
 
 read_from_row!(AlertLine {
@@ -65,7 +71,10 @@ read_from_row!(AlertLine {
     at,
     fired_at,
     resolved_at,
-    acknowledged_at
+    acknowledged_at,
+    acknowledged_by,
+    acknowledged_comment,
+    acknowledged_until
 });
 
 /// A place in the table, newest first.
@@ -94,7 +103,8 @@ impl Decisions {
             format!("WHERE {}", all.join(" AND "))
         };
         let sql = format!(
-            "SELECT id, rule, state, severity, layer, sensor, cell, value, at, fired_at, resolved_at, acknowledged_at
+            "SELECT id, rule, state, severity, layer, sensor, cell, value, at, fired_at, resolved_at, acknowledged_at,
+                acknowledged_by, acknowledged_comment, acknowledged_until
                FROM alerts {wanted} ORDER BY fired_at DESC, id DESC LIMIT {limit}"
         );
         // The conditions are the program's own words.

@@ -6,11 +6,13 @@
 //!
 //! The queries use `$1` and plain SQL, so that the same ones can serve `PostgreSQL`.
 
+mod acknowledge;
 mod alerts;
 mod bounds;
 mod cells;
 mod endpoints;
 mod forget;
+mod hold;
 mod ids;
 mod lines;
 mod notice;
@@ -18,6 +20,7 @@ mod outbox;
 mod record;
 mod row;
 mod rules;
+mod silences;
 mod tally;
 mod versions;
 
@@ -28,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use riskgrid_ingest::places::Places;
 use riskgrid_ingest::state_folder::{FILE_MODE, make_folder};
 use riskgrid_ingest::{NoRoom, Room, Writer};
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
@@ -36,6 +40,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{SqlSafeStr, Sqlite, Transaction};
 
+pub use acknowledge::Terms;
 pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, rfc3339};
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
@@ -47,6 +52,7 @@ pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
 pub use record::{Notify, Recorded};
 pub(crate) use row::read_from_row;
 pub use rules::ENDED_AT_ONCE;
+pub use silences::{MAX_SILENCES, Preview, SilencePlace, StoredSilence};
 pub use tally::{Held, Tally};
 pub use versions::Versioned;
 
@@ -65,7 +71,7 @@ const MARK: &[u8; 16] = b"SQLite format 3\0";
 const TRANSACTION: u64 = 256 << 10;
 
 /// The schema's steps, each with what it does. One that has been released is never changed.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     (
         "decisions",
         include_str!("../../../migrations/0001_decisions.sql"),
@@ -73,6 +79,7 @@ const MIGRATIONS: [(&str, &str); 4] = [
     ("audit", include_str!("../../../migrations/0002_audit.sql")),
     ("bounds", include_str!("../../../migrations/0003_bounds.sql")),
     ("access", include_str!("../../../migrations/0004_access.sql")),
+    ("life", include_str!("../../../migrations/0005_life.sql")),
 ];
 
 fn migrations() -> Migrator {
@@ -211,6 +218,7 @@ struct Inner {
     census: Mutex<Census>,
     tally: Tally,
     room: Option<Room>,
+    places: Arc<Places>,
     /// Held as long as anybody may write.
     _lock: File,
 }
@@ -267,6 +275,7 @@ impl Decisions {
                 census: Mutex::default(),
                 tally: Tally::default(),
                 room: None,
+                places: Arc::default(),
                 _lock: lock,
             }),
         };
@@ -292,6 +301,21 @@ impl Decisions {
             inner.room = Some(room);
         }
         self
+    }
+
+    /// The same, which knows the areas that silences name.
+    #[must_use]
+    pub fn among(mut self, places: Arc<Places>) -> Self {
+        // Nobody has another copy yet.
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.places = places;
+        }
+        self
+    }
+
+    /// The areas that silences name.
+    pub fn places(&self) -> &Places {
+        &self.inner.places
     }
 
     /// Whether something may be written: what was done without being noted is done again.
@@ -402,6 +426,9 @@ fn lock(folder: &Path) -> Result<File, DecisionsError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod bounds_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+mod life_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

@@ -29,6 +29,10 @@ struct MessageData<'a> {
     value: f64,
     at: String,
     evidence: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late: Option<bool>,
 }
 
 struct Target {
@@ -43,44 +47,77 @@ read_from_row!(Target {
     disabled_at
 });
 
-/// Writes the transition and, when it is `sent`, the outbox rows of the webhooks that want it.
+/// What is to be told of an alert.
+pub(super) struct Told<'a> {
+    /// Of the transition; 1 is the firing.
+    pub(super) number: i64,
+    /// Why, by value.
+    pub(super) evidence: &'a Value,
+    /// Why it ended, where the data did not end it.
+    pub(super) reason: Option<&'a str>,
+    /// Whether it is told: `sent`, or why it is not.
+    pub(super) how: &'a str,
+    /// Told long after it happened.
+    pub(super) is_late: bool,
+}
+
+/// Writes the transition and, when it is `sent`, the outbox rows of the webhooks that it is for.
 pub(super) async fn add_transition(
     connection: &mut SqliteConnection,
     alert: &Alert,
-    number: i64,
-    evidence: &Value,
-    how: &str,
+    told: &Told<'_>,
     now: i64,
 ) -> Result<usize, DecisionsError> {
     sqlx::query(
-        "INSERT INTO transitions (alert, number, kind, at, value, evidence, recorded_at, notify)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "INSERT INTO transitions (alert, number, kind, at, value, evidence, recorded_at, notify, reason)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(&alert.id)
-    .bind(number)
+    .bind(told.number)
     .bind(alert.state.name())
     .bind(alert.at)
     .bind(alert.value)
-    .bind(evidence.to_string())
+    .bind(told.evidence.to_string())
     .bind(now)
-    .bind(how)
+    .bind(told.how)
+    .bind(told.reason)
     .execute(&mut *connection)
     .await?;
-    if how != "sent" {
-        return Ok(0);
+    if told.how == "sent" {
+        queue(connection, alert, told, now).await
+    } else {
+        Ok(0)
     }
-    let (kind, body) = message(alert, evidence, now)?;
-    let targets = targets_of(connection, &alert.id).await?;
+}
+
+/// Puts a message into the outbox: a beginning for the webhooks of the rule that want it, an end for those that were sent
+/// the beginning. Answers to how many.
+pub(super) async fn queue(
+    connection: &mut SqliteConnection,
+    alert: &Alert,
+    told: &Told<'_>,
+    now: i64,
+) -> Result<usize, DecisionsError> {
+    let (kind, body) = message(alert, told, now)?;
+    let is_end = alert.resolved_at.is_some();
     let mut queued = 0;
-    for target in targets.iter().filter(|target| wants(target, &alert.severity)) {
+    for target in targets_of(connection, &alert.id).await? {
+        let is_for_it = if is_end {
+            was_told(connection, &target.id, &alert.id).await?
+        } else {
+            wants(&target, &alert.severity)
+        };
+        if !is_for_it {
+            continue;
+        }
         sqlx::query(
             "INSERT INTO deliveries (id, seq, webhook, alert, number, type, body, state, attempts, next_attempt_at, created_at)
                 SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $4, $5, $6, $7, 0, $8, $8 FROM deliveries",
         )
-        .bind(webhook_id(&target.id, &alert.id, number))
+        .bind(webhook_id(&target.id, &alert.id, told.number))
         .bind(&target.id)
         .bind(&alert.id)
-        .bind(number)
+        .bind(told.number)
         .bind(&kind)
         .bind(&body)
         .bind(if target.disabled_at.is_some() { "dead" } else { "pending" })
@@ -90,6 +127,21 @@ pub(super) async fn add_transition(
         queued += 1;
     }
     Ok(queued)
+}
+
+/// Whether the endpoint was sent the beginning: deliveries of open alerts are not forgotten.
+async fn was_told(
+    connection: &mut SqliteConnection,
+    webhook: &str,
+    alert: &str,
+) -> Result<bool, DecisionsError> {
+    let told: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM deliveries WHERE webhook = $1 AND alert = $2 LIMIT 1")
+            .bind(webhook)
+            .bind(alert)
+            .fetch_optional(connection)
+            .await?;
+    Ok(told.is_some())
 }
 
 /// The endpoints that the alert's rule names and that still exist.
@@ -117,7 +169,7 @@ fn wants(target: &Target, severity: &str) -> bool {
     wanted.is_empty() || wanted.iter().any(|wanted| wanted.name() == severity)
 }
 
-fn message(alert: &Alert, evidence: &Value, now: i64) -> Result<(String, String), DecisionsError> {
+fn message(alert: &Alert, told: &Told<'_>, now: i64) -> Result<(String, String), DecisionsError> {
     let kind = format!("alert.{}", alert.state.name());
     let data = MessageData {
         alert: &alert.id,
@@ -129,7 +181,9 @@ fn message(alert: &Alert, evidence: &Value, now: i64) -> Result<(String, String)
         cell: alert.cell.map(|cell| format!("{cell:x}")),
         value: alert.value,
         at: rfc3339(alert.at),
-        evidence,
+        evidence: told.evidence,
+        reason: told.reason,
+        late: told.is_late.then_some(true),
     };
     let message = Message {
         r#type: &kind,

@@ -8,7 +8,8 @@ use sqlx::{Sqlite, Transaction};
 use super::alerts::{Alert, AlertRow, AlertState, alert_row};
 use super::bounds::{Draft, RULE_FULL, Reached};
 use super::cells::CellState;
-use super::notice::add_transition;
+use super::hold::{SilencesInForce, never_sent};
+use super::notice::{Told, add_transition};
 use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE, Tally};
 
 /// Whether transitions wake anybody.
@@ -50,7 +51,8 @@ impl Decisions {
         for transition in transitions {
             match transition.kind {
                 TransitionKind::Firing => recording.begin_alert(transition).await?,
-                TransitionKind::Resolved => recording.end_alert(transition).await?,
+                TransitionKind::Resolved => recording.end_alert(transition, AlertState::Resolved).await?,
+                TransitionKind::Expired => recording.end_alert(transition, AlertState::Expired).await?,
             }
         }
         if let Some(cells) = cells {
@@ -74,11 +76,13 @@ impl Decisions {
         for row in open {
             let alert = row.into_alert()?;
             let end = End {
+                becomes: AlertState::Resolved,
                 at: now.max(alert.fired_at),
                 value: alert.value,
                 evidence: &evidence,
+                reason: Some("rule_deleted"),
             };
-            recording.resolve(alert, end, false).await?;
+            recording.end(alert, end).await?;
         }
         recording.end_full_alerts().await?;
         recording.commit().await
@@ -92,6 +96,8 @@ struct Recording<'a> {
     draft: Draft,
     recorded: Recorded,
     refused: [u64; 2],
+    /// Read when the first alert begins.
+    silences: Option<SilencesInForce>,
     notify: Notify,
     now: i64,
 }
@@ -104,6 +110,7 @@ impl<'a> Recording<'a> {
             draft: Draft::default(),
             recorded: Recorded::default(),
             refused: [0, 0],
+            silences: None,
             notify,
             now,
         })
@@ -122,7 +129,7 @@ impl<'a> Recording<'a> {
             .recorded
             .alerts
             .iter()
-            .filter(|alert| alert.state == AlertState::Resolved);
+            .filter(|alert| alert.resolved_at.is_some());
         let ended = ended.count() as u64;
         Tally::add(&tally.ended, ended);
         Tally::add(&tally.began, self.recorded.alerts.len() as u64 - ended);
@@ -220,21 +227,33 @@ impl<'a> Recording<'a> {
         .bind(json!(transition.webhooks).to_string())
         .execute(&mut *self.transaction)
         .await?;
+        let alert = stored_alert(&mut self.transaction, &transition.episode).await?;
         let how = if self.is_stale(transition.at.micros()) {
             "not_sent_stale"
+        } else if self.is_held(&alert).await? {
+            "held"
         } else {
             "sent"
         };
-        let alert = stored_alert(&mut self.transaction, &transition.episode).await?;
-        let evidence = &transition.evidence;
-        let queued = add_transition(&mut self.transaction, &alert, 1, evidence, how, self.now).await?;
+        let told = Told {
+            number: 1,
+            evidence: &transition.evidence,
+            reason: None,
+            how,
+            is_late: false,
+        };
+        let queued = add_transition(&mut self.transaction, &alert, &told, self.now).await?;
         self.recorded.queued += queued;
         self.recorded.alerts.push(alert);
         self.draft.began(&transition.rule_id);
         Ok(())
     }
 
-    async fn end_alert(&mut self, transition: &Transition) -> Result<(), DecisionsError> {
+    async fn end_alert(
+        &mut self,
+        transition: &Transition,
+        becomes: AlertState,
+    ) -> Result<(), DecisionsError> {
         // The episode itself; else the stored one that covers its beginning; else the open one that it ends.
         let found: Option<AlertRow> = sqlx::query_as(
             "SELECT * FROM alerts WHERE id = $1 OR (rule_id = $2 AND instance = $3
@@ -252,12 +271,13 @@ impl<'a> Recording<'a> {
             return Ok(());
         };
         let end = End {
+            becomes,
             at: transition.at.micros().max(row.fired_at),
             value: transition.value,
             evidence: &transition.evidence,
+            reason: None,
         };
-        let is_stale = self.is_stale(transition.at.micros());
-        self.resolve(row.into_alert()?, end, is_stale).await
+        self.end(row.into_alert()?, end).await
     }
 
     /// Ends the alerts that told of rules which have room again.
@@ -283,36 +303,44 @@ impl<'a> Recording<'a> {
             let newest = self.recorded.alerts.iter().map(|alert| alert.at).max();
             let evidence = json!({"reason": "alerts of this rule begin again"});
             let end = End {
+                becomes: AlertState::Resolved,
                 at: newest.unwrap_or(self.now).max(alert.fired_at),
                 value: alert.value,
                 evidence: &evidence,
+                reason: None,
             };
-            let is_stale = self.is_stale(end.at);
-            self.resolve(alert, end, is_stale).await?;
+            self.end(alert, end).await?;
         }
         Ok(())
+    }
+
+    /// Whether a silence hides the beginning of an alert.
+    async fn is_held(&mut self, alert: &Alert) -> Result<bool, DecisionsError> {
+        if self.silences.is_none() {
+            self.silences =
+                Some(SilencesInForce::read(self.decisions, &mut self.transaction, self.now).await?);
+        }
+        match &self.silences {
+            Some(silences) => silences.hold(&mut self.transaction, alert, alert.at).await,
+            None => Ok(false),
+        }
     }
 
     fn is_stale(&self, at: i64) -> bool {
         self.notify == Notify::NotSentStale || self.now.saturating_sub(at) > MAX_NOTIFY_AGE.as_micros() as i64
     }
 
-    async fn resolve(
-        &mut self,
-        mut alert: Alert,
-        end: End<'_>,
-        is_stale: bool,
-    ) -> Result<(), DecisionsError> {
+    async fn end(&mut self, mut alert: Alert, end: End<'_>) -> Result<(), DecisionsError> {
+        let is_late = self.is_stale(end.at);
         let connection = &mut *self.transaction;
-        sqlx::query(
-            "UPDATE alerts SET state = 'resolved', resolved_at = $2, at = $2, value = $3 WHERE id = $1",
-        )
-        .bind(&alert.id)
-        .bind(end.at)
-        .bind(end.value)
-        .execute(&mut *connection)
-        .await?;
-        alert.state = AlertState::Resolved;
+        sqlx::query("UPDATE alerts SET state = $4, resolved_at = $2, at = $2, value = $3 WHERE id = $1")
+            .bind(&alert.id)
+            .bind(end.at)
+            .bind(end.value)
+            .bind(end.becomes.name())
+            .execute(&mut *connection)
+            .await?;
+        alert.state = end.becomes;
         (alert.resolved_at, alert.at, alert.value) = (Some(end.at), end.at, end.value);
         let number: i64 = sqlx::query_scalar("SELECT MAX(number) + 1 FROM transitions WHERE alert = $1")
             .bind(&alert.id)
@@ -324,12 +352,24 @@ impl<'a> Recording<'a> {
                 .fetch_one(&mut *connection)
                 .await?;
         let how = match firing.as_str() {
-            _ if is_stale => "not_sent_stale",
+            // However late it is: whoever was told that it began waits for its end.
             "sent" => "sent",
+            "held" => {
+                never_sent(connection, &alert.id).await?;
+                "not_sent_held"
+            }
+            _ if is_late => "not_sent_stale",
             // An all-clear for what nobody was told of would only puzzle.
             _ => "not_sent_firing_unsent",
         };
-        let queued = add_transition(connection, &alert, number, end.evidence, how, self.now).await?;
+        let told = Told {
+            number,
+            evidence: end.evidence,
+            reason: end.reason,
+            how,
+            is_late,
+        };
+        let queued = add_transition(connection, &alert, &told, self.now).await?;
         self.draft.ended(&alert.rule_id);
         self.recorded.queued += queued;
         self.recorded.alerts.push(alert);
@@ -338,9 +378,12 @@ impl<'a> Recording<'a> {
 }
 
 struct End<'a> {
+    becomes: AlertState,
     at: i64,
     value: f64,
     evidence: &'a Value,
+    /// Where the data did not end it.
+    reason: Option<&'static str>,
 }
 
 async fn stored_alert(connection: &mut SqliteConnection, id: &str) -> Result<Alert, DecisionsError> {

@@ -6,17 +6,24 @@ use tempfile::TempDir;
 use super::*;
 use crate::alerts::webhook::{Endpoint, NewEndpoint, Secret};
 
-const SECOND: i64 = 1_000_000;
-const HOUR: i64 = 3_600 * SECOND;
+pub(super) const SECOND: i64 = 1_000_000;
+pub(super) const HOUR: i64 = 3_600 * SECOND;
 /// 2026-11-22T08:00:00Z
-const START: i64 = 1_795_334_400 * SECOND;
+pub(super) const START: i64 = 1_795_334_400 * SECOND;
 
 /// What stands in the audit for what these tests do.
-fn deed() -> crate::audit::Deed {
+pub(super) fn deed() -> crate::audit::Deed {
     crate::audit::Deed::of_the_command_line("test")
 }
 
-async fn opened() -> (TempDir, Decisions) {
+pub(super) fn taken_by_anna() -> Terms {
+    Terms {
+        by: "anna".to_owned(),
+        ..Terms::default()
+    }
+}
+
+pub(super) async fn opened() -> (TempDir, Decisions) {
     let folder = tempfile::tempdir().unwrap();
     let decisions = Decisions::open(folder.path(), crate::alerts::store::Bounds::default())
         .await
@@ -24,7 +31,7 @@ async fn opened() -> (TempDir, Decisions) {
     (folder, decisions)
 }
 
-async fn endpoint(decisions: &Decisions, name: &str, severities: Vec<Severity>) -> Endpoint {
+pub(super) async fn endpoint(decisions: &Decisions, name: &str, severities: Vec<Severity>) -> Endpoint {
     let new = NewEndpoint {
         name: name.to_owned(),
         url: "https://ops.example/".to_owned(),
@@ -34,14 +41,14 @@ async fn endpoint(decisions: &Decisions, name: &str, severities: Vec<Severity>) 
     decisions.create_endpoint(new, START, &deed()).await.unwrap()
 }
 
-fn rule(name: &str, webhooks: &[&str]) -> Rule {
+pub(super) fn rule(name: &str, webhooks: &[&str]) -> Rule {
     let json = json!({"name": name, "kind": "threshold", "layer": "water_level", "per": "sensor", "above": 3.5,
         "clear_below": 3.2, "severity": "major", "webhooks": webhooks});
     Rule::from_json(&format!("id of {name}"), &json, &RuleBounds::default()).unwrap()
 }
 
 /// What a rule decides of one sensor's readings: seconds after the start, value.
-fn decided(rule: &Rule, sensor: &str, readings: &[(i64, f64)]) -> Vec<Transition> {
+pub(super) fn decided(rule: &Rule, sensor: &str, readings: &[(i64, f64)]) -> Vec<Transition> {
     let mut rules = SensorRules::new([rule.clone()].into());
     for (seconds, value) in readings {
         let at = START + seconds * SECOND;
@@ -62,7 +69,7 @@ async fn states(decisions: &Decisions, webhook: &str) -> Vec<(String, String)> {
     rows.into_iter().map(|row| (row.r#type, row.state)).collect()
 }
 
-async fn notified(decisions: &Decisions) -> Vec<String> {
+pub(super) async fn notified(decisions: &Decisions) -> Vec<String> {
     let sql = "SELECT notify FROM transitions ORDER BY at, number";
     sqlx::query_scalar(sql)
         .fetch_all(decisions.readers())
@@ -270,20 +277,26 @@ async fn alerts_are_listed_newest_first_page_by_page() {
 
     let id = &seen[0].id;
     let acknowledged = decisions
-        .acknowledge(id, START + 5, &deed())
+        .acknowledge(id, &taken_by_anna(), START + 5, &deed())
         .await
         .unwrap()
         .unwrap();
     assert_eq!(acknowledged.state, AlertState::Acknowledged);
     assert_eq!(
         decisions
-            .acknowledge(id, START + 9, &deed())
+            .acknowledge(id, &taken_by_anna(), START + 9, &deed())
             .await
             .unwrap()
             .unwrap(),
         acknowledged
     );
-    assert_eq!(decisions.acknowledge("none", START, &deed()).await.unwrap(), None);
+    assert_eq!(
+        decisions
+            .acknowledge("none", &taken_by_anna(), START, &deed())
+            .await
+            .unwrap(),
+        None
+    );
     let query = AlertQuery {
         state: Some(AlertState::Acknowledged),
         limit: 10,
@@ -303,7 +316,7 @@ async fn an_acknowledged_alert_resolves_and_then_cannot_be_acknowledged() {
         .await
         .unwrap();
     decisions
-        .acknowledge(&transitions[0].episode, START, &deed())
+        .acknowledge(&transitions[0].episode, &taken_by_anna(), START, &deed())
         .await
         .unwrap();
     let recorded = decisions
@@ -314,7 +327,7 @@ async fn an_acknowledged_alert_resolves_and_then_cannot_be_acknowledged() {
     assert_eq!(recorded.alerts[0].acknowledged_at, Some(START));
     assert_eq!(states(&decisions, &ops.id).await.len(), 2);
     let refused = decisions
-        .acknowledge(&transitions[0].episode, START, &deed())
+        .acknowledge(&transitions[0].episode, &taken_by_anna(), START, &deed())
         .await;
     assert!(matches!(refused, Err(DecisionsError::Conflict(_))));
 }

@@ -1,4 +1,6 @@
-//! The SQL table `alerts`, read page by page from the database when a query runs that scans it.
+//! The SQL tables `alerts` and `silences`. Alerts are read page by page from the database when a query runs that scans it.
+
+mod silences;
 
 use std::sync::Arc;
 
@@ -9,6 +11,8 @@ use riskgrid_analytics::tables::stored::{
     Asked, Column, Comparison, Condition, Pages, StoredTable, Test, Value, Values,
 };
 use riskgrid_ingest::EventTime;
+
+pub(crate) use silences::silences_table;
 
 use crate::alerts::store::{AlertLine, Bound, Conditions, Decisions};
 
@@ -35,7 +39,7 @@ fn columns() -> Vec<Column<AlertLine>> {
         column("rule", "name of the rule", Values::Text(|line| &line.rule)),
         column(
             "state",
-            "firing, acknowledged or resolved",
+            "firing, acknowledged, resolved or expired",
             Values::Text(|line| &line.state),
         ),
         column(
@@ -71,13 +75,28 @@ fn columns() -> Vec<Column<AlertLine>> {
         ),
         column(
             "resolved_at",
-            "event time of the resolution",
+            "event time of the end",
             Values::TimeOrNull(|line| line.resolved_at.map(EventTime::from_micros)),
         ),
         column(
             "acknowledged_at",
             "when it was acknowledged",
             Values::TimeOrNull(|line| line.acknowledged_at.map(EventTime::from_micros)),
+        ),
+        column(
+            "acknowledged_by",
+            "who acknowledged it",
+            Values::TextOrNull(|line| line.acknowledged_by.as_deref()),
+        ),
+        column(
+            "acknowledged_comment",
+            "what they said to it",
+            Values::TextOrNull(|line| line.acknowledged_comment.as_deref()),
+        ),
+        column(
+            "acknowledged_until",
+            "until when they took it",
+            Values::TimeOrNull(|line| line.acknowledged_until.map(EventTime::from_micros)),
         ),
     ]
 }

@@ -1,0 +1,156 @@
+//! What silences hold back: a beginning is recorded and told to nobody, until no silence hides it any more.
+
+use riskgrid_ingest::EventTime;
+use sqlx::sqlite::SqliteConnection;
+
+use super::alerts::{Alert, AlertState, alert_row};
+use super::notice::{Told, queue};
+use super::silences::{SilenceRow, StoredSilence};
+use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE, PIECE};
+use crate::alerts::silence::Subject;
+
+impl<'a> From<&'a Alert> for Subject<'a> {
+    fn from(alert: &'a Alert) -> Self {
+        Self {
+            rule: &alert.rule,
+            rule_id: &alert.rule_id,
+            layer: &alert.layer,
+            severity: &alert.severity,
+            cell: alert.cell,
+        }
+    }
+}
+
+/// The silences of one transaction.
+pub(super) struct SilencesInForce {
+    silences: Vec<StoredSilence>,
+    decisions: Decisions,
+}
+
+impl SilencesInForce {
+    /// Those that are not over at `now` (µs): what is over holds nothing back any more, however late it is decided.
+    pub(super) async fn read(
+        decisions: &Decisions,
+        connection: &mut SqliteConnection,
+        now: i64,
+    ) -> Result<Self, DecisionsError> {
+        let rows: Vec<SilenceRow> = sqlx::query_as("SELECT * FROM silences WHERE ends_at > $1 ORDER BY id")
+            .bind(now)
+            .fetch_all(connection)
+            .await?;
+        let silences = rows.into_iter().map(SilenceRow::into_silence);
+        Ok(Self {
+            silences: silences.collect::<Result<_, _>>()?,
+            decisions: decisions.clone(),
+        })
+    }
+
+    /// Whether one of them hides the alert at a time; it counts that it did.
+    pub(super) async fn hold(
+        &self,
+        connection: &mut SqliteConnection,
+        alert: &Alert,
+        at: i64,
+    ) -> Result<bool, DecisionsError> {
+        let Some(silence) = self.hiding(alert, at) else {
+            return Ok(false);
+        };
+        sqlx::query("UPDATE silences SET held = held + 1 WHERE id = $1")
+            .bind(&silence.id)
+            .execute(connection)
+            .await?;
+        Ok(true)
+    }
+
+    fn hiding(&self, alert: &Alert, at: i64) -> Option<&StoredSilence> {
+        let (subject, at) = (Subject::from(alert), EventTime::from_micros(at));
+        let places = self.decisions.places();
+        self.silences
+            .iter()
+            .find(|stored| stored.silence.is_in_force(at) && stored.silence.is_about(&subject, places))
+    }
+}
+
+/// The beginning was held until the alert ended: nobody will be told.
+pub(super) async fn never_sent(connection: &mut SqliteConnection, alert: &str) -> Result<(), DecisionsError> {
+    sqlx::query("UPDATE transitions SET notify = 'not_sent_held' WHERE alert = $1 AND notify = 'held'")
+        .bind(alert)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+impl Decisions {
+    /// Whether a silence ended after `since` and not after `now` (µs), so that what it held may be told.
+    pub async fn has_silence_ended(&self, since: i64, now: i64) -> Result<bool, DecisionsError> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM silences WHERE ends_at > $1 AND ends_at <= $2 LIMIT 1")
+                .bind(since)
+                .bind(now)
+                .fetch_optional(self.readers())
+                .await?;
+        Ok(found.is_some())
+    }
+
+    /// Tells of alerts that still fire and that no silence hides any more at `now` (µs), piece by piece. Answers how many
+    /// deliveries were queued.
+    pub async fn release_held(&self, now: i64) -> Result<usize, DecisionsError> {
+        let mut queued = 0;
+        let mut last = String::new();
+        let is_any: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM transitions WHERE notify = 'held' LIMIT 1")
+                .fetch_optional(self.readers())
+                .await?;
+        if is_any.is_none() {
+            return Ok(queued);
+        }
+        loop {
+            let mut transaction = self.begin().await?;
+            let held: Vec<String> = sqlx::query_scalar(
+                "SELECT alert FROM transitions WHERE notify = 'held' AND alert > $1 ORDER BY alert LIMIT $2",
+            )
+            .bind(&last)
+            .bind(PIECE)
+            .fetch_all(&mut *transaction)
+            .await?;
+            let Some(newest) = held.last() else {
+                return Ok(queued);
+            };
+            last.clone_from(newest);
+            let silences = SilencesInForce::read(self, &mut transaction, now).await?;
+            for id in held {
+                let Some(row) = alert_row(&mut transaction, &id).await? else {
+                    continue;
+                };
+                let alert = row.into_alert()?;
+                if alert.resolved_at.is_none() && silences.hiding(&alert, now).is_none() {
+                    queued += tell_of(&mut transaction, alert, now).await?;
+                }
+            }
+            transaction.commit().await?;
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Sends the beginning that was held, as it was.
+async fn tell_of(
+    connection: &mut SqliteConnection,
+    mut alert: Alert,
+    now: i64,
+) -> Result<usize, DecisionsError> {
+    sqlx::query("UPDATE transitions SET notify = 'sent' WHERE alert = $1 AND number = 1")
+        .bind(&alert.id)
+        .execute(&mut *connection)
+        .await?;
+    // Somebody may have taken it meanwhile; that it began is still news to receivers.
+    alert.state = AlertState::Firing;
+    let told = Told {
+        number: 1,
+        evidence: &alert.evidence,
+        reason: None,
+        how: "sent",
+        is_late: now.saturating_sub(alert.at) > MAX_NOTIFY_AGE.as_micros() as i64,
+    };
+    queue(connection, &alert, &told, now).await
+}

@@ -1,0 +1,51 @@
+//! What ends by the wall clock: acknowledgements with an end, and silences.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use super::Alerting;
+use super::store::DecisionsError;
+
+/// How often it is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// An alert may be stored this much later than the time that it was held at, µs.
+const STORED_WITHIN: i64 = 10_000_000;
+
+/// Gives back what was taken for a time, and tells what silences held back, until alerting ends.
+pub(super) async fn watch_terms(alerting: Weak<Alerting>) {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    // What was held before the start is looked at once in any case.
+    let mut released_to = i64::MIN;
+    loop {
+        ticks.tick().await;
+        let Some(alerting) = alerting.upgrade() else {
+            return;
+        };
+        match look(&alerting, released_to).await {
+            Ok(now) => released_to = now,
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "acknowledgements and silences that are over last for now"
+            ),
+        }
+    }
+}
+
+/// Answers from when on ends of silences are to be looked at next.
+async fn look(alerting: &Alerting, released_to: i64) -> Result<i64, DecisionsError> {
+    let now = (alerting.clock)();
+    loop {
+        let given_back = alerting.decisions.end_acknowledgements(now).await?;
+        if given_back.is_empty() {
+            break;
+        }
+        given_back.into_iter().for_each(|alert| alerting.tell(alert));
+    }
+    let is_first = released_to == i64::MIN;
+    let is_any = is_first || alerting.decisions.has_silence_ended(released_to, now).await?;
+    if is_any && alerting.decisions.release_held(now).await? > 0 {
+        alerting.deliveries.wake();
+    }
+    Ok(now.saturating_sub(STORED_WITHIN))
+}
