@@ -1,6 +1,7 @@
 //! What unconfigured layers took from their first event, and the key that hashes reporters: written before anything
 //! that depends on them is counted, and the same for all nodes that share checkpoints.
 
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -183,7 +184,7 @@ fn read_or_make_key(files: &Files, others: &[Files]) -> Result<Vec<u8>, LayerSto
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| unusable(format!("no random key: {error}")))?;
         let contents = KeyFile {
-            source_key: key.iter().map(|byte| format!("{byte:02x}")).collect(),
+            source_key: hexadecimal(&key),
         };
         if create_json(files, FOLDER, SOURCE_KEY, (FORMAT, &contents))? {
             return Ok(key.to_vec());
@@ -196,6 +197,14 @@ fn read_or_make_key(files: &Files, others: &[Files]) -> Result<Vec<u8>, LayerSto
 }
 
 /// The bytes of a key.
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing into a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 fn bytes_of(hexadecimal: &str) -> Option<Vec<u8>> {
     let bytes: Option<Vec<u8>> = hexadecimal
         .as_bytes()

@@ -51,10 +51,10 @@ impl NumberedFiles {
 
     /// Whether a file's name is one of these.
     pub(crate) fn is_name(&self, name: &str) -> bool {
-        let number = name
-            .strip_prefix(self.stem)
-            .and_then(|rest| rest.strip_prefix('-'));
-        number.is_some_and(|number| number.ends_with(".json"))
+        name.strip_prefix(self.stem)
+            .and_then(|rest| rest.strip_prefix('-'))
+            .and_then(|rest| rest.strip_suffix(".json"))
+            .is_some()
     }
 
     /// What was written since the last look, in order.

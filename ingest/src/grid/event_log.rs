@@ -86,9 +86,12 @@ pub struct EventView {
 /// Views that a batch remembers: a bit a row each.
 const VIEWS_REMEMBERED: usize = 16;
 
-/// The views of a batch that were asked for, by the name of the rights, the oldest first.
+/// A view, and the name of the rights that it is of.
+type NamedView = (u128, Arc<EventView>);
+
+/// The views of a batch that were asked for, the oldest first.
 #[derive(Clone, Debug, Default)]
-struct EventViews(Arc<Mutex<VecDeque<(u128, Arc<EventView>)>>>);
+struct EventViews(Arc<Mutex<VecDeque<NamedView>>>);
 
 impl EventBatch {
     /// The rows that `rows` picks out, which is asked once for each `name`: a name means the same rows whenever it is asked.
