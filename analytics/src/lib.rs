@@ -1,4 +1,4 @@
-//! `DataFusion` tables and functions over grid snapshots, hotspot statistics, the rules of alerts.
+//! `DataFusion` tables and functions over grid snapshots, hotspot statistics, the risk surface, the rules of alerts.
 
 pub mod functions;
 pub mod geometry;
@@ -7,6 +7,7 @@ pub mod permission;
 pub mod publication;
 mod query_tables;
 mod registration;
+pub mod risk;
 pub mod rules;
 mod scan_at_once;
 pub mod sql;

@@ -8,10 +8,11 @@ use riskgrid_ingest::grid::GridSnapshot;
 
 use crate::permission::Permission;
 use crate::publication::Publication;
+use crate::risk::Surface;
 use crate::sql::{Asker, NamedTableFunction, SqlAnswer, SqlEngine, SqlError, SqlRequest};
 use crate::table_functions::table_functions;
 use crate::tables::stored::StoredTable;
-use crate::tables::{grid_tables, published_tables};
+use crate::tables::{grid_tables, published_tables, risk_table};
 
 /// The tables of one query, each by its name.
 #[derive(Debug)]
@@ -67,6 +68,13 @@ impl QueryTables {
     #[must_use]
     pub fn with_queries_of(mut self, engine: &SqlEngine, asker: &Asker) -> Self {
         self.add("queries".to_owned(), engine.queries_table(asker));
+        self
+    }
+
+    /// The same, and `risk`: what of a risk surface is seen.
+    #[must_use]
+    pub fn with_risk(mut self, surface: &Arc<Surface>, permission: &Permission) -> Self {
+        self.add("risk".to_owned(), risk_table(&surface.seen_by(permission)));
         self
     }
 

@@ -3,6 +3,12 @@
 /** Colours of a ramp. */
 export const CLASSES = 7;
 
+/** Where one band of risk ends and the next begins: fixed, so that a colour means the same on every screen and day. */
+export const BANDS = [0.2, 0.4, 0.6, 0.8];
+
+/** Kinds of surprise, from the gravest, with the words for them. */
+export const SURPRISES = { black_swan: 'black swan: rare and grave', grey_rhino: 'grey rhino: long in coming', watch: 'to be watched', normal: 'normal' };
+
 const FACTORS = [1, 2, 2.5, 5, 10];
 
 /**

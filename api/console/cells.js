@@ -17,4 +17,7 @@ export function contains(outer, inner) {
   return path(large) === path(small);
 }
 
+/** The resolution of a cell id. */
+export const resolution = (cell) => Number(resolutionOf(BigInt(`0x${cell}`)));
+
 const resolutionOf = (cell) => (cell >> 52n) & 15n;

@@ -6,8 +6,16 @@ import { shortNumber, unitText } from './format.js';
 const WINDOWS = { '15m': '15 min', '1h': '1 h', '6h': '6 h', '24h': '24 h' };
 const METRICS = {
   mean: 'Mean', max: 'Highest', min: 'Lowest', last: 'Latest', count: 'Count', weight: 'Weight by severity',
+  risk: 'Risk now', risk_if_true: 'Risk if it is true', class: 'Class of surprise', forecast: 'Expected next',
 };
-const METRICS_OF = { observation: ['mean', 'max', 'min', 'last', 'count'], report: ['count', 'weight'] };
+const METRICS_OF = { observation: ['mean', 'max', 'min', 'last', 'count'], report: ['count', 'weight'], risk: [] };
+const RISKS = { risk: ['risk', 'risk_if_true'], observation: ['risk', 'risk_if_true', 'class'], report: ['risk', 'risk_if_true', 'class', 'forecast'] };
+
+/** All layers together, as an entry of the catalogue. */
+export const allLayers = (domain) => ({ layer: '*', label: 'Risk of all layers', kind: 'risk', domain, isOnSurface: true });
+
+/** Whether a metric is of the risk surface, which is of now: no window counts for it. */
+export const isOfSurface = (metric) => RISKS.report.includes(metric);
 
 /** Starts the form. `changed` is called with `{ layer, metric, window }`, `layer` being the catalogue's entry. */
 export function startChoice(preferredLayer, changed) {
@@ -15,8 +23,9 @@ export function startChoice(preferredLayer, changed) {
   const wanted = { layer: asked.get('layer') ?? preferredLayer, metric: asked.get('metric'), window: asked.get('window') };
   let catalogue = [];
   let told = '';
+  let isTouched = false;
   drawWindows(wanted.window);
-  byId('choices-form').addEventListener('change', tell);
+  byId('choices-form').addEventListener('change', () => { isTouched = true; tell(); });
   byId('choices-form').addEventListener('submit', (event) => event.preventDefault());
   byId('choices').open = window.innerWidth > 820;
 
@@ -25,7 +34,8 @@ export function startChoice(preferredLayer, changed) {
     const layer = catalogue.find((one) => one.layer === form.get('layer'));
     if (!layer) return;
     drawMetrics(layer, form.get('metric') ?? wanted.metric);
-    const choice = { layer, metric: byId('metric').value, window: form.get('window') };
+    const choice = { layer, metric: byId('metric').value, window: document.querySelector('input[name="window"]:checked')?.value };
+    byId('windows').closest('fieldset').disabled = isOfSurface(choice.metric);
     byId('choices-summary').textContent = layer.label;
     const said = [layer.layer, choice.metric, choice.window].join();
     if (said === told) return;
@@ -40,8 +50,9 @@ export function startChoice(preferredLayer, changed) {
     show(layers) {
       catalogue = layers;
       const form = new FormData(byId('choices-form'));
-      const before = form.get('layer') ?? wanted.layer;
-      const chosen = layers.find((one) => one.layer === before) ?? mostHeard(layers);
+      // What the address or the settings want may come later than other layers; what the reader clicked stays.
+      const known = (id) => layers.find((one) => one.layer === id);
+      const chosen = (isTouched ? null : known(wanted.layer)) ?? known(form.get('layer')) ?? mostHeard(layers);
       drawLayers(layers, chosen?.layer);
       tell();
     },
@@ -57,7 +68,7 @@ export function metricName(layer, metric) {
 }
 
 function mostHeard(layers) {
-  return layers.reduce((best, one) => (!best || Number(one.count) > Number(best.count) ? one : best), undefined);
+  return layers.find((one) => one.layer === '*') ?? layers.reduce((best, one) => (!best || Number(one.count) > Number(best.count) ? one : best), undefined);
 }
 
 function drawLayers(layers, chosen) {
@@ -74,19 +85,20 @@ function drawLayers(layers, chosen) {
       const members = layers.filter((one) => one.kind === kind);
       return members.length === 0 ? [] : [element('div', { class: 'layers-group' }, title), ...members.map(row)];
     };
-    place.replaceChildren(...group('observation', 'Sensor readings'), ...group('report', 'Reports'));
+    place.replaceChildren(...group('risk', 'Risk now'), ...group('observation', 'Sensor readings'), ...group('report', 'Reports'));
   }
   const counts = new Map(layers.map((one) => [one.layer, one.count]));
   for (const place of document.querySelectorAll('[data-count]')) {
-    place.textContent = shortNumber(counts.get(place.dataset.count));
+    place.textContent = place.dataset.count === '*' ? '' : shortNumber(counts.get(place.dataset.count));
   }
 }
 
 function drawMetrics(layer, wanted) {
   const select = byId('metric');
-  const metrics = METRICS_OF[layer.kind] ?? ['count'];
-  if (select.dataset.kind === layer.kind && metrics.includes(select.value)) return;
-  select.dataset.kind = layer.kind;
+  const metrics = [...METRICS_OF[layer.kind] ?? ['count'], ...layer.isOnSurface ? RISKS[layer.kind] : []];
+  const shape = metrics.join();
+  if (select.dataset.shape === shape && metrics.includes(select.value)) return;
+  select.dataset.shape = shape;
   const chosen = metrics.includes(wanted) ? wanted : metrics[0];
   select.replaceChildren(...metrics.map((metric) =>
     element('option', { value: metric, selected: metric === chosen }, metricName(layer, metric).name)));

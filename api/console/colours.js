@@ -14,6 +14,15 @@ const LIGHT = {
   severity: { critical: '#b3093c', major: '#b84a00', moderate: '#7d6200', minor: '#1e62a8' },
 };
 
+/** The colours of the five bands of risk: every second one of the ramp, about. */
+export const bandColours = () => [0, 2, 3, 5, 6].map((index) => palette().ramp[index]);
+
+/** The colours of the kinds of surprise. */
+export const surpriseColours = () => {
+  const { severity, ramp } = palette();
+  return { black_swan: severity.critical, grey_rhino: severity.major, watch: severity.moderate, normal: ramp[0] };
+};
+
 const dark = window.matchMedia('(prefers-color-scheme: dark)');
 
 /** The palette of the present scheme. */

@@ -2,7 +2,7 @@
 
 import { startAlerts } from './alerts.js';
 import { drawBasemap } from './basemap.js';
-import { startChoice } from './choice.js';
+import { allLayers, startChoice } from './choice.js';
 import { byId, showProblem } from './dom.js';
 import { millis } from './format.js';
 import { Hexagons } from './hexagons.js';
@@ -71,7 +71,7 @@ async function start() {
   const loadLayers = atMostEvery(5_000, async () => {
     const answer = await ask('/v1/layers').catch(() => null);
     if (!answer) return;
-    seen.layers = answer.body.layers;
+    seen.layers = withRisk(answer.body);
     choice.show(seen.layers);
     showAsOf(asOf());
   });
@@ -87,13 +87,13 @@ async function start() {
   const reloadTiles = atMostEvery(1_000, async () => hexagons.reload());
 
   hexagons.onSight((values) => {
-    const numbers = [...values.values()].map((properties) => Number(properties[seen.choice.metric]));
+    const numbers = [...values.values()].map((properties) => properties[seen.choice.metric]);
     hexagons.colour(legend.update(seen.choice, Math.floor(map.getZoom()), numbers));
     popup.refresh(values);
   });
   startLive({
     tiles: (layers) => {
-      if (layers.includes(seen.choice?.layer.layer)) reloadTiles();
+      if (seen.choice?.layer.layer === '*' || layers.includes(seen.choice?.layer.layer)) reloadTiles();
       loadLayers();
       loadSilent();
     },
@@ -162,6 +162,15 @@ function fitOnce(map, bounds) {
   if (fitted || !Array.isArray(bounds) || location.hash.includes('map=')) return;
   fitted = true;
   map.fitBounds(bounds, { padding: 60, maxZoom: 12, duration: 0 });
+}
+
+/** The catalogue; all layers together come first where there is a risk surface. */
+function withRisk({ layers, risk }) {
+  if (!risk) return layers;
+  const isOn = new Set(risk.layers);
+  const all = layers.map((one) => ({ ...one, isOnSurface: isOn.has(one.layer) }));
+  const first = all.find((one) => one.isOnSurface);
+  return first ? [allLayers(first.domain), ...all] : all;
 }
 
 /** The page is nothing without its settings, so it waits for a server that is starting. */

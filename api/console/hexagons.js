@@ -1,6 +1,8 @@
 // The live hexagons of one layer, from the server's vector tiles.
 
-import { palette, onSchemeChange } from './colours.js';
+import { BANDS } from './breaks.js';
+import { isOfSurface } from './choice.js';
+import { bandColours, palette, onSchemeChange, surpriseColours } from './colours.js';
 import { atMostEvery } from './pace.js';
 
 const LAYERS = ['hexagons', 'hexagon-borders', 'hexagon-selected'];
@@ -87,7 +89,8 @@ export class Hexagons {
 
   #url() {
     const { layer, metric, window: span } = this.#choice;
-    return `${location.origin}/v1/tiles/${layer.layer}/{z}/{x}/{y}.mvt?metric=${metric}&window=${span}`;
+    const asked = isOfSurface(metric) ? `metric=${metric}` : `metric=${metric}&window=${span}`;
+    return `${location.origin}/v1/tiles/${layer.layer}/{z}/{x}/{y}.mvt?${asked}`;
   }
 
   #build() {
@@ -107,8 +110,12 @@ export class Hexagons {
     if (!this.#map.getLayer('hexagons')) return;
     const { ramp, hexagonBorder, selected } = palette();
     const value = ['to-number', ['get', this.#choice.metric]];
-    const steps = this.#limits?.flatMap((limit, index) => [limit, ramp[index + 1]]);
-    this.#map.setPaintProperty('hexagons', 'fill-color', steps ? ['step', value, ramp[0], ...steps] : NO_COLOUR);
+    const isRisk = this.#choice.metric.startsWith('risk');
+    const [limits, colours] = isRisk ? [BANDS, bandColours()] : [this.#limits, ramp];
+    const steps = limits?.flatMap((limit, index) => [limit, colours[index + 1]]);
+    const byClass = ['match', ['get', this.#choice.metric], ...Object.entries(surpriseColours()).flat(), NO_COLOUR];
+    const byLimits = steps ? ['step', value, colours[0], ...steps] : NO_COLOUR;
+    this.#map.setPaintProperty('hexagons', 'fill-color', this.#choice.metric === 'class' ? byClass : byLimits);
     this.#map.setPaintProperty('hexagon-borders', 'line-color', hexagonBorder);
     this.#map.setPaintProperty('hexagon-selected', 'line-color', selected);
   }

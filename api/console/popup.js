@@ -2,9 +2,10 @@
 
 import { Popup } from '/console/vendor/maplibre-gl-6.17.0/maplibre-gl.mjs';
 import { contains } from './cells.js';
-import { metricName } from './choice.js';
+import { isOfSurface, metricName } from './choice.js';
 import { element } from './dom.js';
 import { number } from './format.js';
+import { why } from './why.js';
 
 const MOST_LISTED = 6;
 
@@ -20,10 +21,20 @@ export function startPopup(map, hexagons, facts) {
     open = hit.properties;
     popup = new Popup({ maxWidth: '320px', focusAfterOpen: true }).setLngLat(place).setDOMContent(content(open, facts())).addTo(map);
     hexagons.select(open.cell);
+    explain(open.cell);
     popup.on('close', () => {
       open = null;
       hexagons.select(null);
     });
+  }
+
+  /** The parts of the risk come after the numbers, once the server has told them. */
+  async function explain(cell) {
+    const { choice, layers } = facts();
+    if (!isOfSurface(choice.metric)) return;
+    const labelOf = (id) => layers.find((one) => one.layer === id)?.label ?? id;
+    const told = await why(cell, choice.layer.layer, labelOf).catch((problem) => element('p', { class: 'problem' }, problem.message));
+    if (open?.cell === cell) popup.getElement()?.querySelector('.hexagon')?.append(told);
   }
 
   map.on('click', (event) => read(event.point, event.lngLat));
@@ -46,8 +57,11 @@ export function startPopup(map, hexagons, facts) {
     refresh(values) {
       if (!open || !values.has(open.cell)) return;
       const now = values.get(open.cell);
-      if (JSON.stringify(now) !== JSON.stringify(open)) popup.setDOMContent(content(now, facts()));
+      const isNew = JSON.stringify(now) !== JSON.stringify(open);
       open = now;
+      if (!isNew) return;
+      popup.setDOMContent(content(now, facts()));
+      explain(now.cell);
     },
     close: () => popup?.remove(),
   };
@@ -63,7 +77,7 @@ function content(properties, { choice, alerts, silent }) {
   const silentHere = silent.filter((one) => one.layer === layer.layer && contains(properties.cell, one.cell));
   return element('div', { class: 'hexagon', role: 'group', 'aria-label': 'Hexagon' },
     element('div', { class: 'hexagon-label' }, `${layer.label}: ${name.toLowerCase()}`),
-    element('div', { class: 'hexagon-number' }, number(properties[metric]), element('small', {}, unit ? ` ${unit}` : '')),
+    element('div', { class: 'hexagon-number' }, metric === 'class' ? properties[metric].replace('_', ' ') : number(properties[metric]), element('small', {}, unit ? ` ${unit}` : '')),
     element('dl', {}, rows, element('dt', {}, 'Cell'), element('dd', {}, element('code', {}, properties.cell))),
     list(alertsHere, (one) => element('li', { 'data-severity': one.severity }, element('b', {}, one.rule),
       ` · ${one.severity}, ${one.state} · ${number(one.value)}${one.sensor ? ` · ${one.sensor}` : ''}`), 'alerts'),

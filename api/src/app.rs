@@ -20,6 +20,7 @@ use crate::durations::Durations;
 use crate::http::{BodyBudget, HttpCounters};
 use crate::intake::Intake;
 use crate::publication::Published;
+use crate::risk::Surfaces;
 use crate::stream::Changes;
 use crate::tiles::TileCaches;
 
@@ -29,6 +30,8 @@ pub struct App {
     pub access: Arc<Access>,
     /// Takes snapshots of the grid.
     pub reader: GridReader,
+    /// Makes risk surfaces.
+    pub surfaces: Arc<Surfaces>,
     /// What HTTP counts.
     pub http_counters: HttpCounters,
     /// How long requests and queries take.

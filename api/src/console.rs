@@ -159,6 +159,7 @@ const ASSETS: &[Asset] = assets! {
     "/console/outlines.js", "outlines.js", JAVASCRIPT, REVALIDATE;
     "/console/pace.js", "pace.js", JAVASCRIPT, REVALIDATE;
     "/console/popup.js", "popup.js", JAVASCRIPT, REVALIDATE;
+    "/console/why.js", "why.js", JAVASCRIPT, REVALIDATE;
     "/console/server.js", "server.js", JAVASCRIPT, REVALIDATE;
     "/console/sign-in.js", "sign-in.js", JAVASCRIPT, REVALIDATE;
     "/console/silent.js", "silent.js", JAVASCRIPT, REVALIDATE;

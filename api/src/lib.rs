@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod problem;
 mod process_memory;
 pub mod publication;
+pub mod risk;
 pub mod routes;
 pub mod server;
 pub mod sql_tables;

@@ -6,6 +6,7 @@ mod grid;
 mod ingest;
 mod kafka;
 mod reading;
+mod risk;
 mod sql;
 
 use std::sync::Arc;
@@ -27,11 +28,12 @@ struct Seen<'a> {
 }
 
 /// The subjects.
-const SUBJECTS: [&[Reading]; 5] = [
+const SUBJECTS: [&[Reading]; 6] = [
     ingest::READINGS,
     grid::READINGS,
     kafka::READINGS,
     sql::READINGS,
+    risk::READINGS,
     alerts::READINGS,
 ];
 

@@ -19,5 +19,7 @@ pub fn of(app: &Arc<App>, snapshot: &Arc<GridSnapshot>, asker: &Asker) -> QueryT
         return tables.with_published(snapshot, &app.publication.load());
     }
     let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));
-    tables.with(Arc::new(alerts))
+    tables
+        .with(Arc::new(alerts))
+        .with_risk(&app.surfaces.newest(), permission)
 }

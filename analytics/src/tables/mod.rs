@@ -14,6 +14,7 @@ mod filters;
 mod layers;
 mod population;
 mod published;
+mod risk;
 mod scan;
 pub(crate) mod snapshot_table;
 pub mod stored;
@@ -27,6 +28,7 @@ use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridSnapshot;
 
 pub use published::published_tables;
+pub use risk::risk_table;
 use snapshot_table::SnapshotTable;
 pub use visible::{visible_layer, visible_layers};
 

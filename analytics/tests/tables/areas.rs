@@ -67,6 +67,7 @@ pub(crate) fn places() -> Arc<Places> {
             lat: 22.53,
             people: 12.5,
         }],
+        ..Places::default()
     })
 }
 

@@ -21,4 +21,5 @@ mod hotspots;
 mod local_statistics;
 mod made;
 mod permissions;
+mod risk;
 mod whole_windows;

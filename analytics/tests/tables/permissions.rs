@@ -70,6 +70,7 @@ fn places() -> Arc<Places> {
                 people: 7.0,
             },
         ],
+        ..Places::default()
     })
 }
 

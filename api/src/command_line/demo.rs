@@ -58,6 +58,71 @@ enum Scenario {
     Earthquakes,
 }
 
+/// By what the day's risk is scored: everything here is invented, as the city is.
+const MODEL: &str = r#"
+[[areas]]
+level = "district"
+file = "districts.geojson"
+name = "name"
+population = "people"
+
+[[facilities]]
+kind = "kind"
+file = "facilities.csv"
+name = "name"
+lon = "lon"
+lat = "lat"
+
+[risk.groups]
+flood = ["water_level", "flooding", "rescue"]
+storm = ["wind", "fallen_tree", "power_outage"]
+
+[risk.layers.water_level]
+half_life = "3h"
+levels = [[1.5, 0.0], [3.5, 0.4], [4.5, 0.8]]
+valid_for = "30m"
+
+[risk.layers.wind]
+half_life = "3h"
+levels = [[17.0, 0.0], [25.0, 0.4], [33.0, 0.8]]
+valid_for = "30m"
+
+[risk.layers.flooding]
+half_life = "3h"
+half_level = 20.0
+
+[risk.layers.rescue]
+half_life = "3h"
+half_level = 10.0
+
+[risk.layers.power_outage]
+half_life = "12h"
+half_level = 40.0
+
+[risk.layers.fallen_tree]
+half_life = "12h"
+half_level = 40.0
+
+[risk.exposure]
+facilities = { hospital = 3.0, school = 1.0 }
+infrastructure = { substation = 2.0 }
+
+[[risk.susceptibility]]
+file = "old_people.csv"
+area = "district"
+value = "old"
+lo = 0.0
+hi = 0.4
+
+[[risk.coping]]
+kind = "hospital"
+distance = 3.0
+
+[[risk.coping]]
+kind = "fire_station"
+distance = 2.0
+"#;
+
 /// What differs between the scenarios.
 struct Script {
     layer: &'static str,
@@ -71,6 +136,8 @@ struct Script {
     base_map: String,
     rules: Value,
     sql: &'static str,
+    /// Reference layers and risk model, with the files that they name.
+    model: Option<(&'static str, Vec<(&'static str, String)>)>,
 }
 
 pub(super) async fn run(arguments: DemoArguments) -> VerbResult {
@@ -156,7 +223,7 @@ fn say(bar: &ProgressBar, line: &str) {
 fn script(scenario: Scenario, options: &typhoon::Options) -> Script {
     match scenario {
         Scenario::Typhoon => Script {
-            layer: "water_level",
+            layer: "*",
             title: "Typhoon day",
             notice: "Simulated: an invented coast and an invented day, made by a seeded generator",
             center: riskgrid_fixtures::CENTRE,
@@ -172,7 +239,8 @@ fn script(scenario: Scenario, options: &typhoon::Options) -> Script {
                  "metric": "count", "window": "15m", "at_least": 20, "clear_below": 10, "severity": "critical",
                  "webhooks": ["demo"]},
             ]),
-            sql: "SELECT cell, z, p, class FROM hotspots(layer => 'flooding', resolution => 8, window => INTERVAL '2 hours') ORDER BY p, z DESC LIMIT 5",
+            sql: "SELECT cell, layer, risk, loo_hazard, loo_exposure, population FROM risk ORDER BY risk DESC LIMIT 5",
+            model: Some((MODEL, files_of_the_city(options))),
         },
         Scenario::Earthquakes => Script {
             layer: "magnitude",
@@ -192,8 +260,18 @@ fn script(scenario: Scenario, options: &typhoon::Options) -> Script {
                  "webhooks": ["demo"]},
             ]),
             sql: "SELECT cell, max(max) AS magnitude, sum(count) AS shocks FROM cells WHERE layer = 'magnitude' GROUP BY cell ORDER BY magnitude DESC LIMIT 5",
+            model: None,
         },
     }
+}
+
+fn files_of_the_city(options: &typhoon::Options) -> Vec<(&'static str, String)> {
+    let city = typhoon::reference(options);
+    vec![
+        ("districts.geojson", city.districts),
+        ("old_people.csv", city.old_people),
+        ("facilities.csv", city.facilities),
+    ]
 }
 
 /// Writes the scenario's events where the file feed reads them. Returns how many there are.
@@ -257,7 +335,8 @@ clock = "event"
 valid_from = "{start}"
 valid_to = "{end}"
 notify = true          # a replay that wakes people; its own clock judges the age of alerts
-"#,
+{model}"#,
+        model = script.model.as_ref().map_or("", |(model, _)| model),
         title = script.title,
         notice = script.notice,
         lon = script.center.0,
@@ -267,6 +346,9 @@ notify = true          # a replay that wakes people; its own clock judges the ag
         start = script.start,
         data_dir = data_dir.display(),
     );
+    for (name, content) in script.model.iter().flat_map(|(_, files)| files) {
+        std::fs::write(folder.join(name), content)?;
+    }
     let file = folder.join("riskgrid.toml");
     std::fs::write(&file, text)?;
     Ok(file)
@@ -297,7 +379,7 @@ fn invitation(url: &str, script: &Script, file: &Path, speed: f64) -> String {
     format!(
         "\n  the page   {url}/\n  SQL        curl -s {url}/v1/sql -H 'Accept: text/csv' --data-urlencode \"sql={sql}\" -G\n  a tile     {url}/v1/tiles/{layer}.json  (TileJSON; tiles are /v1/tiles/{layer}/{{z}}/{{x}}/{{y}}.mvt)\n  set up by  {file}\n\n{speed} event seconds play in one second. Alerts and their webhooks appear below.\n",
         sql = script.sql,
-        layer = script.layer,
+        layer = script.layer.replace('*', "%2A"),
         file = file.display(),
     )
 }

@@ -6,6 +6,7 @@ mod check_config;
 mod dead_letters;
 mod demo;
 mod demo_receiver;
+mod evaluate;
 mod exit;
 mod feeds;
 mod generate;
@@ -70,6 +71,8 @@ enum Verb {
     /// List the configured feeds, and take out all that one of them brought in.
     #[command(subcommand)]
     Feeds(feeds::FeedsVerb),
+    /// Play a period again, and tell how well forecasts of a layer would have done.
+    Evaluate(evaluate::EvaluateArguments),
     /// Make, list and revoke keys.
     #[command(subcommand)]
     Keys(keys::KeysVerb),
@@ -105,6 +108,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::Sql(arguments) => on_runtime(sql::run(arguments)),
         Verb::DeadLetters(verb) => on_runtime(dead_letters::run(verb)),
         Verb::Feeds(verb) => on_runtime(feeds::run(verb)),
+        Verb::Evaluate(arguments) => evaluate::run(&arguments),
         Verb::Keys(verb) => on_runtime(keys::run(verb)),
         Verb::Audit(arguments) => on_runtime(audit::run(arguments)),
     };

@@ -7,13 +7,14 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use h3o::Resolution;
 use riskgrid_analytics::publication::{LayerRule, PublicStep};
+use riskgrid_analytics::risk::RiskEngine;
 use riskgrid_ingest::decode::feed::{FeedMapper, FeedOrigin, FeedSettings};
 use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, PartitionId, Retention};
 use riskgrid_ingest::pipeline::Feed;
 use riskgrid_ingest::places::{self, Places};
 use riskgrid_ingest::{DAY, HOUR, LayerSettings, LayerTable};
 
-use super::{Config, ConfigError, Loaded, ServerSection};
+use super::{Config, ConfigError, Loaded, ServerSection, risk};
 use crate::http::forwarded::Addresses;
 use crate::http::read_hosts;
 
@@ -57,6 +58,8 @@ pub struct Checked {
     pub feeds: Vec<CheckedFeed>,
     /// The reference layers, loaded.
     pub places: Arc<Places>,
+    /// What makes risk surfaces, if any layer is on them.
+    pub risk: Option<RiskEngine>,
 }
 
 /// How a layer is published, if it is.
@@ -203,6 +206,11 @@ impl Loaded {
         }
         let places = places::load(&config.areas, &config.facilities, &config.population, &folder)
             .map_err(|error| ConfigError(error.to_string()))?;
+        let places = Arc::new(places);
+        let risk = risk::compile(&config.risk, &layers, &places, &folder)?
+            .map(|model| RiskEngine::new(Arc::new(model), Arc::clone(&places), resolution))
+            .transpose()
+            .map_err(|error| ConfigError(format!("`risk`: {error}")))?;
         let grid = GridSettings {
             calendar: Calendar::new(bucket, zone),
             allowed_lateness: grid.allowed_lateness.micros(),
@@ -227,7 +235,8 @@ impl Loaded {
             resolution,
             layers,
             feeds,
-            places: Arc::new(places),
+            places,
+            risk,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod check;
+pub mod risk;
 mod sections;
 mod sql_roles;
 mod storage;
@@ -60,6 +61,8 @@ pub struct Config {
     pub alerts: AlertsSection,
     /// `[console]`: the page at `/`.
     pub console: ConsoleSection,
+    /// `[risk]`: the risk surface.
+    pub risk: risk::RiskSection,
     /// `[[layers]]`: the layer catalogue.
     pub layers: Vec<LayerSettings>,
     /// `[[feeds]]`: other people's data, mapped.

@@ -16,6 +16,7 @@ use super::public;
 use crate::access::Reads;
 use crate::app::App;
 use crate::problem::Problem;
+use crate::tiles::RiskMetric;
 
 /// The routes.
 pub fn routes(app: Arc<App>) -> Router {
@@ -37,7 +38,16 @@ async fn all(State(app): State<Arc<App>>, Reads(seen): Reads) -> Response {
     let layers: Vec<Value> = visible_layers(&snapshot, &seen)
         .map(|(index, _)| describe(&snapshot, &seen, index))
         .collect();
-    let mut response = Json(json!({ "layers": layers })).into_response();
+    let mut body = json!({ "layers": layers });
+    let surface = app.surfaces.newest();
+    let of_model = surface.model.layers.iter().map(|layer| layer.id.as_str());
+    let on_surface: Vec<&str> = of_model.filter(|id| seen.admits_layer(Some(id))).collect();
+    if !on_surface.is_empty() {
+        let metrics =
+            RiskMetric::ALL.map(|metric| json!({ "metric": metric.as_str(), "legend": metric.legend() }));
+        body["risk"] = json!({ "layers": on_surface, "metrics": metrics, "tiles": "/v1/tiles/*.json" });
+    }
+    let mut response = Json(body).into_response();
     app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
     response
 }

@@ -122,6 +122,7 @@ pub(super) fn describe_tiles(
         base,
         bounds: Extent::of_all_zooms(&all, base),
         newest,
+        legend: None,
     });
     document["meta"] = json!({ "suppressed": suppressed });
     Ok(document)

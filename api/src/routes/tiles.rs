@@ -24,8 +24,10 @@ use crate::http::forwarded::External;
 use crate::http::is_known;
 use crate::problem::Problem;
 use crate::tiles::{
-    ContentCoding, Extent, Tile, TileJson, TileRequest, TileSet, resolution_for_zoom, tilejson,
+    ContentCoding, Extent, Tile, TileJson, TileMetric, TileRequest, TileSet, resolution_for_zoom, tilejson,
 };
+
+mod risk;
 
 /// Smaller tiles are sent as they are.
 const COMPRESSED_FROM: usize = 1024;
@@ -66,9 +68,16 @@ async fn describe(
         public::set_headers(&mut response, &publication, None);
         return Ok(response);
     }
-    let index = find(&snapshot, &seen, id)?;
     let request = request?;
-    let metric = metric_of(&snapshot, index, request.metric)?;
+    let metric = match risk::asked(id, request.metric, query.as_deref())? {
+        TileMetric::Cells(metric) => metric,
+        TileMetric::Risk(metric) => {
+            let of = (&*app, &*snapshot, &*seen);
+            return risk::describe(of, id, metric, query.as_deref(), &external.base);
+        }
+    };
+    let index = find(&snapshot, &seen, id)?;
+    let metric = metric_of(&snapshot, index, metric)?;
     let Some(layer) = snapshot.layers.get(index).cloned() else {
         return Err(Problem::not_found("the layer is gone"));
     };
@@ -93,6 +102,7 @@ async fn describe(
         base: snapshot.resolution,
         bounds,
         newest,
+        legend: None,
     });
     let mut response = axum::Json(body).into_response();
     let as_of = snapshot.clock_of(index).and_then(|clock| clock.complete_to);
@@ -157,8 +167,17 @@ async fn tile(
             .await
             .map_err(|error| Problem::internal(&error))?;
     }
+    let metric = match risk::asked(&id, request.query.metric, query.as_deref())? {
+        TileMetric::Cells(metric) => metric,
+        TileMetric::Risk(metric) => {
+            let work = move || risk::answer((&app, &snapshot, &seen), &id, metric, &request, &headers);
+            return tokio::task::spawn_blocking(work)
+                .await
+                .map_err(|error| Problem::internal(&error))?;
+        }
+    };
     let index = find(&snapshot, &seen, &id)?;
-    let metric = metric_of(&snapshot, index, request.query.metric)?;
+    let metric = metric_of(&snapshot, index, metric)?;
     // Summing and encoding take milliseconds of CPU: not on the threads that serve connections.
     let work = move || answer(&app, (&snapshot, &seen), index, metric, &request, &headers);
     tokio::task::spawn_blocking(work)

@@ -29,6 +29,7 @@ use crate::http::{
 };
 use crate::intake::{Intake, Log};
 use crate::publication::Published;
+use crate::risk::Surfaces;
 use crate::stream::Changes;
 use crate::tiles::TileCaches;
 use crate::{guard, process_memory, routes};
@@ -40,6 +41,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub(super) struct Below {
     pub(super) access: Arc<Access>,
     pub(super) reader: GridReader,
+    pub(super) surfaces: Arc<Surfaces>,
     pub(super) alerting: Arc<Alerting>,
     pub(super) dead_letters: DeadLetterStore,
     pub(super) durable: Arc<Durable>,
@@ -54,6 +56,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
     let Below {
         access,
         reader,
+        surfaces,
         alerting,
         dead_letters,
         durable,
@@ -94,6 +97,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         changes: Changes::follow(reader.clone(), &alerting),
         publication,
         reader,
+        surfaces,
         intake,
         sql,
         alerting,

@@ -10,6 +10,7 @@ mod ingest;
 mod lost_journal;
 mod publication;
 mod readers;
+mod risk;
 mod sources;
 mod started;
 mod state;
@@ -131,11 +132,13 @@ async fn start_stages(
     started.push_task("upkeep", tokio::spawn(upkeep.run()));
     let reading = (folder, &options);
     let sources = sources::start(checked, reading, &node, &ingest, &durable, started)?;
+    let surfaces = risk::start(checked, reader.clone(), started);
     let app = http::share(
         checked,
         Below {
             access,
             reader,
+            surfaces,
             alerting,
             dead_letters,
             durable,

@@ -10,6 +10,9 @@ use riskgrid_ingest::edge::Bounds;
 use riskgrid_ingest::grid::{GridSnapshot, Metric, Span, Version};
 use riskgrid_ingest::{LIVE_DOMAIN, LayerIndex, ValueScale};
 
+use riskgrid_analytics::risk::Surface;
+
+use super::risk::{CLASS_NAMES, RiskMetric, values};
 use super::{CellValues, Extent, GeometryCache, InvalidCellValues, TileSet};
 
 /// Bytes of hexagon outlines that are kept encoded.
@@ -27,10 +30,21 @@ struct SetKey {
     resolution: Resolution,
 }
 
+/// A metric of the surface of this number.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct RiskKey {
+    surface: u64,
+    class: Class,
+    layer: String,
+    metric: RiskMetric,
+    resolution: Resolution,
+}
+
 /// What tiles keep between requests.
 pub struct TileCaches {
     geometry: GeometryCache,
     sets: Cache<SetKey, Arc<TileSet>>,
+    risks: Cache<RiskKey, Arc<TileSet>>,
     /// Where events may be, by the configuration.
     places: Option<Bounds>,
     /// Where all that was kept of a layer is, by who sees it and how many events had been counted then.
@@ -45,6 +59,10 @@ impl TileCaches {
             kept: Cache::new(SETS),
             geometry: GeometryCache::new(GEOMETRY_BYTES),
             sets: Cache::builder()
+                .max_capacity(SETS)
+                .time_to_idle(Duration::from_mins(1))
+                .build(),
+            risks: Cache::builder()
                 .max_capacity(SETS)
                 .time_to_idle(Duration::from_mins(1))
                 .build(),
@@ -75,6 +93,39 @@ impl TileCaches {
         let count = snapshot.totals_within(index, seen.cells())?.count;
         let key = (seen.class(), index, count);
         self.kept.get_with(key, || all_kept(snapshot, seen, index))
+    }
+
+    /// A layer's risk by cell, as far as it is seen, once per surface; `None` where the layer is not on what is seen.
+    ///
+    /// # Errors
+    /// The numbers make no tiles: a defect.
+    pub(crate) fn risk(
+        &self,
+        (surface, seen): (&Arc<Surface>, &Permission),
+        layer: &str,
+        metric: RiskMetric,
+        resolution: Resolution,
+    ) -> Result<Option<Arc<TileSet>>, InvalidCellValues> {
+        let key = RiskKey {
+            surface: surface.number,
+            class: seen.class(),
+            layer: layer.to_owned(),
+            metric,
+            resolution,
+        };
+        if let Some(set) = self.risks.get(&key) {
+            return Ok(Some(set));
+        }
+        let Some(values) = values(&surface.seen_by(seen), layer, metric, resolution) else {
+            return Ok(None);
+        };
+        let mut set = TileSet::new(layer, metric.as_str(), values)?;
+        if metric == RiskMetric::Class {
+            set = set.in_words(&CLASS_NAMES);
+        }
+        let set = Arc::new(set);
+        self.risks.insert(key, Arc::clone(&set));
+        Ok(Some(set))
     }
 
     /// A layer's window summed by cell, as far as it is seen, once per state of the grid.

@@ -106,6 +106,7 @@ impl<'a> LayerWriter<'a> {
             Shown::Unsigned(value) => (VALUE_UNSIGNED, value),
             Shown::Signed(value) => (VALUE_SIGNED, zigzag(value)),
             Shown::Double(value) => (VALUE_DOUBLE, value.to_bits()),
+            Shown::Word { number, .. } => (VALUE_STRING, number),
         };
         if let Some(position) = self.known.get(&(field, bits)) {
             return *position;
@@ -113,6 +114,10 @@ impl<'a> LayerWriter<'a> {
         if let Shown::Double(value) = shown {
             put_length_field(LAYER_VALUE, 9, &mut self.values);
             put_double_field(field, value, &mut self.values);
+        } else if let Shown::Word { text, .. } = shown {
+            // The words of a closed list are short: their length takes a byte.
+            put_length_field(LAYER_VALUE, 2 + text.len(), &mut self.values);
+            put_bytes_field(field, text.as_bytes(), &mut self.values);
         } else {
             put_length_field(LAYER_VALUE, 1 + varint_len(bits), &mut self.values);
             put_varint_field(field, bits, &mut self.values);

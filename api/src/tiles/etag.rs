@@ -64,6 +64,7 @@ impl ContentHasher {
             Some(Shown::Unsigned(value)) => (1, value),
             Some(Shown::Signed(value)) => (2, value as u64),
             Some(Shown::Double(value)) => (3, value.to_bits()),
+            Some(Shown::Word { number, .. }) => (4, number),
         };
         self.bytes.extend_from_slice(&cell.to_le_bytes());
         self.bytes.extend_from_slice(&count.to_le_bytes());

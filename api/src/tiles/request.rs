@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use riskgrid_ingest::grid::Metric;
 
+use super::risk::RiskMetric;
 use super::tile_id::{NoSuchTile, TileId};
 
 /// The parameters that a tile's query may have.
@@ -20,11 +21,44 @@ pub struct TileRequest {
     pub query: TileQuery,
 }
 
+/// A number that tiles show of each cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TileMetric {
+    /// Of the cells in the window. All merge, so any replica gives the same numbers.
+    Cells(Metric),
+    /// Of the risk surface, which is that of now: no window counts for it, and no time can be asked for.
+    Risk(RiskMetric),
+}
+
+impl TileMetric {
+    /// Its name in requests and tiles.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cells(metric) => metric.as_str(),
+            Self::Risk(metric) => metric.as_str(),
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let of_risk = || RiskMetric::parse(name).map(Self::Risk);
+        Metric::parse(name).map(Self::Cells).or_else(of_risk)
+    }
+
+    fn names() -> Vec<&'static str> {
+        let of_risk = RiskMetric::ALL.map(RiskMetric::as_str);
+        Metric::ALL
+            .map(Metric::as_str)
+            .into_iter()
+            .chain(of_risk)
+            .collect()
+    }
+}
+
 /// The numbers that a tile is to show: a metric over `[at - window, at)`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TileQuery {
     /// What is shown of each cell.
-    pub metric: Metric,
+    pub metric: TileMetric,
     /// Length of the window, above zero.
     pub window: TimeDelta,
     /// End of the window in event time; `None` means the end of the newest bucket of the layer's clock domain.
@@ -64,10 +98,16 @@ pub enum InvalidTileQuery {
         name: &'static str,
     },
     /// Not one of the metrics.
-    #[error("unknown metric `{value}`; tiles know {}", listed(&Metric::ALL.map(Metric::as_str)))]
+    #[error("unknown metric `{value}`; tiles know {}", listed(&TileMetric::names()))]
     Metric {
         /// The value given.
         value: String,
+    },
+    /// A time for the surface of now.
+    #[error("`at` does not go with the metric `{metric}`: the risk surface is that of now; leave it out")]
+    OnlyNow {
+        /// The metric given.
+        metric: &'static str,
     },
     /// Not a length of time.
     #[error("window `{value}` is not a whole number above 0 followed by m, h or d, as in 15m")]
@@ -143,8 +183,12 @@ impl TileQuery {
                 }
             }
         }
+        if let (Some(TileMetric::Risk(metric)), true) = (metric, at.is_some()) {
+            let metric = metric.as_str();
+            return Err(InvalidTileQuery::OnlyNow { metric });
+        }
         Ok(Self {
-            metric: metric.unwrap_or(Metric::Count),
+            metric: metric.unwrap_or(TileMetric::Cells(Metric::Count)),
             window: window.unwrap_or(TimeDelta::hours(1)),
             at,
         })
@@ -158,8 +202,8 @@ fn set_once<T>(name: &'static str, place: &mut Option<T>, value: T) -> Result<()
     }
 }
 
-fn parse_metric(value: &str) -> Result<Metric, InvalidTileQuery> {
-    Metric::parse(value).ok_or_else(|| InvalidTileQuery::Metric {
+fn parse_metric(value: &str) -> Result<TileMetric, InvalidTileQuery> {
+    TileMetric::parse(value).ok_or_else(|| InvalidTileQuery::Metric {
         value: value.to_owned(),
     })
 }
@@ -233,7 +277,7 @@ mod tests {
         assert_eq!(
             request.query,
             TileQuery {
-                metric: Metric::Count,
+                metric: TileMetric::Cells(Metric::Count),
                 window: TimeDelta::hours(1),
                 at: None
             }
@@ -251,7 +295,7 @@ mod tests {
         assert_eq!(
             request.query,
             TileQuery {
-                metric: Metric::Max,
+                metric: TileMetric::Cells(Metric::Max),
                 window: TimeDelta::minutes(15),
                 at: Some(at)
             }
@@ -290,6 +334,8 @@ mod tests {
             "unknown parameter `metrics`; tiles know `metric`, `window`, `at`"
         );
         assert!(refusal("metric=mode").contains("`weight`"));
+        assert!(refusal("metric=mode").contains("`risk_if_true`"));
+        assert!(refusal("metric=risk&at=2026-11-22T08:00:00Z").contains("leave it out"));
         assert!(refusal("metric=sum&metric=sum").contains("more than once"));
         assert!(refusal("at=yesterday").contains("RFC 3339"));
         assert!(refusal("at=2026-11-22T08:00:00").contains("offset"));

@@ -22,6 +22,8 @@ pub struct TileSet {
     metric: String,
     resolution: Resolution,
     values: CellValues,
+    /// What the values of the metric are the numbers of, where they are words.
+    words: Option<&'static [&'static str]>,
 }
 
 /// The numbers of one cell.
@@ -53,7 +55,17 @@ impl TileSet {
             metric: metric.to_owned(),
             resolution,
             values,
+            words: None,
         })
+    }
+
+    /// The same, of which each value is the number of a word.
+    #[must_use]
+    pub fn in_words(self, words: &'static [&'static str]) -> Self {
+        Self {
+            words: Some(words),
+            ..self
+        }
     }
 
     /// The resolution of the cells.
@@ -112,7 +124,14 @@ impl TileSet {
     }
 
     fn shown(&self, row: Row) -> Option<Shown> {
-        Shown::of(row.value, self.values.metric_is_integer)
+        let shown = Shown::of(row.value, self.values.metric_is_integer)?;
+        match (self.words, shown) {
+            (Some(words), Shown::Unsigned(number)) => {
+                let text = words.get(number as usize)?;
+                Some(Shown::Word { number, text })
+            }
+            _ => Some(shown),
+        }
     }
 
     fn encode(&self, features: &[(Row, &[u8])]) -> Vec<u8> {

@@ -30,6 +30,8 @@ pub struct TileJson<'a> {
     pub bounds: Option<Extent>,
     /// What they show of the newest day, for a first view.
     pub newest: Option<Extent>,
+    /// Fixed colours, of metrics that have some.
+    pub legend: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -47,6 +49,9 @@ struct Document<'a> {
     /// Where the newest day's hexagons are.
     #[serde(rename = "riskgrid:newest", skip_serializing_if = "Option::is_none")]
     newest: Option<[f64; 4]>,
+    /// Fixed colours.
+    #[serde(rename = "riskgrid:legend", skip_serializing_if = "Option::is_none")]
+    legend: Option<&'a Value>,
     /// H3 resolution of each zoom, from `minzoom` to `maxzoom`.
     #[serde(rename = "riskgrid:resolutions")]
     resolutions: Vec<u8>,
@@ -76,6 +81,7 @@ pub fn tilejson(about: &TileJson<'_>) -> Value {
         bounds: about.bounds.map_or(whole, on_map),
         center: about.newest.map(|newest| newest.view(MAX_ZOOM)),
         newest: about.newest.map(on_map),
+        legend: about.legend.as_ref(),
         resolutions: resolutions(about.base).map(u8::from).collect(),
     };
     json!(document)
@@ -83,13 +89,19 @@ pub fn tilejson(about: &TileJson<'_>) -> Value {
 
 fn fields(about: &TileJson<'_>) -> Map<String, Value> {
     let metric = match about.unit {
+        "" if about.metric == "class" => "String: class".to_owned(),
         "" => format!("Number: {}", about.metric),
         unit => format!("Number: {} in {unit}", about.metric),
     };
     let mut fields = Map::new();
     fields.insert(about.metric.to_owned(), metric.into());
     fields.insert("cell".to_owned(), "String: H3 cell".into());
-    fields.insert("count".to_owned(), "Number: events in the window".into());
+    let count = if about.legend.is_some() {
+        "Number: cells of the surface in the hexagon"
+    } else {
+        "Number: events in the window"
+    };
+    fields.insert("count".to_owned(), count.into());
     fields
 }
 
@@ -109,6 +121,7 @@ mod tests {
         base: Resolution::Eight,
         bounds: None,
         newest: None,
+        legend: None,
     };
 
     #[test]

@@ -52,6 +52,11 @@ pub(crate) enum Shown {
     Unsigned(u64),
     Signed(i64),
     Double(f64),
+    /// A word of a closed list, by its number there.
+    Word {
+        number: u64,
+        text: &'static str,
+    },
 }
 
 impl Shown {

@@ -21,6 +21,7 @@ mod generate;
 mod intake;
 mod journal;
 mod places;
+mod risk;
 mod seeds;
 mod server;
 mod small_disk;

@@ -13,9 +13,9 @@ use serde_bytes::Bytes;
 
 use crate::grid::{
     EntityKey, EventCounts, Forgotten, GivenUp, LayerTotals, Report, ResponseUnit, Sensor, Slice, Span,
-    StoredSlice, TimedSlice,
+    Stamped, StoredSlice, TimedSlice,
 };
-use crate::words::{EventTime, PartitionId};
+use crate::words::{Channel, EventTime, PartitionId};
 
 /// What is small, and stands in each step of a chain as it was then; it comes before all else of its step.
 #[derive(Clone, Serialize, Deserialize)]
@@ -77,6 +77,10 @@ pub(super) enum Item<'a> {
     },
     /// Sensors and units that were too many; only where there were some.
     Forgotten(Forgotten, [Option<EventTime>; 2]),
+    /// A sensor, and the readings before its newest; [`Item::Sensor`] is what was written before there were any.
+    SensorReadings(Cow<'a, EntityKey>, Cow<'a, Sensor>, Vec<Stamped<i64>>),
+    /// A report, and how its opening came; [`Item::Report`] is what was written before that was kept.
+    ReportChannel(Cow<'a, EntityKey>, Cow<'a, Report>, Option<Stamped<Channel>>),
 }
 
 /// Why the bytes of a file are no items, although they are those that were written.
@@ -127,6 +131,18 @@ impl Part {
             Item::Forgotten(counts, before) => self.forgotten = Some((counts, before)),
             Item::Sensor(key, sensor) => self.sensors.push((key.into_owned(), sensor.into_owned())),
             Item::Report(key, report) => self.reports.push((key.into_owned(), report.into_owned())),
+            Item::SensorReadings(key, sensor, readings) => {
+                let mut sensor = sensor.into_owned();
+                for reading in readings {
+                    sensor.earlier.insert(reading);
+                }
+                self.sensors.push((key.into_owned(), sensor));
+            }
+            Item::ReportChannel(key, report, channel) => {
+                let mut report = report.into_owned();
+                report.channel = channel;
+                self.reports.push((key.into_owned(), report));
+            }
             Item::Unit(key, unit) => self.units.push((key.into_owned(), unit.into_owned())),
             Item::Hashes { start, hashes } => {
                 self.hashes
@@ -188,4 +204,46 @@ fn read_batches(bytes: &[u8], batches: &mut Vec<RecordBatch>) -> Result<(), Dama
         batches.extend(decoder.decode(&mut buffer)?);
     }
     Ok(decoder.finish()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(scope: &str) -> Cow<'static, EntityKey> {
+        Cow::Owned(EntityKey {
+            scope: scope.into(),
+            name: "one".into(),
+        })
+    }
+
+    #[test]
+    fn sensors_and_reports_of_older_checkpoints_are_read_and_newer_ones_know_more() {
+        let at = EventTime::from_micros;
+        let readings = vec![Stamped::new(at(2), 2, 20), Stamped::new(at(1), 1, 10)];
+        let channel = Some(Stamped::new(at(1), 1, Channel::Phone));
+        let items = [
+            Item::Sensor(key("old"), Cow::Owned(Sensor::default())),
+            Item::Report(key("old"), Cow::Owned(Report::default())),
+            Item::SensorReadings(key("new"), Cow::Owned(Sensor::default()), readings),
+            Item::ReportChannel(key("new"), Cow::Owned(Report::default()), channel),
+        ];
+        let bytes: Vec<u8> = items
+            .iter()
+            .flat_map(|item| postcard::to_stdvec(item).unwrap())
+            .collect();
+        let part = Part::read(&bytes).unwrap();
+        let known: Vec<_> = part
+            .sensors
+            .iter()
+            .map(|(key, sensor)| (&*key.scope, sensor.readings_before(at(9)).collect::<Vec<_>>()))
+            .collect();
+        assert_eq!(known, [("old", vec![]), ("new", vec![(at(2), 20), (at(1), 10)])]);
+        let channels: Vec<_> = part
+            .reports
+            .iter()
+            .map(|(_, report)| report.channel.map(|channel| channel.value))
+            .collect();
+        assert_eq!(channels, [None, Some(Channel::Phone)]);
+    }
 }

@@ -128,11 +128,15 @@ impl PartitionState {
             files.add(&Item::Forgotten(self.forgotten, before))?;
         }
         for (key, sensor) in self.sensors.changed_since(self.since) {
-            files.add(&Item::Sensor(Cow::Borrowed(key), Cow::Borrowed(sensor)))?;
+            let earlier = sensor.earlier.iter().copied().collect();
+            let (key, sensor) = (Cow::Borrowed(key), Cow::Borrowed(sensor));
+            files.add(&Item::SensorReadings(key, sensor, earlier))?;
         }
         drop(self.sensors);
         for (key, report) in self.reports.changed_since(self.since) {
-            files.add(&Item::Report(Cow::Borrowed(key), Cow::Borrowed(report)))?;
+            let channel = report.channel;
+            let (key, report) = (Cow::Borrowed(key), Cow::Borrowed(report));
+            files.add(&Item::ReportChannel(key, report, channel))?;
         }
         drop(self.reports);
         for (key, unit) in self.units.changed_since(self.since) {

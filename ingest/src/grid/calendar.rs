@@ -105,6 +105,13 @@ impl Calendar {
         }
     }
 
+    /// The local hour of the week that holds `time`: 0 is the first of Monday, 167 the last of Sunday.
+    pub fn hour_of_week(&self, time: EventTime) -> usize {
+        // The epoch was a Thursday.
+        let local = time.micros() + self.offset(time) + 3 * DAY;
+        local.rem_euclid(7 * DAY).div_euclid(HOUR) as usize
+    }
+
     fn offset(&self, time: EventTime) -> i64 {
         if self.zone == Tz::UTC {
             return 0;
@@ -162,6 +169,16 @@ mod tests {
 
     fn at(text: &str) -> EventTime {
         EventTime::parse_rfc3339(text).unwrap()
+    }
+
+    #[test]
+    fn hours_of_the_week_are_local_and_begin_on_monday() {
+        let utc = Calendar::new(MINUTE, Tz::UTC);
+        assert_eq!(utc.hour_of_week(at("2026-11-30T00:00:00Z")), 0);
+        assert_eq!(utc.hour_of_week(at("2026-11-29T23:59:59Z")), 167);
+        let shanghai = Calendar::new(MINUTE, Tz::Asia__Shanghai);
+        assert_eq!(shanghai.hour_of_week(at("2026-11-29T16:30:00Z")), 0);
+        assert_eq!(utc.hour_of_week(at("1969-12-29T01:00:00Z")), 1);
     }
 
     #[test]

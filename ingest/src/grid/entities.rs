@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::words::{Event, EventTime, ReportOp};
+use super::earlier_readings::EarlierReadings;
+use crate::words::{Channel, Event, EventTime, ReportOp};
 
 /// A value with the time and hash of the event that set it; a newer event replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,6 +14,27 @@ pub struct Stamped<T> {
     hash: u128,
     /// What it set.
     pub value: T,
+}
+
+impl<T> Stamped<T> {
+    /// What decides which of two is newer.
+    pub(crate) const fn stamp(&self) -> (EventTime, u128) {
+        (self.time, self.hash)
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn new(time: EventTime, hash: u128, value: T) -> Self {
+        Self { time, hash, value }
+    }
+
+    /// Another value under the same stamp.
+    const fn with<U>(&self, value: U) -> Stamped<U> {
+        Stamped {
+            time: self.time,
+            hash: self.hash,
+            value,
+        }
+    }
 }
 
 /// Sets `slot` unless a newer event has set it already.
@@ -64,6 +86,9 @@ impl Place {
 pub struct Sensor {
     /// Place and value (in whole units of the layer's resolution), which come together.
     pub reading: Option<Stamped<(Place, i64)>>,
+    /// Those before it; in checkpoints they stand beside, for older ones have none.
+    #[serde(skip)]
+    pub(crate) earlier: EarlierReadings,
 }
 
 impl Sensor {
@@ -72,9 +97,42 @@ impl Sensor {
         let (Some(place), Some(value)) = (Place::of(event), event.value) else {
             return false;
         };
+        let reading = Stamped {
+            time: event.time,
+            hash: event.hash.0,
+            value: (place, value),
+        };
+        self.take(&reading)
+    }
+
+    /// Takes in a reading. Whether it is now the newest.
+    fn take(&mut self, reading: &Stamped<(Place, i64)>) -> bool {
         let before = self.reading;
-        set(&mut self.reading, event, || (place, value));
-        self.reading != before
+        match before {
+            Some(newest) if newest.stamp() == reading.stamp() => return false,
+            Some(newest) if newest.stamp() > reading.stamp() => {
+                self.earlier.insert(reading.with(reading.value.1));
+                return false;
+            }
+            Some(newest) => self.earlier.insert(newest.with(newest.value.1)),
+            None => {}
+        }
+        self.reading = Some(*reading);
+        true
+    }
+
+    /// The newest readings that happened before a moment, the newest first, with their times: up to five in all are known,
+    /// each in whole units of the layer's resolution.
+    pub fn readings_before(&self, at: EventTime) -> impl Iterator<Item = (EventTime, i64)> + '_ {
+        let newest = self.reading.filter(|reading| reading.time < at);
+        newest
+            .map(|reading| (reading.time, reading.value.1))
+            .into_iter()
+            .chain(
+                self.earlier
+                    .before(at)
+                    .map(|reading| (reading.time, reading.value)),
+            )
     }
 
     /// Time of its newest reading.
@@ -84,7 +142,12 @@ impl Sensor {
 
     /// Takes over what `other`, of another partition, knows better.
     pub fn merge(&mut self, other: &Self) {
-        set_merged(&mut self.reading, other.reading.as_ref());
+        if let Some(reading) = &other.reading {
+            self.take(reading);
+        }
+        for reading in other.earlier.iter() {
+            self.earlier.insert(*reading);
+        }
     }
 }
 
@@ -105,6 +168,9 @@ pub struct Report {
     pub closed: Option<Stamped<bool>>,
     /// How it turned out.
     pub outcome: Option<Stamped<String>>,
+    /// How its opening came; in checkpoints it stands beside, for older ones do not have it.
+    #[serde(skip)]
+    pub channel: Option<Stamped<Channel>>,
 }
 
 impl Report {
@@ -120,6 +186,7 @@ impl Report {
         }
         if event.op == ReportOp::Open {
             self.opened = Some(self.opened.map_or(event.time, |opened| opened.min(event.time)));
+            set(&mut self.channel, event, || event.channel);
         }
         self.updated = self.updated.max(Some(event.time));
         if event.op != ReportOp::Update {
@@ -161,6 +228,7 @@ impl Report {
         set_merged(&mut self.place, other.place.as_ref());
         set_merged(&mut self.closed, other.closed.as_ref());
         set_merged(&mut self.outcome, other.outcome.as_ref());
+        set_merged(&mut self.channel, other.channel.as_ref());
         self.updated = self.updated.max(other.updated);
         self.opened = match (self.opened, other.opened) {
             (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
@@ -213,5 +281,50 @@ impl ResponseUnit {
         set_merged(&mut self.place, other.place.as_ref());
         set_merged(&mut self.status, other.status.as_ref());
         set_merged(&mut self.skills, other.skills.as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn reading(time: i64, hash: u128, value: i64) -> Stamped<(Place, i64)> {
+        let place = Place {
+            lon: 0.0,
+            lat: 0.0,
+            cell: 0,
+        };
+        Stamped {
+            time: EventTime::from_micros(time),
+            hash,
+            value: (place, value),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_sensor_knows_its_newest_readings_whatever_the_order_and_the_partition(
+            times in prop::collection::vec((0..30_i64, any::<bool>()), 1..20),
+            at in 0..40_i64,
+        ) {
+            let all: Vec<_> = times.iter().zip(0_u8..).map(|((time, _), hash)| reading(*time, hash.into(), hash.into())).collect();
+            let mut two = [Sensor::default(), Sensor::default()];
+            for (reading, (_, second)) in all.iter().zip(&times) {
+                two[usize::from(*second)].take(reading);
+            }
+            let [mut merged, other] = two;
+            merged.merge(&other);
+            // One that comes again changes nothing.
+            merged.merge(&other);
+            let mut expected: Vec<_> = all.iter().map(Stamped::stamp).collect();
+            expected.sort_unstable();
+            let newest = expected.into_iter().rev().take(5);
+            let expected: Vec<_> = newest
+                .filter(|(time, _)| time.micros() < at)
+                .map(|(time, hash)| (time, hash as i64))
+                .collect();
+            prop_assert_eq!(merged.readings_before(EventTime::from_micros(at)).collect::<Vec<_>>(), expected);
+        }
     }
 }

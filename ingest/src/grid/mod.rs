@@ -5,6 +5,7 @@ mod block_sums;
 mod calendar;
 mod cell_map;
 mod dedup;
+mod earlier_readings;
 mod entities;
 mod entity_key;
 mod entity_shard;
@@ -35,7 +36,7 @@ pub use partition::{
     Applied, EventCounts, Forgotten, GivenUp, GridSettings, LayerTotals, Partition, Retention,
 };
 pub use publisher::{GridPublisher, GridReader, Heard};
-pub use selection::{SpanSlices, shares_of_cells};
+pub use selection::{PartitionSlice, SpanSlices, shares_of_cells};
 pub use slice::{KindColumns, ObservationColumns, Slice};
 pub use slice_start::{SliceStart, StartsWithin};
 pub use snapshot::{DomainClock, GridSnapshot, PartitionView, Version};

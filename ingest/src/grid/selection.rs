@@ -16,7 +16,7 @@ use super::snapshot::{GridSnapshot, PartitionView};
 use super::window_sum::WindowSum;
 use crate::cells::{ALL_CELLS, CellSet, children_range};
 use crate::threads::on_threads;
-use crate::words::{EventTime, LayerIndex, LayerKind};
+use crate::words::{EventTime, LayerIndex, LayerKind, PartitionId};
 
 /// Rows that are worth a thread of their own when they are summed.
 const ROWS_OF_A_THREAD: usize = 32_768;
@@ -47,7 +47,23 @@ impl SpanSlices {
     }
 }
 
+/// A slice of one partition.
+#[derive(Clone, Debug)]
+pub struct PartitionSlice {
+    /// Whose.
+    pub partition: PartitionId,
+    /// The bucket that its events count in: that of the finest step that all partitions keep there.
+    pub bucket: Span,
+    /// The slice; it may cover a part of the bucket.
+    pub slice: Arc<TimedSlice>,
+}
+
 impl GridSnapshot {
+    /// From when on every partition that has `layer` keeps its hours.
+    pub fn hours_kept_from(&self, layer: LayerIndex) -> EventTime {
+        self.floors(layer)[Step::Hour.index()]
+    }
+
     /// From when on `layer` is kept in each step by every partition that has it.
     fn floors(&self, layer: LayerIndex) -> [EventTime; 3] {
         let mut floors = Cutoffs::default().0;
@@ -109,6 +125,19 @@ impl GridSnapshot {
 
     /// The slices of `layer` that start within `starts`, ascending, at the finest step kept: each event is in exactly one.
     pub fn slices(&self, layer: LayerIndex, starts: StartsWithin) -> Vec<SpanSlices> {
+        let mut found: BTreeMap<EventTime, SpanSlices> = BTreeMap::new();
+        for part in self.slices_of_partitions(layer, starts) {
+            let entry = found.entry(part.bucket.start).or_insert_with(|| SpanSlices {
+                span: part.bucket,
+                parts: Vec::new(),
+            });
+            entry.parts.push(part.slice);
+        }
+        found.into_values().collect()
+    }
+
+    /// The same slices, each with its partition, in the order of partitions.
+    pub fn slices_of_partitions(&self, layer: LayerIndex, starts: StartsWithin) -> Vec<PartitionSlice> {
         let Some(totals) = self.totals(layer) else {
             return Vec::new();
         };
@@ -121,7 +150,7 @@ impl GridSnapshot {
         // A slice that is finer than the span it is taken for may lie before the window's start, or after its end.
         let day = |start: SliceStart| self.calendar.span(Step::Day, start.moment());
         let days = day(starts.first).start..day(starts.last).end;
-        let mut found: BTreeMap<EventTime, SpanSlices> = BTreeMap::new();
+        let mut found = Vec::new();
         for partition in &self.partitions {
             let Some((view, _)) = partition.layers.get(&layer) else {
                 continue;
@@ -135,16 +164,16 @@ impl GridSnapshot {
                     let is_outside = !starts.holds(wanted) || wanted.start < floors[Step::Day.index()];
                     if !is_outside && own_step == step_within(partition, &self.calendar, step, wanted, slice)
                     {
-                        let entry = found.entry(wanted.start).or_insert_with(|| SpanSlices {
-                            span: wanted,
-                            parts: Vec::new(),
+                        found.push(PartitionSlice {
+                            partition: partition.id.clone(),
+                            bucket: wanted,
+                            slice: Arc::clone(slice),
                         });
-                        entry.parts.push(Arc::clone(slice));
                     }
                 }
             }
         }
-        found.into_values().collect()
+        found
     }
 
     /// The coarsest slices of `layer` that cover a span (snapped, see [`snap`](Self::snap)) and nothing else.

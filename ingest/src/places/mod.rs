@@ -4,6 +4,10 @@
 //! by [`load`]; [`AreaIndex`] tells which areas hold a point, [`cells_of`] which cells an area has, [`FacilityIndex`]
 //! which facilities are nearest.
 
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+
 mod area;
 mod area_cells;
 mod area_index;
@@ -16,7 +20,9 @@ pub use area::Area;
 pub use area_cells::{TooManyCells, cell_set_of, cells_of};
 pub use area_index::{AreaIndex, NoSuchArea, SameId};
 pub use facility::{Facility, FacilityIndex, NearFacility, SameFacilityId};
-pub use load::{AreaSettings, FacilitySettings, PlaceError, PopulationSettings, load};
+pub use load::{
+    AreaSettings, FacilitySettings, IndicatorSettings, PlaceError, PopulationSettings, load, load_indicator,
+};
 
 /// People at a point, as grids of population give them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,4 +44,6 @@ pub struct Places {
     pub facilities: FacilityIndex,
     /// People at points, in the order of their files.
     pub population: Vec<PeopleAt>,
+    /// Ids of the areas whose figure of people is the sum of those at points.
+    pub summed_areas: HashSet<Arc<str>>,
 }

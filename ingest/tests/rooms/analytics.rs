@@ -12,6 +12,7 @@ pub(crate) const ROOMS: House = House {
         "permission",
         "rules",
         "statistics",
+        "risk",
         "sql",
         "sql/bounds",
         "sql/cell_type",

@@ -21,6 +21,7 @@ pub(crate) const ROOMS: House = House {
         "guard",
         "intake",
         "stream",
+        "risk",
         "dead_letters",
         "app",
         "sql_tables",

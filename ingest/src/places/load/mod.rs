@@ -9,6 +9,7 @@ mod error;
 mod facilities;
 mod files;
 mod geojson;
+mod indicator;
 mod parquet_table;
 mod population;
 mod row;
@@ -19,7 +20,8 @@ mod tests;
 use std::path::Path;
 
 pub use error::PlaceError;
-pub use settings::{AreaSettings, FacilitySettings, PopulationSettings};
+pub use indicator::load_indicator;
+pub use settings::{AreaSettings, FacilitySettings, IndicatorSettings, PopulationSettings};
 
 use super::Places;
 
@@ -34,10 +36,11 @@ pub fn load(
     folder: &Path,
 ) -> Result<Places, PlaceError> {
     let mut areas = areas::load(areas, folder)?;
-    let population = population::load(population, folder, &mut areas)?;
+    let (population, summed) = population::load(population, folder, &mut areas)?;
     Ok(Places {
         areas,
         facilities: facilities::load(facilities, folder)?,
         population,
+        summed_areas: summed,
     })
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::error::{FileProblem, PlaceError};
 use super::files::Source;
@@ -15,7 +15,7 @@ const TABLE: &str = "population";
 /// Points of all tables.
 const MOST_POINTS: usize = 5_000_000;
 
-/// Reads the tables: figures of areas go into `areas`, points are given back.
+/// Reads the tables: figures of areas go into `areas`; points are given back, and the areas whose figure is their sum.
 ///
 /// # Errors
 /// The first thing that is wrong.
@@ -23,7 +23,7 @@ pub(super) fn load(
     tables: &[PopulationSettings],
     folder: &Path,
     areas: &mut AreaIndex,
-) -> Result<Vec<PeopleAt>, PlaceError> {
+) -> Result<(Vec<PeopleAt>, HashSet<Arc<str>>), PlaceError> {
     let mut figures = HashMap::new();
     let mut points = Vec::new();
     for table in tables {
@@ -40,12 +40,17 @@ pub(super) fn load(
         }
     }
     // A figure of the area itself is better than the sum of points, which may leave some of its people out.
+    let mut summed_areas = HashSet::new();
     areas.complete(|_, area| {
-        let summed = || at_points.get(&area.id).map(|people| people.round() as u64);
         let figure = area.population.or_else(|| figures.get(&area.id).copied());
-        (area.parent.clone(), figure.or_else(summed))
+        let summed = || at_points.get(&area.id).map(|people| people.round() as u64);
+        let people = figure.or_else(summed);
+        if figure.is_none() && people.is_some() {
+            summed_areas.insert(Arc::clone(&area.id));
+        }
+        (area.parent.clone(), people)
     });
-    Ok(points)
+    Ok((points, summed_areas))
 }
 
 fn read_figures(

@@ -83,6 +83,20 @@ pub struct PopulationSettings {
     pub delimiter: char,
 }
 
+/// One file of an indicator: a number for each area.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IndicatorSettings {
+    /// As of areas.
+    pub file: PathBuf,
+    /// The id of the area. Rows of areas that were not loaded are passed over.
+    pub area: IdSettings,
+    /// Its number.
+    pub value: FieldSpec,
+    /// One ASCII character between the fields of CSV. Default `,`.
+    #[serde(default = "default_delimiter")]
+    pub delimiter: char,
+}
+
 const fn default_delimiter() -> char {
     ','
 }

@@ -1,0 +1,466 @@
+//! Makes one surface after the other from the grid: takes in what is new since the one before, and scores the cells that
+//! have something to say.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use h3o::Resolution;
+use hashbrown::HashMap;
+use riskgrid_ingest::grid::{GridSnapshot, Step};
+use riskgrid_ingest::places::{Places, cells_of};
+use riskgrid_ingest::{EventTime, LIVE_DOMAIN, LayerIndex, LayerKind};
+
+use super::around::{Around, StaticFacts, units_of};
+use super::channels::{Channels, RINGS};
+use super::classes::HeldClasses;
+use super::corroboration::{CLASSES, Device, SENSORS};
+use super::marks::LayerMarks;
+use super::model::{HazardModel, LayerModel, RiskModel};
+use super::outcomes::KnownOutcomes;
+use super::past::{Hours, Past, PastNow};
+use super::reach::{SensorNow, heard, sensor_now};
+use super::reference::{InvalidReference, ReferenceCells};
+use super::scoring::{felt_in, score_observations, score_reports};
+use super::spread::CellGraph;
+use super::surface::{LayerSurface, RowFacts, Surface};
+use crate::statistics::MAX_STUDY_AREA;
+
+/// Cells of which no row is left are forgotten when there are so many beside those with one.
+const CELLS_BESIDE: usize = 1_000_000;
+
+/// Why no surface can be made.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum InvalidSurface {
+    /// The area of a domain has too many cells.
+    #[error("layer `{layer}`: the cells of `domain` cannot be listed: {problem}")]
+    Domain {
+        /// Whose.
+        layer: String,
+        /// Why.
+        problem: String,
+    },
+    /// Reference layers that cannot be shared out.
+    #[error(transparent)]
+    Reference(#[from] InvalidReference),
+}
+
+/// What is kept between surfaces.
+#[derive(Clone, Debug)]
+pub struct RiskEngine {
+    model: Arc<RiskModel>,
+    places: Arc<Places>,
+    reference: Arc<ReferenceCells>,
+    resolution: Resolution,
+    /// Of each layer.
+    domains: Vec<Option<Arc<[u64]>>>,
+    /// Of each layer, its graph's position.
+    graph_of: Vec<usize>,
+    graphs: Vec<CellGraph>,
+    /// Neighbours one ring around, of all cells.
+    near: CellGraph,
+    static_facts: Vec<Option<StaticFacts>>,
+    marks: Vec<Option<LayerMarks>>,
+    pasts: Vec<Option<Arc<Past>>>,
+    classes: HeldClasses,
+    outcomes: KnownOutcomes,
+}
+
+/// A layer of the model as a snapshot has it.
+#[derive(Clone, Debug)]
+struct Present {
+    layer: usize,
+    index: LayerIndex,
+    at: EventTime,
+    clock: Arc<str>,
+}
+
+impl RiskEngine {
+    /// Lists the cells of domains, and shares out the reference layers.
+    ///
+    /// # Errors
+    /// Reference layers that would count twice, and what is too large.
+    pub fn new(
+        model: Arc<RiskModel>,
+        places: Arc<Places>,
+        resolution: Resolution,
+    ) -> Result<Self, InvalidSurface> {
+        let reference = Arc::new(ReferenceCells::new(&model, &places, resolution)?);
+        let mut by_area: HashMap<Arc<str>, Arc<[u64]>> = HashMap::new();
+        let mut domains = Vec::with_capacity(model.layers.len());
+        let mut known: Vec<(Option<Arc<str>>, u32)> = Vec::new();
+        let (mut graphs, mut graph_of) = (Vec::new(), Vec::new());
+        for layer in &model.layers {
+            let domain = match &layer.domain {
+                None => None,
+                Some(id) => {
+                    let known = by_area.get(id).cloned();
+                    let cells = known.map_or_else(|| cells_of_domain(layer, id, &places, resolution), Ok)?;
+                    by_area.insert(Arc::clone(id), Arc::clone(&cells));
+                    Some(cells)
+                }
+            };
+            let shape = (layer.domain.clone(), layer.kernel.rings());
+            let graph = known.iter().position(|known| *known == shape).unwrap_or_else(|| {
+                known.push(shape);
+                graphs.push(CellGraph::new(domain.clone(), layer.kernel.rings()));
+                graphs.len() - 1
+            });
+            graph_of.push(graph);
+            domains.push(domain);
+        }
+        let layers = model.layers.len();
+        Ok(Self {
+            model,
+            places,
+            reference,
+            resolution,
+            domains,
+            graph_of,
+            graphs,
+            near: CellGraph::new(None, RINGS),
+            static_facts: Vec::new(),
+            marks: vec![None; layers],
+            pasts: vec![None; layers],
+            classes: HeldClasses::default(),
+            outcomes: KnownOutcomes::default(),
+        })
+    }
+
+    /// Forgets what was kept between surfaces: the next one is made of the grid anew.
+    pub fn start_again(&mut self) {
+        self.marks.fill(None);
+        self.pasts.fill(None);
+        self.outcomes = KnownOutcomes::default();
+    }
+
+    /// By what it scores.
+    pub const fn model(&self) -> &Arc<RiskModel> {
+        &self.model
+    }
+
+    /// The cells of a layer's domain, ascending; none where that is all cells.
+    pub fn domain_of(&self, layer: &str) -> Option<Arc<[u64]>> {
+        let position = self.model.layers.iter().position(|model| model.id == layer)?;
+        self.domains.get(position)?.clone()
+    }
+
+    /// The surface of a snapshot. `now` is the wall clock, for layers that are live; hours that begin at `left_out` are no
+    /// part of anybody's past.
+    pub fn surface(
+        &mut self,
+        snapshot: &GridSnapshot,
+        now: EventTime,
+        left_out: &BTreeSet<EventTime>,
+    ) -> Surface {
+        let present = self.present(snapshot, now);
+        let sensors = self.sensors(snapshot, &present);
+        let model = Arc::clone(&self.model);
+        let newest = present.iter().map(|layer| layer.at).max();
+        let units = units_of(snapshot, &model, newest);
+        let clocks: Vec<(usize, EventTime)> = present.iter().map(|layer| (layer.layer, layer.at)).collect();
+        let reliabilities = self.outcomes.reliabilities(snapshot, &model, &clocks);
+        let (mut layers, mut facts) = (Vec::new(), HashMap::new());
+        for layer in &present {
+            self.follow(snapshot, layer);
+        }
+        for (group, reliabilities) in model.groups.iter().zip(&reliabilities) {
+            let members: Vec<&Present> = present
+                .iter()
+                .filter(|layer| group.layers.contains(&layer.layer))
+                .collect();
+            let mut clocks: Vec<&Arc<str>> = members.iter().map(|layer| &layer.clock).collect();
+            clocks.sort_unstable();
+            clocks.dedup();
+            for clock in clocks {
+                let members: Vec<&Present> = members
+                    .iter()
+                    .copied()
+                    .filter(|layer| layer.clock == *clock)
+                    .collect();
+                self.score_group(
+                    snapshot,
+                    &members,
+                    reliabilities,
+                    &sensors,
+                    &units,
+                    left_out,
+                    (&mut layers, &mut facts),
+                );
+            }
+        }
+        layers.sort_by_key(|layer| layer.layer);
+        self.classes.classify(&model, &mut layers);
+        let surface = Surface::new(model, layers, facts);
+        self.forget(&surface);
+        surface
+    }
+
+    fn present(&self, snapshot: &GridSnapshot, now: EventTime) -> Vec<Present> {
+        let live = snapshot.calendar.span(Step::Bucket, now).end;
+        let layers = self
+            .model
+            .layers
+            .iter()
+            .enumerate()
+            .filter_map(|(position, model)| {
+                let index = snapshot.layers.find(&model.id)?;
+                let layer = snapshot.layers.get(index)?;
+                let kind = match model.hazard {
+                    HazardModel::Reports { .. } => LayerKind::Report,
+                    HazardModel::Observations { .. } => LayerKind::Observation,
+                };
+                let clock = snapshot.domain(&layer.domain);
+                let at = if layer.domain == LIVE_DOMAIN {
+                    live
+                } else {
+                    clock?.newest_bucket_end?
+                };
+                (layer.kind == kind).then(|| Present {
+                    layer: position,
+                    index,
+                    at,
+                    clock: clock
+                        .map_or_else(|| layer.domain.as_str().into(), |clock| Arc::clone(&clock.domain)),
+                })
+            });
+        layers.collect()
+    }
+
+    fn sensors(&self, snapshot: &GridSnapshot, present: &[Present]) -> HashMap<usize, Vec<SensorNow>> {
+        let mut by_id: HashMap<&str, &Present> = HashMap::new();
+        for layer in present {
+            if let Some(model) = self.model.layers.get(layer.layer)
+                && matches!(model.hazard, HazardModel::Observations { .. })
+            {
+                by_id.insert(&model.id, layer);
+            }
+        }
+        let mut found: HashMap<usize, Vec<SensorNow>> = HashMap::new();
+        if by_id.is_empty() {
+            return found;
+        }
+        let mut all = snapshot.sensors();
+        // Sums of what they say must not depend on the order in which a table has them.
+        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        for (key, sensor) in &all {
+            let Some(layer) = by_id.get(&*key.scope) else {
+                continue;
+            };
+            let (Some(model), Some(known)) = (
+                self.model.layers.get(layer.layer),
+                snapshot.layers.get(layer.index),
+            ) else {
+                continue;
+            };
+            let scale = known.scale();
+            let now = sensor_now(model, key, sensor, layer.at, |units| scale.value(units as f64));
+            if let Some(now) = now {
+                found.entry(layer.layer).or_default().push(now);
+            }
+        }
+        found
+    }
+
+    fn follow(&mut self, snapshot: &GridSnapshot, layer: &Present) {
+        let Some(model) = self.model.layers.get(layer.layer) else {
+            return;
+        };
+        let severity_factor = self.model.severity_factor;
+        if let Some(slot) = self.marks.get_mut(layer.layer) {
+            slot.get_or_insert_with(|| LayerMarks::new(model.half_life, severity_factor, layer.at))
+                .follow(snapshot, layer.index, layer.at);
+        }
+    }
+
+    /// What was expected of a layer, learnt again where a new day began or its hours changed.
+    fn past(
+        &mut self,
+        snapshot: &GridSnapshot,
+        layer: &Present,
+        left_out: &BTreeSet<EventTime>,
+    ) -> Option<PastNow> {
+        let model = self.model.layers.get(layer.layer)?;
+        let HazardModel::Reports { dispersion, .. } = &model.hazard else {
+            return None;
+        };
+        let domain = self.domains.get(layer.layer)?.as_ref()?;
+        let slot = self.pasts.get_mut(layer.layer)?;
+        let Some(hours) = Hours::of(snapshot, layer.index, layer.at) else {
+            *slot = None;
+            return None;
+        };
+        if slot
+            .as_ref()
+            .is_none_or(|past| *past.learnt_from() != hours.fingerprint())
+        {
+            let graph = self.graphs.get_mut(*self.graph_of.get(layer.layer)?)?;
+            *slot = Past::learn(
+                &hours,
+                &snapshot.calendar,
+                domain,
+                self.resolution,
+                self.model.severity_factor,
+                left_out,
+                (graph, &model.kernel),
+            )
+            .map(Arc::new);
+        }
+        let past = slot.as_ref()?;
+        Some(past.at(
+            &snapshot.calendar,
+            layer.at,
+            model.half_life,
+            *dispersion,
+            self.model.forecast,
+        ))
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a group shares, each by its own name"
+    )]
+    fn score_group(
+        &mut self,
+        snapshot: &GridSnapshot,
+        members: &[&Present],
+        reliabilities: &[f64; CLASSES],
+        sensors: &HashMap<usize, Vec<SensorNow>>,
+        units: &[Vec<[f64; 2]>],
+        left_out: &BTreeSet<EventTime>,
+        (layers, facts): (&mut Vec<LayerSurface>, &mut HashMap<u64, RowFacts>),
+    ) {
+        let model = Arc::clone(&self.model);
+        let mut channels = Channels::default();
+        let mut devices: HashMap<u64, Vec<Device>> = HashMap::new();
+        let mut heard_of = HashMap::new();
+        for member in members {
+            let Some(layer) = model.layers.get(member.layer) else {
+                continue;
+            };
+            if let Some(Some(marks)) = self.marks.get(member.layer) {
+                marks.for_each_channel(|cell, bit, fresh| {
+                    if let Some(place) = self.near.place(cell) {
+                        channels.add(place, bit, fresh);
+                    }
+                });
+            }
+            if let (Some(sensors), Some(graph)) = (
+                sensors.get(&member.layer),
+                self.graph_of
+                    .get(member.layer)
+                    .and_then(|graph| self.graphs.get(*graph)),
+            ) {
+                let of_sensors = reliabilities.get(SENSORS).copied().unwrap_or_default();
+                heard_of.insert(
+                    member.layer,
+                    heard(layer, sensors, graph, of_sensors, &mut devices),
+                );
+            }
+        }
+        for member in members {
+            let Some(layer) = model.layers.get(member.layer) else {
+                continue;
+            };
+            let past = self.past(snapshot, member, left_out);
+            let felt = match (
+                &layer.hazard,
+                self.marks.get(member.layer),
+                self.graph_of.get(member.layer),
+            ) {
+                (HazardModel::Reports { .. }, Some(Some(marks)), Some(graph)) => {
+                    self.graphs.get_mut(*graph).map(|graph| {
+                        let active = marks.cells().map(|now| (now.cell, now.intensity));
+                        felt_in(graph, &layer.kernel, active)
+                    })
+                }
+                _ => None,
+            };
+            let marks = self.marks.get(member.layer).and_then(Option::as_ref);
+            let sources = |cell| marks.map_or(0, |marks| marks.sources_of(cell));
+            let mut around = Around {
+                model: &model,
+                places: &self.places,
+                reference: &self.reference,
+                near: &mut self.near,
+                static_facts: &mut self.static_facts,
+                channels: &channels,
+                devices: &devices,
+                reliabilities,
+                units,
+                facts,
+            };
+            let rows = match &layer.hazard {
+                HazardModel::Reports { scale, .. } => score_reports(
+                    scale,
+                    &felt.unwrap_or_default(),
+                    past.as_ref(),
+                    sources,
+                    &mut around,
+                ),
+                HazardModel::Observations { .. } => {
+                    let heard = heard_of.remove(&member.layer).unwrap_or_default();
+                    score_observations(&heard, sources, &mut around)
+                }
+            };
+            layers.push(LayerSurface {
+                layer: member.layer,
+                at: member.at,
+                clock: Arc::clone(&member.clock),
+                rows,
+                past,
+            });
+        }
+    }
+
+    /// Lets go of what is known of cells that have no row any more, where they are many.
+    fn forget(&mut self, surface: &Surface) {
+        let most = 8 * surface.facts.len() + CELLS_BESIDE;
+        if self.near.len() > most {
+            self.near = CellGraph::new(None, RINGS);
+            self.static_facts.clear();
+        }
+        for (layer, graph) in self.graph_of.iter().enumerate() {
+            let domain = self.domains.get(layer).cloned().flatten();
+            if let Some(graph) = self.graphs.get_mut(*graph)
+                && domain.is_none()
+                && graph.len() > most
+            {
+                let rings = self
+                    .model
+                    .layers
+                    .get(layer)
+                    .map_or(0, |layer| layer.kernel.rings());
+                *graph = CellGraph::new(None, rings);
+            }
+        }
+    }
+
+    /// Bytes of what is kept of cells between surfaces, about.
+    pub fn bytes(&self) -> usize {
+        self.marks.iter().flatten().map(LayerMarks::bytes).sum()
+    }
+
+    /// Cells of all layers that something is kept of.
+    pub fn cells(&self) -> usize {
+        self.marks.iter().flatten().map(LayerMarks::len).sum()
+    }
+}
+
+/// The cells of the area that is a layer's domain, ascending.
+fn cells_of_domain(
+    layer: &LayerModel,
+    area: &str,
+    places: &Places,
+    resolution: Resolution,
+) -> Result<Arc<[u64]>, InvalidSurface> {
+    let invalid = |problem: String| InvalidSurface::Domain {
+        layer: layer.id.clone(),
+        problem,
+    };
+    let area = places
+        .areas
+        .get(area)
+        .ok_or_else(|| invalid(format!("no area has the id `{area}`")))?;
+    let cells = cells_of(&area.shape, resolution, MAX_STUDY_AREA);
+    Ok(cells.map_err(|error| invalid(error.to_string()))?.into())
+}

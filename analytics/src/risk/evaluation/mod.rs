@@ -1,0 +1,14 @@
+//! Is it worth anything? Forecasts of a period that is over, each made of what was known before it, against what came.
+
+mod bootstrap;
+mod ranking;
+mod replay;
+mod tally;
+
+pub use bootstrap::interval_of_mean;
+pub use ranking::{best_hits, hits};
+pub use replay::{Method, Occurrence, Replay};
+pub use tally::{Summary, Tally};
+
+/// The shares of a domain's cells that are looked at.
+pub const SHARES: [f64; 3] = [0.01, 0.05, 0.1];

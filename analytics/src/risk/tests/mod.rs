@@ -1,0 +1,5 @@
+mod incremental;
+mod made;
+mod places;
+mod reference;
+mod sensors;
