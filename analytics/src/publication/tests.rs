@@ -142,8 +142,9 @@ fn reduced(mut rows: Vec<Vec<i64>>) -> Vec<Vec<i64>> {
         for row in 0..rows.len() {
             if row != done && rows[row][column] != 0 {
                 let (by, of) = (rows[done][column], rows[row][column]);
-                for at in 0..width {
-                    rows[row][at] = rows[row][at] * by - rows[done][at] * of;
+                let pivot = rows[done].clone();
+                for (value, pivot) in rows[row].iter_mut().zip(pivot) {
+                    *value = *value * by - pivot * of;
                 }
             }
         }

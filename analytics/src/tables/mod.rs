@@ -39,9 +39,9 @@ use crate::permission::{Permission, Role, Table};
 pub fn grid_tables(
     snapshot: &Arc<GridSnapshot>,
     permission: &Arc<Permission>,
-    dead_letters: Option<DeadLetterStore>,
+    mut dead_letters: Option<DeadLetterStore>,
 ) -> Vec<(String, Arc<dyn TableProvider>)> {
-    let made = |table: Table| -> Option<Arc<dyn TableProvider>> {
+    let mut made = |table: Table| -> Option<Arc<dyn TableProvider>> {
         let small = |table: SnapshotTable| -> Option<Arc<dyn TableProvider>> { Some(Arc::new(table)) };
         match table {
             // The public reads what was published, and of the rest only where areas are.
@@ -55,7 +55,7 @@ pub fn grid_tables(
             Table::Layers => small(layers::table(snapshot, permission)),
             Table::Facilities => small(facilities::table(snapshot, permission)),
             Table::Population => small(population::table(snapshot, permission)),
-            Table::DeadLetters => small(dead_letters::table(dead_letters.clone()?)),
+            Table::DeadLetters => small(dead_letters::table(dead_letters.take()?)),
             Table::CellsRest
             | Table::Risk
             | Table::Alerts

@@ -369,7 +369,7 @@ impl Access {
         let key = Key::random().map_err(DecisionsError::from)?;
         let asked = Asked { now: self.now(), by };
         let rows = self.decisions.create_key(&key, draft, true, &asked).await?;
-        self.put(rows);
+        self.put(&rows);
         let made = self.keys.get(key.id());
         Ok((key, made.ok_or_else(|| KeyError::Unknown("new".to_owned()))?))
     }
@@ -381,11 +381,11 @@ impl Access {
     pub(super) async fn revoke_key(&self, id: &str, by: &Deed) -> Result<(), KeyError> {
         let asked = Asked { now: self.now(), by };
         let row = self.decisions.revoke_key(id, true, &asked).await?;
-        self.put(vec![row]);
+        self.put(&[row]);
         Ok(())
     }
 
-    fn put(&self, rows: Vec<StoredGrant>) {
+    fn put(&self, rows: &[StoredGrant]) {
         self.keys.put(rows);
         self.changed.send_replace(());
     }
@@ -511,7 +511,7 @@ impl Access {
             self.decisions.note_uses(&noted).await
         };
         match written {
-            Ok(()) => self.keys.put(rows),
+            Ok(()) => self.keys.put(&rows),
             Err(error) => tracing::warn!(%error, "when keys were used is not noted yet"),
         }
         if let Err(error) = self.sessions.keep(&self.decisions, self.now()).await {

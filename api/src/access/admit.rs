@@ -300,12 +300,11 @@ fn may(access: &Access, identity: &Identity, route: Route) -> Result<(), Refused
     };
     let (is_allowed, wanted) = match route.needs {
         Needs::Nothing | Needs::AnyIdentity => (true, ""),
-        Needs::Reader => (role.is_some(), "a role that reads; this key only brings events"),
         Needs::Sql if role == Some(Role::Public) => (
             access.public_asks_sql(),
             "the role analyst, operator or admin: access.public.sql is off",
         ),
-        Needs::Sql => (role.is_some(), "a role that reads; this key only brings events"),
+        Needs::Reader | Needs::Sql => (role.is_some(), "a role that reads; this key only brings events"),
         Needs::Analyst => (at_least(Role::Analyst), "the role analyst, operator or admin"),
         Needs::Operator => (at_least(Role::Operator), "the role operator or admin"),
         Needs::OperatorOfAll => (

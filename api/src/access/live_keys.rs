@@ -101,10 +101,10 @@ impl LiveKeys {
     }
 
     /// Puts rows in the place of those of the same id, or beside the others.
-    pub(super) fn put(&self, rows: Vec<StoredGrant>) {
+    pub(super) fn put(&self, rows: &[StoredGrant]) {
         self.keys.rcu(|keys| {
             let mut keys = HashMap::clone(keys);
-            for row in &rows {
+            for row in rows {
                 // Meters and times of use go on.
                 let used = keys.get(&row.id).and_then(|key| key.last_used());
                 let key = LiveKey::new(row.clone());

@@ -152,7 +152,7 @@ impl Meter {
     pub fn take(&self, amount: u64, now: Instant) -> Result<(), u32> {
         let mut until = self.paid_until();
         self.wait(*until, now)?;
-        *until = self.paid_with(*until, amount, now);
+        *until = Some(self.paid_with(*until, amount, now));
         Ok(())
     }
 
@@ -167,7 +167,7 @@ impl Meter {
     /// Counts what is let in.
     pub fn count(&self, amount: u64, now: Instant) {
         let mut until = self.paid_until();
-        *until = self.paid_with(*until, amount, now);
+        *until = Some(self.paid_with(*until, amount, now));
     }
 
     fn paid_until(&self) -> MutexGuard<'_, Option<Instant>> {
@@ -183,9 +183,9 @@ impl Meter {
         Err(u32::try_from(wait).unwrap_or(u32::MAX).saturating_add(1))
     }
 
-    fn paid_with(&self, until: Option<Instant>, amount: u64, now: Instant) -> Option<Instant> {
+    fn paid_with(&self, until: Option<Instant>, amount: u64, now: Instant) -> Instant {
         let paid = until.map_or(now, |until| until.max(now));
-        Some(paid.checked_add(self.cost_of(amount)).unwrap_or(paid))
+        paid.checked_add(self.cost_of(amount)).unwrap_or(paid)
     }
 }
 

@@ -40,7 +40,9 @@ async fn look(alerting: &Alerting, released_to: i64) -> Result<i64, DecisionsErr
         if given_back.is_empty() {
             break;
         }
-        given_back.into_iter().for_each(|alert| alerting.tell(alert));
+        for alert in given_back {
+            alerting.tell(alert);
+        }
     }
     let is_first = released_to == i64::MIN;
     let is_any = is_first || alerting.decisions.has_silence_ended(released_to, now).await?;

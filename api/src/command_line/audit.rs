@@ -131,7 +131,9 @@ async fn look_through(
             return Ok(decisions.audit_base().await?);
         };
         before = last.seq;
-        rows.iter().for_each(|row| verification.add(row));
+        for row in &rows {
+            verification.add(row);
+        }
     }
 }
 

@@ -127,16 +127,15 @@ async fn create(arguments: CreateArguments) -> VerbResult {
         events_per_second: arguments.events_per_second,
         bytes_per_second: arguments.bytes_per_second,
     };
-    let (key, shown) = match &arguments.place.data_dir {
-        Some(folder) => create_in(folder, new).await?,
-        None => {
-            let server = &arguments.place.server;
-            let request = server.client()?.post(server.at("/v1/keys")).json(&new);
-            let mut made: Value = ask(request).await?.json().await?;
-            let key = made.get_mut("key").map(Value::take);
-            let key = key.as_ref().and_then(Value::as_str).and_then(Key::parse);
-            (key.ok_or("the server's answer holds no key")?, made)
-        }
+    let (key, shown) = if let Some(folder) = &arguments.place.data_dir {
+        create_in(folder, new).await?
+    } else {
+        let server = &arguments.place.server;
+        let request = server.client()?.post(server.at("/v1/keys")).json(&new);
+        let mut made: Value = ask(request).await?.json().await?;
+        let key = made.get_mut("key").map(Value::take);
+        let key = key.as_ref().and_then(Value::as_str).and_then(Key::parse);
+        (key.ok_or("the server's answer holds no key")?, made)
     };
     let text = |name: &str| {
         shown
@@ -249,26 +248,23 @@ async fn revoke(arguments: RevokeArguments) -> VerbResult {
     if Key::parse(id).is_some() {
         return Err("that is a whole key; give its id, the twelve letters after `rgk_`".into());
     }
-    match &arguments.place.data_dir {
-        Some(folder) => {
-            let deed = Deed::of_the_command_line("keys.revoke");
-            let asked = Asked {
-                now: wall_clock().micros(),
-                by: &deed,
-            };
-            let decisions = open(folder).await?;
-            let revoked = decisions.revoke_key(id, false, &asked).await;
-            decisions.close().await;
-            revoked?;
+    if let Some(folder) = &arguments.place.data_dir {
+        let deed = Deed::of_the_command_line("keys.revoke");
+        let asked = Asked {
+            now: wall_clock().micros(),
+            by: &deed,
+        };
+        let decisions = open(folder).await?;
+        let revoked = decisions.revoke_key(id, false, &asked).await;
+        decisions.close().await;
+        revoked?;
+    } else {
+        let server = &arguments.place.server;
+        let is_id = id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !is_id || id.is_empty() {
+            return Err(format!("`{id}` is no id of a key; `riskgrid keys list` shows them").into());
         }
-        None => {
-            let server = &arguments.place.server;
-            let is_id = id.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            if !is_id || id.is_empty() {
-                return Err(format!("`{id}` is no id of a key; `riskgrid keys list` shows them").into());
-            }
-            ask(server.client()?.delete(server.at(&format!("/v1/keys/{id}")))).await?;
-        }
+        ask(server.client()?.delete(server.at(&format!("/v1/keys/{id}")))).await?;
     }
     eprintln!("key {id} is revoked");
     Ok(())

@@ -172,8 +172,11 @@ impl Conversation {
             .header_read_timeout(self.settings.header_timeout)
             .max_buf_size(HEAD);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        self.drive(connection, |connection| connection.graceful_shutdown())
-            .await;
+        self.drive(
+            connection,
+            hyper::server::conn::http1::Connection::graceful_shutdown,
+        )
+        .await;
     }
 
     /// Several requests at a time: it is the other side's turn when none is at work.
@@ -198,8 +201,11 @@ impl Conversation {
             .max_header_list_size(HEAD as u32)
             .max_concurrent_streams(STREAMS);
         let connection = builder.serve_connection(TokioIo::new(stream), service);
-        self.drive(connection, |connection| connection.graceful_shutdown())
-            .await;
+        self.drive(
+            connection,
+            hyper::server::conn::http2::Connection::graceful_shutdown,
+        )
+        .await;
     }
 
     /// Until it ends by itself, has to leave, or is finished after the server was told to stop.

@@ -47,7 +47,7 @@ pub(super) fn follow(mut publisher: Publisher, app: &Arc<App>, started: &mut Sta
             let (have, all) = app.partitions();
             let is_read = app
                 .progress(&snapshot)
-                .is_some_and(|progress| progress.is_caught_up());
+                .is_some_and(riskgrid_ingest::source::Progress::is_caught_up);
             if have < all || !is_read {
                 continue;
             }
@@ -63,7 +63,7 @@ pub(super) fn follow(mut publisher: Publisher, app: &Arc<App>, started: &mut Sta
                 Ok(layers) if layers.is_empty() => {}
                 Ok(layers) => app.changes.published(&layers),
                 Err(error) => {
-                    tracing::error!(%error, "what is complete could not be published; it is tried again")
+                    tracing::error!(%error, "what is complete could not be published; it is tried again");
                 }
             }
         }

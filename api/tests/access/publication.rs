@@ -194,6 +194,7 @@ async fn two_worlds_of_one_publication_are_answered_alike() {
         &[report(950, "noise", 0.0, 3), report(951, "noise", 0.0, 4)],
     )
     .await;
+    one.server.kill();
     one.server.restart();
     is_published(&one).await;
     for (question, before) in questions().iter().zip(&first) {

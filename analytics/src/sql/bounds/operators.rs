@@ -60,7 +60,7 @@ impl PhysicalOptimizerRule for BoundOperators {
 
 fn with_inputs(
     node: Arc<dyn ExecutionPlan>,
-    bound: fn(Arc<dyn ExecutionPlan>, &dyn ExecutionPlan) -> Arc<dyn ExecutionPlan>,
+    bound: impl Fn(Arc<dyn ExecutionPlan>, &dyn ExecutionPlan) -> Arc<dyn ExecutionPlan>,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let inputs = node
         .children()

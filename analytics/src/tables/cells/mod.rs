@@ -123,7 +123,7 @@ impl fmt::Debug for CellsTable {
             .debug_struct("CellsTable")
             .field("version", &self.snapshot.version)
             .field("rows", &self.rows)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -223,7 +223,7 @@ impl Oidc {
         if text("nonce") != Some(nonce) || !is_for_our_client {
             return Err(NotOfToken::Wrong);
         }
-        self.given_to(claims)
+        self.given_to(&claims)
     }
 }
 

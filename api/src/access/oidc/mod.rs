@@ -118,7 +118,7 @@ impl Oidc {
             now: now.div_euclid(1_000_000),
         };
         let claims = token.verify(&keys, &expected).ok_or(NotOfToken::Wrong)?;
-        self.given_to(claims)
+        self.given_to(&claims)
     }
 
     /// Whether browsers sign in by it.
@@ -126,7 +126,7 @@ impl Oidc {
         !self.settings.client_id.is_empty()
     }
 
-    fn given_to(&self, claims: Claims) -> Result<OfToken, NotOfToken> {
+    fn given_to(&self, claims: &Claims) -> Result<OfToken, NotOfToken> {
         let who = format!("oidc:{}#{}", self.settings.issuer, claims.subject);
         let roles = claims.all.pointer(&self.settings.roles_claim);
         let Some(grant) = self.grant_of(roles) else {

@@ -12,7 +12,7 @@ use riskgrid_ingest::grid::{GridReader, GridSnapshot, Metric, Version};
 use riskgrid_ingest::{EventTime, LIVE_DOMAIN};
 
 use super::NotifyPolicy;
-use super::times::Times;
+use super::times::ToJudge;
 use crate::alerts::Alerting;
 use crate::alerts::store::{CellState, Decisions};
 
@@ -179,11 +179,11 @@ fn judge(
     let length = i64::try_from(window.as_micros()).ok()?;
     let resolution = resolution.and_then(|resolution| Resolution::try_from(resolution).ok());
     let last = rules.iter().filter_map(|rule| state.evaluated(&rule.id)).min();
-    let Times {
+    let ToJudge {
         times,
         lost_sight,
         is_up_to_date,
-    } = Times::to_judge(last, newest, bucket);
+    } = ToJudge::since(last, newest, bucket);
     let mut judged = Vec::with_capacity(times.len());
     for at in times {
         let span = snapshot.snap(index, at.plus(-length), at);

@@ -9,7 +9,7 @@ const MADE_GOOD: i64 = 10_080;
 
 /// Times to be judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Times {
+pub(super) struct ToJudge {
     /// Ascending, each the end of a bucket.
     pub(super) times: Vec<EventTime>,
     /// The first of them, where buckets before it are left out.
@@ -18,9 +18,9 @@ pub(super) struct Times {
     pub(super) is_up_to_date: bool,
 }
 
-impl Times {
+impl ToJudge {
     /// From the last evaluation, itself once more, to `newest`.
-    pub(super) fn to_judge(last: Option<EventTime>, newest: EventTime, bucket: i64) -> Self {
+    pub(super) fn since(last: Option<EventTime>, newest: EventTime, bucket: i64) -> Self {
         let Some(last) = last.filter(|last| *last <= newest) else {
             return Self {
                 times: vec![newest],
@@ -49,8 +49,8 @@ mod tests {
         EventTime::from_micros(bucket * 60_000_000)
     }
 
-    fn times(last: Option<i64>, newest: i64) -> Times {
-        Times::to_judge(last.map(at), at(newest), 60_000_000)
+    fn times(last: Option<i64>, newest: i64) -> ToJudge {
+        ToJudge::since(last.map(at), at(newest), 60_000_000)
     }
 
     #[test]

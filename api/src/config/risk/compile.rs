@@ -322,7 +322,12 @@ fn indicator(
     for (name, bound) in [("lo", section.lo), ("hi", section.hi)] {
         number(&key(name), bound, true, "a number")?;
     }
-    if section.lo == section.hi {
+    #[allow(
+        clippy::float_cmp,
+        reason = "a scale of no length: any other can be divided by"
+    )]
+    let is_point = section.lo == section.hi;
+    if is_point {
         return wrong(format!(
             "`{}` is {}, it must differ from `lo`",
             key("hi"),

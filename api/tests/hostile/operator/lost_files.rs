@@ -18,6 +18,7 @@ const REMEDIES: [&str; 4] = [
     "Remove the file",
     "remove the folder",
 ];
+const DATABASE: &str = "decisions.sqlite";
 /// Files that hold nothing, or that SQLite makes and removes as it likes.
 const OF_NO_MATTER: [&str; 4] = ["-wal", "-shm", "lock", "opened.json"];
 
@@ -112,6 +113,25 @@ async fn totals(server: &Server) -> Value {
     json!({"cells": cells, "letters": letters, "hooks": hooks})
 }
 
+/// What the database of decisions holds, with the log that lies beside it: the pages of a copy, but for its head, which counts
+/// changes.
+async fn rows_of_database(files: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    for name in [DATABASE, "decisions.sqlite-wal"] {
+        if let Some(bytes) = files.get(Path::new(name)) {
+            fs::write(folder.path().join(name), bytes).unwrap();
+        }
+    }
+    let url = format!("sqlite://{}", folder.path().join(DATABASE).display());
+    let pool = sqlx::SqlitePool::connect(&url).await.unwrap();
+    let copy = folder.path().join("copy.sqlite");
+    let mut statement = sqlx::QueryBuilder::<sqlx::Sqlite>::new("VACUUM INTO ");
+    statement.push_bind(copy.display().to_string());
+    statement.build().execute(&pool).await.unwrap();
+    pool.close().await;
+    fs::read(copy).unwrap().split_off(100)
+}
+
 fn is_of_no_matter(name: &Path) -> bool {
     let name = name.to_string_lossy();
     OF_NO_MATTER.iter().any(|ending| name.ends_with(ending))
@@ -144,9 +164,18 @@ async fn is_well_met(
         Err(Refusal { status, said }) => {
             let after = files(&server.data());
             // The seal among them: where the start broke it, it is made anew, of the same files.
-            let lost = before
+            let mut lost = before
                 .iter()
                 .find(|(name, bytes)| !is_of_no_matter(name) && after.get(*name) != Some(*bytes));
+            // SQLite moves its log into the database when it is closed: what matters is what both hold.
+            if lost.is_some_and(|(name, _)| name == Path::new(DATABASE))
+                && rows_of_database(&before).await == rows_of_database(&after).await
+            {
+                lost = before.iter().find(|(name, bytes)| {
+                    let name = name.as_path();
+                    name != Path::new(DATABASE) && !is_of_no_matter(name) && after.get(name) != Some(*bytes)
+                });
+            }
             // The last line is the refusal; before it may stand warnings of what was read on the way.
             let refusal = said.lines().last().unwrap_or_default();
             match lost {
