@@ -177,7 +177,9 @@ mod tests {
 
     #[test]
     fn credentials_in_a_query_are_seen_under_any_name_and_escape() {
-        let escaped: String = KEY.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let escaped: String = KEY
+            .bytes()
+            .fold(String::new(), |text, byte| text + &format!("%{byte:02x}"));
         for query in [
             format!("key={KEY}"),
             format!("a=1&anything={escaped}"),

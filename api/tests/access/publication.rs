@@ -30,7 +30,7 @@ fn guarded() -> Guarded {
     server.configure(CONFIGURATION);
     let catalogue = server.data().join("checkpoints/catalogue");
     std::fs::create_dir_all(&catalogue).unwrap();
-    let key: String = (0..32).map(|byte| format!("{byte:02x}")).collect();
+    let key: String = (0..32).fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     let key = json!({"format": 1, "source_key": key});
     std::fs::write(catalogue.join("source-key.json"), key.to_string()).unwrap();
     let admin = super::made_in(&server, &["--name", "first", "--role", "admin"]);

@@ -131,22 +131,22 @@ impl Authority {
             body,
         )
     }
+}
 
-    /// The name in the certificate that a server shows.
-    fn shown_by(&self, url: &str) -> String {
-        let place = url.trim_start_matches("https://");
-        let output = Command::new("openssl")
-            .args(["s_client", "-connect", place, "-servername", "localhost"])
-            .stdin(std::process::Stdio::null())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let subject = text
-            .lines()
-            .find_map(|line| line.strip_prefix("subject="))
-            .unwrap_or_default();
-        subject.replace(' ', "").trim_start_matches("CN=").to_owned()
-    }
+/// The name in the certificate that a server shows.
+fn shown_by(url: &str) -> String {
+    let place = url.trim_start_matches("https://");
+    let output = Command::new("openssl")
+        .args(["s_client", "-connect", place, "-servername", "localhost"])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let subject = text
+        .lines()
+        .find_map(|line| line.strip_prefix("subject="))
+        .unwrap_or_default();
+    subject.replace(' ', "").trim_start_matches("CN=").to_owned()
 }
 
 fn configuration(authority: &Authority, more: &str) -> String {
@@ -226,9 +226,9 @@ async fn the_server_speaks_tls_and_http_2_and_renews_its_certificate() {
                 .status()
                 .unwrap()
                 .success()
-        )
+        );
     };
-    assert_eq!(authority.shown_by(&url), "server");
+    assert_eq!(shown_by(&url), "server");
     std::fs::write(authority.path("server.pem"), "nothing").unwrap();
     look();
     authority.vouches_for("other", "DNS:localhost,IP:127.0.0.1", "1");
@@ -236,11 +236,11 @@ async fn the_server_speaks_tls_and_http_2_and_renews_its_certificate() {
     // Its key is still that of the one before.
     look();
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    assert_eq!(authority.shown_by(&url), "server");
+    assert_eq!(shown_by(&url), "server");
     std::fs::copy(authority.path("other.key"), authority.path("server.key")).unwrap();
     eventually("the new certificate is shown", async || {
         look();
-        (authority.shown_by(&url) == "other").then_some(())
+        (shown_by(&url) == "other").then_some(())
     })
     .await;
     assert_eq!(authority.ask(&format!("{url}/healthz"), &[]).0, 200);

@@ -38,6 +38,7 @@ fn places() -> Arc<Places> {
     })
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "callers write it where they ask")]
 fn request(extra: Value) -> Value {
     let mut json =
         json!({"match": {"rule": ["river high"]}, "ends_at": "2026-11-22T10:00:00Z", "comment": "works"});
