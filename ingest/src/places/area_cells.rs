@@ -240,7 +240,7 @@ mod tests {
         ];
         let earth = Shape::new(vec![vec![earth]]).unwrap();
         // Pentagons lack a child each, which parts a range where the border runs through one.
-        assert!(cell_set_of(&earth, Resolution::Fifteen).ranges().len() < 10);
+        assert!(cell_set_of(&earth, Resolution::Five).ranges().len() < 10);
         let parent = CellIndex::try_from(0x0854_11ca_3fff_ffff).unwrap();
         let under = ids_under(parent, Resolution::Nine);
         let children = parent.children(Resolution::Six);

@@ -52,10 +52,10 @@ mod tests {
 
     #[test]
     fn the_nearest_names_come_first_and_others_not_at_all() {
-        let known = ["resolution", "retention", "grid", "Old Town"];
+        let known = ["revolution", "resolution", "grid", "Old Town"];
         assert_eq!(
             Likeness::Spelling.proposals("resoluton", known),
-            ["resolution", "retention"]
+            ["resolution", "revolution"]
         );
         assert!(Likeness::Spelling.proposals("town", known).is_empty());
         assert_eq!(Likeness::Search.proposals("town", known), ["Old Town"]);
