@@ -8,7 +8,8 @@ use ring::{hmac, pbkdf2};
 
 use super::key::sha256;
 
-/// Those of RFC 7677: a key has 256 random bits, so more would only cost.
+/// Those of RFC 7677: a key has 256 random bits, so more would only cost. No zero, which the
+/// compiler sees.
 const ROUNDS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
 
 /// What checks a password.

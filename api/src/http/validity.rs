@@ -10,8 +10,8 @@ const VERSION: u8 = 0xa0;
 
 /// The last second in which a certificate holds, since 1970; none when it cannot be read.
 pub(super) fn ends_at(der: &[u8]) -> Option<i64> {
-    let mut certificate = Reader(Reader(der).expect(SEQUENCE)?);
-    let mut signed = Reader(certificate.expect(SEQUENCE)?);
+    let mut certificate = Reader(Reader(der).value_of(SEQUENCE)?);
+    let mut signed = Reader(certificate.value_of(SEQUENCE)?);
     if signed.0.first() == Some(&VERSION) {
         signed.next()?;
     }
@@ -19,7 +19,7 @@ pub(super) fn ends_at(der: &[u8]) -> Option<i64> {
     for _ in 0..3 {
         signed.next()?;
     }
-    let mut validity = Reader(signed.expect(SEQUENCE)?);
+    let mut validity = Reader(signed.value_of(SEQUENCE)?);
     validity.next()?;
     let (tag, text) = validity.next()?;
     read_time(tag, std::str::from_utf8(text).ok()?)
@@ -29,7 +29,8 @@ pub(super) fn ends_at(der: &[u8]) -> Option<i64> {
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
+    /// The next value, if it has this tag.
+    fn value_of(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.next()
             .filter(|(found, _)| *found == tag)
             .map(|(_, value)| value)
