@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::{TreeNode as _, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::TableProviderFilterPushDown;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Between, BinaryExpr, Expr, ExprSchemable as _, Operator, Volatility, cast};
 use datafusion::physical_expr::PhysicalExpr;
@@ -68,8 +69,20 @@ impl Default for Narrowing {
 
 impl Narrowing {
     /// Whether a filter is of a form that [`of`](Self::of) can use.
-    pub(super) fn understands(filter: &Expr) -> bool {
+    fn understands(filter: &Expr) -> bool {
         Self::of(std::slice::from_ref(filter)) != Self::default()
+    }
+
+    /// What a scan that is narrowed makes of each filter: rows that cannot pass may be left out, others are tested above.
+    pub(super) fn support(filters: &[&Expr]) -> Vec<TableProviderFilterPushDown> {
+        let support = |filter: &&Expr| {
+            if Self::understands(filter) {
+                TableProviderFilterPushDown::Inexact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
+        };
+        filters.iter().map(support).collect()
     }
 
     /// What all of `filters` together leave.

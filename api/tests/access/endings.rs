@@ -20,8 +20,16 @@ async fn a_revoked_key_ends_streams_queries_and_kept_connections() {
     let slow = "SELECT sum(a.value * b.value) FROM range(3000000) a CROSS JOIN range(3000000) b";
     let url = format!("{}/v1/sql", guarded.server.url);
     let request = guarded.server.client.post(url).bearer_auth(&key);
-    let query = tokio::spawn(request.json(&json!({"sql": slow, "timeout_ms": 120_000})).send());
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let query = tokio::spawn(
+        request
+            .json(&json!({"sql": slow, "query_id": "slow", "timeout_ms": 120_000}))
+            .send(),
+    );
+    crate::server::eventually("the query runs", async || {
+        let running = "SELECT count(*) FROM queries WHERE query_id = 'slow' AND state = 'running'";
+        (guarded.rows(running).await == json!([[1]])).then_some(())
+    })
+    .await;
     assert!(!query.is_finished());
     let path = format!("/v1/keys/{}", id_of(&key));
     let revoked = guarded
