@@ -1,7 +1,8 @@
-//! `DataFusion` tables and functions over grid snapshots, hotspot statistics, the risk surface, the rules of alerts.
+//! `DataFusion` tables and functions over grid snapshots, hotspot statistics, the risk surface, the rules of alerts and of the hotline.
 
 pub mod functions;
 pub mod geometry;
+pub mod hotline;
 mod named_area;
 pub mod permission;
 pub mod publication;

@@ -11,6 +11,7 @@ pub(crate) const ROOMS: House = House {
         "publication",
         "permission",
         "rules",
+        "hotline",
         "statistics",
         "risk",
         "sql",
