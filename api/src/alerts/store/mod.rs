@@ -41,7 +41,7 @@ use sqlx::sqlite::{
 use sqlx::{SqlSafeStr, Sqlite, Transaction};
 
 pub use acknowledge::Terms;
-pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, rfc3339};
+pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, PublicAlert, rfc3339};
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
 pub use cells::CellState;
@@ -70,20 +70,26 @@ const MARK: &[u8; 16] = b"SQLite format 3\0";
 /// Bytes that a transaction may add.
 const TRANSACTION: u64 = 256 << 10;
 
-/// The schema's steps, each with what it does. One that has been released is never changed.
-const MIGRATIONS: [(&str, &str); 5] = [
+/// The schema's steps, each with its number and what it does. One that has been released is never changed.
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (
+        1,
         "decisions",
         include_str!("../../../migrations/0001_decisions.sql"),
     ),
-    ("audit", include_str!("../../../migrations/0002_audit.sql")),
-    ("bounds", include_str!("../../../migrations/0003_bounds.sql")),
-    ("access", include_str!("../../../migrations/0004_access.sql")),
-    ("life", include_str!("../../../migrations/0005_life.sql")),
+    (2, "audit", include_str!("../../../migrations/0002_audit.sql")),
+    (3, "bounds", include_str!("../../../migrations/0003_bounds.sql")),
+    (4, "access", include_str!("../../../migrations/0004_access.sql")),
+    (5, "life", include_str!("../../../migrations/0005_life.sql")),
+    (
+        9,
+        "audience",
+        include_str!("../../../migrations/0009_audience.sql"),
+    ),
 ];
 
 fn migrations() -> Migrator {
-    let steps = (1..).zip(MIGRATIONS).map(|(version, (description, sql))| {
+    let steps = MIGRATIONS.into_iter().map(|(version, description, sql)| {
         Migration::new(
             version,
             description.into(),
