@@ -1,7 +1,10 @@
-//! `DataFusion` tables and functions over grid snapshots, hotspot statistics, the risk surface, the rules of alerts.
+//! `DataFusion` tables and functions over grid snapshots, hotspot statistics, the risk surface, the rules of alerts and the
+//! incidents that they make.
 
+mod derived_id;
 pub mod functions;
 pub mod geometry;
+pub mod incidents;
 mod named_area;
 pub mod permission;
 pub mod publication;

@@ -3,18 +3,23 @@
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
-/// In order, each with what it does.
-const MIGRATIONS: [(&str, &str); 5] = [
-    ("decisions", include_str!("../../migrations/0001_decisions.sql")),
-    ("audit", include_str!("../../migrations/0002_audit.sql")),
-    ("bounds", include_str!("../../migrations/0003_bounds.sql")),
-    ("access", include_str!("../../migrations/0004_access.sql")),
-    ("life", include_str!("../../migrations/0005_life.sql")),
+/// Each with its number and what it does.
+const MIGRATIONS: [(i64, &str, &str); 6] = [
+    (
+        1,
+        "decisions",
+        include_str!("../../migrations/0001_decisions.sql"),
+    ),
+    (2, "audit", include_str!("../../migrations/0002_audit.sql")),
+    (3, "bounds", include_str!("../../migrations/0003_bounds.sql")),
+    (4, "access", include_str!("../../migrations/0004_access.sql")),
+    (5, "life", include_str!("../../migrations/0005_life.sql")),
+    (9, "audience", include_str!("../../migrations/0009_audience.sql")),
 ];
 
 /// All of them.
 pub(super) fn migrations() -> Migrator {
-    let steps = (1..).zip(MIGRATIONS).map(|(version, (description, sql))| {
+    let steps = MIGRATIONS.into_iter().map(|(version, description, sql)| {
         Migration::new(
             version,
             description.into(),

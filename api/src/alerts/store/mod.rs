@@ -29,7 +29,7 @@ use riskgrid_ingest::NoRoom;
 use riskgrid_ingest::places::Places;
 
 pub use acknowledge::Terms;
-pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, rfc3339};
+pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, PublicAlert, rfc3339};
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
 pub use cells::CellState;

@@ -304,7 +304,7 @@ async fn alerts_are_listed_newest_first_page_by_page() {
     let query = AlertQuery {
         state: Some(AlertState::Acknowledged),
         limit: 10,
-        after: None,
+        ..AlertQuery::default()
     };
     assert_eq!(decisions.alerts(&query).await.unwrap().alerts, [acknowledged]);
 }
