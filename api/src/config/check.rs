@@ -1,5 +1,6 @@
 //! What a configuration means once all its parts are checked together.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,8 @@ use riskgrid_ingest::pipeline::Feed;
 use riskgrid_ingest::places::{self, Places};
 use riskgrid_ingest::{DAY, HOUR, LayerSettings, LayerTable};
 
-use super::{Config, ConfigError, Loaded, ServerSection, risk};
-use crate::alerts::store::IncidentSettings;
+use super::{Config, ConfigError, Loaded, ServerSection, alerts, risk};
+use crate::alerts::store::{IncidentSettings, NoiseSettings, Pauses};
 use crate::http::forwarded::Addresses;
 use crate::http::read_hosts;
 
@@ -61,6 +62,8 @@ pub struct Checked {
     pub places: Arc<Places>,
     /// What makes alerts one incident.
     pub incidents: IncidentSettings,
+    /// What keeps alerts quiet.
+    pub noise: NoiseSettings,
     /// What makes risk surfaces, if any layer is on them.
     pub risk: Option<RiskEngine>,
 }
@@ -174,8 +177,8 @@ impl Loaded {
             &config.server.trusted_proxies,
         )
         .map_err(ConfigError)?;
-        let alerts = &config.alerts;
-        if alerts.max_rules == 0 || alerts.max_open_per_rule == 0 || alerts.max_open == 0 {
+        let bounds = &config.alerts;
+        if bounds.max_rules == 0 || bounds.max_open_per_rule == 0 || bounds.max_open == 0 {
             return wrong(
                 "`alerts.max_rules`, `alerts.max_open_per_rule` and `alerts.max_open` must be at least 1"
                     .to_owned(),
@@ -210,12 +213,26 @@ impl Loaded {
         let places = places::load(&config.areas, &config.facilities, &config.population, &folder)
             .map_err(|error| ConfigError(error.to_string()))?;
         let places = Arc::new(places);
-        let levels = places.areas.areas().iter().map(|area| &*area.level);
+        let levels: BTreeSet<&str> = places.areas.areas().iter().map(|area| &*area.level).collect();
         let incidents = config
             .alerts
             .incidents
-            .settings(&config.risk.groups, &levels.collect())
+            .settings(&config.risk.groups, &levels)
             .map_err(ConfigError)?;
+        let noise = NoiseSettings {
+            pauses: Pauses {
+                wait: config.webhooks.group_wait.0,
+                interval: config.webhooks.group_interval.0,
+                repeat: config.webhooks.repeat_interval.0,
+                ..Pauses::default()
+            },
+            public_url: config
+                .server
+                .public_url
+                .as_ref()
+                .map(|url| url.trim_end_matches('/').to_owned()),
+            ..alerts::noise(&config.alerts.mutes, &config.alerts.inhibit, &levels).map_err(ConfigError)?
+        };
         let risk = risk::compile(&config.risk, &layers, &places, &folder)?
             .map(|model| RiskEngine::new(Arc::new(model), Arc::clone(&places), resolution))
             .transpose()
@@ -246,6 +263,7 @@ impl Loaded {
             feeds,
             places,
             incidents,
+            noise,
             risk,
         })
     }

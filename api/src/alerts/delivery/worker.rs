@@ -6,11 +6,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinHandle, JoinSet};
 
+use super::rate::Rates;
 use super::schedule::RetrySchedule;
 use super::sender::Sender;
 use super::steady_clock::SteadyClock;
@@ -53,6 +54,8 @@ pub struct Deliveries {
 /// Looked at again at least so often, in case the wall clock was set.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 const AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
+/// Answers that say that the message itself is not taken, after which it is given up.
+const MOST_REFUSALS: u32 = 3;
 
 impl Deliveries {
     /// Starts the worker; it begins with what an earlier process left.
@@ -69,6 +72,7 @@ impl Deliveries {
             stopping,
             attempts: JoinSet::new(),
             running: HashMap::new(),
+            rates: Rates::default(),
         };
         Self {
             wake,
@@ -102,8 +106,9 @@ struct Worker {
     wake: Arc<Notify>,
     stopping: watch::Receiver<bool>,
     attempts: JoinSet<()>,
-    /// Endpoint and delivery of each running attempt: at most `concurrency` per endpoint.
-    running: HashMap<Id, (String, String)>,
+    /// Endpoint and delivery, by its place in the outbox, of each running attempt: at most `concurrency` per endpoint.
+    running: HashMap<Id, (String, i64)>,
+    rates: Rates,
 }
 
 impl Worker {
@@ -178,25 +183,35 @@ impl Worker {
             // What could not be noted would be sent again and again.
             return Ok(AFTER_DATABASE_ERROR);
         }
+        let mut too_fast_for = LONGEST_SLEEP;
         for endpoint in endpoints {
-            let running: HashSet<&str> = self
+            let running: HashSet<i64> = self
                 .running
                 .values()
-                .filter(|(of_endpoint, _)| *of_endpoint == endpoint)
-                .map(|(_, delivery)| delivery.as_str())
+                .filter(|(of_endpoint, _)| *of_endpoint == endpoint.id)
+                .map(|(_, delivery)| *delivery)
                 .collect();
             let room = self.settings.concurrency.saturating_sub(running.len());
             if room == 0 {
                 continue;
             }
             // Those that run are pending too, so ask for as many more.
-            let due = self.decisions.due(&endpoint, now, room + running.len()).await?;
+            let due = self
+                .decisions
+                .due(&endpoint.id, now, room + running.len())
+                .await?;
             let new: Vec<Delivery> = due
                 .into_iter()
-                .filter(|delivery| !running.contains(delivery.id.as_str()))
+                .filter(|delivery| !running.contains(&delivery.seq))
                 .take(room)
                 .collect();
             for delivery in new {
+                if let Some(rate) = endpoint.rate
+                    && let Err(wait) = self.rates.admit(&endpoint.id, rate, Instant::now())
+                {
+                    too_fast_for = too_fast_for.min(wait);
+                    break;
+                }
                 self.start(delivery);
             }
         }
@@ -204,11 +219,11 @@ impl Worker {
         let wait = next.map_or(LONGEST_SLEEP, |next| {
             Duration::from_micros((next - now).max(0) as u64)
         });
-        Ok(wait.min(LONGEST_SLEEP))
+        Ok(wait.min(LONGEST_SLEEP).min(too_fast_for))
     }
 
     fn start(&mut self, delivery: Delivery) {
-        let key = (delivery.webhook.clone(), delivery.id.clone());
+        let key = (delivery.webhook.clone(), delivery.seq);
         let (decisions, sender) = (self.decisions.clone(), self.sender.clone());
         let (retries, clock) = (self.settings.retries.clone(), Arc::clone(&self.clock));
         let steady = Arc::clone(&self.steady);
@@ -238,26 +253,29 @@ async fn attempt(
     (wall, steady): (&Clock, &SteadyClock),
     delivery: &Delivery,
 ) -> Result<(), DecisionsError> {
+    let (id, body) = if delivery.is_open {
+        let Some(sealed) = decisions.seal(delivery.seq, wall()).await? else {
+            return Ok(());
+        };
+        sealed
+    } else {
+        (delivery.id.clone(), delivery.body.clone())
+    };
     let attempt = sender
-        .send(
-            &delivery.url,
-            &delivery.secret,
-            &delivery.id,
-            &delivery.body,
-            wall(),
-        )
+        .send(&delivery.url, &delivery.secret, &id, &body, wall())
         .await;
     let attempts = delivery.attempts.saturating_add(1);
-    let wait = retries.wait_after(&delivery.id, attempts, attempt.retry_after);
+    let wait = retries.wait_after(&id, attempts, attempt.retry_after);
+    let is_refused = attempt.is_refusal() && delivery.refusals + 1 >= MOST_REFUSALS;
     let becomes = match wait {
         _ if attempt.is_delivered() => DeliveryState::Delivered,
-        Some(wait) if !attempt.is_gone() => {
+        Some(wait) if !attempt.is_gone() && !is_refused => {
             let next_attempt_at = steady.now().saturating_add(wait.as_micros() as i64);
             DeliveryState::Pending { next_attempt_at }
         }
         _ => DeliveryState::Dead,
     };
-    let (webhook, delivery_id) = (&delivery.webhook, &delivery.id);
+    let (webhook, delivery_id) = (&delivery.webhook, &id);
     let (status, latency_ms) = (attempt.status, attempt.latency_ms);
     match becomes {
         DeliveryState::Delivered => {
@@ -282,8 +300,12 @@ async fn attempt(
             );
         }
     }
-    decisions.attempted(&delivery.id, &attempt, becomes).await?;
-    if attempt.is_gone() {
+    decisions
+        .attempted((&delivery.webhook, &id), &attempt, becomes)
+        .await?;
+    let has_failed_for_long = !attempt.is_delivered() && decisions.is_gone(webhook, attempt.at).await?;
+    if attempt.is_gone() || has_failed_for_long {
+        tracing::error!(webhook, "the receiver is gone; its webhook is switched off until a test succeeds");
         decisions.disable_endpoint(&delivery.webhook, attempt.at).await?;
     }
     Ok(())

@@ -180,7 +180,7 @@ pub(super) fn read_terms(body: TermsBody, author: &str, now: i64) -> Result<Term
     })
 }
 
-fn read_text(field: &str, text: Option<String>, most: usize) -> Result<Option<String>, Problem> {
+pub(super) fn read_text(field: &str, text: Option<String>, most: usize) -> Result<Option<String>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let text = text.trim();
     let length = text.chars().count();

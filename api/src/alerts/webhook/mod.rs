@@ -5,5 +5,5 @@ mod endpoint;
 mod secret;
 
 pub use attempt::Attempt;
-pub use endpoint::{Endpoint, NewEndpoint};
+pub use endpoint::{Endpoint, EndpointChange, EndpointFilter, Grouping, NewEndpoint};
 pub use secret::Secret;
