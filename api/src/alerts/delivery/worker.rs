@@ -11,11 +11,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinHandle, JoinSet};
 
+use super::durations::DeliveryDurations;
 use super::rate::Rates;
 use super::schedule::RetrySchedule;
 use super::sender::Sender;
 use super::steady_clock::SteadyClock;
 use crate::alerts::store::{Decisions, DecisionsError, Delivery, DeliveryState};
+use crate::alerts::webhook::Attempt;
 
 /// Tells the wall clock in µs since 1970 UTC.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -49,6 +51,7 @@ pub struct Deliveries {
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
     task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    durations: DeliveryDurations,
 }
 
 /// Looked at again at least so often, in case the wall clock was set.
@@ -59,7 +62,16 @@ const MOST_REFUSALS: u32 = 3;
 
 impl Deliveries {
     /// Starts the worker; it begins with what an earlier process left.
-    pub fn start(decisions: Decisions, sender: Sender, settings: DeliverySettings, clock: Clock) -> Self {
+    ///
+    /// # Errors
+    /// When the name of a metric is not valid, which is a defect.
+    pub fn start(
+        decisions: Decisions,
+        sender: Sender,
+        settings: DeliverySettings,
+        clock: Clock,
+    ) -> prometheus::Result<Self> {
+        let durations = DeliveryDurations::new()?;
         let wake = Arc::new(Notify::new());
         let (stop, stopping) = watch::channel(false);
         let worker = Worker {
@@ -73,12 +85,22 @@ impl Deliveries {
             attempts: JoinSet::new(),
             running: HashMap::new(),
             rates: Rates::default(),
+            durations: durations.clone(),
         };
-        Self {
+        Ok(Self {
             wake,
             stop,
             task: tokio::sync::Mutex::new(Some(tokio::spawn(worker.run()))),
-        }
+            durations,
+        })
+    }
+
+    /// Puts how long attempts and deliveries take on a page.
+    ///
+    /// # Errors
+    /// When a name is there already, which is a defect.
+    pub fn register(&self, registry: &prometheus::Registry) -> prometheus::Result<()> {
+        self.durations.register(registry)
     }
 
     /// Tells the worker that the outbox has something new.
@@ -109,6 +131,7 @@ struct Worker {
     /// Endpoint and delivery, by its place in the outbox, of each running attempt: at most `concurrency` per endpoint.
     running: HashMap<Id, (String, i64)>,
     rates: Rates,
+    durations: DeliveryDurations,
 }
 
 impl Worker {
@@ -224,11 +247,16 @@ impl Worker {
 
     fn start(&mut self, delivery: Delivery) {
         let key = (delivery.webhook.clone(), delivery.seq);
-        let (decisions, sender) = (self.decisions.clone(), self.sender.clone());
-        let (retries, clock) = (self.settings.retries.clone(), Arc::clone(&self.clock));
-        let steady = Arc::clone(&self.steady);
+        let messenger = Messenger {
+            decisions: self.decisions.clone(),
+            sender: self.sender.clone(),
+            retries: self.settings.retries.clone(),
+            wall: Arc::clone(&self.clock),
+            steady: Arc::clone(&self.steady),
+            durations: self.durations.clone(),
+        };
         let handle = self.attempts.spawn(async move {
-            if let Err(error) = attempt(&decisions, &sender, &retries, (&clock, &steady), &delivery).await {
+            if let Err(error) = messenger.attempt(&delivery).await {
                 // It stays pending and is sent again: at least once.
                 log_unstored(&error, &delivery.id);
                 tokio::time::sleep(AFTER_DATABASE_ERROR).await;
@@ -246,36 +274,69 @@ fn log_unstored(error: &(dyn std::error::Error + 'static), delivery_id: &str) {
     tracing::error!(error, delivery_id, "an attempt could not be stored");
 }
 
-async fn attempt(
-    decisions: &Decisions,
-    sender: &Sender,
-    retries: &RetrySchedule,
-    (wall, steady): (&Clock, &SteadyClock),
-    delivery: &Delivery,
-) -> Result<(), DecisionsError> {
-    let (id, body) = if delivery.is_open {
-        let Some(sealed) = decisions.seal(delivery.seq, wall()).await? else {
-            return Ok(());
+/// Makes one attempt, and has stored what follows from it.
+struct Messenger {
+    decisions: Decisions,
+    sender: Sender,
+    retries: RetrySchedule,
+    wall: Clock,
+    steady: Arc<SteadyClock>,
+    durations: DeliveryDurations,
+}
+
+impl Messenger {
+    async fn attempt(&self, delivery: &Delivery) -> Result<(), DecisionsError> {
+        let (id, body) = if delivery.is_open {
+            let Some(sealed) = self.decisions.seal(delivery.seq, (self.wall)()).await? else {
+                return Ok(());
+            };
+            sealed
+        } else {
+            (delivery.id.clone(), delivery.body.clone())
         };
-        sealed
-    } else {
-        (delivery.id.clone(), delivery.body.clone())
-    };
-    let attempt = sender
-        .send(&delivery.url, &delivery.secret, &id, &body, wall())
-        .await;
-    let attempts = delivery.attempts.saturating_add(1);
-    let wait = retries.wait_after(&id, attempts, attempt.retry_after);
-    let is_refused = attempt.is_refusal() && delivery.refusals + 1 >= MOST_REFUSALS;
-    let becomes = match wait {
-        _ if attempt.is_delivered() => DeliveryState::Delivered,
-        Some(wait) if !attempt.is_gone() && !is_refused => {
-            let next_attempt_at = steady.now().saturating_add(wait.as_micros() as i64);
-            DeliveryState::Pending { next_attempt_at }
+        let attempt = self
+            .sender
+            .send(&delivery.url, &delivery.secret, &id, &body, (self.wall)())
+            .await;
+        let attempts = delivery.attempts.saturating_add(1);
+        let becomes = self.what_follows(delivery, (&id, attempts), &attempt);
+        let (webhook, latency_ms) = (&delivery.webhook, attempt.latency_ms);
+        self.durations
+            .attempt(attempt.is_delivered(), Duration::from_millis(latency_ms));
+        if becomes == DeliveryState::Delivered {
+            let latency = i64::try_from(latency_ms).unwrap_or(i64::MAX).saturating_mul(1_000);
+            let now = attempt.at.saturating_add(latency);
+            self.durations.delivered_after(now.saturating_sub(delivery.created_at));
         }
-        _ => DeliveryState::Dead,
-    };
-    let (webhook, delivery_id) = (&delivery.webhook, &id);
+        log_attempt(becomes, webhook, (&id, attempts), &attempt);
+        self.decisions.attempted((webhook, &id), &attempt, becomes).await?;
+        let has_failed_for_long =
+            !attempt.is_delivered() && self.decisions.is_gone(webhook, attempt.at).await?;
+        if attempt.is_gone() || has_failed_for_long {
+            tracing::error!(
+                webhook,
+                "the receiver is gone; its webhook is switched off until a test succeeds"
+            );
+            self.decisions.disable_endpoint(webhook, attempt.at).await?;
+        }
+        Ok(())
+    }
+
+    fn what_follows(&self, delivery: &Delivery, (id, attempts): (&str, u32), attempt: &Attempt) -> DeliveryState {
+        if attempt.is_delivered() {
+            return DeliveryState::Delivered;
+        }
+        let is_refused = attempt.is_refusal() && delivery.refusals + 1 >= MOST_REFUSALS;
+        match self.retries.wait_after(id, attempts, attempt.retry_after) {
+            Some(wait) if !attempt.is_gone() && !is_refused => DeliveryState::Pending {
+                next_attempt_at: self.steady.now().saturating_add(wait.as_micros() as i64),
+            },
+            _ => DeliveryState::Dead,
+        }
+    }
+}
+
+fn log_attempt(becomes: DeliveryState, webhook: &str, (delivery_id, attempts): (&str, u32), attempt: &Attempt) {
     let (status, latency_ms) = (attempt.status, attempt.latency_ms);
     match becomes {
         DeliveryState::Delivered => {
@@ -300,13 +361,4 @@ async fn attempt(
             );
         }
     }
-    decisions
-        .attempted((&delivery.webhook, &id), &attempt, becomes)
-        .await?;
-    let has_failed_for_long = !attempt.is_delivered() && decisions.is_gone(webhook, attempt.at).await?;
-    if attempt.is_gone() || has_failed_for_long {
-        tracing::error!(webhook, "the receiver is gone; its webhook is switched off until a test succeeds");
-        decisions.disable_endpoint(&delivery.webhook, attempt.at).await?;
-    }
-    Ok(())
 }
