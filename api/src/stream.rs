@@ -44,7 +44,10 @@ enum Of {
     /// Those whose rights are these.
     Class(Class),
     /// Those who see this layer and the centre of this cell.
-    Place { layer: String, cell: Option<u64> },
+    Place {
+        layer: Option<String>,
+        cell: Option<u64>,
+    },
     /// Everybody.
     All,
 }
@@ -58,7 +61,9 @@ impl Change {
         match &self.of {
             Of::Class(class) => *class == seen.class(),
             Of::Place { layer, cell } => {
-                seen.role() != Role::Public && seen.admits_layer(Some(layer)) && seen.admits_centre_of(*cell)
+                seen.role() != Role::Public
+                    && seen.admits_layer(layer.as_deref())
+                    && seen.admits_centre_of(*cell)
             }
             Of::All => true,
         }

@@ -1,6 +1,7 @@
 //! Alerts, from a rule's decision to the receiver that is told of it.
 
 mod alerting;
+mod composites;
 pub mod delivery;
 pub mod evaluation;
 pub mod routes;
@@ -10,4 +11,4 @@ pub(crate) mod table;
 mod terms;
 pub mod webhook;
 
-pub use alerting::{Alerting, AlertingError, EvaluatorCounts, RuleError};
+pub use alerting::{Alerting, AlertingError, CaughtUp, EvaluatorCounts, Maker, RuleError};

@@ -45,7 +45,14 @@ pub(super) async fn open(checked: &Checked, started: &mut Started) -> Result<Sta
     let decisions = Decisions::open(&data_dir, config.alerts.bounds())
         .await?
         .within(room.clone())
-        .among(checked.places.clone());
+        .among(checked.places.clone())
+        .grouped(
+            checked
+                .risk
+                .as_ref()
+                .map(|engine| engine.model().group_of_layers())
+                .unwrap_or_default(),
+        );
     let closing = decisions.clone();
     started.push("state", async move {
         closing.close().await;

@@ -35,6 +35,7 @@ impl Server {
             ..DeliverySettings::default()
         };
         let bounds = RuleBounds {
+            bucket: std::time::Duration::from_mins(1),
             base_resolution: 9,
             longest_window: Duration::from_hours(24),
             shortest_window: Duration::from_mins(2),
@@ -272,6 +273,7 @@ async fn alerts_are_listed_acknowledged_and_told_to_followers() {
             cell: 0x0894_11d3_68b7_ffff,
             value: 3.62,
             at: EventTime::from_micros(at),
+            areas: &[],
         };
         rules.observe("p0", reading);
     }
@@ -333,6 +335,7 @@ async fn fire(server: &Server) -> String {
         cell: 0x0894_11d3_68b7_ffff,
         value: 3.62,
         at: EventTime::from_micros(now),
+        areas: &[],
     };
     rules.observe("p0", reading);
     let transitions = rules.take_transitions();

@@ -9,11 +9,11 @@
 mod acknowledge;
 mod alerts;
 mod bounds;
-mod cells;
 mod endpoints;
 mod forget;
 mod hold;
 mod ids;
+mod instances;
 mod lines;
 mod notice;
 mod outbox;
@@ -24,6 +24,7 @@ mod silences;
 mod tally;
 mod versions;
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use h3o::{CellIndex, LatLng};
 use riskgrid_ingest::places::Places;
 use riskgrid_ingest::state_folder::{FILE_MODE, make_folder};
 use riskgrid_ingest::{NoRoom, Room, Writer};
@@ -44,14 +46,14 @@ pub use acknowledge::Terms;
 pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, rfc3339};
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
-pub use cells::CellState;
 pub use forget::{Forgotten, Keep};
 pub use ids::{random_hex, webhook_id};
+pub use instances::RuleState;
 pub use lines::{AlertLine, Bound, Conditions, LinePlace};
 pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
 pub use record::{Notify, Recorded};
 pub(crate) use row::read_from_row;
-pub use rules::ENDED_AT_ONCE;
+pub use rules::{Authorship, BY_HTTP, ENDED_AT_ONCE, RuleVersion, StoredRule, rules_of};
 pub use silences::{MAX_SILENCES, Preview, SilencePlace, StoredSilence};
 pub use tally::{Held, Tally};
 pub use versions::Versioned;
@@ -70,20 +72,22 @@ const MARK: &[u8; 16] = b"SQLite format 3\0";
 /// Bytes that a transaction may add.
 const TRANSACTION: u64 = 256 << 10;
 
-/// The schema's steps, each with what it does. One that has been released is never changed.
-const MIGRATIONS: [(&str, &str); 5] = [
+/// The schema's steps, each with its number and what it does. One that has been released is never changed.
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (
+        1,
         "decisions",
         include_str!("../../../migrations/0001_decisions.sql"),
     ),
-    ("audit", include_str!("../../../migrations/0002_audit.sql")),
-    ("bounds", include_str!("../../../migrations/0003_bounds.sql")),
-    ("access", include_str!("../../../migrations/0004_access.sql")),
-    ("life", include_str!("../../../migrations/0005_life.sql")),
+    (2, "audit", include_str!("../../../migrations/0002_audit.sql")),
+    (3, "bounds", include_str!("../../../migrations/0003_bounds.sql")),
+    (4, "access", include_str!("../../../migrations/0004_access.sql")),
+    (5, "life", include_str!("../../../migrations/0005_life.sql")),
+    (7, "rules", include_str!("../../../migrations/0007_rules.sql")),
 ];
 
 fn migrations() -> Migrator {
-    let steps = (1..).zip(MIGRATIONS).map(|(version, (description, sql))| {
+    let steps = MIGRATIONS.map(|(version, description, sql)| {
         Migration::new(
             version,
             description.into(),
@@ -92,7 +96,7 @@ fn migrations() -> Migrator {
             false,
         )
     });
-    Migrator::with_migrations(steps.collect())
+    Migrator::with_migrations(steps.into())
 }
 
 /// Why a decision could not be stored or read.
@@ -219,6 +223,8 @@ struct Inner {
     tally: Tally,
     room: Option<Room>,
     places: Arc<Places>,
+    /// Hazard groups of layers.
+    groups: BTreeMap<String, String>,
     /// Held as long as anybody may write.
     _lock: File,
 }
@@ -276,6 +282,7 @@ impl Decisions {
                 tally: Tally::default(),
                 room: None,
                 places: Arc::default(),
+                groups: BTreeMap::new(),
                 _lock: lock,
             }),
         };
@@ -313,9 +320,39 @@ impl Decisions {
         self
     }
 
-    /// The areas that silences name.
-    pub fn places(&self) -> &Places {
+    /// The areas that silences and rules name.
+    pub fn places(&self) -> &Arc<Places> {
         &self.inner.places
+    }
+
+    /// The same, which knows the hazard groups of layers.
+    #[must_use]
+    pub fn grouped(mut self, groups: BTreeMap<String, String>) -> Self {
+        // Nobody has another copy yet.
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.groups = groups;
+        }
+        self
+    }
+
+    /// What an alert is gathered in incidents by: what its rule says, else the hazard group of its layer, else its layer,
+    /// else its rule.
+    fn group_of(&self, transition: &riskgrid_analytics::rules::Transition) -> String {
+        let of_layer = transition
+            .layer
+            .as_ref()
+            .map(|layer| self.inner.groups.get(layer).unwrap_or(layer));
+        let own = transition.group.as_ref();
+        own.or(of_layer).unwrap_or(&transition.rule_id).clone()
+    }
+
+    /// The ids of the areas that hold the centre of a cell.
+    fn areas_of(&self, cell: Option<u64>) -> Arc<[Arc<str>]> {
+        let cell = cell.and_then(|cell| CellIndex::try_from(cell).ok());
+        cell.map_or_else(Arc::default, |cell| {
+            let centre = LatLng::from(cell);
+            self.places().areas.ids_of([centre.lng(), centre.lat()])
+        })
     }
 
     /// Whether something may be written: what was done without being noted is done again.

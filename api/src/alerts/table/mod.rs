@@ -24,8 +24,12 @@ pub(crate) fn alerts_table(decisions: Decisions, seen: Arc<Permission>) -> Store
 }
 
 /// Whether an alert of this layer and cell is seen.
-pub(crate) fn is_alert_seen(seen: &Permission, layer: &str, cell: Option<u64>) -> bool {
-    seen.admits_layer(Some(layer)) && seen.admits_centre_of(cell)
+pub(crate) fn is_alert_seen(seen: &Permission, layer: Option<&str>, cell: Option<u64>) -> bool {
+    seen.admits_layer(layer) && seen.admits_centre_of(cell)
+}
+
+fn layer_of(layer: &str) -> Option<&str> {
+    Some(layer).filter(|layer| !layer.is_empty())
 }
 
 fn columns() -> Vec<Column<AlertLine>> {
@@ -47,7 +51,11 @@ fn columns() -> Vec<Column<AlertLine>> {
             "minor, moderate, major or critical",
             Values::Text(|line| &line.severity),
         ),
-        column("layer", "layer of the rule", Values::Text(|line| &line.layer)),
+        column(
+            "layer",
+            "layer of the rule, where it watches one",
+            Values::TextOrNull(|line| layer_of(&line.layer)),
+        ),
         column(
             "sensor",
             "the sensor, for rules per sensor",
@@ -112,7 +120,9 @@ fn pages(decisions: Decisions, seen: Arc<Permission>, asked: &Asked) -> Pages<Al
                 return Ok(None);
             };
             let (mut lines, next) = decisions.alert_lines(&conditions, after.as_ref(), left).await?;
-            lines.retain(|line| is_alert_seen(&seen, &line.layer, line.cell.map(i64::cast_unsigned)));
+            lines.retain(|line| {
+                is_alert_seen(&seen, layer_of(&line.layer), line.cell.map(i64::cast_unsigned))
+            });
             let left = left.saturating_sub(lines.len());
             let next = next.filter(|_| left > 0).map(|place| (Some(place), left));
             Ok(Some((lines, next)))
