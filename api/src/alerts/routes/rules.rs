@@ -74,7 +74,8 @@ async fn create(
         (header::LOCATION, location),
         (header::ETAG, version_tag(rule.version)),
     ];
-    Ok((StatusCode::CREATED, head, Json(shown(&alerting, &rule)?)).into_response())
+    let stored = seen_rule(&alerting, &seen, &rule.id).await?;
+    Ok((StatusCode::CREATED, head, Json(shown(&alerting, &stored)?)).into_response())
 }
 
 #[derive(Deserialize)]
@@ -107,7 +108,7 @@ async fn list(
     let of_page: Vec<StoredRule> = page.by_ref().take(limit).collect();
     let next = page.next().and(of_page.last());
     let next = next.map(|last| format!("{}.{}", last.created_at, last.rule.id));
-    let rules = of_page.iter().map(|stored| shown_with_maker(&alerting, stored));
+    let rules = of_page.iter().map(|stored| shown(&alerting, stored));
     let rules: Vec<Value> = rules.collect::<Result<_, _>>()?;
     Ok(Json(json!({ "rules": rules, "next": next })))
 }
@@ -123,7 +124,7 @@ async fn show(
     Ok(tagged(
         &headers,
         &tag,
-        Json(shown_with_maker(&alerting, &stored)?),
+        Json(shown(&alerting, &stored)?),
     ))
 }
 
@@ -161,7 +162,8 @@ async fn update(
     };
     let rule = alerting.update_rule(&id, expected, &as_sent(json), &by).await?;
     let tag = [(header::ETAG, version_tag(rule.version))];
-    Ok((tag, Json(shown(&alerting, &rule)?)).into_response())
+    let stored = seen_rule(&alerting, &seen, &id).await?;
+    Ok((tag, Json(shown(&alerting, &stored)?)).into_response())
 }
 
 /// What a client read may be sent back: the members that the server adds are no part of the rule.
@@ -210,24 +212,18 @@ async fn seen_rule(alerting: &Alerting, seen: &Permission, id: &str) -> Result<S
     Ok(stored.ok_or(RuleError::NotFound)?)
 }
 
-/// The rule, with a `warning` while it does nothing.
-fn shown(alerting: &Alerting, rule: &Rule) -> Result<Value, Problem> {
-    let mut shown = serde_json::to_value(rule).map_err(|error| Problem::internal(&error))?;
-    shown["version"] = rule.version.into();
-    if let Some(warning) = alerting.warning_of(rule) {
-        shown["warning"] = warning.into();
-    }
-    Ok(shown)
-}
-
-/// The rule, and who made it when.
-fn shown_with_maker(alerting: &Alerting, stored: &StoredRule) -> Result<Value, Problem> {
+/// The rule, who made it when, and a `warning` while it does nothing.
+fn shown(alerting: &Alerting, stored: &StoredRule) -> Result<Value, Problem> {
     let time = |micros: i64| EventTime::from_micros(micros).to_string();
-    let mut shown = shown(alerting, &stored.rule)?;
+    let mut shown = serde_json::to_value(&stored.rule).map_err(|error| Problem::internal(&error))?;
+    shown["version"] = stored.rule.version.into();
     shown["author"] = json!(stored.author);
     shown["origin"] = json!(stored.origin);
     shown["created_at"] = json!(time(stored.created_at));
     shown["updated_at"] = json!(time(stored.updated_at));
+    if let Some(warning) = alerting.warning_of(&stored.rule) {
+        shown["warning"] = warning.into();
+    }
     Ok(shown)
 }
 
