@@ -42,4 +42,4 @@ pub use seen::Seen;
 pub use sensors::SensorRules;
 pub use step::{Change, InstanceState, Judged, Pace, Phase, advance, step};
 pub use transition::{At, RuleInstance, Transition, TransitionKind};
-pub use words::{Comparison, Limit, Per, Severity, Verdict};
+pub use words::{Audience, Comparison, Limit, Per, Severity, Verdict};

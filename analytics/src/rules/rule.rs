@@ -15,7 +15,7 @@ use super::printed::{as_humantime, is_true};
 use super::public_warning::{PublicWarning, Words, read_cap, read_text};
 use super::read::{one_problem, read_hold, read_name, read_names};
 use super::seen::Seen;
-use super::words::Severity;
+use super::words::{Audience, Severity};
 
 /// Bytes of a rule as JSON.
 pub const MAX_RULE_BYTES: usize = 256 << 10;
@@ -95,6 +95,9 @@ pub struct Rule {
     /// What whoever changed it last said to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+    /// Who is told of its alerts.
+    #[serde(skip_serializing_if = "Audience::is_staff")]
+    pub audience: Audience,
     /// How often it was changed, and once more; the store's.
     #[serde(skip)]
     pub version: i64,
@@ -163,6 +166,9 @@ impl Rule {
             let comment = value.as_str().map(str::trim)?;
             (1..=2_000).contains(&comment.chars().count()).then_some(comment)
         });
+        let audience = fields.optional("audience", "staff, public", |value| {
+            Audience::from_name(value.as_str()?)
+        });
         let mut rule = match (name, what, severity) {
             (Some(name), Some(what), Some(severity)) => Some(Self {
                 id: id.to_owned(),
@@ -182,6 +188,7 @@ impl Rule {
                 text,
                 enabled: enabled.unwrap_or(true),
                 comment: comment.map(str::to_owned),
+                audience: audience.unwrap_or_default(),
                 version: 1,
                 seen: Seen::default(),
             }),

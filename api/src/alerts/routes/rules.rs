@@ -121,11 +121,7 @@ async fn show(
 ) -> Result<Response, Problem> {
     let stored = seen_rule(&alerting, &seen, &id).await?;
     let tag = version_tag(stored.rule.version);
-    Ok(tagged(
-        &headers,
-        &tag,
-        Json(shown(&alerting, &stored)?),
-    ))
+    Ok(tagged(&headers, &tag, Json(shown(&alerting, &stored)?)))
 }
 
 async fn versions(

@@ -155,8 +155,15 @@ async fn a_rule_is_changed_by_whoever_has_read_it_and_all_versions_are_kept() {
             request = request.header("if-match", tag);
         }
         let answer = request.send().await.unwrap();
-        let tag = answer.headers().get("etag").map(|tag| tag.to_str().unwrap().to_owned());
-        (answer.status().as_u16(), tag, answer.json::<Value>().await.unwrap())
+        let tag = answer
+            .headers()
+            .get("etag")
+            .map(|tag| tag.to_str().unwrap().to_owned());
+        (
+            answer.status().as_u16(),
+            tag,
+            answer.json::<Value>().await.unwrap(),
+        )
     };
     // What was read is sent back with one change.
     let mut read = server.ask("GET", &path, None).await.body;
@@ -166,16 +173,30 @@ async fn a_rule_is_changed_by_whoever_has_read_it_and_all_versions_are_kept() {
     assert_eq!(put(Some("\"7\""), &read).await.0, 412);
     let (status, tag, changed) = put(Some("\"1\""), &read).await;
     assert_eq!((status, tag.as_deref()), (200, Some("\"2\"")), "{changed}");
-    assert_eq!((changed["above"].as_f64(), &changed["author"]), (Some(4.0), &json!("anna")));
+    assert_eq!(
+        (changed["above"].as_f64(), &changed["author"]),
+        (Some(4.0), &json!("anna"))
+    );
     let (status, _, detail) = put(Some("\"1\""), &read).await;
     assert_eq!(status, 412);
-    assert!(detail["detail"].as_str().unwrap().contains("at version 2; read it again"), "{detail}");
+    assert!(
+        detail["detail"]
+            .as_str()
+            .unwrap()
+            .contains("at version 2; read it again"),
+        "{detail}"
+    );
     let mut wrong = read.clone();
     wrong["clear_below"] = json!(9);
     assert_eq!(put(Some("\"2\""), &wrong).await.0, 422);
     let versions = server.ask("GET", &format!("{path}/versions"), None).await.body;
     let said = |field: &str| -> Vec<Value> {
-        versions["versions"].as_array().unwrap().iter().map(|one| one[field].clone()).collect()
+        versions["versions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one[field].clone())
+            .collect()
     };
     assert_eq!(said("version"), [2, 1]);
     assert_eq!(said("comment"), [json!("after the flood"), json!(null)]);
@@ -186,27 +207,66 @@ async fn a_rule_is_changed_by_whoever_has_read_it_and_all_versions_are_kept() {
 #[tokio::test]
 async fn a_composite_knows_its_members_and_they_stay() {
     let server = Server::start(false).await;
-    let river = |name: &str| json!({"name": name, "kind": "threshold", "layer": "water_level", "per": "sensor",
-        "above": 3.5, "severity": "major"});
-    let of = |name: &str, members: &[&str]| json!({"name": name, "kind": "composite", "all": members, "by": "none",
-        "severity": "major"});
-    let unknown = server.ask("POST", "/v1/rules", Some(of("both", &["a", "b"]))).await;
+    let river = |name: &str| {
+        json!({"name": name, "kind": "threshold", "layer": "water_level", "per": "sensor",
+        "above": 3.5, "severity": "major"})
+    };
+    let of = |name: &str, members: &[&str]| {
+        json!({"name": name, "kind": "composite", "all": members, "by": "none",
+        "severity": "major"})
+    };
+    let unknown = server
+        .ask("POST", "/v1/rules", Some(of("both", &["a", "b"])))
+        .await;
     assert_eq!(unknown.status, 422);
-    assert!(unknown.body["detail"].as_str().unwrap().contains("there is no rule \"a\""), "{}", unknown.body);
+    assert!(
+        unknown.body["detail"]
+            .as_str()
+            .unwrap()
+            .contains("there is no rule \"a\""),
+        "{}",
+        unknown.body
+    );
     let a = server.ask("POST", "/v1/rules", Some(river("a"))).await;
     server.ask("POST", "/v1/rules", Some(river("b"))).await;
-    for (name, of_those) in [("one", ["a", "b"]), ("two", ["one", "b"]), ("three", ["two", "b"])] {
+    for (name, of_those) in [
+        ("one", ["a", "b"]),
+        ("two", ["one", "b"]),
+        ("three", ["two", "b"]),
+    ] {
         let made = server.ask("POST", "/v1/rules", Some(of(name, &of_those))).await;
         assert_eq!(made.status, 201, "{name} {}", made.body);
     }
-    let deep = server.ask("POST", "/v1/rules", Some(of("four", &["three", "b"]))).await;
-    assert!(deep.body["detail"].as_str().unwrap().contains("up to 3 deep"), "{}", deep.body);
-    let own = server.ask("POST", "/v1/rules", Some(of("self", &["self", "b"]))).await;
-    assert!(own.body["detail"].as_str().unwrap().contains("not made of \"self\" itself"), "{}", own.body);
+    let deep = server
+        .ask("POST", "/v1/rules", Some(of("four", &["three", "b"])))
+        .await;
+    assert!(
+        deep.body["detail"].as_str().unwrap().contains("up to 3 deep"),
+        "{}",
+        deep.body
+    );
+    let own = server
+        .ask("POST", "/v1/rules", Some(of("self", &["self", "b"])))
+        .await;
+    assert!(
+        own.body["detail"]
+            .as_str()
+            .unwrap()
+            .contains("not made of \"self\" itself"),
+        "{}",
+        own.body
+    );
     let path = format!("/v1/rules/{}", a.body["id"].as_str().unwrap());
     let kept = server.ask("DELETE", &path, None).await;
     assert_eq!(kept.status, 409);
-    assert!(kept.body["detail"].as_str().unwrap().contains("a part of \"one\""), "{}", kept.body);
+    assert!(
+        kept.body["detail"]
+            .as_str()
+            .unwrap()
+            .contains("a part of \"one\""),
+        "{}",
+        kept.body
+    );
 }
 
 #[tokio::test]
@@ -238,18 +298,31 @@ async fn a_rule_that_is_off_or_watches_something_else_ends_its_alerts() {
             },
         );
         let fired = sensors.take_transitions();
-        server.alerting.record(&fired, crate::alerts::store::Notify::Send, now).await.unwrap();
+        server
+            .alerting
+            .record(&fired, crate::alerts::store::Notify::Send, now)
+            .await
+            .unwrap();
         for (field, value) in change.as_object().unwrap() {
             rule[field] = value.clone();
         }
         let put = server.client.put(format!("{}/v1/rules/{id}", server.url));
         let answer = put.header("if-match", "*").json(&rule).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), 200);
-        let alert = server.ask("GET", &format!("/v1/alerts/{}", fired[0].episode), None).await.body;
+        let alert = server
+            .ask("GET", &format!("/v1/alerts/{}", fired[0].episode), None)
+            .await
+            .body;
         if reason == "none" {
-            assert_eq!((&alert["state"], &alert["reason"]), (&json!("firing"), &json!(null)));
+            assert_eq!(
+                (&alert["state"], &alert["reason"]),
+                (&json!("firing"), &json!(null))
+            );
         } else {
-            assert_eq!((&alert["state"], &alert["reason"]), (&json!("resolved"), &json!(reason)));
+            assert_eq!(
+                (&alert["state"], &alert["reason"]),
+                (&json!("resolved"), &json!(reason))
+            );
             // Whoever has not heard of the change yet begins nothing.
             let late = [fired[0].clone()].map(|mut late| {
                 late.at = late.at.plus(1);
@@ -257,7 +330,11 @@ async fn a_rule_that_is_off_or_watches_something_else_ends_its_alerts() {
                 late.episode = "late".to_owned();
                 late
             });
-            server.alerting.record(&late, crate::alerts::store::Notify::Send, now).await.unwrap();
+            server
+                .alerting
+                .record(&late, crate::alerts::store::Notify::Send, now)
+                .await
+                .unwrap();
             assert_eq!(server.ask("GET", "/v1/alerts/late", None).await.status, 404);
         }
     }

@@ -435,15 +435,17 @@ async fn cells_that_an_older_riskgrid_kept_by_number_are_taken_over() {
             postcard::to_allocvec(&known.state).unwrap(),
         )
     }));
+    let mut transaction = decisions.begin().await.unwrap();
     for (cell, state) in bytes {
         sqlx::query("INSERT INTO rule_cells (rule_id, cell, state) VALUES ($1, $2, $3)")
             .bind(&rule.id)
             .bind(cell)
             .bind(state)
-            .execute(&decisions.inner.writer)
+            .execute(&mut *transaction)
             .await
             .unwrap();
     }
+    transaction.commit().await.unwrap();
     for _ in 0..2 {
         let restored = decisions
             .rule_instances(std::slice::from_ref(&rule))

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 
 use riskgrid_analytics::rules::{InstanceChange, InstanceKey, InstanceState, Instances, Known, Rule, What};
 use riskgrid_ingest::EventTime;
-use sqlx::sqlite::SqliteConnection;
 
-use super::row::read_from_row;
 use super::{Decisions, DecisionsError, PIECE};
+use crate::database::{Connection, read_from_row};
 
 /// The state of one rule after an evaluation, as far as it changed.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +71,7 @@ read_from_row!(ProgressRow {
 });
 
 impl RuleState<'_> {
-    pub(super) async fn write(&self, connection: &mut SqliteConnection) -> Result<(), DecisionsError> {
+    pub(super) async fn write(&self, connection: &mut Connection) -> Result<(), DecisionsError> {
         let version: Option<i64> = sqlx::query_scalar("SELECT version FROM rules WHERE id = $1")
             .bind(self.rule_id)
             .fetch_optional(&mut *connection)
@@ -112,7 +111,7 @@ fn known_of(bytes: &[u8]) -> Result<Known, DecisionsError> {
 }
 
 async fn put(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     rule_id: &str,
     key: &InstanceKey,
     known: Option<&Known>,
@@ -138,7 +137,7 @@ async fn put(
 }
 
 async fn put_evaluated(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     rule_id: &str,
     at: EventTime,
 ) -> Result<(), DecisionsError> {

@@ -1,9 +1,7 @@
 //! Storing what the rules decided: alert, transition and outbox rows in one transaction, once.
 
-use riskgrid_analytics::rules::{RuleInstance, Transition, TransitionKind};
+use riskgrid_analytics::rules::{Audience, RuleInstance, Transition, TransitionKind};
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Sqlite, Transaction};
 
 use super::alerts::{Alert, AlertRow, AlertState, alert_row};
 use super::bounds::{Draft, RULE_FULL, RULE_FULL_INSTANCE, Reached};
@@ -11,6 +9,7 @@ use super::hold::{SilencesInForce, never_sent};
 use super::instances::RuleState;
 use super::notice::{Told, add_transition};
 use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE, Tally};
+use crate::database::{Connection, Row, Transaction};
 
 /// Whether transitions wake anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,8 +106,8 @@ struct GoneRow {
     gone: String,
 }
 
-impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for GoneRow {
-    fn from_row(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Self> {
+impl sqlx::FromRow<'_, Row> for GoneRow {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
         use sqlx::Row as _;
         Ok(Self {
             alert: AlertRow::from_row(row)?,
@@ -120,7 +119,7 @@ impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for GoneRow {
 /// One transaction that begins and ends alerts.
 struct Recording<'a> {
     decisions: &'a Decisions,
-    transaction: Transaction<'static, Sqlite>,
+    transaction: Transaction,
     draft: Draft,
     recorded: Recorded,
     refused: [u64; 2],
@@ -227,6 +226,8 @@ impl<'a> Recording<'a> {
             episode,
             rule: RULE_FULL.to_owned(),
             instance: RULE_FULL_INSTANCE.to_owned(),
+            // What riskgrid tells of the rule itself is nobody else's.
+            audience: Audience::Staff,
             sensor: None,
             cell: None,
             value: open as f64,
@@ -241,8 +242,8 @@ impl<'a> Recording<'a> {
     async fn insert(&mut self, transition: &Transition) -> Result<(), DecisionsError> {
         sqlx::query(
             "INSERT INTO alerts (id, rule_id, rule, instance, state, severity, layer, sensor, cell, value, at, fired_at,
-                evidence, webhooks, kind, rule_version, incident_group, labels, areas)
-                VALUES ($1, $2, $3, $4, 'firing', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+                evidence, webhooks, audience, kind, rule_version, incident_group, labels, areas) VALUES
+                ($1, $2, $3, $4, 'firing', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
         )
         .bind(&transition.episode)
         .bind(&transition.rule_id)
@@ -257,6 +258,7 @@ impl<'a> Recording<'a> {
         .bind(transition.fired_at.micros())
         .bind(transition.evidence.to_string())
         .bind(json!(transition.webhooks).to_string())
+        .bind(transition.audience.name())
         .bind(transition.rule_kind)
         .bind(transition.rule_version)
         .bind(self.decisions.group_of(transition))
@@ -427,8 +429,8 @@ struct End<'a> {
     reason: Option<&'a str>,
 }
 
-async fn stored_alert(connection: &mut SqliteConnection, id: &str) -> Result<Alert, DecisionsError> {
+async fn stored_alert(connection: &mut Connection, id: &str) -> Result<Alert, DecisionsError> {
     let row = alert_row(connection, id).await?;
-    row.ok_or(DecisionsError::Database(sqlx::Error::RowNotFound))?
+    row.ok_or(DecisionsError::from(sqlx::Error::RowNotFound))?
         .into_alert()
 }

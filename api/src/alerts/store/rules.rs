@@ -6,14 +6,13 @@ use riskgrid_analytics::permission::Scope;
 use riskgrid_analytics::rules::{Rule, What};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
 
 use super::alerts::as_rfc3339;
 use super::record::Recorded;
-use super::row::read_from_row;
 use super::versions::{Versioned, expect_version};
 use super::{Decisions, DecisionsError};
-use crate::audit::Deed;
+use crate::audit::{Deed, append};
+use crate::database::{Connection, read_from_row};
 
 /// Alerts that are ended in one transaction: a fraction of a second.
 pub const ENDED_AT_ONCE: u32 = 200;
@@ -162,7 +161,7 @@ impl Decisions {
         add_version(&mut transaction, rule, 1, Some(&body), by).await?;
         let detail = json!({"name": rule.name, "after": to_json(&body)});
         let deed = by.deed.clone().to(&rule.id).with(detail);
-        self.append(&mut transaction, &deed, by.now).await?;
+        append(&mut transaction, &deed, by.now).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -225,7 +224,7 @@ impl Decisions {
         }
         let detail = json!({"name": rule.name, "before": to_json(&before), "after": to_json(&body)});
         let deed = by.deed.clone().to(&rule.id).with(detail);
-        self.append(&mut transaction, &deed, by.now).await?;
+        append(&mut transaction, &deed, by.now).await?;
         transaction.commit().await?;
         Ok(Some(version))
     }
@@ -308,7 +307,7 @@ impl Decisions {
         add_version(&mut transaction, &stored.rule, stored.rule.version + 1, None, by).await?;
         let detail = json!({"name": stored.rule.name, "before": stored.rule});
         let deed = by.deed.clone().to(id).with(detail);
-        self.append(&mut transaction, &deed, by.now).await?;
+        append(&mut transaction, &deed, by.now).await?;
         transaction.commit().await?;
         self.end_alerts_of_gone_rules(ENDED_AT_ONCE, by.now)
             .await
@@ -318,7 +317,7 @@ impl Decisions {
 
 /// The name of a composite that is made of the rule of this name.
 pub(super) async fn composite_of(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     name: &str,
 ) -> Result<Option<String>, DecisionsError> {
     let bodies: Vec<String> =
@@ -344,7 +343,7 @@ fn to_json(body: &str) -> Value {
     serde_json::from_str(body).unwrap_or_default()
 }
 
-async fn check_webhooks(connection: &mut SqliteConnection, rule: &Rule) -> Result<(), DecisionsError> {
+async fn check_webhooks(connection: &mut Connection, rule: &Rule) -> Result<(), DecisionsError> {
     let emergency = rule
         .emergency
         .as_ref()
@@ -372,7 +371,7 @@ fn name_is_free<T>(written: Result<T, sqlx::Error>, rule: &Rule) -> Result<(), D
 }
 
 async fn add_version(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     rule: &Rule,
     version: i64,
     body: Option<&str>,
