@@ -10,7 +10,8 @@ use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::GridSnapshot;
 
 use crate::alerts::table::{
-    alerts_table, incident_lineage_table, incidents_table, public_alerts_table, silences_table,
+    alerts_table, attempts_table, deliveries_table, incident_lineage_table, incidents_table,
+    public_alerts_table, silences_table,
 };
 use crate::app::App;
 
@@ -34,10 +35,18 @@ pub fn of(
     let silences = silences_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
     let incidents = incidents_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
     let lineage = incident_lineage_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
-    tables
+    let tables = tables
         .with(Arc::new(alerts))
         .with(Arc::new(incidents))
         .with(Arc::new(lineage))
         .with(Arc::new(silences))
-        .with_risk(&app.surfaces.newest(), permission)
+        .with_risk(&app.surfaces.newest(), permission);
+    // What receivers are told is of any layer and any place.
+    let is_of_all = permission.has_all_layers() && permission.has_all_areas();
+    if permission.role() >= Role::Operator && is_of_all {
+        return tables
+            .with(Arc::new(deliveries_table(app.alerting.decisions.clone())))
+            .with(Arc::new(attempts_table(app.alerting.decisions.clone())));
+    }
+    tables
 }

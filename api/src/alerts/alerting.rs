@@ -102,6 +102,9 @@ pub enum AlertingError {
     /// The client for webhooks.
     #[error(transparent)]
     Sender(#[from] SenderError),
+    /// A metric.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// A rule could not be made.
@@ -150,7 +153,8 @@ impl Alerting {
             .collect();
         decisions.gather_open().await?;
         let sender = Sender::new(settings.allow_private, settings.timeout)?;
-        let deliveries = Deliveries::start(decisions.clone(), sender.clone(), settings, Arc::clone(&clock));
+        decisions.look_at_modes(clock()).await?;
+        let deliveries = Deliveries::start(decisions.clone(), sender.clone(), settings, Arc::clone(&clock))?;
         let alerting = Arc::new(Self {
             decisions,
             sender,

@@ -238,8 +238,16 @@ mod tests {
         let (large, small, beside) = (cover(&[A, B]), cover(&[A]), cover(&["87411ca02ffffff"]));
         let burst = candidate("burst", "burst", 3, &large);
         assert!(inhibits(&burst, &candidate("river", "threshold", 3, &small), &[]));
-        assert!(!inhibits(&burst, &candidate("river", "threshold", 4, &small), &[]));
-        assert!(!inhibits(&burst, &candidate("river", "threshold", 3, &beside), &[]));
+        assert!(!inhibits(
+            &burst,
+            &candidate("river", "threshold", 4, &small),
+            &[]
+        ));
+        assert!(!inhibits(
+            &burst,
+            &candidate("river", "threshold", 3, &beside),
+            &[]
+        ));
         assert!(!inhibits(&burst, &candidate("other", "burst", 3, &small), &[]));
         let elsewhere = Candidate {
             group: Some("noise"),
@@ -260,7 +268,11 @@ mod tests {
                 ..candidate("composite", "composite", 4, of)
             };
             assert!(inhibits(&composite, &river, &[]));
-            assert!(!inhibits(&composite, &candidate("other", "threshold", 3, &small), &[]));
+            assert!(!inhibits(
+                &composite,
+                &candidate("other", "threshold", 3, &small),
+                &[]
+            ));
         }
         let silent = candidate("gauges", "no_data", 3, &none);
         let of = |feed| Candidate {
@@ -276,9 +288,8 @@ mod tests {
     fn what_is_configured_keeps_quiet_where_it_says_and_never_in_a_circle() {
         let levels = BTreeSet::from(["district"]);
         let made = |lies: &str| {
-            let severity = |name: &str| {
-                serde_json::from_value(serde_json::json!({ "severity": [name] })).unwrap()
-            };
+            let severity =
+                |name: &str| serde_json::from_value(serde_json::json!({ "severity": [name] })).unwrap();
             InhibitSettings {
                 source: severity("major"),
                 target: severity("major"),
@@ -287,7 +298,10 @@ mod tests {
             .compile(&levels)
         };
         let (a, b) = (cover(&[A]), cover(&[B]));
-        let (first, second) = (candidate("a", "threshold", 3, &a), candidate("b", "threshold", 3, &b));
+        let (first, second) = (
+            candidate("a", "threshold", 3, &a),
+            candidate("b", "threshold", 3, &b),
+        );
         let both = |lies| {
             let rule = [made(lies).unwrap()];
             (inhibits(&first, &second, &rule), inhibits(&second, &first, &rule))
@@ -298,8 +312,14 @@ mod tests {
         assert_eq!(both("area:district"), (false, false));
         let of_area = [("district".to_owned(), "nanshan".to_owned())];
         let (first, second) = (
-            Candidate { areas: &of_area, ..first },
-            Candidate { areas: &of_area, ..second },
+            Candidate {
+                areas: &of_area,
+                ..first
+            },
+            Candidate {
+                areas: &of_area,
+                ..second
+            },
         );
         assert!(inhibits(&first, &second, &[made("area:district").unwrap()]));
         assert!(made("area:village").unwrap_err().contains("district"));

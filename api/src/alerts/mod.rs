@@ -5,6 +5,8 @@ mod composites;
 pub mod delivery;
 mod domain_clocks;
 pub mod evaluation;
+pub mod inhibition;
+pub mod mute;
 pub mod routes;
 pub mod silence;
 pub mod store;

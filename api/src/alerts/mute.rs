@@ -1,6 +1,8 @@
 //! Hours in which rules that name them begin no talk: by weekdays, times of day and dates of a zone. Pure.
 
-use chrono::{DateTime, Datelike, Days, LocalResult, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc, Weekday};
+use chrono::{
+    DateTime, Datelike, Days, LocalResult, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc, Weekday,
+};
 use chrono_tz::Tz;
 use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize};
@@ -51,7 +53,10 @@ impl MuteSettings {
     /// The first thing that cannot be, with what is allowed.
     pub fn compile(&self) -> Result<Mute, String> {
         let wrong = |key: &str, value: &str, allowed: &str| {
-            format!("`alerts.mutes`: mute \"{}\": `{key}` has \"{value}\"; allowed: {allowed}", self.name)
+            format!(
+                "`alerts.mutes`: mute \"{}\": `{key}` has \"{value}\"; allowed: {allowed}",
+                self.name
+            )
         };
         if !(1..=128).contains(&self.name.chars().count()) {
             return Err("`alerts.mutes`: each needs a `name` of 1 to 128 characters".to_owned());
@@ -154,7 +159,11 @@ impl Mute {
     fn begins_on(&self, day: NaiveDate) -> bool {
         let weekday = day.weekday().days_since(Weekday::Mon) as usize;
         self.days.get(weekday).copied().unwrap_or_default()
-            && (self.dates.is_empty() || self.dates.iter().any(|(first, last)| (*first..=*last).contains(&day)))
+            && (self.dates.is_empty()
+                || self
+                    .dates
+                    .iter()
+                    .any(|(first, last)| (*first..=*last).contains(&day)))
     }
 
     fn holds_from(&self, day: NaiveDate, times: Times, at: DateTime<Utc>) -> bool {
@@ -225,7 +234,10 @@ mod tests {
         assert!(gap.holds_at(at("2026-03-29T01:00:00Z")) && gap.holds_at(at("2026-03-29T01:59:59Z")));
         assert!(!gap.holds_at(at("2026-03-29T02:00:00Z")));
         let only_gap = mute(&[], &["02:10-02:50"], &[]).unwrap();
-        assert!(!only_gap.holds_at(at("2026-03-29T01:00:00Z")), "an empty span holds nothing");
+        assert!(
+            !only_gap.holds_at(at("2026-03-29T01:00:00Z")),
+            "an empty span holds nothing"
+        );
     }
 
     #[test]
@@ -246,13 +258,23 @@ mod tests {
         assert!(!holidays.holds_at(at("2026-12-26T12:00:00Z")), "a Saturday");
         assert!(!holidays.holds_at(at("2026-12-28T12:00:00Z")));
         let weekend = mute(&["sat-sun"], &["00:00-24:00"], &[]).unwrap();
-        assert!(weekend.holds_at(at("2026-11-28T12:00:00Z")) && !weekend.holds_at(at("2026-11-27T12:00:00Z")));
+        assert!(
+            weekend.holds_at(at("2026-11-28T12:00:00Z")) && !weekend.holds_at(at("2026-11-27T12:00:00Z"))
+        );
     }
 
     #[test]
     fn what_cannot_be_is_named_with_what_is_allowed() {
-        assert!(mute(&["someday"], &[], &[]).unwrap_err().contains("`days` has \"someday\""));
-        assert!(mute(&[], &["22:00"], &[]).unwrap_err().contains("like 22:00-06:00"));
+        assert!(
+            mute(&["someday"], &[], &[])
+                .unwrap_err()
+                .contains("`days` has \"someday\"")
+        );
+        assert!(
+            mute(&[], &["22:00"], &[])
+                .unwrap_err()
+                .contains("like 22:00-06:00")
+        );
         assert!(mute(&[], &["08:00-08:00"], &[]).is_err());
         assert!(mute(&[], &[], &["2026-12-26/2026-12-24"]).is_err());
         let zone = MuteSettings {

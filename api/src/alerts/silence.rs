@@ -172,16 +172,25 @@ impl SilenceRequest {
         let matches = self.r#match.unwrap_or_default();
         check_names("match.rule", &matches.rule)?;
         check_names("match.layer", &matches.layer)?;
-        if let Some(kind) = matches.kind.iter().find(|kind| !known_kinds().contains(&kind.as_str())) {
+        if let Some(kind) = matches
+            .kind
+            .iter()
+            .find(|kind| !known_kinds().contains(&kind.as_str()))
+        {
             let shown: String = kind.chars().take(40).collect();
-            return Err(invalid("match.kind", format!("has \"{shown}\""), known_kinds().join(", ")));
+            return Err(invalid(
+                "match.kind",
+                format!("has \"{shown}\""),
+                known_kinds().join(", "),
+            ));
         }
         if matches.labels.len() > MOST_LABELS {
             let problem = format!("has {} labels", matches.labels.len());
             return Err(invalid("match.labels", problem, "at most 16"));
         }
         if matches == Matches::default() && self.place.is_none() {
-            let allowed = "at least one of match.rule, match.layer, match.kind, match.severity, match.labels and place";
+            let allowed =
+                "at least one of match.rule, match.layer, match.kind, match.severity, match.labels and place";
             return Err(invalid(
                 "match",
                 "and `place` say nothing, which would hide everything",

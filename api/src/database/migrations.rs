@@ -4,7 +4,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Each with its number and what it does.
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (
         1,
         "decisions",
@@ -21,6 +21,7 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
         include_str!("../../migrations/0008_incidents.sql"),
     ),
     (9, "audience", include_str!("../../migrations/0009_audience.sql")),
+    (13, "noise", include_str!("../../migrations/0013_noise.sql")),
 ];
 
 /// All of them.

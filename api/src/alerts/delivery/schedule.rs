@@ -82,7 +82,10 @@ mod tests {
     fn it_grows_from_five_seconds_over_three_days_and_ends_as_the_contract_says() {
         let schedule = RetrySchedule::default();
         let all: Duration = schedule.waits.iter().sum();
-        assert_eq!((schedule.waits.len() + 1, all.as_secs()), (12, 75 * 3_600 + 37 * 60 + 35));
+        assert_eq!(
+            (schedule.waits.len() + 1, all.as_secs()),
+            (12, 75 * 3_600 + 37 * 60 + 35)
+        );
         let first = "msg_0c4a50d22b07046a9949b6c4818a37eb";
         let wait = |attempts| schedule.wait_after(first, attempts, None);
         assert_eq!(format!("{:.6}", wait(1).unwrap().as_secs_f64()), "5.917651");

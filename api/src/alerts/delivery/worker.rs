@@ -304,12 +304,17 @@ impl Messenger {
         self.durations
             .attempt(attempt.is_delivered(), Duration::from_millis(latency_ms));
         if becomes == DeliveryState::Delivered {
-            let latency = i64::try_from(latency_ms).unwrap_or(i64::MAX).saturating_mul(1_000);
+            let latency = i64::try_from(latency_ms)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(1_000);
             let now = attempt.at.saturating_add(latency);
-            self.durations.delivered_after(now.saturating_sub(delivery.created_at));
+            self.durations
+                .delivered_after(now.saturating_sub(delivery.created_at));
         }
         log_attempt(becomes, webhook, (&id, attempts), &attempt);
-        self.decisions.attempted((webhook, &id), &attempt, becomes).await?;
+        self.decisions
+            .attempted((webhook, &id), &attempt, becomes)
+            .await?;
         let has_failed_for_long =
             !attempt.is_delivered() && self.decisions.is_gone(webhook, attempt.at).await?;
         if attempt.is_gone() || has_failed_for_long {
@@ -322,7 +327,12 @@ impl Messenger {
         Ok(())
     }
 
-    fn what_follows(&self, delivery: &Delivery, (id, attempts): (&str, u32), attempt: &Attempt) -> DeliveryState {
+    fn what_follows(
+        &self,
+        delivery: &Delivery,
+        (id, attempts): (&str, u32),
+        attempt: &Attempt,
+    ) -> DeliveryState {
         if attempt.is_delivered() {
             return DeliveryState::Delivered;
         }
@@ -336,7 +346,12 @@ impl Messenger {
     }
 }
 
-fn log_attempt(becomes: DeliveryState, webhook: &str, (delivery_id, attempts): (&str, u32), attempt: &Attempt) {
+fn log_attempt(
+    becomes: DeliveryState,
+    webhook: &str,
+    (delivery_id, attempts): (&str, u32),
+    attempt: &Attempt,
+) {
     let (status, latency_ms) = (attempt.status, attempt.latency_ms);
     match becomes {
         DeliveryState::Delivered => {

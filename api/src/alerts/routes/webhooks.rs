@@ -194,7 +194,11 @@ async fn deliveries(
         )));
     }
     endpoint(&alerting, &id).await?;
-    if let Some(state) = parameters.state.as_deref().filter(|state| !STATES.contains(state)) {
+    if let Some(state) = parameters
+        .state
+        .as_deref()
+        .filter(|state| !STATES.contains(state))
+    {
         return Err(Problem::bad_request(format!(
             "`state` is \"{state}\"; allowed: {}",
             STATES.join(", ")
@@ -280,10 +284,7 @@ async fn replay_one(
     let deed = caller.deed("webhooks.replay").to(&id);
     let deed = deed.with(json!({"delivery": delivery}));
     alerting.decisions.database().audit(&deed, now).await?;
-    let replayed = alerting
-        .decisions
-        .replay(&id, Replay::One(&delivery), now)
-        .await;
+    let replayed = alerting.decisions.replay(&id, Replay::One(&delivery), now).await;
     if !matches!(replayed, Ok(1..)) {
         alerting.decisions.database().audit_failure(deed, now).await;
     }

@@ -62,6 +62,8 @@ fn subject<'a>() -> Subject<'a> {
         rule: "river high",
         rule_id: "5b1e",
         layer: "water_level",
+        kind: "threshold",
+        labels: &crate::alerts::inhibition::NO_LABELS,
         severity: "major",
         cell: Some(cell_at(113.95, 22.55, Resolution::Nine).into()),
     }

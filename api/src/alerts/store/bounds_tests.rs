@@ -381,7 +381,10 @@ async fn a_deleted_webhook_is_told_nothing_more_and_its_deliveries_go() {
     decisions.disable_endpoint(&ops.id, START).await.unwrap();
     assert_eq!(decisions.held().await.unwrap().dead, 1_200);
     decisions.enable_endpoint(&ops.id).await.unwrap();
-    assert_eq!(decisions.replay(&ops.id, Replay::AllDead, START).await.unwrap(), 1_200);
+    assert_eq!(
+        decisions.replay(&ops.id, Replay::AllDead, START).await.unwrap(),
+        1_200
+    );
     assert_eq!(decisions.endpoints_due(START).await.unwrap()[0].id, ops.id);
     assert!(
         decisions

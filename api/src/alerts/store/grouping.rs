@@ -150,7 +150,11 @@ pub(super) async fn gather(
     let due = if is_end || has_risen {
         now
     } else {
-        let wait = if change.is_emergency { 0 } else { micros(pauses.wait) };
+        let wait = if change.is_emergency {
+            0
+        } else {
+            micros(pauses.wait)
+        };
         now.saturating_add(wait)
             .max(told.last_at.saturating_add(micros(pauses.interval)))
     };
@@ -309,15 +313,17 @@ impl Decisions {
         let (Some(incident), "open") = (&row.incident, row.state.as_str()) else {
             return Ok(Some((row.id, row.body)));
         };
-        let messages: Option<i64> = sqlx::query_scalar(
-            "SELECT messages FROM incident_notices WHERE webhook = $1 AND incident = $2",
-        )
-        .bind(&row.webhook)
-        .bind(incident)
-        .fetch_optional(&mut *transaction)
-        .await?;
+        let messages: Option<i64> =
+            sqlx::query_scalar("SELECT messages FROM incident_notices WHERE webhook = $1 AND incident = $2")
+                .bind(&row.webhook)
+                .bind(incident)
+                .fetch_optional(&mut *transaction)
+                .await?;
         let message = messages.unwrap_or(0) + 1;
-        let Some(sealed) = self.compose(&mut transaction, seq, &row, incident, message, now).await? else {
+        let Some(sealed) = self
+            .compose(&mut transaction, seq, &row, incident, message, now)
+            .await?
+        else {
             // All that it was to tell of is forgotten.
             sqlx::query("DELETE FROM deliveries WHERE seq = $1")
                 .bind(seq)
@@ -441,7 +447,11 @@ impl Decisions {
         .await?;
         let is_emergency = firing.iter().any(|row| self.is_emergency_at(row.cell));
         let pauses = self.pauses();
-        let pause = if is_emergency { pauses.emergency_repeat } else { pauses.repeat };
+        let pause = if is_emergency {
+            pauses.emergency_repeat
+        } else {
+            pauses.repeat
+        };
         if firing.is_empty() || again.last_at.saturating_add(micros(pause)) > now {
             return Ok(false);
         }

@@ -164,7 +164,9 @@ impl Decisions {
                 };
                 let alert = AlertRow::into_alert(row)?;
                 let is_free = alert.resolved_at.is_none()
-                    && !holds.would_hold(&mut transaction, &mut rules, &alert, now).await?;
+                    && !holds
+                        .would_hold(&mut transaction, &mut rules, &alert, now)
+                        .await?;
                 if is_free {
                     queued += tell_of(self, &mut transaction, alert, now).await?;
                 }

@@ -36,7 +36,10 @@ struct RuleKind {
 }
 
 impl Inhibitors {
-    pub(super) async fn read(decisions: &Decisions, connection: &mut Connection) -> Result<Self, DecisionsError> {
+    pub(super) async fn read(
+        decisions: &Decisions,
+        connection: &mut Connection,
+    ) -> Result<Self, DecisionsError> {
         let rows: Vec<RuleRow> = sqlx::query_as("SELECT id, name, body FROM rules")
             .fetch_all(connection)
             .await?;
@@ -59,7 +62,11 @@ impl Inhibitors {
     }
 
     /// Whether an open alert keeps this one quiet.
-    pub(super) async fn inhibit(&self, connection: &mut Connection, target: &Alert) -> Result<bool, DecisionsError> {
+    pub(super) async fn inhibit(
+        &self,
+        connection: &mut Connection,
+        target: &Alert,
+    ) -> Result<bool, DecisionsError> {
         if self.rules.is_empty() {
             return Ok(false);
         }
@@ -82,7 +89,11 @@ impl Inhibitors {
                     let source = row.into_alert()?;
                     let of_source = Described::of(&self.decisions, &source, members);
                     let configured = &self.decisions.noise().inhibitions;
-                    if inhibits(&of_source.candidate(&source), &of_target.candidate(target), configured) {
+                    if inhibits(
+                        &of_source.candidate(&source),
+                        &of_target.candidate(target),
+                        configured,
+                    ) {
                         return Ok(true);
                     }
                     (fired_at, id) = (source.fired_at, source.id);

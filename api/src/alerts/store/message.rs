@@ -233,13 +233,27 @@ mod tests {
     #[test]
     fn the_first_example_of_the_contract_has_its_bytes_and_its_ids() {
         let sealed = of_change(river_high(), START + 120_412_000).unwrap();
-        assert_eq!((sealed.kind.as_str(), sealed.is_truncated), ("alert.firing", false));
+        assert_eq!(
+            (sealed.kind.as_str(), sealed.is_truncated),
+            ("alert.firing", false)
+        );
         assert_eq!(sealed.body.len(), 831, "{}", sealed.body);
         let hash = ring::digest::digest(&ring::digest::SHA256, sealed.body.as_bytes());
-        assert_eq!(hash.as_ref()[..8], [0x8d, 0xab, 0x8a, 0x21, 0xa9, 0xb5, 0xda, 0xd9], "{}", sealed.body);
+        assert_eq!(
+            hash.as_ref()[..8],
+            [0x8d, 0xab, 0x8a, 0x21, 0xa9, 0xb5, 0xda, 0xd9],
+            "{}",
+            sealed.body
+        );
         let webhook = "9d4c2b7a61f84e05b3d2a1908f7e6c5d";
-        assert_eq!(webhook_id(webhook, ALERT, 1), "msg_0c4a50d22b07046a9949b6c4818a37eb");
-        assert_eq!(webhook_id(webhook, ALERT, 2), "msg_9d04f8275eecbd63ce98e0dfa09a2479");
+        assert_eq!(
+            webhook_id(webhook, ALERT, 1),
+            "msg_0c4a50d22b07046a9949b6c4818a37eb"
+        );
+        assert_eq!(
+            webhook_id(webhook, ALERT, 2),
+            "msg_9d04f8275eecbd63ce98e0dfa09a2479"
+        );
     }
 
     #[test]
@@ -266,7 +280,10 @@ mod tests {
         assert!(is_truncated, "cells past 64");
         assert_eq!(few["data"]["cells"].as_array().unwrap().len(), 64);
         assert_eq!(few["data"]["truncated"], json!({"cells": 36, "changes": 298}));
-        assert_eq!((&few["type"], &few["data"]["message"]), (&json!("incident.changed"), &json!(3)));
+        assert_eq!(
+            (&few["type"], &few["data"]["message"]),
+            (&json!("incident.changed"), &json!(3))
+        );
         let (_, large) = told(10, 3_000);
         let changes = large["data"]["changes"].as_array().unwrap();
         assert_eq!(changes.len(), 10, "evidence goes before changes");

@@ -128,9 +128,10 @@ impl Decisions {
     /// # Errors
     /// The database's.
     pub async fn modes(&self, now: i64) -> Result<Vec<Mode>, DecisionsError> {
-        let rows: Vec<ModeRow> = sqlx::query_as("SELECT area, mode, until, reason, made_by, set_at FROM modes")
-            .fetch_all(self.readers())
-            .await?;
+        let rows: Vec<ModeRow> =
+            sqlx::query_as("SELECT area, mode, until, reason, made_by, set_at FROM modes")
+                .fetch_all(self.readers())
+                .await?;
         let is_over = |row: &ModeRow| row.until.is_some_and(|until| until <= now);
         let mut modes: BTreeMap<String, Mode> = rows
             .into_iter()
@@ -148,9 +149,7 @@ impl Decisions {
             })
             .collect();
         for made in self.modes_of_rules(now).await? {
-            let is_set = modes
-                .get(&made.area)
-                .is_some_and(|mode| mode.mode == "emergency");
+            let is_set = modes.get(&made.area).is_some_and(|mode| mode.mode == "emergency");
             if !is_set {
                 modes.insert(made.area.clone(), made);
             }
@@ -194,7 +193,11 @@ impl Decisions {
     /// The database's.
     pub async fn set_mode(&self, mode: &Mode, deed: &Deed) -> Result<(), DecisionsError> {
         let now = mode.since;
-        let before = self.modes(now).await?.into_iter().find(|known| known.area == mode.area);
+        let before = self
+            .modes(now)
+            .await?
+            .into_iter()
+            .find(|known| known.area == mode.area);
         let mut transaction = self.begin().await?;
         sqlx::query(
             "INSERT INTO modes (area, mode, until, reason, made_by, set_at) VALUES ($1, $2, $3, $4, $5, $6)
@@ -208,7 +211,10 @@ impl Decisions {
         .bind(now)
         .execute(&mut *transaction)
         .await?;
-        let deed = deed.clone().to(&mode.area).with(json!({"before": before, "after": mode}));
+        let deed = deed
+            .clone()
+            .to(&mode.area)
+            .with(json!({"before": before, "after": mode}));
         append(&mut transaction, &deed, now).await?;
         transaction.commit().await?;
         self.look_at_modes(now).await?;

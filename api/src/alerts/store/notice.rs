@@ -140,11 +140,7 @@ async fn queue_one(
 }
 
 /// Whether the endpoint was sent the beginning.
-async fn was_told(
-    connection: &mut Connection,
-    webhook: &str,
-    alert: &str,
-) -> Result<bool, DecisionsError> {
+async fn was_told(connection: &mut Connection, webhook: &str, alert: &str) -> Result<bool, DecisionsError> {
     let told: Option<i64> =
         sqlx::query_scalar("SELECT CAST(1 AS BIGINT) FROM alerts_told WHERE webhook = $1 AND alert = $2")
             .bind(webhook)
@@ -155,11 +151,13 @@ async fn was_told(
 }
 
 async fn note_told(connection: &mut Connection, webhook: &str, alert: &str) -> Result<(), DecisionsError> {
-    sqlx::query("INSERT INTO alerts_told (alert, webhook) VALUES ($1, $2) ON CONFLICT (alert, webhook) DO NOTHING")
-        .bind(alert)
-        .bind(webhook)
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "INSERT INTO alerts_told (alert, webhook) VALUES ($1, $2) ON CONFLICT (alert, webhook) DO NOTHING",
+    )
+    .bind(alert)
+    .bind(webhook)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

@@ -136,7 +136,8 @@ read_from_row!(DeliveryRow {
     delivered_at, sealed_at, status, error, truncated
 } attempt_rows);
 
-const DELIVERY_COLUMNS: &str = "id, seq, webhook, incident, alert, number, message, changes, type, state, attempts,
+const DELIVERY_COLUMNS: &str =
+    "id, seq, webhook, incident, alert, number, message, changes, type, state, attempts,
     next_attempt_at, created_at, delivered_at, sealed_at, status, error, truncated";
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
@@ -266,7 +267,10 @@ impl Decisions {
             "SELECT MIN(next_attempt_at) FROM deliveries WHERE state IN ('open', 'pending') AND next_attempt_at > $1",
             "SELECT MIN(paused_until) FROM webhooks WHERE disabled_at IS NULL AND paused_until > $1",
         ] {
-            let at: Option<i64> = sqlx::query_scalar(sql).bind(now).fetch_one(self.readers()).await?;
+            let at: Option<i64> = sqlx::query_scalar(sql)
+                .bind(now)
+                .fetch_one(self.readers())
+                .await?;
             next = [next, at].into_iter().flatten().min();
         }
         Ok(next)
@@ -399,9 +403,8 @@ impl Decisions {
         after: Option<i64>,
         limit: u32,
     ) -> Result<Vec<DeliveryRow>, DecisionsError> {
-        let sql = format!(
-            "SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE seq < $1 ORDER BY seq DESC LIMIT $2"
-        );
+        let sql =
+            format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE seq < $1 ORDER BY seq DESC LIMIT $2");
         let rows = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(after.unwrap_or(i64::MAX))
             .bind(i64::from(limit))
@@ -476,7 +479,12 @@ impl Decisions {
         }
     }
 
-    async fn replay_between(&self, webhook: &str, (from, to): (i64, i64), now: i64) -> Result<u64, DecisionsError> {
+    async fn replay_between(
+        &self,
+        webhook: &str,
+        (from, to): (i64, i64),
+        now: i64,
+    ) -> Result<u64, DecisionsError> {
         let (mut revived, mut last) = (0, i64::MIN);
         loop {
             let mut transaction = self.begin().await?;

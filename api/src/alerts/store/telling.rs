@@ -100,7 +100,9 @@ impl Decisions {
         let unreadable = |error| DecisionsError::unreadable("change", &error);
         let evidence: Value = serde_json::from_str(&row.evidence).map_err(unreadable)?;
         let areas: Vec<String> = serde_json::from_str(&row.areas).map_err(unreadable)?;
-        let cell = row.cell.and_then(|cell| CellIndex::try_from(cell.cast_unsigned()).ok());
+        let cell = row
+            .cell
+            .and_then(|cell| CellIndex::try_from(cell.cast_unsigned()).ok());
         let centre = cell.map(LatLng::from);
         let is_end = matches!(row.transition.as_str(), "resolved" | "expired");
         let summary = self.summary(&row, &evidence);
@@ -165,7 +167,9 @@ impl Decisions {
         let limit = evidence
             .get("limit")
             .filter(|limit| limit.is_number())
-            .map_or_else(String::new, |limit| format!(", limit {}", with_unit(&limit.to_string())));
+            .map_or_else(String::new, |limit| {
+                format!(", limit {}", with_unit(&limit.to_string()))
+            });
         let value = with_unit(&row.value.to_string());
         format!("{}: {what} {value}{place}{limit}", row.rule)
     }
@@ -197,7 +201,6 @@ pub(super) struct RulesKnown(HashMap<String, RuleFacts>);
 #[derive(Clone, Debug, Default, serde::Deserialize)]
 #[serde(default)]
 pub(super) struct RuleFacts {
-    pub(super) audience: riskgrid_analytics::rules::Audience,
     pub(super) mute: Vec<String>,
     pub(super) emergency: Option<EmergencyFacts>,
     /// Of a composite: the rules that all must be open, or of which any must.

@@ -1,5 +1,7 @@
-//! The SQL tables of the wing, a file each, and here `alerts`. Alerts are read page by page from the database when a query runs that scans it.
+//! The SQL tables of the wing, a file each, and here `alerts`. Rows are read page by page from the database when a query runs
+//! that scans them.
 
+mod deliveries;
 mod incidents;
 mod lineage;
 mod silences;
@@ -15,6 +17,7 @@ use riskgrid_analytics::tables::stored::{
 };
 use riskgrid_ingest::EventTime;
 
+pub(crate) use deliveries::{attempts_table, deliveries_table};
 pub(crate) use incidents::incidents_table;
 pub(crate) use lineage::incident_lineage_table;
 pub(crate) use silences::silences_table;

@@ -45,14 +45,19 @@ impl Default for IncidentSettings {
 
 impl IncidentSettings {
     /// What an alert is gathered by: what its rule says, else the hazard group of its layer, else the layer, else the rule.
-    pub(super) fn group_of<'a>(&'a self, own: Option<&'a str>, layer: &'a str, rule_id: &'a str) -> &'a str {
+    pub(in super::super) fn group_of<'a>(
+        &'a self,
+        own: Option<&'a str>,
+        layer: &'a str,
+        rule_id: &'a str,
+    ) -> &'a str {
         own.or_else(|| self.groups.get(layer).map(String::as_str))
             .or_else(|| Some(layer).filter(|layer| !layer.is_empty()))
             .unwrap_or(rule_id)
     }
 
     /// Where an alert lies, as incidents see it.
-    pub(super) fn cover_of(&self, rule_id: &str, cell: Option<u64>, places: &Places) -> Cover {
+    pub(in super::super) fn cover_of(&self, rule_id: &str, cell: Option<u64>, places: &Places) -> Cover {
         let cell = cell.and_then(|cell| CellIndex::try_from(cell).ok());
         let cover = cell.and_then(|cell| match &self.near_by {
             NearBy::Cells => Cover::of_cells(&[cell], self.resolution),
