@@ -1,6 +1,6 @@
 //! What all routes share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -56,6 +56,8 @@ pub struct App {
     pub changes: Changes,
     /// What the public sees.
     pub publication: Published,
+    /// Events that came too late for it.
+    pub public_late: Arc<AtomicU64>,
     /// Applies events, publishes and saves.
     pub pipeline: PipelineHandle,
     /// The Kafka source, when there is one.

@@ -79,6 +79,7 @@ pub(crate) fn protect(
                 "riskgrid-window",
                 "riskgrid-query-id",
                 "riskgrid-limit",
+                "riskgrid-rev",
                 "etag",
                 "retry-after",
             ]

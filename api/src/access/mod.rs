@@ -38,6 +38,7 @@ mod store;
 
 pub use access::{Access, AccessError, AccessSettings};
 pub(crate) use admit::admit;
+pub(crate) use caching::Immutable;
 pub(crate) use credential::without_keys;
 pub use identity::{Caller, Identity, Ingest, Reads};
 pub use jcs::canonical;

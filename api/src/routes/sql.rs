@@ -17,7 +17,7 @@ use riskgrid_analytics::sql::{Asker, SqlError, SqlRequest};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::public;
+use super::public::PublicView;
 use crate::access::{Caller, Reads};
 use crate::app::App;
 use crate::durations::QueryTime;
@@ -179,7 +179,7 @@ async fn answer(
         now: (app.clock)().to_utc(),
         asker,
     };
-    let is_public = request.asker.permission.role() == Role::Public;
+    let seen = Arc::clone(&request.asker.permission);
     let publication = app.publication.load_full();
     let tables = sql_tables::of(app, (&snapshot, &publication), &request.asker);
     let answer = app.sql.ask(request, tables).await.map_err(problem)?;
@@ -201,8 +201,13 @@ async fn answer(
         let name = HeaderName::from_static("riskgrid-limit");
         response.headers_mut().insert(name, HeaderValue::from(limit));
     }
-    if is_public {
-        public::set_headers(&mut response, &publication, None);
+    if seen.role() == Role::Public {
+        let view = PublicView {
+            snapshot: &snapshot,
+            seen: &seen,
+            publication: &publication,
+        };
+        view.set_headers(&mut response, None);
     } else {
         app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
     }

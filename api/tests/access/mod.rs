@@ -7,10 +7,13 @@ mod hygiene;
 mod ingest;
 mod keys;
 mod oidc;
+mod open_layers;
 mod publication;
 mod rights;
 mod roles;
 mod sessions;
+mod solver;
+mod tile_reader;
 mod tls;
 mod wrong_credentials;
 
