@@ -4,10 +4,9 @@ use riskgrid_analytics::rules::Audience;
 use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
-use sqlx::sqlite::SqliteConnection;
 
-use super::row::read_from_row;
 use super::{Decisions, DecisionsError};
+use crate::database::{Connection, read_from_row};
 
 /// Where an alert stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -223,7 +222,7 @@ impl AlertRow {
 }
 
 pub(super) async fn alert_row(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: &str,
 ) -> Result<Option<AlertRow>, DecisionsError> {
     let query = sqlx::query_as("SELECT * FROM alerts WHERE id = $1").bind(id);

@@ -2,8 +2,6 @@
 
 use riskgrid_analytics::rules::{Audience, Rule, RuleInstance, Transition, TransitionKind};
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Sqlite, Transaction};
 
 use super::alerts::{Alert, AlertRow, AlertState, alert_row};
 use super::bounds::{Draft, RULE_FULL, Reached};
@@ -11,6 +9,7 @@ use super::cells::CellState;
 use super::hold::{SilencesInForce, never_sent};
 use super::notice::{Told, add_transition};
 use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE, Tally};
+use crate::database::{Connection, Transaction};
 
 /// Whether transitions wake anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl Decisions {
 /// One transaction that begins and ends alerts.
 struct Recording<'a> {
     decisions: &'a Decisions,
-    transaction: Transaction<'static, Sqlite>,
+    transaction: Transaction,
     draft: Draft,
     recorded: Recorded,
     refused: [u64; 2],
@@ -402,8 +401,8 @@ struct End<'a> {
     reason: Option<&'static str>,
 }
 
-async fn stored_alert(connection: &mut SqliteConnection, id: &str) -> Result<Alert, DecisionsError> {
+async fn stored_alert(connection: &mut Connection, id: &str) -> Result<Alert, DecisionsError> {
     let row = alert_row(connection, id).await?;
-    row.ok_or(DecisionsError::Database(sqlx::Error::RowNotFound))?
+    row.ok_or(DecisionsError::from(sqlx::Error::RowNotFound))?
         .into_alert()
 }
