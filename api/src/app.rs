@@ -50,6 +50,8 @@ pub struct App {
     pub dead_letter_lists: Lists,
     /// Replays some of them.
     pub replays: Replays,
+    /// Whether each question in SQL is in the audit.
+    pub audits_queries: bool,
     /// What tiles keep between requests.
     pub tiles: TileCaches,
     /// What pages are told.

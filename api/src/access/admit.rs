@@ -354,6 +354,7 @@ fn pace(
     } else {
         identity.who.clone()
     };
+    let own = (role, identity.limits.of_requests());
     let too_many = |problem| Refused {
         kind: "too-many-requests",
         is_told: false,
@@ -362,7 +363,7 @@ fn pace(
     };
     access
         .rates
-        .ask(&name, role, route.pace, Instant::now())
+        .ask(&name, own, route.pace, Instant::now())
         .map_err(|seconds| {
             let what = if route.pace == Pace::Sql { "questions in SQL" } else { "requests" };
             too_many(Problem::too_many_requests(
@@ -373,7 +374,7 @@ fn pace(
     if route.path != STREAM {
         return Ok(None);
     }
-    let stream = access.rates.stream(&name, role).ok_or_else(|| {
+    let stream = access.rates.stream(&name, own).ok_or_else(|| {
         let detail =
             "this identity has as many streams open as its role may; close one, or share one between pages";
         too_many(Problem::too_many_requests(detail, 5))

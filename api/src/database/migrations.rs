@@ -4,7 +4,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Each with its number and what it does.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (
         1,
         "decisions",
@@ -15,6 +15,11 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
     (4, "access", include_str!("../../migrations/0004_access.sql")),
     (5, "life", include_str!("../../migrations/0005_life.sql")),
     (9, "audience", include_str!("../../migrations/0009_audience.sql")),
+    (
+        16,
+        "key limits",
+        include_str!("../../migrations/0016_key_limits.sql"),
+    ),
 ];
 
 /// All of them.

@@ -99,6 +99,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         changes: Changes::follow(reader.clone(), &alerting),
         publication,
         public_late,
+        audits_queries: config.audit.queries,
         reader,
         surfaces,
         intake,
