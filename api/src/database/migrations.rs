@@ -14,6 +14,11 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (3, "bounds", include_str!("../../migrations/0003_bounds.sql")),
     (4, "access", include_str!("../../migrations/0004_access.sql")),
     (5, "life", include_str!("../../migrations/0005_life.sql")),
+    (
+        8,
+        "incidents",
+        include_str!("../../migrations/0008_incidents.sql"),
+    ),
     (9, "audience", include_str!("../../migrations/0009_audience.sql")),
     (
         16,
