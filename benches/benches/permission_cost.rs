@@ -89,9 +89,8 @@ fn main() -> Outcome<()> {
         layer.id
     );
     in_turn("SQL: top 100 cells of a layer", &permissions, |seen| {
-        runtime
-            .block_on(rows_for(&engine, &snapshot, seen, &top))
-            .map(drop)
+        runtime.block_on(rows_for(&engine, &snapshot, seen, &top))?;
+        Ok(())
     })?;
     in_turn("a tile's sum over 24 h", &permissions, |seen| {
         std::hint::black_box(sum(&snapshot, span, seen, index));
@@ -106,10 +105,10 @@ fn sum(snapshot: &GridSnapshot, span: Span, seen: &Permission, index: riskgrid_i
 }
 
 /// Times the same for each permission, one after the other and again, and what each takes over the first.
-fn in_turn<E: std::error::Error + Send + Sync + 'static>(
+fn in_turn(
     what: &str,
     permissions: &[(&str, Arc<Permission>)],
-    work: impl Fn(&Arc<Permission>) -> Result<(), E>,
+    work: impl Fn(&Arc<Permission>) -> Outcome<()>,
 ) -> Outcome<()> {
     let mut times: Vec<Vec<Duration>> = vec![Vec::new(); permissions.len()];
     for run in 0..RUNS + 5 {
