@@ -4,7 +4,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Each with its number and what it does.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (
         1,
         "decisions",
@@ -29,12 +29,12 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
 
 /// All of them.
 pub(super) fn migrations() -> Migrator {
-    let steps = MIGRATIONS.into_iter().map(|(version, description, sql)| {
+    let steps = MIGRATIONS.iter().map(|(version, description, sql)| {
         Migration::new(
-            version,
-            description.into(),
+            *version,
+            (*description).into(),
             MigrationType::Simple,
-            sql.into_sql_str(),
+            (*sql).into_sql_str(),
             false,
         )
     });
