@@ -32,17 +32,6 @@ pub struct RiskModel {
     pub hash: String,
 }
 
-impl RiskModel {
-    /// The name of the hazard group of each layer.
-    pub fn group_of_layers(&self) -> BTreeMap<String, String> {
-        let members = self.groups.iter().flat_map(|group| {
-            let layers = group.layers.iter().filter_map(|place| self.layers.get(*place));
-            layers.map(|layer| (layer.id.clone(), group.name.clone()))
-        });
-        members.collect()
-    }
-}
-
 /// Layers whose reports and sensors tell of one hazard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {

@@ -3,6 +3,7 @@
 mod alerting;
 mod composites;
 pub mod delivery;
+mod domain_clocks;
 pub mod evaluation;
 pub mod routes;
 pub mod silence;

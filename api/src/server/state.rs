@@ -47,13 +47,7 @@ pub(super) async fn open(checked: &Checked, started: &mut Started) -> Result<Sta
     let decisions = Decisions::over(database, config.alerts.bounds())
         .await?
         .among(checked.places.clone())
-        .grouped(
-            checked
-                .risk
-                .as_ref()
-                .map(|engine| engine.model().group_of_layers())
-                .unwrap_or_default(),
-        );
+        .gathering(checked.incidents.clone());
     let closing = decisions.clone();
     started.push("state", async move {
         closing.close().await;

@@ -11,6 +11,7 @@ mod error;
 mod forget;
 mod hold;
 mod ids;
+mod incidents;
 mod instances;
 mod lines;
 mod notice;
@@ -21,14 +22,14 @@ mod silences;
 mod tally;
 mod versions;
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use h3o::{CellIndex, LatLng};
-use riskgrid_ingest::NoRoom;
+use riskgrid_ingest::grid::GridReader;
 use riskgrid_ingest::places::Places;
+use riskgrid_ingest::{LIVE_DOMAIN, NoRoom};
 
 pub use acknowledge::Terms;
 pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, PublicAlert, rfc3339};
@@ -37,6 +38,11 @@ pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
 pub use error::DecisionsError;
 pub use forget::{Forgotten, Keep};
 pub use ids::{random_hex, webhook_id};
+use incidents::Gathered;
+pub use incidents::{
+    Incident, IncidentPlace, IncidentQuery, IncidentReader, IncidentSettings, IncidentState, LineageRow,
+    NearBy,
+};
 pub use instances::RuleState;
 pub use lines::{AlertLine, Bound, Conditions, LinePlace};
 pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
@@ -66,8 +72,10 @@ struct Inner {
     census: Mutex<Census>,
     tally: Tally,
     places: Arc<Places>,
-    /// Hazard groups of layers.
-    groups: BTreeMap<String, String>,
+    incident_settings: IncidentSettings,
+    gathered: Gathered,
+    /// Tells of which domain a layer is, once the grid is there.
+    grid: OnceLock<GridReader>,
 }
 
 impl Decisions {
@@ -85,7 +93,9 @@ impl Decisions {
                 census: Mutex::default(),
                 tally: Tally::default(),
                 places: Arc::default(),
-                groups: BTreeMap::new(),
+                incident_settings: IncidentSettings::default(),
+                gathered: Gathered::default(),
+                grid: OnceLock::new(),
             }),
         };
         let census = Census::take(&decisions).await?;
@@ -117,30 +127,50 @@ impl Decisions {
         self
     }
 
-    /// The areas that silences and rules name.
-    pub fn places(&self) -> &Arc<Places> {
-        &self.inner.places
-    }
-
-    /// The same, which knows the hazard groups of layers.
+    /// The same, which gathers alerts in incidents so.
     #[must_use]
-    pub fn grouped(mut self, groups: BTreeMap<String, String>) -> Self {
+    pub fn gathering(mut self, settings: IncidentSettings) -> Self {
         // Nobody has another copy yet.
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.groups = groups;
+            inner.incident_settings = settings;
         }
         self
     }
 
-    /// What an alert is gathered in incidents by: what its rule says, else the hazard group of its layer, else its layer,
-    /// else its rule.
-    fn group_of(&self, transition: &riskgrid_analytics::rules::Transition) -> String {
-        let of_layer = transition
-            .layer
-            .as_ref()
-            .map(|layer| self.inner.groups.get(layer).unwrap_or(layer));
-        let own = transition.group.as_ref();
-        own.or(of_layer).unwrap_or(&transition.rule_id).clone()
+    fn incident_settings(&self) -> &IncidentSettings {
+        &self.inner.incident_settings
+    }
+
+    fn gathered(&self) -> &Gathered {
+        &self.inner.gathered
+    }
+
+    /// From now on the domains of layers are those of this grid.
+    pub fn watch_layers_of(&self, grid: GridReader) {
+        // Set once, at the start.
+        let _ = self.inner.grid.set(grid);
+    }
+
+    /// The domain of a layer, whose clock its alerts follow.
+    fn domain_of(&self, layer: &str) -> String {
+        let snapshot = self.inner.grid.get().map(GridReader::snapshot);
+        let domain = snapshot.and_then(|snapshot| {
+            let index = snapshot.layers.find(layer)?;
+            Some(snapshot.layers.get(index)?.domain.clone())
+        });
+        domain.unwrap_or_else(|| LIVE_DOMAIN.to_owned())
+    }
+
+    /// The areas that silences name.
+    pub fn places(&self) -> &Arc<Places> {
+        &self.inner.places
+    }
+
+    /// What an alert is gathered in incidents by.
+    fn group_of<'a>(&'a self, transition: &'a riskgrid_analytics::rules::Transition) -> &'a str {
+        let layer = transition.layer.as_deref().unwrap_or_default();
+        let own = transition.group.as_deref();
+        self.incident_settings().group_of(own, layer, &transition.rule_id)
     }
 
     /// The ids of the areas that hold the centre of a cell.
