@@ -45,7 +45,10 @@ enum Of {
     /// Those whose rights are these.
     Class(Class),
     /// Those who are not the public, and see this layer and the centre of this cell.
-    Place { layer: String, cell: Option<u64> },
+    Place {
+        layer: Option<String>,
+        cell: Option<u64>,
+    },
     /// The public.
     Public,
     /// Everybody.
@@ -61,7 +64,9 @@ impl Change {
         match &self.of {
             Of::Class(class) => *class == seen.class(),
             Of::Place { layer, cell } => {
-                seen.role() != Role::Public && seen.admits_layer(Some(layer)) && seen.admits_centre_of(*cell)
+                seen.role() != Role::Public
+                    && seen.admits_layer(layer.as_deref())
+                    && seen.admits_centre_of(*cell)
             }
             Of::Public => seen.role() == Role::Public,
             Of::All => true,

@@ -14,6 +14,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "bounds", include_str!("../../migrations/0003_bounds.sql")),
     (4, "access", include_str!("../../migrations/0004_access.sql")),
     (5, "life", include_str!("../../migrations/0005_life.sql")),
+    (7, "rules", include_str!("../../migrations/0007_rules.sql")),
     (
         8,
         "incidents",
