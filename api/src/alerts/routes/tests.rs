@@ -735,6 +735,7 @@ async fn an_incident_is_listed_shown_with_its_history_and_taken_whole() {
                 cell,
                 value: 4.0,
                 at: EventTime::from_micros(1_795_334_400_000_000),
+                areas: &[],
             },
         );
         let transitions = rules.take_transitions();
