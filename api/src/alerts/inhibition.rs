@@ -1,10 +1,8 @@
 //! Which alert keeps which quiet: one that is graver, or larger, or was first. The order is total, so there is no circle. Pure.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-
 use riskgrid_analytics::incidents::{Cover, Spot};
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 
 use super::silence::{Matches, Subject, known_kinds};
 
@@ -189,9 +187,6 @@ impl Inhibition {
     }
 }
 
-/// Labels of nothing.
-pub(crate) static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
@@ -230,6 +225,7 @@ mod tests {
         }
     }
 
+    static NO_LABELS: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
     const A: &str = "87411ca1bffffff";
     const B: &str = "87411ca18ffffff";
 

@@ -429,3 +429,18 @@ async fn a_clock_that_is_set_neither_holds_up_an_attempt_nor_brings_it_forward()
     alerting.stop().await;
     alerting.decisions.close().await;
 }
+
+#[tokio::test]
+async fn what_a_receiver_does_not_take_thrice_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let alerting = start(folder.path(), &[MS; 9]).await;
+    let receiver = Receiver::answering(&[400, 500, 422, 413]);
+    let ops = endpoint(&alerting, "ops", receiver.listen().await).await;
+    record(&alerting, &transitions(&["ops"], "a", false)).await;
+    wait_for_state(&alerting, &ops.id, &["dead"]).await;
+    let told = rows(&alerting.decisions, &ops.id).await;
+    assert_eq!((told[0].attempts, told[0].status), (4, Some(413)));
+    assert_eq!(receiver.received().len(), 4);
+    alerting.stop().await;
+    alerting.decisions.close().await;
+}

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::tests::by;
 use super::*;
-use crate::alerts::webhook::{Attempt, NewEndpoint, Secret};
+use crate::alerts::webhook::{Attempt, EndpointFilter, Grouping, NewEndpoint, Secret};
 
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3_600 * SECOND;
