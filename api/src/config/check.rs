@@ -15,6 +15,7 @@ use riskgrid_ingest::places::{self, Places};
 use riskgrid_ingest::{DAY, HOUR, LayerSettings, LayerTable};
 
 use super::{Config, ConfigError, Loaded, ServerSection, risk};
+use crate::database::PostgresAddress;
 use crate::http::forwarded::Addresses;
 use crate::http::read_hosts;
 
@@ -60,6 +61,8 @@ pub struct Checked {
     pub places: Arc<Places>,
     /// What makes risk surfaces, if any layer is on them.
     pub risk: Option<RiskEngine>,
+    /// Where decisions are, if not in a file.
+    pub decisions: Option<PostgresAddress>,
 }
 
 /// How a layer is published, if it is.
@@ -191,6 +194,7 @@ impl Loaded {
             return wrong("`sql.max_concurrent` is 0, it must be at least 1".to_owned());
         }
         check_http(&config.server)?;
+        let decisions = config.decisions.address(&folder)?;
         let layers = LayerTable::new(&config.layers, grid.max_layers)
             .map_err(|error| ConfigError(error.to_string()))?;
         let feeds = compile_feeds(&config, &folder)?;
@@ -237,6 +241,7 @@ impl Loaded {
             feeds,
             places,
             risk,
+            decisions,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod check;
+mod decisions;
 pub mod risk;
 mod sections;
 mod sql_roles;
@@ -29,6 +30,7 @@ pub use sections::{
     AlertsSection, ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection,
     SqlSection, WebhooksSection,
 };
+pub use decisions::DecisionsSection;
 pub use storage::{ObjectStoreSection, OpenCheckpointsError, StorageSection};
 pub use values::{ByteSize, Span};
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub audit: AuditSection,
     /// `[storage]`: where state lives.
     pub storage: StorageSection,
+    /// `[decisions]`: where rules, alerts, webhooks, keys and the audit are.
+    pub decisions: DecisionsSection,
     /// `[kafka]`: the log, when it is Kafka.
     pub kafka: KafkaSettings,
     /// `[grid]`: resolution, buckets and how long they are kept.

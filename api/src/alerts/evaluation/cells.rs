@@ -15,6 +15,7 @@ use super::NotifyPolicy;
 use super::times::ToJudge;
 use crate::alerts::Alerting;
 use crate::alerts::store::{CellState, Decisions};
+use crate::database::Standing;
 
 /// How often the grid is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -32,11 +33,22 @@ pub async fn follow_cells(reader: GridReader, alerting: Arc<Alerting>, policy: N
     let mut seen: Option<(Version, i64)> = None;
     // How far each rule that remembers cells is known to have been judged by the database.
     let mut evaluated: BTreeMap<String, EventTime> = BTreeMap::new();
+    let mut judges = alerting.judges.clone();
+    let mut standing = *judges.borrow_and_update();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let rules_changed = changed.has_changed().unwrap_or(false);
+        let has_turned = std::mem::replace(&mut standing, *judges.borrow_and_update()) != standing;
+        if standing == Standing::Waiting {
+            continue;
+        }
+        if has_turned {
+            // Another node has judged meanwhile.
+            state = restore(&alerting.decisions).await;
+            evaluated.clear();
+        }
+        let rules_changed = changed.has_changed().unwrap_or(false) || has_turned;
         if rules_changed {
             let rules = Arc::clone(&changed.borrow_and_update());
             state.set_rules(&rules);
@@ -67,11 +79,12 @@ pub async fn follow_cells(reader: GridReader, alerting: Arc<Alerting>, policy: N
                 continue;
             };
             is_done &= judged.is_up_to_date;
-            is_done &= store(&alerting, &policy, wall, rules, judged, &mut state).await;
+            is_done &= store(&alerting, &policy, (standing, wall), rules, judged, &mut state).await;
         }
         let remembering: Vec<(&str, EventTime)> = state.remembering().collect();
         if let Err(error) = alerting
             .decisions
+            .under(standing)
             .put_evaluated(&remembering, &mut evaluated)
             .await
         {
@@ -91,7 +104,7 @@ pub async fn follow_cells(reader: GridReader, alerting: Arc<Alerting>, policy: N
 async fn store(
     alerting: &Alerting,
     policy: &NotifyPolicy,
-    wall: EventTime,
+    (standing, wall): (Standing, EventTime),
     rules: &[Rule],
     judged: Judged,
     state: &mut CellRules,
@@ -109,6 +122,7 @@ async fn store(
             }
             let changed = CellState {
                 rule_id: &rule.id,
+                standing,
                 evaluated: at,
                 changes: &evaluated.changes,
             };

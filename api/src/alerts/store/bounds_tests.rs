@@ -441,6 +441,7 @@ proptest! {
                 assert_eq!(found.transitions, expected.transitions);
                 let state = CellState {
                     rule_id: &rule.id,
+                    standing: crate::database::Standing::Alone,
                     evaluated: EventTime::from_micros(at),
                     changes: &found.changes,
                 };

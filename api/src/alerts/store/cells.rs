@@ -6,7 +6,7 @@ use riskgrid_analytics::rules::{CellChange, CellRules, InstanceState};
 use riskgrid_ingest::EventTime;
 
 use super::{Decisions, DecisionsError};
-use crate::database::{Connection, read_from_row};
+use crate::database::{Connection, Standing, read_from_row};
 
 /// Where the event time of the newest evaluation is kept: no cell has this index.
 const EVALUATED: i64 = 0;
@@ -20,6 +20,8 @@ const PIECE: usize = 1_000;
 pub struct CellState<'a> {
     /// Which rule.
     pub rule_id: &'a str,
+    /// How this node stood to the lease when it judged: its transactions fail once another has taken over.
+    pub standing: Standing,
     /// Event time of the evaluation.
     pub evaluated: EventTime,
     /// The cells whose phase changed.
@@ -141,6 +143,7 @@ impl Decisions {
             for changes in cells.chunks(PIECE) {
                 let state = CellState {
                     rule_id,
+                    standing: Standing::Alone,
                     evaluated: evaluated.unwrap_or(EventTime::from_micros(i64::MIN)),
                     changes,
                 };
