@@ -15,6 +15,7 @@ pub(crate) const ROOMS: House = House {
         "incidents",
         "statistics",
         "risk",
+        "hotline",
         "sql",
         "sql/bounds",
         "sql/cell_type",
