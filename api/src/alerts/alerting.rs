@@ -448,7 +448,10 @@ async fn keep_house(decisions: Decisions, keep: Keep, clock: Clock) {
 /// Takes up the rules that other nodes were told of, where there are any.
 async fn follow_other_nodes(alerting: std::sync::Weak<Alerting>) {
     loop {
-        let Some(alerting) = alerting.upgrade().filter(|alerting| alerting.decisions.database().is_shared()) else {
+        let Some(alerting) = alerting
+            .upgrade()
+            .filter(|alerting| alerting.decisions.database().is_shared())
+        else {
             return;
         };
         alerting.take_up_rules().await;

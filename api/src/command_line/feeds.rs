@@ -134,9 +134,7 @@ async fn purge(checked: &Checked, name: &str, is_agreed: bool) -> VerbResult {
         Some(address) => Database::open_shared(data_dir, address).await,
         None => Database::open(data_dir).await,
     }
-    .map_err(|error| {
-        format!("{error}. A feed is purged while the server is stopped; nothing was touched")
-    })?;
+    .map_err(|error| format!("{error}. A feed is purged while the server is stopped; nothing was touched"))?;
     let purged = purge_locked(checked, feed, &database, data_dir, is_agreed).await;
     database.close().await;
     if let Some(purged) = purged? {

@@ -29,7 +29,8 @@ impl DecisionsSection {
             return match self.password_file {
                 None => Ok(None),
                 Some(_) => Err(ConfigError(
-                    "`decisions.password_file` is set without `decisions.url`; set both, or neither".to_owned(),
+                    "`decisions.password_file` is set without `decisions.url`; set both, or neither"
+                        .to_owned(),
                 )),
             };
         }
@@ -37,7 +38,8 @@ impl DecisionsSection {
             None => None,
             Some(path) => {
                 let text = read_private_file(&folder.join(path));
-                let text = text.map_err(|error| ConfigError(format!("`decisions.password_file`: {error}")))?;
+                let text =
+                    text.map_err(|error| ConfigError(format!("`decisions.password_file`: {error}")))?;
                 Some(text.trim_end_matches(['\r', '\n']).to_owned())
             }
         };

@@ -26,11 +26,11 @@ pub use access::{
     PublicSection, TlsSection,
 };
 pub use check::{Checked, CheckedFeed, layer_rule};
+pub use decisions::DecisionsSection;
 pub use sections::{
     AlertsSection, ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection,
     SqlSection, WebhooksSection,
 };
-pub use decisions::DecisionsSection;
 pub use storage::{ObjectStoreSection, OpenCheckpointsError, StorageSection};
 pub use values::{ByteSize, Span};
 

@@ -57,7 +57,9 @@ pub enum DatabaseError {
         lock: PathBuf,
     },
     /// `PostgreSQL` does not let in.
-    #[error("cannot use the decisions database {server}: is it there, and may this user connect and make tables in it?")]
+    #[error(
+        "cannot use the decisions database {server}: is it there, and may this user connect and make tables in it?"
+    )]
     Unreachable {
         /// Which one, without any secret.
         server: String,

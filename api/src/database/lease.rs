@@ -38,11 +38,7 @@ struct LeaseRow {
     until: i64,
 }
 
-read_from_row!(LeaseRow {
-    holder,
-    epoch,
-    until
-});
+read_from_row!(LeaseRow { holder, epoch, until });
 
 impl Lease {
     /// Fails the transaction if another has taken it since.
@@ -72,13 +68,16 @@ impl Database {
     ) -> Result<Option<Lease>, DatabaseError> {
         let holder = self.holder();
         let mut transaction = self.begin().await?;
-        let there: Option<LeaseRow> = sqlx::query_as("SELECT holder, epoch, until FROM leases WHERE name = $1")
-            .bind(name)
-            .fetch_optional(&mut *transaction)
-            .await?;
+        let there: Option<LeaseRow> =
+            sqlx::query_as("SELECT holder, epoch, until FROM leases WHERE name = $1")
+                .bind(name)
+                .fetch_optional(&mut *transaction)
+                .await?;
         let epoch = match &there {
             None => 1,
-            Some(row) if row.holder == holder && held.is_some_and(|held| held.epoch == row.epoch) => row.epoch,
+            Some(row) if row.holder == holder && held.is_some_and(|held| held.epoch == row.epoch) => {
+                row.epoch
+            }
             // An earlier process of this folder: it has ended, as the folder's lock says.
             Some(row) if row.holder == holder || row.until < now => row.epoch + 1,
             Some(_) => return Ok(None),
@@ -129,7 +128,11 @@ impl Database {
                 let told = sender.send_if_modified(|before| std::mem::replace(before, standing) != standing);
                 if told {
                     let is_holder = matches!(standing, Standing::Holder(_));
-                    tracing::info!(lease = name, is_holder, "who does this among the nodes has changed");
+                    tracing::info!(
+                        lease = name,
+                        is_holder,
+                        "who does this among the nodes has changed"
+                    );
                 }
             }
         };
@@ -171,14 +174,35 @@ mod tests {
         let one = Database::open(folder.path()).await.unwrap();
         let other = one.as_another_node();
         let first = one.take_lease("cells", None, NOW).await.unwrap().unwrap();
-        assert_eq!(other.take_lease("cells", None, NOW + 15 * SECOND).await.unwrap(), None);
-        let renewed = one.take_lease("cells", Some(first), NOW + 10 * SECOND).await.unwrap();
+        assert_eq!(
+            other.take_lease("cells", None, NOW + 15 * SECOND).await.unwrap(),
+            None
+        );
+        let renewed = one
+            .take_lease("cells", Some(first), NOW + 10 * SECOND)
+            .await
+            .unwrap();
         assert_eq!(renewed, Some(first));
-        assert_eq!(other.take_lease("cells", None, NOW + 25 * SECOND).await.unwrap(), None);
-        assert!(other.take_lease("outbox", None, NOW).await.unwrap().is_some(), "each by its name");
-        let taken = other.take_lease("cells", None, NOW + 26 * SECOND).await.unwrap().unwrap();
+        assert_eq!(
+            other.take_lease("cells", None, NOW + 25 * SECOND).await.unwrap(),
+            None
+        );
+        assert!(
+            other.take_lease("outbox", None, NOW).await.unwrap().is_some(),
+            "each by its name"
+        );
+        let taken = other
+            .take_lease("cells", None, NOW + 26 * SECOND)
+            .await
+            .unwrap()
+            .unwrap();
         assert_ne!(taken, first);
-        assert_eq!(one.take_lease("cells", Some(first), NOW + 26 * SECOND).await.unwrap(), None);
+        assert_eq!(
+            one.take_lease("cells", Some(first), NOW + 26 * SECOND)
+                .await
+                .unwrap(),
+            None
+        );
     }
 
     #[tokio::test]
@@ -189,13 +213,25 @@ mod tests {
         let under = one.under(Standing::Holder(lease));
         under.begin().await.unwrap().commit().await.unwrap();
         let other = one.as_another_node();
-        let taken = other.take_lease("cells", None, NOW + 16 * SECOND).await.unwrap().unwrap();
+        let taken = other
+            .take_lease("cells", None, NOW + 16 * SECOND)
+            .await
+            .unwrap()
+            .unwrap();
         let lost = under.begin().await.unwrap_err();
-        assert!(matches!(lost, DatabaseError::LeaseLost { name: "cells" }), "{lost}");
+        assert!(
+            matches!(lost, DatabaseError::LeaseLost { name: "cells" }),
+            "{lost}"
+        );
         // Who asks for no lease goes on.
         one.begin().await.unwrap().commit().await.unwrap();
         other.give_back(taken).await.unwrap();
-        assert!(one.take_lease("cells", None, NOW + 17 * SECOND).await.unwrap().is_some());
+        assert!(
+            one.take_lease("cells", None, NOW + 17 * SECOND)
+                .await
+                .unwrap()
+                .is_some()
+        );
         assert!(under.begin().await.is_err(), "it is a new one");
     }
 
@@ -207,7 +243,11 @@ mod tests {
         database.close().await;
         drop(database);
         let database = Database::open(folder.path()).await.unwrap();
-        let now = database.take_lease("cells", None, NOW + SECOND).await.unwrap().unwrap();
+        let now = database
+            .take_lease("cells", None, NOW + SECOND)
+            .await
+            .unwrap()
+            .unwrap();
         assert_ne!(before, now);
         assert!(database.under(Standing::Holder(before)).begin().await.is_err());
         assert!(database.under(Standing::Holder(now)).begin().await.is_ok());

@@ -1,7 +1,7 @@
 //! The schema's steps. One that has been released is never changed.
 
-use sqlx::{AssertSqlSafe, SqlSafeStr};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 /// Each with its number and what it does.
 const MIGRATIONS: [(i64, &str, &str); 7] = [
@@ -64,9 +64,22 @@ mod tests {
                 .flat_map(|line| line.split(|letter: char| !letter.is_alphanumeric() && letter != '_'))
                 .map(str::to_uppercase)
                 .collect();
-            for foreign in ["INTEGER", "INT", "REAL", "BOOLEAN", "AUTOINCREMENT", "ROWID", "VARCHAR", "BYTEA", "WITHOUT"] {
+            for foreign in [
+                "INTEGER",
+                "INT",
+                "REAL",
+                "BOOLEAN",
+                "AUTOINCREMENT",
+                "ROWID",
+                "VARCHAR",
+                "BYTEA",
+                "WITHOUT",
+            ] {
                 let has_it = words.iter().any(|word| word == foreign);
-                assert!(!has_it, "step {number}, {name}: {foreign}; see the first step for what may stand there");
+                assert!(
+                    !has_it,
+                    "step {number}, {name}: {foreign}; see the first step for what may stand there"
+                );
             }
         }
     }
@@ -75,11 +88,22 @@ mod tests {
     fn for_postgres_only_types_change() {
         let steps = of_postgres();
         assert_eq!(steps.iter().count(), MIGRATIONS.len());
-        let first = steps.iter().next().map(|step| step.sql.as_str().to_owned()).unwrap_or_default();
+        let first = steps
+            .iter()
+            .next()
+            .map(|step| step.sql.as_str().to_owned())
+            .unwrap_or_default();
         assert!(first.contains("id TEXT COLLATE \"C\" PRIMARY KEY,\n"), "{first}");
         assert!(first.contains("value BYTEA NOT NULL\n"), "{first}");
         assert!(first.contains("disabled_at BIGINT\n"), "{first}");
-        let access = steps.iter().find(|step| step.version == 4).map(|step| step.sql.as_str().to_owned());
-        assert!(access.is_some_and(|sql| sql.contains("acknowledged") || sql.contains("hash BYTEA NOT NULL UNIQUE,\n")));
+        let access = steps
+            .iter()
+            .find(|step| step.version == 4)
+            .map(|step| step.sql.as_str().to_owned());
+        assert!(
+            access.is_some_and(
+                |sql| sql.contains("acknowledged") || sql.contains("hash BYTEA NOT NULL UNIQUE,\n")
+            )
+        );
     }
 }

@@ -182,7 +182,9 @@ impl Database {
 pub(crate) fn numbered(conditions: &str) -> String {
     let mut parts = conditions.split('?');
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.enumerate().fold(first, |text, (place, part)| format!("{text}${}{part}", place + 1))
+    parts
+        .enumerate()
+        .fold(first, |text, (place, part)| format!("{text}${}{part}", place + 1))
 }
 
 /// Keeps a value under `key`.
@@ -203,5 +205,10 @@ pub(crate) async fn put_meta(
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
+#[allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 mod on_postgres;

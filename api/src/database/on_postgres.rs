@@ -18,7 +18,12 @@ const PASSWORD: &str = "RISKGRID_TEST_DECISIONS_PASSWORD";
 /// Whose tests are run again.
 const AGAIN: &[&str] = &["alerts::", "audit::", "access::", "database::"];
 /// Those that look at the file itself, or need none of this.
-const NOT_AGAIN: &[&str] = &["database::on_postgres", "database::postgres", "database::migrations", "of_the_file"];
+const NOT_AGAIN: &[&str] = &[
+    "database::on_postgres",
+    "database::postgres",
+    "database::migrations",
+    "of_the_file",
+];
 
 /// The database that stands for the one of a folder, in a process that is to use `PostgreSQL`.
 pub(super) async fn instead_of(folder: &Path) -> Option<Result<Database, DatabaseError>> {

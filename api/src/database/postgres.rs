@@ -53,7 +53,8 @@ impl PostgresAddress {
             url.query_pairs_mut().append_pair("sslmode", "verify-full");
         }
         if let Some(password) = password {
-            url.set_password(Some(password)).map_err(|()| UnfitAddress::NoHost)?;
+            url.set_password(Some(password))
+                .map_err(|()| UnfitAddress::NoHost)?;
         }
         Ok(Self(url))
     }
@@ -123,7 +124,9 @@ pub(super) async fn open(address: &PostgresAddress, lock: &mut FolderLock) -> Re
             });
         }
     } else if lock.says(Where::File) {
-        tracing::warn!("decisions.sqlite of this folder is not used any more: decisions.url names another database");
+        tracing::warn!(
+            "decisions.sqlite of this folder is not used any more: decisions.url names another database"
+        );
     }
     of_postgres().run(&first).await?;
     let writer = pool(&address.0, 1, OF_WRITERS).await.map_err(unreachable)?;
@@ -150,14 +153,21 @@ mod tests {
 
     #[test]
     fn no_password_is_shown_and_none_stands_in_the_url() {
-        let address = PostgresAddress::parse("postgres://me@db.example/decisions", Some("hidden/@ word")).unwrap();
+        let address =
+            PostgresAddress::parse("postgres://me@db.example/decisions", Some("hidden/@ word")).unwrap();
         for shown in [address.to_string(), format!("{address:?}")] {
-            assert!(shown.contains("db.example:5432/decisions") && !shown.contains("hidden"), "{shown}");
+            assert!(
+                shown.contains("db.example:5432/decisions") && !shown.contains("hidden"),
+                "{shown}"
+            );
         }
         assert_eq!(address.0.password(), Some("hidden%2F%40%20word"));
         for url in ["postgres://me:secret@db/x", "postgres://me@db/x?password=secret"] {
             let refused = PostgresAddress::parse(url, None).unwrap_err().to_string();
-            assert!(refused.contains("password_file") && !refused.contains("secret"), "{refused}");
+            assert!(
+                refused.contains("password_file") && !refused.contains("secret"),
+                "{refused}"
+            );
         }
     }
 
@@ -170,8 +180,15 @@ mod tests {
         };
         assert_eq!(mode("postgres://me@db.example/x").as_deref(), Some("verify-full"));
         assert_eq!(mode("postgres://me@10.0.0.7/x").as_deref(), Some("verify-full"));
-        assert_eq!(mode("postgres://me@db.example/x?sslmode=disable").as_deref(), Some("disable"));
-        for near in ["postgres://me@localhost/x", "postgres://me@127.0.0.1:1/x", "postgres://me@[::1]/x"] {
+        assert_eq!(
+            mode("postgres://me@db.example/x?sslmode=disable").as_deref(),
+            Some("disable")
+        );
+        for near in [
+            "postgres://me@localhost/x",
+            "postgres://me@127.0.0.1:1/x",
+            "postgres://me@[::1]/x",
+        ] {
             assert_eq!(mode(near), None, "{near}");
         }
     }

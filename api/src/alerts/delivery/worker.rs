@@ -241,9 +241,7 @@ impl Worker {
         }
         let next = self.decisions.next_due_after(now).await?;
         let longest = self.longest_sleep();
-        let wait = next.map_or(longest, |next| {
-            Duration::from_micros((next - now).max(0) as u64)
-        });
+        let wait = next.map_or(longest, |next| Duration::from_micros((next - now).max(0) as u64));
         Ok(wait.min(longest))
     }
 
