@@ -9,7 +9,9 @@ use riskgrid_analytics::sql::Asker;
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::GridSnapshot;
 
-use crate::alerts::table::{alerts_table, public_alerts_table, silences_table};
+use crate::alerts::table::{
+    alerts_table, incident_lineage_table, incidents_table, public_alerts_table, silences_table,
+};
 use crate::app::App;
 
 /// Tables and table functions of a query over what `asker` may see of `snapshot`.
@@ -30,8 +32,12 @@ pub fn of(
     let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));
     let now = EventTime::from_micros((app.alerting.clock)());
     let silences = silences_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
+    let incidents = incidents_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
+    let lineage = incident_lineage_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
     tables
         .with(Arc::new(alerts))
+        .with(Arc::new(incidents))
+        .with(Arc::new(lineage))
         .with(Arc::new(silences))
         .with_risk(&app.surfaces.newest(), permission)
 }

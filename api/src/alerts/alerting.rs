@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use riskgrid_analytics::rules::{CellChange, InvalidRule, Rule, RuleBounds, Transition};
-use riskgrid_ingest::grid::GridReader;
+use riskgrid_ingest::grid::{GridReader, GridSnapshot};
 use serde_json::Value;
 use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinHandle;
@@ -120,6 +120,7 @@ impl Alerting {
         clock: Clock,
     ) -> Result<Arc<Self>, AlertingError> {
         let rules = decisions.rules().await?;
+        decisions.gather_open().await?;
         let sender = Sender::new(settings.allow_private, settings.timeout)?;
         let database = decisions.database();
         let (sends, mut leases) = {
@@ -180,6 +181,7 @@ impl Alerting {
 
     /// From now on rules are checked against the layers of this grid.
     pub fn watch_layers_of(&self, grid: GridReader) {
+        self.decisions.watch_layers_of(grid.clone());
         // Set once, at the start.
         let _ = self.grid.set(grid);
     }
@@ -202,6 +204,11 @@ impl Alerting {
                 "rules of other nodes are not taken up yet"
             ),
         }
+    }
+
+    /// The state of the grid, once it is there.
+    pub(super) fn snapshot(&self) -> Option<Arc<GridSnapshot>> {
+        self.grid.get().map(GridReader::snapshot)
     }
 
     /// Stores transitions (see [`Decisions::record`]) piece by piece, then wakes the worker and tells followers.
@@ -383,6 +390,32 @@ impl Alerting {
             self.tell(alert.clone());
         }
         Ok(alert)
+    }
+
+    /// Takes all alerts of an incident that fire and that are seen, on these terms. Answers how many.
+    ///
+    /// # Errors
+    /// The database's; then some may be taken.
+    pub async fn acknowledge_incident(
+        &self,
+        id: &str,
+        is_seen: impl Fn(&Alert) -> bool,
+        terms: &Terms,
+        deed: &Deed,
+    ) -> Result<usize, DecisionsError> {
+        let mut taken = 0;
+        for alert in self.decisions.firing_of_incident(id).await? {
+            if !is_seen(&alert) {
+                continue;
+            }
+            match self.acknowledge(&alert.id, terms, deed).await {
+                Ok(alert) => taken += usize::from(alert.is_some()),
+                // It ended meanwhile.
+                Err(DecisionsError::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
     }
 
     /// Stops the worker. Evaluators stop before; whoever opened the database closes it after.

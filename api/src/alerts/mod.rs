@@ -2,6 +2,7 @@
 
 mod alerting;
 pub mod delivery;
+mod domain_clocks;
 pub mod evaluation;
 pub mod routes;
 pub mod silence;

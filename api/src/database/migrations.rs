@@ -4,7 +4,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 /// Each with its number and what it does.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (
         1,
         "decisions",
@@ -15,6 +15,11 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (4, "access", include_str!("../../migrations/0004_access.sql")),
     (5, "life", include_str!("../../migrations/0005_life.sql")),
     (6, "leases", include_str!("../../migrations/0006_leases.sql")),
+    (
+        8,
+        "incidents",
+        include_str!("../../migrations/0008_incidents.sql"),
+    ),
     (9, "audience", include_str!("../../migrations/0009_audience.sql")),
 ];
 

@@ -121,7 +121,7 @@ async fn show(
 /// On which terms somebody takes an alert or gives it back; a request without a body says nothing of it.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TermsBody {
+pub(super) struct TermsBody {
     by: Option<String>,
     comment: Option<String>,
     until: Option<String>,
@@ -167,7 +167,7 @@ async fn unacknowledge(
         .ok_or_else(no_such_alert)
 }
 
-fn read_terms(body: TermsBody, author: &str, now: i64) -> Result<Terms, Problem> {
+pub(super) fn read_terms(body: TermsBody, author: &str, now: i64) -> Result<Terms, Problem> {
     let until = body
         .until
         .as_deref()

@@ -513,3 +513,71 @@ async fn a_silence_is_previewed_made_listed_and_ended_and_then_its_alerts_are_to
         assert_eq!(server.ask(missing, "/v1/silences/none", None).await.status, 404);
     }
 }
+
+#[tokio::test]
+async fn an_incident_is_listed_shown_with_its_history_and_taken_whole() {
+    let server = Server::start(false).await;
+    for (sensor, cell) in [("a", 0x0894_11d3_68b7_ffff_u64), ("b", 0x0894_11d3_68b3_ffff)] {
+        let rule = json!({"name": sensor, "kind": "threshold", "layer": "water_level", "per": "sensor", "above": 3.0,
+            "severity": if sensor == "a" { "minor" } else { "major" }});
+        let rule = server.ask("POST", "/v1/rules", Some(rule)).await.body;
+        let rule = riskgrid_analytics::rules::Rule::from_stored(&rule.to_string()).unwrap();
+        let mut rules = SensorRules::new([rule].into());
+        rules.observe(
+            "p0",
+            SensorReading {
+                layer: "water_level",
+                sensor,
+                cell,
+                value: 4.0,
+                at: EventTime::from_micros(1_795_334_400_000_000),
+            },
+        );
+        let transitions = rules.take_transitions();
+        server
+            .alerting
+            .record(&transitions, Notify::NotSentStale, 0)
+            .await
+            .unwrap();
+    }
+    let listed = server.ask("GET", "/v1/incidents?state=open", None).await.body;
+    let incident = &listed["incidents"][0];
+    assert_eq!(
+        (listed["incidents"].as_array().unwrap().len(), &listed["next"]),
+        (1, &Value::Null)
+    );
+    assert_eq!(
+        (
+            &incident["alerts"],
+            &incident["open"],
+            &incident["severity"],
+            &incident["group"]
+        ),
+        (&json!(2), &json!(2), &json!("major"), &json!("water_level"))
+    );
+    let path = format!("/v1/incidents/{}", incident["id"].as_str().unwrap());
+    let shown = server.ask("GET", &path, None).await.body;
+    assert_eq!(shown["lineage"].as_array().unwrap().len(), 3, "{shown}");
+    let taken = server
+        .ask(
+            "POST",
+            &format!("{path}/ack"),
+            Some(json!({"by": "anna", "comment": "on my way"})),
+        )
+        .await;
+    assert_eq!((taken.status, &taken.body["acknowledged"]), (200, &json!(2)));
+    let alerts = server
+        .ask("GET", "/v1/alerts?state=acknowledged", None)
+        .await
+        .body;
+    assert_eq!(alerts["alerts"][0]["acknowledged_comment"], "on my way");
+    assert_eq!(alerts["alerts"][0]["incident"], incident["id"]);
+    assert_eq!(
+        server.ask("GET", "/v1/incidents/inc_none", None).await.status,
+        404
+    );
+    assert_eq!(
+        server.ask("GET", "/v1/incidents?state=shut", None).await.status,
+        400
+    );
+}

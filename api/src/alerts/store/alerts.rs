@@ -94,6 +94,8 @@ pub struct Alert {
     pub acknowledged_until: Option<i64>,
     /// Why it fired, by value.
     pub evidence: Value,
+    /// Id of the incident that it is part of.
+    pub incident: Option<String>,
     /// Who is told of it, as its rule said when it began.
     #[serde(skip)]
     pub audience: Audience,
@@ -167,6 +169,7 @@ pub(super) struct AlertRow {
     acknowledged_comment: Option<String>,
     acknowledged_until: Option<i64>,
     evidence: String,
+    incident: Option<String>,
     audience: String,
 }
 
@@ -188,6 +191,7 @@ read_from_row!(AlertRow {
     acknowledged_comment,
     acknowledged_until,
     evidence,
+    incident,
     audience
 });
 
@@ -215,6 +219,7 @@ impl AlertRow {
             acknowledged_comment: self.acknowledged_comment,
             acknowledged_until: self.acknowledged_until,
             evidence,
+            incident: self.incident,
             // What is not known is not for the public.
             audience: Audience::from_name(&self.audience).unwrap_or_default(),
         })

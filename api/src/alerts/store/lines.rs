@@ -57,6 +57,8 @@ pub struct AlertLine {
     pub acknowledged_comment: Option<String>,
     /// Until when they took it, µs.
     pub acknowledged_until: Option<i64>,
+    /// Id of its incident.
+    pub incident: Option<String>,
 }
 
 read_from_row!(AlertLine {
@@ -74,7 +76,8 @@ read_from_row!(AlertLine {
     acknowledged_at,
     acknowledged_by,
     acknowledged_comment,
-    acknowledged_until
+    acknowledged_until,
+    incident
 });
 
 /// A place in the table, newest first.
@@ -104,7 +107,7 @@ impl Decisions {
         };
         let sql = format!(
             "SELECT id, rule, state, severity, layer, sensor, cell, value, at, fired_at, resolved_at, acknowledged_at,
-                acknowledged_by, acknowledged_comment, acknowledged_until
+                acknowledged_by, acknowledged_comment, acknowledged_until, incident
                FROM alerts {wanted} ORDER BY fired_at DESC, id DESC LIMIT {limit}"
         );
         // The conditions are the program's own words.

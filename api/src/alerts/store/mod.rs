@@ -12,6 +12,7 @@ mod error;
 mod forget;
 mod hold;
 mod ids;
+mod incidents;
 mod lines;
 mod notice;
 mod outbox;
@@ -22,11 +23,12 @@ mod tally;
 mod versions;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use riskgrid_ingest::NoRoom;
+use riskgrid_ingest::grid::GridReader;
 use riskgrid_ingest::places::Places;
+use riskgrid_ingest::{LIVE_DOMAIN, NoRoom};
 
 pub use acknowledge::Terms;
 pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, PublicAlert, rfc3339};
@@ -36,6 +38,11 @@ pub use cells::CellState;
 pub use error::DecisionsError;
 pub use forget::{Forgotten, Keep};
 pub use ids::{random_hex, webhook_id};
+use incidents::Gathered;
+pub use incidents::{
+    Incident, IncidentPlace, IncidentQuery, IncidentReader, IncidentSettings, IncidentState, LineageRow,
+    NearBy,
+};
 pub use lines::{AlertLine, Bound, Conditions, LinePlace};
 pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
 pub use record::{Notify, Recorded};
@@ -64,6 +71,10 @@ struct Inner {
     census: Mutex<Census>,
     tally: Tally,
     places: Arc<Places>,
+    incident_settings: IncidentSettings,
+    gathered: Gathered,
+    /// Tells of which domain a layer is, once the grid is there.
+    grid: OnceLock<GridReader>,
 }
 
 impl Decisions {
@@ -81,6 +92,9 @@ impl Decisions {
                 census: Mutex::default(),
                 tally: Tally::default(),
                 places: Arc::default(),
+                incident_settings: IncidentSettings::default(),
+                gathered: Gathered::default(),
+                grid: OnceLock::new(),
             }),
         };
         let census = Census::take(&decisions).await?;
@@ -134,6 +148,40 @@ impl Decisions {
             inner.places = places;
         }
         self
+    }
+
+    /// The same, which gathers alerts in incidents so.
+    #[must_use]
+    pub fn gathering(mut self, settings: IncidentSettings) -> Self {
+        // Nobody has another copy yet.
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.incident_settings = settings;
+        }
+        self
+    }
+
+    fn incident_settings(&self) -> &IncidentSettings {
+        &self.inner.incident_settings
+    }
+
+    fn gathered(&self) -> &Gathered {
+        &self.inner.gathered
+    }
+
+    /// From now on the domains of layers are those of this grid.
+    pub fn watch_layers_of(&self, grid: GridReader) {
+        // Set once, at the start.
+        let _ = self.inner.grid.set(grid);
+    }
+
+    /// The domain of a layer, whose clock its alerts follow.
+    fn domain_of(&self, layer: &str) -> String {
+        let snapshot = self.inner.grid.get().map(GridReader::snapshot);
+        let domain = snapshot.and_then(|snapshot| {
+            let index = snapshot.layers.find(layer)?;
+            Some(snapshot.layers.get(index)?.domain.clone())
+        });
+        domain.unwrap_or_else(|| LIVE_DOMAIN.to_owned())
     }
 
     /// The areas that silences name.

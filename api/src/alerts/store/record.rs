@@ -1,12 +1,16 @@
 //! Storing what the rules decided: alert, transition and outbox rows in one transaction, once.
 
+use std::collections::HashMap;
+
 use riskgrid_analytics::rules::{Audience, Rule, RuleInstance, Transition, TransitionKind};
+use riskgrid_ingest::EventTime;
 use serde_json::{Value, json};
 
 use super::alerts::{Alert, AlertRow, AlertState, alert_row};
 use super::bounds::{Draft, RULE_FULL, Reached};
 use super::cells::CellState;
 use super::hold::{SilencesInForce, never_sent};
+use super::incidents::Gathering;
 use super::notice::{Told, add_transition};
 use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE, Tally};
 use crate::database::{Connection, Transaction};
@@ -47,7 +51,7 @@ impl Decisions {
             return Ok(Recorded::default());
         }
         let mut recording = Recording::begin(self, notify, now).await?;
-        for transition in transitions {
+        for transition in in_stored_order(transitions) {
             match transition.kind {
                 TransitionKind::Firing => recording.begin_alert(transition).await?,
                 TransitionKind::Resolved => recording.end_alert(transition, AlertState::Resolved).await?,
@@ -93,6 +97,7 @@ struct Recording<'a> {
     decisions: &'a Decisions,
     transaction: Transaction,
     draft: Draft,
+    gathering: Gathering,
     recorded: Recorded,
     refused: [u64; 2],
     /// Read when the first alert begins.
@@ -107,6 +112,7 @@ impl<'a> Recording<'a> {
             decisions,
             transaction: decisions.begin().await?,
             draft: Draft::default(),
+            gathering: Gathering::new(decisions),
             recorded: Recorded::default(),
             refused: [0, 0],
             silences: None,
@@ -123,6 +129,7 @@ impl<'a> Recording<'a> {
             decisions.census().apply(&draft, -1);
             return Err(error.into());
         }
+        self.gathering.keep();
         let tally = decisions.tally();
         let ended = self
             .recorded
@@ -242,7 +249,10 @@ impl<'a> Recording<'a> {
         .bind(audience.name())
         .execute(&mut *self.transaction)
         .await?;
-        let alert = stored_alert(&mut self.transaction, &transition.episode).await?;
+        let mut alert = stored_alert(&mut self.transaction, &transition.episode).await?;
+        self.gathering
+            .fire(&mut self.transaction, &mut alert, None)
+            .await?;
         let how = if self.is_stale(transition.at.micros()) {
             "not_sent_stale"
         } else if self.is_held(&alert).await? {
@@ -357,6 +367,7 @@ impl<'a> Recording<'a> {
             .await?;
         alert.state = end.becomes;
         (alert.resolved_at, alert.at, alert.value) = (Some(end.at), end.at, end.value);
+        self.gathering.end(&mut *connection, &alert).await?;
         let number: i64 = sqlx::query_scalar("SELECT MAX(number) + 1 FROM transitions WHERE alert = $1")
             .bind(&alert.id)
             .fetch_one(&mut *connection)
@@ -399,6 +410,23 @@ struct End<'a> {
     evidence: &'a Value,
     /// Where the data did not end it.
     reason: Option<&'static str>,
+}
+
+/// The order in which transitions of one transaction are stored: by their times, and of one time by alert. Those of one
+/// instance stay as they were made.
+fn in_stored_order(transitions: &[Transition]) -> Vec<&Transition> {
+    let mut newest: HashMap<(&str, String), (EventTime, &str)> = HashMap::new();
+    let mut keyed: Vec<((EventTime, &str), &Transition)> = Vec::with_capacity(transitions.len());
+    for transition in transitions {
+        let own = (transition.at, transition.episode.as_str());
+        let of_instance = newest
+            .entry((&transition.rule_id, transition.instance()))
+            .or_insert(own);
+        *of_instance = own.max(*of_instance);
+        keyed.push((*of_instance, transition));
+    }
+    keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    keyed.into_iter().map(|(_, transition)| transition).collect()
 }
 
 async fn stored_alert(connection: &mut Connection, id: &str) -> Result<Alert, DecisionsError> {

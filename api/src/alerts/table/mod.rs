@@ -1,5 +1,7 @@
-//! The SQL tables `alerts` and `silences`. Alerts are read page by page from the database when a query runs that scans it.
+//! The SQL tables of the wing, a file each, and here `alerts`. Alerts are read page by page from the database when a query runs that scans it.
 
+mod incidents;
+mod lineage;
 mod silences;
 
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use riskgrid_analytics::tables::stored::{
 };
 use riskgrid_ingest::EventTime;
 
+pub(crate) use incidents::incidents_table;
+pub(crate) use lineage::incident_lineage_table;
 pub(crate) use silences::silences_table;
 
 use crate::alerts::store::{AlertLine, Bound, Conditions, Decisions};
@@ -44,6 +48,11 @@ pub(crate) fn public_alerts_table(decisions: Decisions) -> StoredTable<AlertLine
     })
 }
 
+/// Whether staff of these rights see what is told of a layer in a cell.
+pub(crate) fn is_layer_and_cell_seen(seen: &Permission, layer: &str, cell: Option<u64>) -> bool {
+    seen.admits_layer(Some(layer)) && seen.admits_centre_of(cell)
+}
+
 /// Whether an alert of this layer and cell is seen. Of the public it is not asked where: an alert is for it or is not.
 pub(crate) fn is_alert_seen(
     seen: &Permission,
@@ -52,7 +61,7 @@ pub(crate) fn is_alert_seen(
 ) -> bool {
     match seen.role() {
         Role::Public => audience == Audience::Public,
-        _ => seen.admits_layer(Some(layer)) && seen.admits_centre_of(cell),
+        _ => is_layer_and_cell_seen(seen, layer, cell),
     }
 }
 
@@ -128,6 +137,11 @@ fn columns() -> Vec<Column<AlertLine>> {
             "acknowledged_until",
             "until when they took it",
             Values::TimeOrNull(|line| line.acknowledged_until.map(EventTime::from_micros)),
+        ),
+        column(
+            "incident",
+            "the incident that it is part of",
+            Values::TextOrNull(|line| line.incident.as_deref()),
         ),
     ]
 }
