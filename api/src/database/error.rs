@@ -58,7 +58,7 @@ pub enum DatabaseError {
     },
     /// `PostgreSQL` does not let in.
     #[error(
-        "cannot use the decisions database {server}: is it there, and may this user connect and make tables in it?"
+        "cannot use the decisions database {server}: {source}. It must be there, and this user may connect and make tables in it"
     )]
     Unreachable {
         /// Which one, without any secret.

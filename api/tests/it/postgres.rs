@@ -121,9 +121,9 @@ async fn rules_alerts_messages_and_the_audit_live_in_postgres_over_restarts() {
     for action in [
         "audit.start",
         "server.start",
-        "webhook.create",
-        "rule.create",
-        "alert.ack",
+        "webhooks.create",
+        "rules.create",
+        "alerts.ack",
     ] {
         assert!(actions.contains(&json!(action)), "{actions:?}");
     }
