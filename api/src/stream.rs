@@ -45,7 +45,10 @@ enum Of {
     /// Those whose rights are these.
     Class(Class),
     /// Those who are not the public, and see this layer and the centre of this cell.
-    Place { layer: String, cell: Option<u64> },
+    Place {
+        layer: Option<String>,
+        cell: Option<u64>,
+    },
     /// The public.
     Public,
     /// Everybody.
@@ -61,7 +64,9 @@ impl Change {
         match &self.of {
             Of::Class(class) => *class == seen.class(),
             Of::Place { layer, cell } => {
-                seen.role() != Role::Public && seen.admits_layer(Some(layer)) && seen.admits_centre_of(*cell)
+                seen.role() != Role::Public
+                    && seen.admits_layer(layer.as_deref())
+                    && seen.admits_centre_of(*cell)
             }
             Of::Public => seen.role() == Role::Public,
             Of::All => true,
@@ -221,10 +226,6 @@ struct Known {
 impl Known {
     fn differences(&mut self, snapshot: &GridSnapshot, seen: &Permission) -> Vec<Change> {
         let mut changes = Vec::new();
-        // The public reads what was published, and the grid tells nothing of that.
-        if seen.role() == Role::Public {
-            return changes;
-        }
         let of = || Of::Class(seen.class());
         let is_new = std::mem::replace(&mut self.version, snapshot.version) != snapshot.version;
         let mut changed = Vec::new();
@@ -246,6 +247,10 @@ impl Known {
                 data: json!({ "layers": changed }).to_string(),
                 of: of(),
             });
+        }
+        // A clock is moved by all layers of its domain, and the public sees some of them only by what was published.
+        if seen.role() == Role::Public {
+            return changes;
         }
         let sees_all = seen.is_whole();
         for clock in &snapshot.domains {

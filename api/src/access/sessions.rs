@@ -32,6 +32,8 @@ pub(super) struct Session {
     pub hash: [u8; 32],
     /// Who signed in.
     pub who: String,
+    /// As people know them, where the issuer says it.
+    pub name: Option<String>,
     /// What they may read and do.
     pub role: Role,
     /// Of what.
@@ -69,6 +71,7 @@ pub(super) struct Cookie(pub(super) String);
 /// A session about to begin.
 pub(super) struct SignIn {
     pub(super) who: String,
+    pub(super) name: Option<String>,
     pub(super) role: Role,
     pub(super) scope: Scope,
     pub(super) key: Option<String>,
@@ -159,6 +162,7 @@ impl Sessions {
             id: base62::random(12)?,
             hash: sha256(cookie.as_bytes()),
             who: sign_in.who,
+            name: sign_in.name,
             role: sign_in.role,
             scope: sign_in.scope,
             key: sign_in.key,
@@ -221,6 +225,7 @@ struct SessionRow {
     id: String,
     hash: Vec<u8>,
     who: String,
+    name: Option<String>,
     role: String,
     scope: String,
     key_id: Option<String>,
@@ -233,6 +238,7 @@ read_from_row!(SessionRow {
     id,
     hash,
     who,
+    name,
     role,
     scope,
     key_id,
@@ -257,6 +263,7 @@ impl Database {
                 scope: serde_json::from_str(&row.scope).map_err(|error| unreadable(&error))?,
                 id: row.id,
                 who: row.who,
+                name: row.name,
                 key: row.key_id,
                 address: row.address,
                 created_at: row.created_at,
@@ -272,8 +279,8 @@ impl Database {
             .map_err(|error| DatabaseError::unreadable("session", &error))?;
         let mut transaction = self.begin().await?;
         sqlx::query(
-            "INSERT INTO sessions (id, hash, who, role, scope, key_id, address, created_at, seen_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+            "INSERT INTO sessions (id, hash, who, role, scope, key_id, address, created_at, seen_at, name)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
         )
         .bind(&session.id)
         .bind(session.hash.to_vec())
@@ -283,6 +290,7 @@ impl Database {
         .bind(&session.key)
         .bind(&session.address)
         .bind(session.created_at)
+        .bind(&session.name)
         .execute(&mut *transaction)
         .await?;
         Ok(transaction.commit().await?)

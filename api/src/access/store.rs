@@ -60,6 +60,7 @@ impl StoredGrant {
             "addresses": addresses,
             "events_per_second": grant.events_per_second,
             "bytes_per_second": grant.bytes_per_second,
+            "limits": grant.limits,
             "replaces": self.replaces,
             "created": rfc3339(self.created_at),
             "created_by": self.created_by,
@@ -115,6 +116,7 @@ struct KeyRow {
     addresses: String,
     events_per_second: Option<i64>,
     bytes_per_second: Option<i64>,
+    limits: String,
     replaces: Option<String>,
     created_at: i64,
     created_by: String,
@@ -136,6 +138,7 @@ read_from_row!(KeyRow {
     addresses,
     events_per_second,
     bytes_per_second,
+    limits,
     replaces,
     created_at,
     created_by,
@@ -169,6 +172,7 @@ impl KeyRow {
                     .map_err(|error| DatabaseError::unreadable("key", &error))?,
                 events_per_second: self.events_per_second.map(i64::cast_unsigned),
                 bytes_per_second: self.bytes_per_second.map(i64::cast_unsigned),
+                limits: read(&self.limits)?,
             },
             id: self.id,
             hash: self.hash,
@@ -279,6 +283,7 @@ impl Database {
             "ingest": row.grant.ingest,
             "layers": row.grant.scope.layers,
             "areas": row.grant.scope.areas,
+            "limits": row.grant.limits,
             "expires_at": row.expires_at,
             "replaces": row.replaces,
         }));
@@ -360,8 +365,8 @@ async fn insert(transaction: &mut Transaction, row: &StoredGrant) -> Result<(), 
     let addresses: Vec<String> = grant.addresses.iter().map(ToString::to_string).collect();
     sqlx::query(
         "INSERT INTO keys (id, hash, scram, name, role, ingest, scope, sources, protocols, addresses, events_per_second,
-                           bytes_per_second, replaces, created_at, created_by, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                           bytes_per_second, replaces, created_at, created_by, expires_at, limits)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(&row.id)
     .bind(&row.hash)
@@ -379,6 +384,7 @@ async fn insert(transaction: &mut Transaction, row: &StoredGrant) -> Result<(), 
     .bind(row.created_at)
     .bind(&row.created_by)
     .bind(row.expires_at)
+    .bind(written(&grant.limits)?)
     .execute(&mut **transaction)
     .await?;
     Ok(())

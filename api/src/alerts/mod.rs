@@ -1,6 +1,7 @@
 //! Alerts, from a rule's decision to the receiver that is told of it.
 
 mod alerting;
+mod composites;
 pub mod delivery;
 mod domain_clocks;
 pub mod evaluation;
@@ -11,4 +12,4 @@ pub(crate) mod table;
 mod terms;
 pub mod webhook;
 
-pub use alerting::{Alerting, AlertingError, EvaluatorCounts, RuleError};
+pub use alerting::{Alerting, AlertingError, CaughtUp, EvaluatorCounts, Maker, RuleError};

@@ -4,7 +4,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, SqlSafeStr};
 
 /// Each with its number and what it does.
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (
         1,
         "decisions",
@@ -15,12 +15,18 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
     (4, "access", include_str!("../../migrations/0004_access.sql")),
     (5, "life", include_str!("../../migrations/0005_life.sql")),
     (6, "leases", include_str!("../../migrations/0006_leases.sql")),
+    (7, "rules", include_str!("../../migrations/0007_rules.sql")),
     (
         8,
         "incidents",
         include_str!("../../migrations/0008_incidents.sql"),
     ),
     (9, "audience", include_str!("../../migrations/0009_audience.sql")),
+    (
+        16,
+        "key limits",
+        include_str!("../../migrations/0016_key_limits.sql"),
+    ),
 ];
 
 /// As `SQLite` takes them: as they are written.
@@ -44,10 +50,10 @@ pub(super) fn of_postgres() -> Migrator {
 }
 
 fn migrations(written: impl Fn(&str) -> String) -> Migrator {
-    let steps = MIGRATIONS.into_iter().map(|(version, description, sql)| {
+    let steps = MIGRATIONS.iter().map(|(version, description, sql)| {
         Migration::new(
-            version,
-            description.into(),
+            *version,
+            (*description).into(),
             MigrationType::Simple,
             // The program's own words.
             AssertSqlSafe(written(sql)).into_sql_str(),

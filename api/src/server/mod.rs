@@ -150,6 +150,7 @@ async fn start_stages(
             ingest,
             sources,
             publication: publications.published(),
+            public_late: publications.late_total(),
         },
     )?;
     publication::follow(publications, &app, started);

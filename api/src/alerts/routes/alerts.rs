@@ -88,7 +88,7 @@ async fn list(
 }
 
 pub(super) fn is_seen(seen: &Permission, alert: &Alert) -> bool {
-    is_alert_seen(seen, (&alert.layer, alert.cell), alert.audience)
+    is_alert_seen(seen, (alert.layer.as_deref(), alert.cell), alert.audience)
 }
 
 /// What of an alert is shown to who sees it.
@@ -135,7 +135,7 @@ async fn acknowledge(
     OptionalJsonBody(body): OptionalJsonBody<TermsBody>,
 ) -> Result<Json<Alert>, Problem> {
     seen_alert(&alerting, &seen, &id).await?;
-    let deed = caller.deed("alerts.ack");
+    let deed = caller.deed("alert.ack");
     let terms = read_terms(body.unwrap_or_default(), &deed.who, (alerting.clock)())?;
     alerting
         .acknowledge(&id, &terms, &deed)
@@ -158,7 +158,7 @@ async fn unacknowledge(
             "`until` means nothing here; allowed: `by`, `comment`",
         ));
     }
-    let deed = caller.deed("alerts.unack");
+    let deed = caller.deed("alert.unack");
     let terms = read_terms(body, &deed.who, (alerting.clock)())?;
     alerting
         .unacknowledge(&id, &terms, &deed)

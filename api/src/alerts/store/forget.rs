@@ -212,8 +212,8 @@ impl Decisions {
         loop {
             let mut transaction = self.begin().await?;
             let gone = sqlx::query(
-                "DELETE FROM rule_cells WHERE (rule_id, cell) IN
-                    (SELECT rule_id, cell FROM rule_cells WHERE rule_id IN (SELECT id FROM rules_deleted) LIMIT $1)",
+                "DELETE FROM rule_instances WHERE (rule_id, instance) IN
+                    (SELECT rule_id, instance FROM rule_instances WHERE rule_id IN (SELECT id FROM rules_deleted) LIMIT $1)",
             )
             .bind(PIECE)
             .execute(&mut *transaction)

@@ -6,13 +6,13 @@
 mod acknowledge;
 mod alerts;
 mod bounds;
-mod cells;
 mod endpoints;
 mod error;
 mod forget;
 mod hold;
 mod ids;
 mod incidents;
+mod instances;
 mod lines;
 mod notice;
 mod outbox;
@@ -26,6 +26,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use h3o::{CellIndex, LatLng};
 use riskgrid_ingest::grid::GridReader;
 use riskgrid_ingest::places::Places;
 use riskgrid_ingest::{LIVE_DOMAIN, NoRoom};
@@ -34,7 +35,6 @@ pub use acknowledge::Terms;
 pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, PublicAlert, rfc3339};
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
-pub use cells::CellState;
 pub use error::DecisionsError;
 pub use forget::{Forgotten, Keep};
 pub use ids::{random_hex, webhook_id};
@@ -43,10 +43,11 @@ pub use incidents::{
     Incident, IncidentPlace, IncidentQuery, IncidentReader, IncidentSettings, IncidentState, LineageRow,
     NearBy,
 };
+pub use instances::RuleState;
 pub use lines::{AlertLine, Bound, Conditions, LinePlace};
 pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
 pub use record::{Notify, Recorded};
-pub use rules::ENDED_AT_ONCE;
+pub use rules::{Authorship, BY_HTTP, ENDED_AT_ONCE, RuleVersion, StoredRule, rules_of};
 pub use silences::{MAX_SILENCES, Preview, SilencePlace, StoredSilence};
 pub use tally::{Held, Tally};
 pub use versions::Versioned;
@@ -185,8 +186,24 @@ impl Decisions {
     }
 
     /// The areas that silences name.
-    pub fn places(&self) -> &Places {
+    pub fn places(&self) -> &Arc<Places> {
         &self.inner.places
+    }
+
+    /// What an alert is gathered in incidents by.
+    fn group_of<'a>(&'a self, transition: &'a riskgrid_analytics::rules::Transition) -> &'a str {
+        let layer = transition.layer.as_deref().unwrap_or_default();
+        let own = transition.group.as_deref();
+        self.incident_settings().group_of(own, layer, &transition.rule_id)
+    }
+
+    /// The ids of the areas that hold the centre of a cell.
+    fn areas_of(&self, cell: Option<u64>) -> Arc<[Arc<str>]> {
+        let cell = cell.and_then(|cell| CellIndex::try_from(cell).ok());
+        cell.map_or_else(Arc::default, |cell| {
+            let centre = LatLng::from(cell);
+            self.places().areas.ids_of([centre.lng(), centre.lat()])
+        })
     }
 
     /// See [`Database::ask_for_room`].

@@ -29,6 +29,10 @@ pub(crate) fn alerts_table(decisions: Decisions, seen: Arc<Permission>) -> Store
     })
 }
 
+fn layer_of(layer: &str) -> Option<&str> {
+    Some(layer).filter(|layer| !layer.is_empty())
+}
+
 /// The table of the public: what of the alerts for it is shown to it.
 pub(crate) fn public_alerts_table(decisions: Decisions) -> StoredTable<AlertLine> {
     let mut columns = columns();
@@ -50,18 +54,18 @@ pub(crate) fn public_alerts_table(decisions: Decisions) -> StoredTable<AlertLine
 
 /// Whether staff of these rights see what is told of a layer in a cell.
 pub(crate) fn is_layer_and_cell_seen(seen: &Permission, layer: &str, cell: Option<u64>) -> bool {
-    seen.admits_layer(Some(layer)) && seen.admits_centre_of(cell)
+    seen.admits_layer(layer_of(layer)) && seen.admits_centre_of(cell)
 }
 
 /// Whether an alert of this layer and cell is seen. Of the public it is not asked where: an alert is for it or is not.
 pub(crate) fn is_alert_seen(
     seen: &Permission,
-    (layer, cell): (&str, Option<u64>),
+    (layer, cell): (Option<&str>, Option<u64>),
     audience: Audience,
 ) -> bool {
     match seen.role() {
         Role::Public => audience == Audience::Public,
-        _ => is_layer_and_cell_seen(seen, layer, cell),
+        _ => is_layer_and_cell_seen(seen, layer.unwrap_or_default(), cell),
     }
 }
 
@@ -87,7 +91,11 @@ fn columns() -> Vec<Column<AlertLine>> {
             "minor, moderate, major or critical",
             Values::Text(|line| &line.severity),
         ),
-        column("layer", "layer of the rule", Values::Text(|line| &line.layer)),
+        column(
+            "layer",
+            "layer of the rule, where it watches one",
+            Values::TextOrNull(|line| layer_of(&line.layer)),
+        ),
         column(
             "sensor",
             "the sensor, for rules per sensor",
@@ -172,7 +180,7 @@ fn pages(
 
 /// Rows of the public were asked for by their audience.
 fn is_line_seen(seen: &Permission, line: &AlertLine) -> bool {
-    let place = (line.layer.as_str(), line.cell.map(i64::cast_unsigned));
+    let place = (layer_of(&line.layer), line.cell.map(i64::cast_unsigned));
     is_alert_seen(seen, place, Audience::Staff)
 }
 

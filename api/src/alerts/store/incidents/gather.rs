@@ -110,10 +110,18 @@ impl Gathering {
     ) -> Result<(), DecisionsError> {
         let settings = self.decisions.incident_settings();
         let name = settings
-            .group_of(own_group, &alert.layer, &alert.rule_id)
+            .group_of(
+                own_group,
+                alert.layer.as_deref().unwrap_or_default(),
+                &alert.rule_id,
+            )
             .to_owned();
         let cover = settings.cover_of(&alert.rule_id, alert.cell, self.decisions.places());
-        let key = (name, self.decisions.domain_of(&alert.layer));
+        let key = (
+            name,
+            self.decisions
+                .domain_of(alert.layer.as_deref().unwrap_or_default()),
+        );
         let group = self.group(connection, &key).await?;
         let at = EventTime::from_micros(alert.at);
         group.fire(&alert.id, at, EventTime::from_micros(alert.fired_at), &cover);

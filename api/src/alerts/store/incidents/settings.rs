@@ -45,7 +45,12 @@ impl Default for IncidentSettings {
 
 impl IncidentSettings {
     /// What an alert is gathered by: what its rule says, else the hazard group of its layer, else the layer, else the rule.
-    pub(super) fn group_of<'a>(&'a self, own: Option<&'a str>, layer: &'a str, rule_id: &'a str) -> &'a str {
+    pub(in super::super) fn group_of<'a>(
+        &'a self,
+        own: Option<&'a str>,
+        layer: &'a str,
+        rule_id: &'a str,
+    ) -> &'a str {
         own.or_else(|| self.groups.get(layer).map(String::as_str))
             .or_else(|| Some(layer).filter(|layer| !layer.is_empty()))
             .unwrap_or(rule_id)
