@@ -11,6 +11,7 @@ pub mod data_dir;
 pub mod dead_letters;
 pub mod durations;
 mod guard;
+pub mod hotline;
 pub mod http;
 pub mod intake;
 pub mod metrics;

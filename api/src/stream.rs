@@ -17,6 +17,7 @@ use tokio::sync::broadcast;
 
 use crate::alerts::Alerting;
 use crate::alerts::store::Alert;
+use crate::hotline::desk::{CaseChange, Desk};
 
 /// Changes that a slow page may be behind; one further behind is told to look at everything again.
 const CHANGES_KEPT: usize = 256;
@@ -45,6 +46,11 @@ enum Of {
     Class(Class),
     /// Those who see this layer and the centre of this cell.
     Place { layer: String, cell: Option<u64> },
+    /// Those who see this layer and what lies there.
+    Position {
+        layer: String,
+        position: Option<[f64; 2]>,
+    },
     /// Everybody.
     All,
 }
@@ -60,7 +66,21 @@ impl Change {
             Of::Place { layer, cell } => {
                 seen.role() != Role::Public && seen.admits_layer(Some(layer)) && seen.admits_centre_of(*cell)
             }
+            Of::Position { layer, position } => {
+                seen.role() != Role::Public && seen.admits_layer(Some(layer)) && seen.admits_place(*position)
+            }
             Of::All => true,
+        }
+    }
+
+    fn of_case(change: &CaseChange) -> Self {
+        Self {
+            name: change.name,
+            data: change.data.to_string(),
+            of: Of::Position {
+                layer: change.layer.clone(),
+                position: change.position,
+            },
         }
     }
 
@@ -83,7 +103,7 @@ impl Changes {
     }
 
     /// Follows the grid and the alerts until the runtime ends.
-    pub fn follow(reader: GridReader, alerting: &Alerting) -> Self {
+    pub fn follow(reader: GridReader, alerting: &Alerting, desk: &Desk) -> Self {
         let (sender, _) = broadcast::channel(CHANGES_KEPT);
         let changes = Self {
             to_pages: sender,
@@ -120,6 +140,22 @@ impl Changes {
                     Ok(alert) => Change::of_alert(&alert),
                     Err(broadcast::error::RecvError::Lagged(_)) => Change {
                         name: "alert",
+                        data: "{}".to_owned(),
+                        of: Of::All,
+                    },
+                    Err(broadcast::error::RecvError::Closed) => return,
+                };
+                let _ = to_pages.send(Arc::new(change));
+            }
+        });
+        let mut cases = desk.changes.subscribe();
+        let to_pages = changes.to_pages.clone();
+        tokio::spawn(async move {
+            loop {
+                let change = match cases.recv().await {
+                    Ok(change) => Change::of_case(&change),
+                    Err(broadcast::error::RecvError::Lagged(_)) => Change {
+                        name: "case",
                         data: "{}".to_owned(),
                         of: Of::All,
                     },
@@ -181,7 +217,7 @@ impl Changes {
                         json!({})
                     };
                     let changes = Event::default().event("missed").data(changes.to_string());
-                    let unnamed = [("tiles", "{\"layers\":null}"), ("alert", "{}")];
+                    let unnamed = [("tiles", "{\"layers\":null}"), ("alert", "{}"), ("case", "{}")];
                     let unnamed = unnamed.map(|(name, data)| Event::default().event(name).data(data));
                     std::iter::once(changes).chain(unnamed).collect()
                 }

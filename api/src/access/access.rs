@@ -247,6 +247,9 @@ impl Access {
                 who: session.who.clone(),
                 permission: Some(permission),
                 ingest,
+                duties: session.duties.clone(),
+                offices: session.offices.clone(),
+                is_of_open_mode: false,
             }),
             stay: Stay::Session(session.hash),
         })
@@ -308,6 +311,9 @@ impl Access {
             who,
             permission,
             ingest,
+            duties: grant.duties.clone(),
+            offices: grant.offices.clone(),
+            is_of_open_mode: false,
         })
     }
 
@@ -321,6 +327,9 @@ impl Access {
                 who: ANONYMOUS.to_owned(),
                 permission: Some(self.permission(Role::Public, &Scope::ALL).await),
                 ingest: None,
+                duties: Vec::new(),
+                offices: Vec::new(),
+                is_of_open_mode: false,
             }),
             stay: Stay::Always,
         })

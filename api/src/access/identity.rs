@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use riskgrid_analytics::hotline::moves::Duty;
 use riskgrid_analytics::permission::{Permission, Role};
 
 use super::live_keys::LiveKey;
@@ -59,6 +60,12 @@ pub struct Identity {
     pub permission: Option<Arc<Permission>>,
     /// Whether they may bring events, and which.
     pub ingest: Option<Ingest>,
+    /// What they do at the hotline.
+    pub duties: Vec<Duty>,
+    /// For which offices; none: all.
+    pub offices: Vec<String>,
+    /// They are everybody, for nobody ever said who may what.
+    pub is_of_open_mode: bool,
 }
 
 impl Identity {
@@ -68,6 +75,9 @@ impl Identity {
             who: ANONYMOUS.to_owned(),
             permission: Some(Arc::new(Permission::admin())),
             ingest: Some(Ingest::default()),
+            duties: vec![Duty::Supervisor],
+            offices: Vec::new(),
+            is_of_open_mode: true,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod check;
+mod hotline;
 pub mod risk;
 mod sections;
 mod sql_roles;
@@ -25,6 +26,7 @@ pub use access::{
     PublicSection, TlsSection,
 };
 pub use check::{Checked, CheckedFeed, layer_rule};
+pub use hotline::{HotlineSection, Open311Section};
 pub use sections::{
     AlertsSection, ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection,
     SqlSection, WebhooksSection,
@@ -59,6 +61,10 @@ pub struct Config {
     pub webhooks: WebhooksSection,
     /// `[alerts]`: how many rules and alerts there may be, and how long they are kept.
     pub alerts: AlertsSection,
+    /// `[hotline]`: cases and their deadlines.
+    pub hotline: HotlineSection,
+    /// `[open311]`: who asks by Open311.
+    pub open311: Open311Section,
     /// `[console]`: the page at `/`.
     pub console: ConsoleSection,
     /// `[risk]`: the risk surface.
@@ -198,7 +204,7 @@ mod tests {
         let object_store = &defaults["storage"]["object_store"];
         for (section, value) in [
             "access", "audit", "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "alerts",
-            "console",
+            "hotline", "open311", "console",
         ]
         .map(|section| (section, &defaults[section]))
         .into_iter()

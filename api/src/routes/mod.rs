@@ -14,7 +14,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::app::App;
-use crate::{access, alerts, audit};
+use crate::{access, alerts, audit, hotline};
 
 /// All routes but the console's.
 pub fn all(app: &Arc<App>) -> Router {
@@ -29,4 +29,5 @@ pub fn all(app: &Arc<App>) -> Router {
         .merge(audit::routes::routes(Arc::clone(&app.alerting)))
         .merge(health::routes(Arc::clone(app)))
         .merge(alerts::routes::all(&app.alerting))
+        .merge(hotline::routes::all(&app.desk))
 }

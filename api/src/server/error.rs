@@ -20,6 +20,7 @@ use crate::alerts::AlertingError;
 use crate::alerts::store::DecisionsError;
 use crate::config::OpenCheckpointsError;
 use crate::data_dir::DataDirError;
+use crate::hotline::contacts::ContactsError;
 
 /// Why the server could not start: says what, and what to do. Nothing was overwritten.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,9 @@ pub enum StartError {
     /// The decisions database.
     #[error(transparent)]
     Decisions(#[from] DecisionsError),
+    /// Whom to call back.
+    #[error(transparent)]
+    Contacts(#[from] ContactsError),
     /// A purge that has not ended.
     #[error(transparent)]
     Purge(#[from] PurgeError),

@@ -87,6 +87,8 @@ async fn by_key(
         who: caller.identity.who.clone(),
         role,
         scope: key.row.grant.scope.clone(),
+        duties: key.row.grant.duties.clone(),
+        offices: key.row.grant.offices.clone(),
         key: Some(key.row.id.clone()),
         address: caller
             .address

@@ -71,19 +71,25 @@ const MARK: &[u8; 16] = b"SQLite format 3\0";
 const TRANSACTION: u64 = 256 << 10;
 
 /// The schema's steps, each with what it does. One that has been released is never changed.
-const MIGRATIONS: [(&str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (
+        1,
         "decisions",
         include_str!("../../../migrations/0001_decisions.sql"),
     ),
-    ("audit", include_str!("../../../migrations/0002_audit.sql")),
-    ("bounds", include_str!("../../../migrations/0003_bounds.sql")),
-    ("access", include_str!("../../../migrations/0004_access.sql")),
-    ("life", include_str!("../../../migrations/0005_life.sql")),
+    (2, "audit", include_str!("../../../migrations/0002_audit.sql")),
+    (3, "bounds", include_str!("../../../migrations/0003_bounds.sql")),
+    (4, "access", include_str!("../../../migrations/0004_access.sql")),
+    (5, "life", include_str!("../../../migrations/0005_life.sql")),
+    (
+        10,
+        "hotline",
+        include_str!("../../../migrations/0010_hotline.sql"),
+    ),
 ];
 
 fn migrations() -> Migrator {
-    let steps = (1..).zip(MIGRATIONS).map(|(version, (description, sql))| {
+    let steps = MIGRATIONS.map(|(version, description, sql)| {
         Migration::new(
             version,
             description.into(),
@@ -92,7 +98,7 @@ fn migrations() -> Migrator {
             false,
         )
     });
-    Migrator::with_migrations(steps.collect())
+    Migrator::with_migrations(steps.to_vec())
 }
 
 /// Why a decision could not be stored or read.

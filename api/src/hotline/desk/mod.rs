@@ -1,0 +1,174 @@
+//! The desk: what is done to cases. A request, an event of the log or a time that came begins one transaction, in which the case,
+//! its move, its clocks and what is to be told of them are written together.
+//!
+//! | what | where |
+//! |---|---|
+//! | who works, what a request says | `who.rs`, `body.rs` |
+//! | a transaction, and what is told after it | `work.rs` |
+//! | making cases; moving them | `making.rs`, `moving.rs`, `effects.rs` |
+//! | their clocks | `timing.rs`, `clocks.rs`, `steps.rs` |
+//! | where they are, and which may be the same | `place.rs`, `duplicates.rs` |
+//! | duty, rules and calendars in force | `data.rs` |
+//! | answers that are given once | `once.rs` |
+
+mod assigning;
+mod body;
+mod clocks;
+mod contact;
+mod data;
+mod due;
+mod duplicates;
+mod effects;
+mod geocode;
+mod layers;
+mod making;
+mod moving;
+mod once;
+mod place;
+mod rating;
+mod reported;
+mod settings;
+mod shown;
+mod steps;
+mod timing;
+mod who;
+mod work;
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use arc_swap::ArcSwap;
+use riskgrid_ingest::SourceKey;
+use riskgrid_ingest::places::Places;
+use serde_json::Value;
+use tokio::sync::{Notify, broadcast};
+
+pub use body::{LONGEST_REASON, LONGEST_TEXT, MoveBody, check_text, members};
+pub use contact::Reveals;
+pub use data::{DatumName, HotlineData};
+pub use layers::{CaseLayer, CaseLayers};
+pub use making::PostedCase;
+pub use making::{Made, NewCase};
+pub use moving::{MoveRequest, Moved};
+pub use once::{Once, read_key};
+pub use place::{PLACE_MEMBERS, Placed};
+pub use reported::is_posted;
+pub use settings::Settings;
+pub use shown::{shown_clock, shown_move};
+pub use who::Officer;
+pub use work::Actor;
+
+use crate::alerts::Alerting;
+use crate::alerts::delivery::Clock;
+use crate::alerts::store::Decisions;
+use crate::hotline::contacts::Contacts;
+use crate::hotline::store::CaseRow;
+use crate::intake::Intake;
+
+/// Changes that a slow follower may be behind.
+const CHANGES_KEPT: usize = 1_024;
+
+/// All that works on cases shares this.
+pub struct Desk {
+    /// Where they are stored.
+    pub decisions: Decisions,
+    /// What the configuration says of it.
+    pub settings: Settings,
+    /// The layers with cases.
+    pub layers: CaseLayers,
+    /// Areas.
+    pub places: Arc<Places>,
+    /// Each change, as it is then.
+    pub changes: broadcast::Sender<Arc<CaseChange>>,
+    /// The wall clock.
+    pub clock: Clock,
+    /// Whom to call back.
+    pub contacts: Contacts,
+    /// How often somebody looks at that.
+    pub reveals: Reveals,
+    /// Wakes who puts events of cases into the log.
+    pub events_wait: Notify,
+    alerting: Arc<Alerting>,
+    data: ArcSwap<HotlineData>,
+    reporter_key: SourceKey,
+    /// Where events become durable, once that is open.
+    log: OnceLock<Arc<Intake>>,
+    running: Mutex<std::collections::HashSet<(String, String)>>,
+}
+
+/// Something that followers are told.
+#[derive(Clone, Debug)]
+pub struct CaseChange {
+    /// `case` or `card`.
+    pub name: &'static str,
+    /// The case's layer.
+    pub layer: String,
+    /// Where it is.
+    pub position: Option<[f64; 2]>,
+    /// What is told.
+    pub data: Value,
+}
+
+impl CaseChange {
+    fn of(name: &'static str, case: &CaseRow, data: Value) -> Self {
+        Self {
+            name,
+            layer: case.layer.clone(),
+            position: case.position(),
+            data,
+        }
+    }
+}
+
+impl Desk {
+    /// Opens it: the data in force are read.
+    ///
+    /// # Errors
+    /// The database's; data that cannot be read any more.
+    pub async fn open(
+        alerting: Arc<Alerting>,
+        settings: Settings,
+        layers: CaseLayers,
+        places: Arc<Places>,
+        reporter_key: SourceKey,
+        contacts: Contacts,
+    ) -> Result<Arc<Self>, crate::hotline::store::StoreError> {
+        let decisions = alerting.decisions.clone();
+        let data = HotlineData::read(&decisions, &settings).await?;
+        Ok(Arc::new(Self {
+            clock: Arc::clone(&alerting.clock),
+            decisions,
+            settings,
+            layers,
+            places,
+            changes: broadcast::Sender::new(CHANGES_KEPT),
+            contacts,
+            reveals: Reveals::default(),
+            events_wait: Notify::new(),
+            alerting,
+            data: ArcSwap::from_pointee(data),
+            reporter_key,
+            log: OnceLock::new(),
+            running: Mutex::default(),
+        }))
+    }
+
+    /// Duty, rules and calendars in force.
+    pub fn data(&self) -> Arc<HotlineData> {
+        self.data.load_full()
+    }
+
+    /// From now on events of cases go there.
+    pub fn log_to(&self, intake: Arc<Intake>) {
+        // Set once, at the start.
+        let _ = self.log.set(intake);
+        self.events_wait.notify_one();
+    }
+
+    pub(crate) fn log(&self) -> Option<&Arc<Intake>> {
+        self.log.get()
+    }
+
+    fn wake_deliveries(&self) {
+        self.alerting.deliveries.wake();
+    }
+}
