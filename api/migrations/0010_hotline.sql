@@ -69,6 +69,8 @@ CREATE TABLE case_moves (
     PRIMARY KEY (case_id, seq)
 );
 
+CREATE INDEX moves_by_time ON case_moves (at);
+
 CREATE TABLE case_clocks (
     case_id TEXT NOT NULL,
     name TEXT NOT NULL,

@@ -9,7 +9,7 @@ use riskgrid_analytics::sql::Asker;
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::GridSnapshot;
 
-use crate::alerts::table::{alerts_table, silences_table};
+use crate::alerts::table::{alerts_table, public_alerts_table, silences_table};
 use crate::app::App;
 
 /// Tables and table functions of a query over what `asker` may see of `snapshot`.
@@ -22,7 +22,10 @@ pub fn of(
     let tables = QueryTables::over(snapshot, permission, Some(app.dead_letters.clone()));
     let tables = tables.with_queries_of(&app.sql, asker);
     if permission.role() == Role::Public {
-        return tables.with_published(snapshot, publication);
+        let alerts = public_alerts_table(app.alerting.decisions.clone());
+        return tables
+            .with_published(snapshot, publication)
+            .with(Arc::new(alerts));
     }
     let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));
     let now = EventTime::from_micros((app.alerting.clock)());

@@ -10,13 +10,14 @@ use std::time::Duration;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::{Stream, StreamExt};
 use riskgrid_analytics::permission::{Class, Permission, Role};
+use riskgrid_analytics::rules::Audience;
 use riskgrid_analytics::tables::visible_layers;
 use riskgrid_ingest::grid::{GridReader, GridSnapshot, Version};
 use serde_json::json;
 use tokio::sync::broadcast;
 
 use crate::alerts::Alerting;
-use crate::alerts::store::Alert;
+use crate::alerts::store::{Alert, PublicAlert};
 use crate::hotline::desk::{CaseChange, Desk};
 
 /// Changes that a slow page may be behind; one further behind is told to look at everything again.
@@ -44,13 +45,15 @@ struct Change {
 enum Of {
     /// Those whose rights are these.
     Class(Class),
-    /// Those who see this layer and the centre of this cell.
+    /// Those who are not the public, and see this layer and the centre of this cell.
     Place { layer: String, cell: Option<u64> },
     /// Those who see this layer and what lies there.
     Position {
         layer: String,
         position: Option<[f64; 2]>,
     },
+    /// The public.
+    Public,
     /// Everybody.
     All,
 }
@@ -69,6 +72,7 @@ impl Change {
             Of::Position { layer, position } => {
                 seen.role() != Role::Public && seen.admits_layer(Some(layer)) && seen.admits_place(*position)
             }
+            Of::Public => seen.role() == Role::Public,
             Of::All => true,
         }
     }
@@ -84,15 +88,22 @@ impl Change {
         }
     }
 
-    fn of_alert(alert: &Alert) -> Self {
-        Self {
+    /// What is told of an alert: all to those who see it, and a little to the public, if it is for that.
+    fn of_alert(alert: &Alert) -> Vec<Self> {
+        let staff = Self {
             name: "alert",
             data: serde_json::to_string(alert).unwrap_or_default(),
             of: Of::Place {
                 layer: alert.layer.clone(),
                 cell: alert.cell,
             },
-        }
+        };
+        let public = (alert.audience == Audience::Public).then(|| Self {
+            name: "alert",
+            data: serde_json::to_string(&PublicAlert::from(alert)).unwrap_or_default(),
+            of: Of::Public,
+        });
+        std::iter::once(staff).chain(public).collect()
     }
 }
 
@@ -136,16 +147,18 @@ impl Changes {
         let to_pages = changes.to_pages.clone();
         tokio::spawn(async move {
             loop {
-                let change = match alerts.recv().await {
+                let changes = match alerts.recv().await {
                     Ok(alert) => Change::of_alert(&alert),
-                    Err(broadcast::error::RecvError::Lagged(_)) => Change {
+                    Err(broadcast::error::RecvError::Lagged(_)) => vec![Change {
                         name: "alert",
                         data: "{}".to_owned(),
                         of: Of::All,
-                    },
+                    }],
                     Err(broadcast::error::RecvError::Closed) => return,
                 };
-                let _ = to_pages.send(Arc::new(change));
+                for change in changes {
+                    let _ = to_pages.send(Arc::new(change));
+                }
             }
         });
         let mut cases = desk.changes.subscribe();

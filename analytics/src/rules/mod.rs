@@ -29,4 +29,4 @@ pub use rule::{Rule, RuleBounds};
 pub use sensors::SensorRules;
 pub use step::{Change, InstanceState, Phase, advance, step};
 pub use transition::{RuleInstance, Transition, TransitionKind};
-pub use words::{Kind, Limit, Per, Severity};
+pub use words::{Audience, Kind, Limit, Per, Severity};

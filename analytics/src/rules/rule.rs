@@ -12,7 +12,7 @@ use super::read::{
     is_layer_id, one_problem, read_clear_below, read_hold, read_limit, read_metric, read_names,
     read_resolution, read_stale_after, read_window,
 };
-use super::words::{Kind, Limit, Per, Severity};
+use super::words::{Audience, Kind, Limit, Per, Severity};
 
 /// What the grid can answer, so that a rule it cannot serve is refused when it is made.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,9 @@ pub struct Rule {
     pub severity: Severity,
     /// Names of the webhooks to tell.
     pub webhooks: Vec<String>,
+    /// Who is told of its alerts.
+    #[serde(skip_serializing_if = "Audience::is_staff")]
+    pub audience: Audience,
 }
 
 impl Rule {
@@ -143,6 +146,9 @@ impl Rule {
                 read_names,
             )
             .unwrap_or_default();
+        let audience = fields.optional("audience", "staff, public", |value| {
+            Audience::from_name(value.as_str()?)
+        });
         let problems = fields.finish();
         match (name, layer, per, metric, limit, severity) {
             (Some(name), Some(layer), Some(per), Some(metric), Some(limit), Some(severity))
@@ -164,6 +170,7 @@ impl Rule {
                     resolution,
                     severity,
                     webhooks,
+                    audience: audience.unwrap_or_default(),
                 })
             }
             _ => Err(InvalidRule { problems }),

@@ -3,11 +3,11 @@
 use riskgrid_ingest::EventTime;
 use serde::Serialize;
 use serde_json::{Value, json};
-use twox_hash::XxHash3_128;
 
 use super::rule::Rule;
 use super::step::Change;
 use super::words::Severity;
+use crate::derived_id::derived_id;
 
 /// Which way an alert went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -105,13 +105,11 @@ impl RuleInstance<'_> {
     /// The id of the episode that fired then: 128 bits in hex, the same on every machine.
     pub fn episode(self, fired_at: EventTime) -> String {
         let Self { rule_id, instance } = self;
-        let fired_at = fired_at.micros().to_le_bytes();
-        let mut bytes = Vec::with_capacity(rule_id.len() + instance.len() + 4 * size_of::<u64>());
-        for part in [rule_id.as_bytes(), instance.as_bytes(), &fired_at] {
-            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(part);
-        }
-        format!("{:032x}", XxHash3_128::oneshot(&bytes))
+        derived_id(&[
+            rule_id.as_bytes(),
+            instance.as_bytes(),
+            &fired_at.micros().to_le_bytes(),
+        ])
     }
 }
 

@@ -20,6 +20,42 @@ pub enum Per {
     Cell,
 }
 
+/// Who is told of the alerts of a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// Those whose role and scope show them.
+    #[default]
+    Staff,
+    /// Everybody, that is `public` too: where, of what and how grave, and no number.
+    Public,
+}
+
+impl Audience {
+    /// All, with their names in JSON.
+    pub const ALL: [(&'static str, Self); 2] = [("staff", Self::Staff), ("public", Self::Public)];
+
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Staff => "staff",
+            Self::Public => "public",
+        }
+    }
+
+    /// The audience of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let found = Self::ALL.into_iter().find(|(known, _)| *known == name);
+        found.map(|(_, audience)| audience)
+    }
+
+    /// Whether it is nobody but who is entitled anyway; such a rule does not say it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+    pub(super) fn is_staff(&self) -> bool {
+        *self == Self::Staff
+    }
+}
+
 /// How grave an alert is, least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

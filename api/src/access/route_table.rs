@@ -11,6 +11,8 @@ use matchit::Router;
 pub enum Needs {
     /// Nobody in particular: credentials are not looked at.
     Nothing,
+    /// The route itself asks who it is, in the words of its standard.
+    OwnWay,
     /// Any identity, also one that may only bring events.
     AnyIdentity,
     /// A role that reads; `public` too, which sees what is published.
@@ -83,7 +85,7 @@ const fn rule(method: Verb, path: &'static str, needs: Needs) -> Rule {
     Rule { path, method, needs }
 }
 
-use Needs::{Admin, Analyst, AnyIdentity, Ingest, Nothing, Operator, OperatorOfAll, Reader, Sql};
+use Needs::{Admin, Analyst, AnyIdentity, Ingest, Nothing, Operator, OperatorOfAll, OwnWay, Reader, Sql};
 use Verb::{Delete, Get, GetOnly, Post};
 
 /// All routes.
@@ -117,6 +119,9 @@ pub const RULES: &[Rule] = &[
     rule(Get, "/v1/cases/{id}/texts", Analyst),
     rule(Post, "/v1/cases/{id}/contact/reveal", Analyst),
     rule(Post, "/v1/cases/{id}/hold", Analyst),
+    rule(Get, "/open311/{file}", Nothing),
+    rule(Get, "/open311/v2/{*path}", OwnWay),
+    rule(Post, "/open311/v2/{*path}", OwnWay),
     rule(Get, "/v1/silences", Analyst),
     rule(Post, "/v1/silences", Operator),
     rule(Get, "/v1/silences/{id}", Analyst),

@@ -10,9 +10,9 @@ use riskgrid_analytics::hotline::moves::Duty;
 use riskgrid_analytics::permission::{Role, Scope};
 
 use super::base62;
-use super::key::sha256;
-use crate::alerts::store::{Decisions, DecisionsError, read_from_row};
-use crate::audit::Deed;
+use crate::audit::{Deed, append};
+use crate::database::{Database, DatabaseError, read_from_row};
+use crate::digest::sha256;
 
 const HOUR: i64 = 3_600_000_000;
 /// A session that is not used for so long ends, in microseconds.
@@ -89,8 +89,8 @@ pub(super) struct Sessions {
 
 impl Sessions {
     /// Those that were open, and still would be at `now`.
-    pub(super) async fn load(decisions: &Decisions, now: i64) -> Result<Self, DecisionsError> {
-        let sessions = decisions.sessions().await?;
+    pub(super) async fn load(database: &Database, now: i64) -> Result<Self, DatabaseError> {
+        let sessions = database.sessions().await?;
         let open = sessions.into_iter().filter(|session| now < session.ends_at());
         Ok(Self {
             sessions: Mutex::new(open.map(|session| (session.hash, Arc::new(session))).collect()),
@@ -129,10 +129,10 @@ impl Sessions {
     /// Begins one.
     pub(super) async fn begin(
         &self,
-        decisions: &Decisions,
+        database: &Database,
         sign_in: SignIn,
         now: i64,
-    ) -> Result<Cookie, DecisionsError> {
+    ) -> Result<Cookie, DatabaseError> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
         let cookie = URL_SAFE_NO_PAD.encode(secret);
@@ -150,7 +150,7 @@ impl Sessions {
             seen_at: AtomicI64::new(now),
             noted_at: AtomicI64::new(now),
         };
-        decisions.begin_session(&session).await?;
+        database.begin_session(&session).await?;
         let gives_way = {
             let mut all = self.all();
             all.retain(|_, session| now < session.ends_at());
@@ -163,7 +163,7 @@ impl Sessions {
             gives_way
         };
         if let Some(oldest) = gives_way {
-            decisions.end_session(&oldest.id, None, now).await?;
+            database.end_session(&oldest.id, None, now).await?;
         }
         Ok(Cookie(cookie))
     }
@@ -171,17 +171,17 @@ impl Sessions {
     /// Ends one, as somebody's deed or because its user says so.
     pub(super) async fn end(
         &self,
-        decisions: &Decisions,
+        database: &Database,
         session: &Session,
         deed: Option<&Deed>,
         now: i64,
-    ) -> Result<(), DecisionsError> {
+    ) -> Result<(), DatabaseError> {
         self.all().remove(&session.hash);
-        decisions.end_session(&session.id, deed, now).await
+        database.end_session(&session.id, deed, now).await
     }
 
     /// Writes down which were used, and forgets those that have ended.
-    pub(super) async fn keep(&self, decisions: &Decisions, now: i64) -> Result<(), DecisionsError> {
+    pub(super) async fn keep(&self, database: &Database, now: i64) -> Result<(), DatabaseError> {
         let (mut used, mut ended) = (Vec::new(), Vec::new());
         self.all().retain(|_, session| {
             let is_open = now < session.ends_at();
@@ -196,7 +196,7 @@ impl Sessions {
         if used.is_empty() && ended.is_empty() {
             return Ok(());
         }
-        decisions.keep_sessions(&used, &ended).await
+        database.keep_sessions(&used, &ended).await
     }
 }
 
@@ -228,13 +228,13 @@ read_from_row!(SessionRow {
     seen_at
 });
 
-impl Decisions {
-    async fn sessions(&self) -> Result<Vec<Session>, DecisionsError> {
+impl Database {
+    async fn sessions(&self) -> Result<Vec<Session>, DatabaseError> {
         let rows: Vec<SessionRow> = sqlx::query_as("SELECT * FROM sessions")
             .fetch_all(self.readers())
             .await?;
         let sessions = rows.into_iter().map(|row| {
-            let unreadable = |error: &dyn std::fmt::Display| DecisionsError::unreadable("session", error);
+            let unreadable = |error: &dyn std::fmt::Display| DatabaseError::unreadable("session", error);
             Ok(Session {
                 hash: row
                     .hash
@@ -256,8 +256,8 @@ impl Decisions {
         sessions.collect()
     }
 
-    async fn begin_session(&self, session: &Session) -> Result<(), DecisionsError> {
-        let unreadable = |error: serde_json::Error| DecisionsError::unreadable("session", &error);
+    async fn begin_session(&self, session: &Session) -> Result<(), DatabaseError> {
+        let unreadable = |error: serde_json::Error| DatabaseError::unreadable("session", &error);
         let scope = serde_json::to_string(&session.scope).map_err(unreadable)?;
         let duties = serde_json::to_string(&session.duties).map_err(unreadable)?;
         let offices = serde_json::to_string(&session.offices).map_err(unreadable)?;
@@ -281,19 +281,19 @@ impl Decisions {
         Ok(transaction.commit().await?)
     }
 
-    async fn end_session(&self, id: &str, deed: Option<&Deed>, now: i64) -> Result<(), DecisionsError> {
+    async fn end_session(&self, id: &str, deed: Option<&Deed>, now: i64) -> Result<(), DatabaseError> {
         let mut transaction = self.begin().await?;
         sqlx::query("DELETE FROM sessions WHERE id = $1")
             .bind(id)
             .execute(&mut *transaction)
             .await?;
         if let Some(deed) = deed {
-            self.append(&mut transaction, deed, now).await?;
+            append(&mut transaction, deed, now).await?;
         }
         Ok(transaction.commit().await?)
     }
 
-    async fn keep_sessions(&self, used: &[(String, i64)], ended: &[String]) -> Result<(), DecisionsError> {
+    async fn keep_sessions(&self, used: &[(String, i64)], ended: &[String]) -> Result<(), DatabaseError> {
         let mut transaction = self.begin().await?;
         for (id, at) in used {
             sqlx::query("UPDATE sessions SET seen_at = $2 WHERE id = $1")

@@ -14,10 +14,10 @@ use riskgrid_ingest::source::kafka::oldest_offsets;
 use serde_json::json;
 
 use super::VerbResult;
-use crate::alerts::store::{Bounds, Decisions};
 use crate::audit::Deed;
 use crate::config::{Checked, CheckedFeed, Config};
 use crate::data_dir;
+use crate::database::Database;
 use crate::server::wall_clock;
 
 /// List or purge.
@@ -130,13 +130,11 @@ async fn purge(checked: &Checked, name: &str, is_agreed: bool) -> VerbResult {
         .into());
     }
     data_dir::prepare(data_dir)?;
-    let decisions = Decisions::open(data_dir, Bounds::default())
-        .await
-        .map_err(|error| {
-            format!("{error}. A feed is purged while the server is stopped; nothing was touched")
-        })?;
-    let purged = purge_locked(checked, feed, &decisions, data_dir, is_agreed).await;
-    decisions.close().await;
+    let database = Database::open(data_dir).await.map_err(|error| {
+        format!("{error}. A feed is purged while the server is stopped; nothing was touched")
+    })?;
+    let purged = purge_locked(checked, feed, &database, data_dir, is_agreed).await;
+    database.close().await;
     if let Some(purged) = purged? {
         println!(
             "purged: {} partitions and {} dead letters. The next start reads the feed from its beginning",
@@ -150,7 +148,7 @@ async fn purge(checked: &Checked, name: &str, is_agreed: bool) -> VerbResult {
 async fn purge_locked(
     checked: &Checked,
     feed: &CheckedFeed,
-    decisions: &Decisions,
+    database: &Database,
     data_dir: &Path,
     is_agreed: bool,
 ) -> Result<Option<Purged>, Box<dyn std::error::Error + Send + Sync>> {
@@ -190,7 +188,7 @@ async fn purge_locked(
             let filters = json!({"feed": plan.feed, "topic": plan.topic, "layers": plan.layers});
             let count = i64::try_from(standing.len()).unwrap_or(i64::MAX);
             let begun = deed.clone().times(count).with(filters);
-            decisions.audit(&begun, wall_clock().micros()).await?;
+            database.audit(&begun, wall_clock().micros()).await?;
             plan.begin(data_dir)?;
             plan
         }
@@ -198,7 +196,7 @@ async fn purge_locked(
     match plan.finish(data_dir, &checkpoints, &mut layers, &dead_letters) {
         Ok(purged) => Ok(Some(purged)),
         Err(error) => {
-            decisions.audit_failure(deed, wall_clock().micros()).await;
+            database.audit_failure(deed, wall_clock().micros()).await;
             Err(error.into())
         }
     }

@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::VerbResult;
 use super::answer::{ServerAddress, ask};
 use crate::access::{Asked, Key, NewKey};
-use crate::alerts::store::{Bounds, Decisions};
 use crate::audit::Deed;
 use crate::data_dir;
+use crate::database::Database;
 use crate::server::wall_clock;
 
 /// Make, list or revoke.
@@ -170,26 +170,26 @@ async fn create_in(folder: &Path, new: NewKey) -> Result<(Key, Value), Box<dyn E
         now: wall_clock().micros(),
         by: &deed,
     };
-    let decisions = open(folder).await?;
-    let made = decisions.create_key(&key, draft, false, &asked).await;
-    decisions.close().await;
+    let database = open(folder).await?;
+    let made = database.create_key(&key, draft, false, &asked).await;
+    database.close().await;
     let row = made?.pop().ok_or("no key was made")?;
     Ok((key, row.shown(None)))
 }
 
 /// The state of a server that does not run.
-async fn open(folder: &Path) -> Result<Decisions, Box<dyn Error + Send + Sync>> {
+async fn open(folder: &Path) -> Result<Database, Box<dyn Error + Send + Sync>> {
     data_dir::prepare(folder)?;
-    let decisions = Decisions::open(folder, Bounds::default()).await;
-    Ok(decisions.map_err(|error| format!("{error}. A server that runs is asked with --url"))?)
+    let database = Database::open(folder).await;
+    Ok(database.map_err(|error| format!("{error}. A server that runs is asked with --url"))?)
 }
 
 async fn list(arguments: ListArguments) -> VerbResult {
     let keys = match &arguments.place.data_dir {
         Some(folder) => {
-            let decisions = open(folder).await?;
-            let keys = decisions.keys().await;
-            decisions.close().await;
+            let database = open(folder).await?;
+            let keys = database.keys().await;
+            database.close().await;
             let mut keys = keys?;
             keys.sort_by(|one, other| (other.created_at, &other.id).cmp(&(one.created_at, &one.id)));
             keys.iter().map(|key| key.shown(key.last_used_at)).collect()
@@ -262,9 +262,9 @@ async fn revoke(arguments: RevokeArguments) -> VerbResult {
             now: wall_clock().micros(),
             by: &deed,
         };
-        let decisions = open(folder).await?;
-        let revoked = decisions.revoke_key(id, false, &asked).await;
-        decisions.close().await;
+        let database = open(folder).await?;
+        let revoked = database.revoke_key(id, false, &asked).await;
+        database.close().await;
         revoked?;
     } else {
         let server = &arguments.place.server;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ConfigError;
 use super::values::Span;
 use crate::access::{ClientSecret, Grant, NewKey, OidcSettings, Rights, read_private_file};
+use crate::http::{ClientCertificates, TlsSettings};
 
 /// `[access]`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -248,6 +249,36 @@ impl TlsSection {
     /// Whether this server speaks TLS.
     pub const fn is_on(&self) -> bool {
         self.cert.is_some()
+    }
+
+    /// What TLS needs; none when there is to be none. Relative paths begin at `folder`.
+    ///
+    /// # Errors
+    /// Half of it is there.
+    pub fn settings(&self, folder: &Path) -> Result<Option<TlsSettings>, ConfigError> {
+        let (chain, key) = match (&self.cert, &self.key) {
+            (Some(chain), Some(key)) => (folder.join(chain), folder.join(key)),
+            (None, None) if self.client_auth == ClientAuth::None => return Ok(None),
+            _ => {
+                return Err(ConfigError(
+                    "`server.tls`: cert and key go together; set both, or neither".to_owned(),
+                ));
+            }
+        };
+        let clients = match (self.client_auth, &self.client_ca) {
+            (ClientAuth::None, _) => None,
+            (asked, Some(file)) => Some(ClientCertificates {
+                authorities: folder.join(file),
+                must_show_one: asked == ClientAuth::Required,
+            }),
+            (_, None) => {
+                return Err(ConfigError(
+                    "`server.tls`: client_auth asks clients for certificates; client_ca must name the file of their authority"
+                        .to_owned(),
+                ));
+            }
+        };
+        Ok(Some(TlsSettings { chain, key, clients }))
     }
 }
 

@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::access::{hex, read_private_file};
+use crate::access::read_private_file;
+use crate::digest::hex;
 
 /// The keys of one file.
 #[derive(Clone)]

@@ -11,6 +11,7 @@
 pub mod contacts;
 pub mod desk;
 pub mod key_lines;
+pub mod open311;
 pub mod report;
 pub mod reports;
 pub mod routes;

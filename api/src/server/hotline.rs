@@ -75,6 +75,8 @@ fn settings(checked: &Checked) -> Settings {
         risk_window: hotline.risk_window.micros(),
         rating_link: hotline.rating_link.micros(),
         erase_after: hotline.erase_after.micros(),
+        is_open311_public: config.open311.public,
+        jurisdictions: config.open311.jurisdictions.clone(),
         keys_kept: KEYS_KEPT,
     }
 }

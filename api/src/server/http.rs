@@ -89,7 +89,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
     Ok(Arc::new(App {
         replays: Replays::new(
             dead_letters.clone(),
-            alerting.decisions.clone(),
+            alerting.decisions.database().clone(),
             ingest.pipeline.clone(),
             Arc::clone(&intake),
             wall_clock,
@@ -133,8 +133,11 @@ pub(super) async fn start(
         error,
     };
     let seconds = || wall_clock().micros().div_euclid(1_000_000);
-    let tls =
-        Tls::open(&server.tls, folder, seconds()).map_err(|error| StartError::Configuration(error.0))?;
+    let settings = server.tls.settings(folder);
+    let settings = settings.map_err(|error| StartError::Configuration(error.0))?;
+    let tls = settings
+        .map(|settings| Tls::open(settings, seconds()))
+        .transpose()?;
     if let Some(tls) = &tls {
         started.push_task("certificate", tokio::spawn(tls.clone().keep_renewed(seconds)));
     }

@@ -139,7 +139,7 @@ async fn start_stages(
     let reading = (folder, &options);
     let sources = sources::start(checked, reading, &node, &ingest, &durable, started)?;
     let surfaces = risk::start(checked, reader.clone(), started);
-    access::note_start(&checked.config, &decisions).await;
+    access::note_start(&checked.config, decisions.database()).await;
     let app = http::share(
         checked,
         Below {

@@ -95,7 +95,7 @@ async fn by_key(
             .map(|address| address.to_string())
             .unwrap_or_default(),
     };
-    let cookie = access.sessions.begin(access.decisions(), sign_in, now).await?;
+    let cookie = access.sessions.begin(access.database(), sign_in, now).await?;
     access.note_sign_in(&caller);
     let seconds = (LONGEST / 1_000_000).cast_unsigned();
     let answer = Json(shown(&caller.identity)).into_response();

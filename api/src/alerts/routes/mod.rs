@@ -24,7 +24,7 @@ pub fn all(state: &Arc<Alerting>) -> Router {
 
 impl From<DecisionsError> for Problem {
     fn from(error: DecisionsError) -> Self {
-        match &error {
+        match error {
             DecisionsError::NameTaken { .. } | DecisionsError::Conflict(_) => {
                 Self::conflict(error.to_string())
             }
@@ -32,24 +32,9 @@ impl From<DecisionsError> for Problem {
             DecisionsError::UnknownWebhook { .. } | DecisionsError::TooMany { .. } => {
                 Self::unprocessable(error.to_string())
             }
-            DecisionsError::NoRoom(none) => Self::unavailable(none.to_string(), 30),
-            DecisionsError::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => {
-                Self::unavailable("the decisions database is busy or closing; try again", 5)
-            }
-            DecisionsError::Database(sqlx::Error::Database(cause)) if is_full(cause.as_ref()) => {
-                Self::unavailable(
-                    "the disk of the decisions database is full; free space, then try again",
-                    30,
-                )
-            }
-            _ => Self::internal(&error),
+            DecisionsError::Database(error) => error.into(),
         }
     }
-}
-
-/// The code of `SQLite` for a full disk.
-fn is_full(cause: &dyn sqlx::error::DatabaseError) -> bool {
-    cause.code().is_some_and(|code| code == "13")
 }
 
 #[cfg(test)]

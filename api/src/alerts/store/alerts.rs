@@ -1,12 +1,12 @@
 //! Alerts as they are stored and shown.
 
+use riskgrid_analytics::rules::Audience;
 use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
-use sqlx::sqlite::SqliteConnection;
 
-use super::row::read_from_row;
 use super::{Decisions, DecisionsError};
+use crate::database::{Connection, read_from_row};
 
 /// Where an alert stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +94,37 @@ pub struct Alert {
     pub acknowledged_until: Option<i64>,
     /// Why it fired, by value.
     pub evidence: Value,
+    /// Who is told of it, as its rule said when it began.
+    #[serde(skip)]
+    pub audience: Audience,
+}
+
+/// What the public is shown of an alert that is for it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PublicAlert {
+    id: String,
+    rule: String,
+    state: AlertState,
+    severity: String,
+    layer: String,
+    #[serde(serialize_with = "as_h3")]
+    cell: Option<u64>,
+    #[serde(serialize_with = "as_rfc3339")]
+    at: i64,
+}
+
+impl From<&Alert> for PublicAlert {
+    fn from(alert: &Alert) -> Self {
+        Self {
+            id: alert.id.clone(),
+            rule: alert.rule.clone(),
+            state: alert.state,
+            severity: alert.severity.clone(),
+            layer: alert.layer.clone(),
+            cell: alert.cell,
+            at: alert.at,
+        }
+    }
 }
 
 /// Which alerts to list.
@@ -101,6 +132,8 @@ pub struct Alert {
 pub struct AlertQuery {
     /// Only those of this state.
     pub state: Option<AlertState>,
+    /// Only those for the public.
+    pub is_public: bool,
     /// At most so many.
     pub limit: u32,
     /// After this one: firing time and id, as [`AlertPage::next`] gave them.
@@ -134,6 +167,7 @@ pub(super) struct AlertRow {
     acknowledged_comment: Option<String>,
     acknowledged_until: Option<i64>,
     evidence: String,
+    audience: String,
 }
 
 read_from_row!(AlertRow {
@@ -153,7 +187,8 @@ read_from_row!(AlertRow {
     acknowledged_by,
     acknowledged_comment,
     acknowledged_until,
-    evidence
+    evidence,
+    audience
 });
 
 impl AlertRow {
@@ -180,12 +215,14 @@ impl AlertRow {
             acknowledged_comment: self.acknowledged_comment,
             acknowledged_until: self.acknowledged_until,
             evidence,
+            // What is not known is not for the public.
+            audience: Audience::from_name(&self.audience).unwrap_or_default(),
         })
     }
 }
 
 pub(super) async fn alert_row(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: &str,
 ) -> Result<Option<AlertRow>, DecisionsError> {
     let query = sqlx::query_as("SELECT * FROM alerts WHERE id = $1").bind(id);
@@ -209,8 +246,12 @@ impl Decisions {
             None => (i64::MAX, ""),
         };
         let state = query.state.map(AlertState::name);
-        // Two statements, so that each has an index to walk.
+        // A statement each, so that each has an index to walk.
         let sql = match state {
+            _ if query.is_public => {
+                "SELECT * FROM alerts WHERE audience = 'public' AND (state = $1 OR $1 IS NULL) AND (fired_at, id) < ($2, $3)
+                    ORDER BY fired_at DESC, id DESC LIMIT $4"
+            }
             Some(_) => {
                 "SELECT * FROM alerts WHERE state = $1 AND (fired_at, id) < ($2, $3) ORDER BY fired_at DESC, id DESC LIMIT $4"
             }

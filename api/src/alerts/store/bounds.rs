@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::row::read_from_row;
 use super::{Decisions, DecisionsError};
+use crate::database::read_from_row;
 
 /// Most webhooks: each is looked at whenever something is to be told, and people make them by hand.
 pub const MAX_WEBHOOKS: u64 = 1_000;

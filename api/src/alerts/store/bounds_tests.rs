@@ -408,11 +408,13 @@ async fn a_state_that_was_one_value_is_taken_apart() {
             (id, (evaluated, known.collect()))
         })
         .collect();
+    let mut transaction = decisions.begin().await.unwrap();
     sqlx::query("INSERT INTO meta (key, value) VALUES ('cell_rules', $1)")
         .bind(postcard::to_extend(&all, vec![1]).unwrap())
-        .execute(&decisions.inner.writer)
+        .execute(&mut *transaction)
         .await
         .unwrap();
+    transaction.commit().await.unwrap();
     for _ in 0..2 {
         let restored = decisions.cell_rules().await.unwrap();
         assert!(restored.all().eq(cells.all()));

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use riskgrid_analytics::rules::{CellChange, CellRules, InstanceState};
 use riskgrid_ingest::EventTime;
-use sqlx::sqlite::SqliteConnection;
 
-use super::row::read_from_row;
 use super::{Decisions, DecisionsError};
+use crate::database::{Connection, read_from_row};
 
 /// Where the event time of the newest evaluation is kept: no cell has this index.
 const EVALUATED: i64 = 0;
@@ -36,7 +35,7 @@ struct CellRow {
 read_from_row!(CellRow { rule_id, cell, state });
 
 impl CellState<'_> {
-    pub(super) async fn write(&self, connection: &mut SqliteConnection) -> Result<(), DecisionsError> {
+    pub(super) async fn write(&self, connection: &mut Connection) -> Result<(), DecisionsError> {
         put(connection, self.rule_id, EVALUATED, &self.evaluated).await?;
         for (cell, state) in self.changes {
             let cell = cell.cast_signed();
@@ -56,7 +55,7 @@ impl CellState<'_> {
 }
 
 async fn put(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     rule_id: &str,
     cell: i64,
     state: &impl serde::Serialize,

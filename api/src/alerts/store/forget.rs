@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::sqlite::SqliteConnection;
-
 use super::{Decisions, DecisionsError, PIECE, Tally};
+use crate::database::Connection;
 
 /// How long a deleted rule is remembered after its last alert was ended: an evaluator that has not heard of the deletion
 /// yet begins nothing for it.
@@ -223,7 +222,7 @@ impl Decisions {
     }
 }
 
-async fn delete_deliveries(connection: &mut SqliteConnection, ids: &[String]) -> Result<(), DecisionsError> {
+async fn delete_deliveries(connection: &mut Connection, ids: &[String]) -> Result<(), DecisionsError> {
     for id in ids {
         for sql in [
             "DELETE FROM attempts WHERE delivery = $1",

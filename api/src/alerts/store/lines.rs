@@ -1,7 +1,7 @@
 //! Alerts as the SQL table shows them: read page by page, filtered by the database.
 
-use super::row::read_from_row;
 use super::{Decisions, DecisionsError};
+use crate::database::read_from_row;
 
 /// Alerts of one page.
 const PAGE: u32 = 1_000;

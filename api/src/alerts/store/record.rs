@@ -1,9 +1,7 @@
 //! Storing what the rules decided: alert, transition and outbox rows in one transaction, once.
 
-use riskgrid_analytics::rules::{RuleInstance, Transition, TransitionKind};
+use riskgrid_analytics::rules::{Audience, Rule, RuleInstance, Transition, TransitionKind};
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Sqlite, Transaction};
 
 use super::alerts::{Alert, AlertRow, AlertState, alert_row};
 use super::bounds::{Draft, RULE_FULL, Reached};
@@ -11,6 +9,7 @@ use super::cells::CellState;
 use super::hold::{SilencesInForce, never_sent};
 use super::notice::{Told, add_transition};
 use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE, Tally};
+use crate::database::{Connection, Transaction};
 
 /// Whether transitions wake anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl Decisions {
 /// One transaction that begins and ends alerts.
 struct Recording<'a> {
     decisions: &'a Decisions,
-    transaction: Transaction<'static, Sqlite>,
+    transaction: Transaction,
     draft: Draft,
     recorded: Recorded,
     refused: [u64; 2],
@@ -207,10 +206,25 @@ impl<'a> Recording<'a> {
         .await
     }
 
+    /// Who is told of what begins: that of its rule, but what riskgrid tells of the rule itself is nobody else's.
+    async fn audience_of(&mut self, transition: &Transition) -> Result<Audience, DecisionsError> {
+        if transition.rule == RULE_FULL {
+            return Ok(Audience::Staff);
+        }
+        let body: Option<String> = sqlx::query_scalar("SELECT body FROM rules WHERE id = $1")
+            .bind(&transition.rule_id)
+            .fetch_optional(&mut *self.transaction)
+            .await?;
+        let rule = body.as_deref().and_then(|body| Rule::from_stored(body).ok());
+        Ok(rule.map_or(Audience::Staff, |rule| rule.audience))
+    }
+
     async fn insert(&mut self, transition: &Transition) -> Result<(), DecisionsError> {
+        let audience = self.audience_of(transition).await?;
         sqlx::query(
             "INSERT INTO alerts (id, rule_id, rule, instance, state, severity, layer, sensor, cell, value, at, fired_at,
-                evidence, webhooks) VALUES ($1, $2, $3, $4, 'firing', $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                evidence, webhooks, audience)
+                VALUES ($1, $2, $3, $4, 'firing', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind(&transition.episode)
         .bind(&transition.rule_id)
@@ -225,6 +239,7 @@ impl<'a> Recording<'a> {
         .bind(transition.fired_at.micros())
         .bind(transition.evidence.to_string())
         .bind(json!(transition.webhooks).to_string())
+        .bind(audience.name())
         .execute(&mut *self.transaction)
         .await?;
         let alert = stored_alert(&mut self.transaction, &transition.episode).await?;
@@ -386,8 +401,8 @@ struct End<'a> {
     reason: Option<&'static str>,
 }
 
-async fn stored_alert(connection: &mut SqliteConnection, id: &str) -> Result<Alert, DecisionsError> {
+async fn stored_alert(connection: &mut Connection, id: &str) -> Result<Alert, DecisionsError> {
     let row = alert_row(connection, id).await?;
-    row.ok_or(DecisionsError::Database(sqlx::Error::RowNotFound))?
+    row.ok_or(DecisionsError::from(sqlx::Error::RowNotFound))?
         .into_alert()
 }

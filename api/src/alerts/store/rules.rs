@@ -8,7 +8,7 @@ use serde_json::json;
 use super::record::Recorded;
 use super::versions::{Versioned, expect_version};
 use super::{Decisions, DecisionsError};
-use crate::audit::Deed;
+use crate::audit::{Deed, append};
 
 /// Alerts that are ended in one transaction: a fraction of a second.
 pub const ENDED_AT_ONCE: u32 = 200;
@@ -57,7 +57,7 @@ impl Decisions {
             other => other?,
         };
         let deed = deed.clone().to(&rule.id).with(json!({"name": rule.name}));
-        self.append(&mut transaction, &deed, now).await?;
+        append(&mut transaction, &deed, now).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -105,7 +105,7 @@ impl Decisions {
             .bind(now)
             .execute(&mut *transaction)
             .await?;
-        self.append(&mut transaction, &deed.clone().to(id), now).await?;
+        append(&mut transaction, &deed.clone().to(id), now).await?;
         transaction.commit().await?;
         self.end_alerts_of_deleted_rules(ENDED_AT_ONCE, now)
             .await

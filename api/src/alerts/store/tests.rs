@@ -5,6 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::alerts::webhook::{Endpoint, NewEndpoint, Secret};
+use crate::database::DatabaseError;
 
 pub(super) const SECOND: i64 = 1_000_000;
 pub(super) const HOUR: i64 = 3_600 * SECOND;
@@ -84,7 +85,10 @@ async fn a_second_process_is_told_who_has_the_file() {
         .await
         .err()
         .unwrap();
-    assert!(matches!(error, DecisionsError::Locked { .. }));
+    assert!(matches!(
+        error,
+        DecisionsError::Database(DatabaseError::Locked { .. })
+    ));
     assert!(
         error.to_string().contains("in use by another riskgrid process"),
         "{error}"
@@ -300,7 +304,7 @@ async fn alerts_are_listed_newest_first_page_by_page() {
     let query = AlertQuery {
         state: Some(AlertState::Acknowledged),
         limit: 10,
-        after: None,
+        ..AlertQuery::default()
     };
     assert_eq!(decisions.alerts(&query).await.unwrap().alerts, [acknowledged]);
 }

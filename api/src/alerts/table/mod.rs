@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use h3o::CellIndex;
-use riskgrid_analytics::permission::Permission;
+use riskgrid_analytics::permission::{Permission, Role};
+use riskgrid_analytics::rules::Audience;
 use riskgrid_analytics::tables::stored::{
     Asked, Column, Comparison, Condition, Pages, StoredTable, Test, Value, Values,
 };
@@ -19,14 +20,44 @@ use crate::alerts::store::{AlertLine, Bound, Conditions, Decisions};
 /// The table, for one query, with the rows that `seen` shows.
 pub(crate) fn alerts_table(decisions: Decisions, seen: Arc<Permission>) -> StoredTable<AlertLine> {
     StoredTable::new("alerts", columns(), move |asked| {
+        let asked = (conditions_of(asked), asked.most);
         pages(decisions.clone(), Arc::clone(&seen), asked)
     })
 }
 
-/// Whether an alert of this layer and cell is seen.
-pub(crate) fn is_alert_seen(seen: &Permission, layer: &str, cell: Option<u64>) -> bool {
-    seen.admits_layer(Some(layer)) && seen.admits_centre_of(cell)
+/// The table of the public: what of the alerts for it is shown to it.
+pub(crate) fn public_alerts_table(decisions: Decisions) -> StoredTable<AlertLine> {
+    let mut columns = columns();
+    columns.retain(|column| PUBLIC_COLUMNS.contains(&column.name));
+    let everything = Arc::new(Permission::admin());
+    StoredTable::new("alerts", columns, move |asked| {
+        let mut conditions = conditions_of(asked);
+        conditions.sql.push("audience = ?".to_owned());
+        conditions
+            .values
+            .push(Bound::Text(Audience::Public.name().to_owned()));
+        pages(
+            decisions.clone(),
+            Arc::clone(&everything),
+            (conditions, asked.most),
+        )
+    })
 }
+
+/// Whether an alert of this layer and cell is seen. Of the public it is not asked where: an alert is for it or is not.
+pub(crate) fn is_alert_seen(
+    seen: &Permission,
+    (layer, cell): (&str, Option<u64>),
+    audience: Audience,
+) -> bool {
+    match seen.role() {
+        Role::Public => audience == Audience::Public,
+        _ => seen.admits_layer(Some(layer)) && seen.admits_centre_of(cell),
+    }
+}
+
+/// What the public sees of an alert.
+const PUBLIC_COLUMNS: [&str; 7] = ["id", "rule", "state", "severity", "layer", "cell", "at"];
 
 fn columns() -> Vec<Column<AlertLine>> {
     let column = |name, comment, values: Values<AlertLine>| Column {
@@ -101,9 +132,13 @@ fn columns() -> Vec<Column<AlertLine>> {
     ]
 }
 
-fn pages(decisions: Decisions, seen: Arc<Permission>, asked: &Asked) -> Pages<AlertLine> {
-    let conditions = Arc::new(conditions_of(asked));
-    let first = Some((None, asked.most.unwrap_or(usize::MAX)));
+fn pages(
+    decisions: Decisions,
+    seen: Arc<Permission>,
+    (conditions, most): (Conditions, Option<usize>),
+) -> Pages<AlertLine> {
+    let conditions = Arc::new(conditions);
+    let first = Some((None, most.unwrap_or(usize::MAX)));
     let pages = futures::stream::try_unfold(first, move |next| {
         let (decisions, conditions) = (decisions.clone(), Arc::clone(&conditions));
         let seen = Arc::clone(&seen);
@@ -112,13 +147,19 @@ fn pages(decisions: Decisions, seen: Arc<Permission>, asked: &Asked) -> Pages<Al
                 return Ok(None);
             };
             let (mut lines, next) = decisions.alert_lines(&conditions, after.as_ref(), left).await?;
-            lines.retain(|line| is_alert_seen(&seen, &line.layer, line.cell.map(i64::cast_unsigned)));
+            lines.retain(|line| is_line_seen(&seen, line));
             let left = left.saturating_sub(lines.len());
             let next = next.filter(|_| left > 0).map(|place| (Some(place), left));
             Ok(Some((lines, next)))
         }
     });
     pages.boxed()
+}
+
+/// Rows of the public were asked for by their audience.
+fn is_line_seen(seen: &Permission, line: &AlertLine) -> bool {
+    let place = (line.layer.as_str(), line.cell.map(i64::cast_unsigned));
+    is_alert_seen(seen, place, Audience::Staff)
 }
 
 fn conditions_of(asked: &Asked) -> Conditions {

@@ -124,7 +124,7 @@ proptest! {
             let (_folder, decisions) = decisions(40).await;
             let filtered = Arc::new(alerts_table(decisions.clone(), everything()));
             // Gives all rows, whatever is asked, so that the query alone filters them.
-            let read_all = move |_: &Asked| pages(decisions.clone(), everything(), &Asked::default());
+            let read_all = move |_: &Asked| pages(decisions.clone(), everything(), (Conditions::default(), None));
             let whole = Arc::new(StoredTable::new("alerts", columns(), read_all));
             let filters: Vec<String> = filters
                 .iter()

@@ -9,7 +9,7 @@ use sqlx::sqlite::{
 };
 
 use super::sealing::{NotOpened, Sealed};
-use crate::alerts::store::random_hex;
+use crate::digest::hex;
 use crate::hotline::key_lines::{InvalidKeyLines, KeyLines};
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS contacts (
@@ -48,12 +48,6 @@ pub enum ContactsError {
     /// No random bytes.
     #[error("the operating system gives no random bytes")]
     Random(#[from] getrandom::Error),
-}
-
-impl From<crate::alerts::store::DecisionsError> for ContactsError {
-    fn from(error: crate::alerts::store::DecisionsError) -> Self {
-        Self::Database(sqlx::Error::Protocol(error.to_string()))
-    }
 }
 
 /// A contact, opened.
@@ -115,7 +109,9 @@ impl Contacts {
             .unwrap_or(false);
         let mut members = contact.clone();
         members.remove("confidential");
-        let id = random_hex()?;
+        let mut random = [0; 16];
+        getrandom::fill(&mut random)?;
+        let id = hex(&random);
         let text = Value::Object(members).to_string();
         let sealed = Sealed::seal(&self.keys, (&id, case_id), text.as_bytes())?;
         sqlx::query(

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use super::Desk;
-use crate::audit::Deed;
+use crate::audit::{Deed, append};
 use crate::hotline::store::{CaseRow, StoreError};
 use crate::problem::Problem;
 
@@ -93,10 +93,8 @@ impl Desk {
             (false, true) => Some(case.updated_at.saturating_add(self.settings.erase_after)),
             (false, false) => None,
         };
-        let mut transaction = self.decisions.begin().await?;
-        self.decisions
-            .append(&mut transaction, deed, (self.clock)())
-            .await?;
+        let mut transaction = self.database.begin().await?;
+        append(&mut transaction, deed, (self.clock)()).await?;
         sqlx::query("UPDATE case_texts SET erase_at = $2 WHERE case_id = $1 AND body IS NOT NULL")
             .bind(&case.id)
             .bind(erase_at)
@@ -115,12 +113,7 @@ impl Desk {
     pub async fn forget_contacts_of_no_case(&self) -> Result<(), Problem> {
         let failed = |error| Problem::internal(&error);
         for id in self.contacts.cases().await.map_err(failed)? {
-            let mut reader = self
-                .decisions
-                .readers()
-                .acquire()
-                .await
-                .map_err(StoreError::from)?;
+            let mut reader = self.reader().await?;
             if crate::hotline::store::case(&mut reader, &id).await?.is_none() {
                 self.contacts.forget(&id).await.map_err(failed)?;
             }

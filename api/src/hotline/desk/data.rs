@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Desk;
 use super::settings::Settings;
 use super::timing::{Spec, Timing};
-use crate::alerts::store::Decisions;
+use crate::database::Database;
 use crate::hotline::store::{CaseRow, ClockRow, Datum, StoreError, newest_data, read_json};
 use crate::problem::Problem;
 
@@ -46,8 +46,8 @@ impl HotlineData {
     ///
     /// # Errors
     /// The database's; one that cannot be read any more.
-    pub async fn read(decisions: &Decisions, _settings: &Settings) -> Result<Self, StoreError> {
-        let mut connection = decisions.readers().acquire().await?;
+    pub async fn read(database: &Database, _settings: &Settings) -> Result<Self, StoreError> {
+        let mut connection = database.readers().acquire().await?;
         let rows: Vec<Datum> = newest_data(&mut connection).await?;
         let stored = rows.into_iter().map(|row| {
             let body: Value = read_json("datum", &row.body)?;

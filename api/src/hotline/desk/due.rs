@@ -24,19 +24,15 @@ impl Desk {
     pub async fn turn_due_clocks(&self, most: i64) -> Result<Turned, Problem> {
         let now = (self.clock)();
         // Mostly nothing is due, and whoever writes is not kept from it.
-        let mut reader = self
-            .decisions
-            .readers()
-            .acquire()
-            .await
-            .map_err(StoreError::from)?;
+        let mut reader = self.reader().await?;
         let due = clocks_to_look_at(&mut reader, now, 1).await?;
         drop(reader);
         if due.is_empty() {
             return Ok(Turned::default());
         }
         let mut work = Work::begin(self).await?;
-        let due = clocks_to_look_at(work.connection(), work.now, most).await?;
+        let now = work.now;
+        let due = clocks_to_look_at(work.connection(), now, most).await?;
         let mut turned = Turned {
             clocks: due.len(),
             ..Turned::default()
@@ -67,12 +63,7 @@ impl Desk {
     /// The database's.
     pub async fn paused_too_long(&self, most: i64) -> Result<Vec<String>, Problem> {
         let before = (self.clock)().saturating_sub(self.settings.longest_pause);
-        let mut reader = self
-            .decisions
-            .readers()
-            .acquire()
-            .await
-            .map_err(StoreError::from)?;
+        let mut reader = self.reader().await?;
         let ids = sqlx::query_scalar(
             "SELECT id FROM cases WHERE paused_at IS NOT NULL AND paused_at <= $1 ORDER BY paused_at LIMIT $2",
         )
@@ -91,7 +82,7 @@ impl Desk {
     pub async fn erase_old(&self, piece: i64) -> Result<(), Problem> {
         let now = (self.clock)();
         loop {
-            let mut transaction = self.decisions.begin().await?;
+            let mut transaction = self.database.begin().await?;
             let texts = erase_texts(&mut transaction, now, piece).await?;
             let answers = forget_answers(
                 &mut transaction,

@@ -12,7 +12,7 @@ use super::once::Once;
 use super::place::{PLACE_MEMBERS, Placed};
 use super::who::Officer;
 use super::work::{Actor, Entry, Work};
-use crate::access::{hex, sha256};
+use crate::digest::{hex, sha256};
 use crate::hotline::store::{
     CaseRow, PendingEvent, add_event, add_text, case, case_id, next_number, splits_of,
 };

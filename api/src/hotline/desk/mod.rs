@@ -45,9 +45,10 @@ use tokio::sync::{Notify, broadcast};
 pub use body::{LONGEST_REASON, LONGEST_TEXT, MoveBody, check_text, members};
 pub use contact::Reveals;
 pub use data::{DatumName, HotlineData};
+pub use geocode::KnownPlace;
 pub use layers::{CaseLayer, CaseLayers};
 pub use making::PostedCase;
-pub use making::{Made, NewCase};
+pub use making::{Made, NewCase, OPEN311_SOURCE, answers_of};
 pub use moving::{MoveRequest, Moved};
 pub use once::{Once, read_key};
 pub use place::{PLACE_MEMBERS, Placed};
@@ -59,9 +60,9 @@ pub use work::Actor;
 
 use crate::alerts::Alerting;
 use crate::alerts::delivery::Clock;
-use crate::alerts::store::Decisions;
+use crate::database::Database;
 use crate::hotline::contacts::Contacts;
-use crate::hotline::store::CaseRow;
+use crate::hotline::store::{CaseRow, StoreError};
 use crate::intake::Intake;
 
 /// Changes that a slow follower may be behind.
@@ -70,7 +71,7 @@ const CHANGES_KEPT: usize = 1_024;
 /// All that works on cases shares this.
 pub struct Desk {
     /// Where they are stored.
-    pub decisions: Decisions,
+    pub database: Database,
     /// What the configuration says of it.
     pub settings: Settings,
     /// The layers with cases.
@@ -131,12 +132,12 @@ impl Desk {
         places: Arc<Places>,
         reporter_key: SourceKey,
         contacts: Contacts,
-    ) -> Result<Arc<Self>, crate::hotline::store::StoreError> {
-        let decisions = alerting.decisions.clone();
-        let data = HotlineData::read(&decisions, &settings).await?;
+    ) -> Result<Arc<Self>, StoreError> {
+        let database = alerting.decisions.database().clone();
+        let data = HotlineData::read(&database, &settings).await?;
         Ok(Arc::new(Self {
             clock: Arc::clone(&alerting.clock),
-            decisions,
+            database,
             settings,
             layers,
             places,
@@ -155,6 +156,14 @@ impl Desk {
     /// Duty, rules and calendars in force.
     pub fn data(&self) -> Arc<HotlineData> {
         self.data.load_full()
+    }
+
+    /// A connection that only reads.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn reader(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Any>, StoreError> {
+        Ok(self.database.readers().acquire().await?)
     }
 
     /// From now on events of cases go there.

@@ -9,7 +9,7 @@ use super::clocks::newest;
 use super::effects::Effects;
 use super::once::Once;
 use super::who::Officer;
-use super::work::{Actor, Work};
+use super::work::{Actor, Entry, Work};
 use super::{Desk, shown_clock};
 use crate::hotline::store::{CaseRow, ClockRow, MoveRow, case, has_children, moves_of};
 use crate::problem::{Kind, Problem};
@@ -127,6 +127,48 @@ impl Desk {
         work.move_case(&mut case, &asked, &clocks).await?;
         work.commit().await?;
         Ok(true)
+    }
+}
+
+impl Desk {
+    /// Notes what another system says of a case, once: the number of the row; none, if there is no such case.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn note_update(
+        &self,
+        officer: &Officer,
+        id: &str,
+        update: &str,
+        text: &str,
+    ) -> Result<Option<i64>, Problem> {
+        let mut work = Work::begin(self).await?;
+        let found = case(work.connection(), id)
+            .await?
+            .filter(|case| officer.sees(case));
+        let Some(mut case) = found else { return Ok(None) };
+        let moves = moves_of(work.connection(), id).await?;
+        let known = moves
+            .iter()
+            .find(|row| data_of(row).get("update").and_then(Value::as_str) == Some(update));
+        if let Some(known) = known {
+            return Ok(Some(known.seq));
+        }
+        let duty = officer.made_as(Move::Note, false)?;
+        let actor = Actor {
+            who: officer.who().to_owned(),
+            duty,
+        };
+        let (text_id, digest) = work.keep_text(id, "note", text).await?;
+        let (state, now) = (case.state()?, work.now);
+        let entry = Entry {
+            text_id: Some(text_id),
+            ..Entry::new(&actor, Move::Note.as_str(), state, now)
+                .with(json!({"digest": digest, "update": update}))
+        };
+        work.append(&mut case, entry).await?;
+        work.commit().await?;
+        Ok(Some(case.version))
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Desk;
 use super::work::Work;
-use crate::access::{hex, sha256};
+use crate::digest::{hex, sha256};
 use crate::hotline::store::{Answered, answered, note_answer};
 use crate::problem::{Kind, Problem};
 

@@ -38,6 +38,10 @@ pub struct Settings {
     pub rating_link: i64,
     /// How long after a case ended texts and contacts are kept, in microseconds.
     pub erase_after: i64,
+    /// Open311 lists requests for everybody.
+    pub is_open311_public: bool,
+    /// The jurisdictions of Open311; none: requests name none.
+    pub jurisdictions: Vec<String>,
     /// How long answers to idempotency keys are kept, in microseconds.
     pub keys_kept: i64,
 }

@@ -1,6 +1,5 @@
 //! The steps of a clock: when its card turns, who is told, and what a revision takes back.
 
-use riskgrid_analytics::hotline::moves::State;
 use serde::{Deserialize, Serialize};
 
 use super::work::{CardTold, Work};
@@ -142,9 +141,4 @@ impl Work<'_> {
         };
         self.tell_card(case, &told, at).await
     }
-}
-
-/// Whether a case in this state is with the hotline or an office, so that its clocks can turn.
-pub(super) const fn is_alive(state: State) -> bool {
-    !matches!(state, State::Finished | State::Withdrawn | State::Declined)
 }

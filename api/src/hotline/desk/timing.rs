@@ -7,35 +7,35 @@ use crate::problem::Problem;
 /// A clock's rule, as the clock keeps it: later rules do not change it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Spec {
+pub(super) struct Spec {
     /// How long, as `5wd`.
-    pub term: String,
+    pub(super) term: String,
     /// By which calendar.
-    pub calendar: String,
+    pub(super) calendar: String,
     /// When it turns yellow, before its end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub yellow: Option<String>,
+    pub(super) yellow: Option<String>,
     /// When it turns red, if not at its end.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub red: Option<String>,
+    pub(super) red: Option<String>,
     /// The last date is moved on to a working one.
     #[serde(default)]
-    pub roll: bool,
+    pub(super) roll: bool,
     /// It ends at the last closing of its last date.
     #[serde(default)]
-    pub close: bool,
+    pub(super) close: bool,
     /// How much it may be extended at once.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub extend: Option<String>,
+    pub(super) extend: Option<String>,
     /// How often.
     #[serde(default)]
-    pub extensions: u32,
+    pub(super) extensions: u32,
     /// Handlers may pause and extend it.
     #[serde(default)]
-    pub self_service: bool,
+    pub(super) self_service: bool,
     /// When the supervision unit is told, microseconds.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub supervise_at: Option<i64>,
+    pub(super) supervise_at: Option<i64>,
 }
 
 impl Spec {
@@ -47,19 +47,19 @@ impl Spec {
 
 /// Times of a clock, microseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Timing {
+pub(super) struct Timing {
     /// Until when it is in time.
-    pub due: i64,
+    pub(super) due: i64,
     /// When it turns yellow, if it does.
-    pub yellow: Option<i64>,
+    pub(super) yellow: Option<i64>,
     /// When it turns red.
-    pub red: Option<i64>,
+    pub(super) red: Option<i64>,
     /// When the supervision unit is told.
-    pub supervise_at: Option<i64>,
+    pub(super) supervise_at: Option<i64>,
     /// The calendar does not say so far.
-    pub is_provisional: bool,
+    pub(super) is_provisional: bool,
     /// The version of the calendar.
-    pub calendar_version: Option<i64>,
+    pub(super) calendar_version: Option<i64>,
 }
 
 /// So much time.

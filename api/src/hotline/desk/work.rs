@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use riskgrid_analytics::hotline::moves::{Duty, State};
 use serde_json::{Value, json};
-use sqlx::{Sqlite, Transaction};
 
 use super::data::HotlineData;
 use super::{CaseChange, Desk};
+use crate::database::Transaction;
 use crate::hotline::store::{
     CaseRow, CaseTold, Connection, NewMove, add_text, append_move, insert_case, queue_told, update_case,
 };
@@ -70,7 +70,7 @@ impl<'a> Entry<'a> {
 pub(super) struct Work<'a> {
     pub(super) desk: &'a Desk,
     pub(super) data: Arc<HotlineData>,
-    transaction: Transaction<'static, Sqlite>,
+    transaction: Transaction,
     pub(super) now: i64,
     changes: Vec<CaseChange>,
     queued: usize,
@@ -79,7 +79,7 @@ pub(super) struct Work<'a> {
 
 impl<'a> Work<'a> {
     pub(super) async fn begin(desk: &'a Desk) -> Result<Self, Problem> {
-        let transaction = desk.decisions.begin().await?;
+        let transaction = desk.database.begin().await?;
         // After the wait for others: what they wrote is not from the future.
         let now = (desk.clock)();
         Ok(Self {

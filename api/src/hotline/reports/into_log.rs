@@ -24,12 +24,7 @@ impl Desk {
         let Some(intake) = self.log() else {
             return Ok(0);
         };
-        let mut connection = self
-            .decisions
-            .readers()
-            .acquire()
-            .await
-            .map_err(StoreError::from)?;
+        let mut connection = self.reader().await?;
         let events = pending_events(&mut connection, case_id, AT_ONCE).await?;
         drop(connection);
         for event in &events {
@@ -48,7 +43,7 @@ impl Desk {
                     "the event of a case is refused: it is not on the grid"
                 );
             }
-            let mut transaction = self.decisions.begin().await?;
+            let mut transaction = self.database.begin().await?;
             event_is_in_log(&mut transaction, event, refusal.is_none()).await?;
             transaction.commit().await.map_err(StoreError::from)?;
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{OriginalUri, Path, State};
-use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::asked::{json_of, versioned};
 use crate::hotline::desk::{Actor, Desk, Officer, PostedCase, read_key, shown_clock};
 use crate::hotline::store::{
-    CaseFilter, CasePlace, CaseRow, StoreError, case, children, clocks_of, list_cases, texts_of,
+    CaseFilter, CasePlace, CaseRow, case, children, clocks_of, list_cases, texts_of,
 };
 use crate::http::extract::Parameters;
 use crate::http::forwarded::External;
@@ -43,12 +43,7 @@ pub(super) fn routes(desk: Arc<Desk>) -> Router {
 /// # Errors
 /// 404: there is none, or none that they see.
 pub(super) async fn seen_case(desk: &Desk, officer: &Officer, id: &str) -> Result<CaseRow, Problem> {
-    let mut reader = desk
-        .decisions
-        .readers()
-        .acquire()
-        .await
-        .map_err(StoreError::from)?;
+    let mut reader = desk.reader().await?;
     let found = case(&mut reader, id).await?;
     found
         .filter(|case| officer.sees(case))
@@ -60,7 +55,7 @@ async fn create(
     officer: Officer,
     external: External,
     method: Method,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
@@ -163,12 +158,7 @@ async fn list(
     let Some(filter) = parameters.filter(&officer)? else {
         return Ok(Json(json!({"cases": [], "next": null})));
     };
-    let mut reader = desk
-        .decisions
-        .readers()
-        .acquire()
-        .await
-        .map_err(StoreError::from)?;
+    let mut reader = desk.reader().await?;
     let mut seen: Vec<CaseRow> = Vec::new();
     let more = loop {
         let page = list_cases(&mut reader, &filter, after.as_ref(), limit + 1).await?;
@@ -226,12 +216,7 @@ async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let case = seen_case(&desk, &officer, &id).await?;
-    let mut reader = desk
-        .decisions
-        .readers()
-        .acquire()
-        .await
-        .map_err(StoreError::from)?;
+    let mut reader = desk.reader().await?;
     let clocks = clocks_of(&mut reader, &id).await?;
     let mut shown = desk.listed(&case, &clocks);
     let legal: Vec<&str> = if case.is_mirrored() {
@@ -258,12 +243,7 @@ async fn clocks(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     seen_case(&desk, &officer, &id).await?;
-    let mut reader = desk
-        .decisions
-        .readers()
-        .acquire()
-        .await
-        .map_err(StoreError::from)?;
+    let mut reader = desk.reader().await?;
     let mut clocks = clocks_of(&mut reader, &id).await?;
     clocks.sort_by(|one, other| {
         (other.start_at, other.generation, &one.name).cmp(&(one.start_at, one.generation, &other.name))
@@ -305,13 +285,8 @@ async fn texts(
 ) -> Result<Response, Problem> {
     seen_case(&desk, &officer, &id).await?;
     let deed = officer.caller.deed("cases.texts").to(&id);
-    desk.decisions.audit(&deed, (desk.clock)()).await?;
-    let mut reader = desk
-        .decisions
-        .readers()
-        .acquire()
-        .await
-        .map_err(StoreError::from)?;
+    desk.database.audit(&deed, (desk.clock)()).await?;
+    let mut reader = desk.reader().await?;
     let texts = texts_of(&mut reader, &id).await?;
     let shown: Vec<Value> = texts
         .iter()

@@ -66,7 +66,7 @@ async fn reveal(
         .deed("cases.contact.reveal")
         .to(&id)
         .with(json!({"purpose": purpose}));
-    desk.decisions.audit(&deed, (desk.clock)()).await?;
+    desk.database.audit(&deed, (desk.clock)()).await?;
     let contact = desk.contacts.reveal(&id).await.map_err(failed)?;
     let contact = contact.ok_or_else(|| Problem::not_found("the case has no contact any more"))?;
     let mut shown: Map<String, Value> = contact.members;

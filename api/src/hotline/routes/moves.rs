@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{OriginalUri, Path, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::asked::{json_of, version_asked, versioned};
 use super::cases::seen_case;
 use crate::hotline::desk::{Desk, MoveBody, MoveRequest, Officer, read_key, shown_move};
-use crate::hotline::store::{StoreError, moves_of};
+use crate::hotline::store::moves_of;
 use crate::http::forwarded::External;
 use crate::problem::Problem;
 
@@ -30,12 +30,7 @@ async fn list(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, Problem> {
     seen_case(&desk, &officer, &id).await?;
-    let mut reader = desk
-        .decisions
-        .readers()
-        .acquire()
-        .await
-        .map_err(StoreError::from)?;
+    let mut reader = desk.reader().await?;
     let moves = moves_of(&mut reader, &id).await?;
     let shown: Vec<Value> = moves.iter().map(|row| shown_move(&desk, row)).collect();
     Ok(Json(json!({ "moves": shown })))
@@ -47,7 +42,7 @@ async fn make(
     external: External,
     Path(id): Path<String>,
     method: Method,
-    OriginalUri(uri): OriginalUri,
+    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {

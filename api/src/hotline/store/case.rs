@@ -3,7 +3,7 @@
 use riskgrid_analytics::hotline::moves::State;
 
 use super::{Connection, StoreError, read_json};
-use crate::alerts::store::read_from_row;
+use crate::database::read_from_row;
 
 /// A case, as it is stored: lists and objects are JSON, times microseconds.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::access::{canonical, sha256};
+use crate::digest::{canonical, sha256};
 
 /// Without letters that are taken for others.
 const CROCKFORD: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -33,7 +33,7 @@ mod tests {
     fn the_golden_report_has_the_golden_id() {
         assert_eq!(case_id("//nyc/311", "123"), "3rr438hnx92gkd701vadvk4enx");
         assert_eq!(
-            crate::access::hex(&raw_case_id("//nyc/311", "123")),
+            crate::digest::hex(&raw_case_id("//nyc/311", "123")),
             "78c10688d7a91426d3803b5377323abd"
         );
     }

@@ -1,7 +1,7 @@
 //! Rows of `case_clocks`.
 
 use super::{Connection, StoreError};
-use crate::alerts::store::read_from_row;
+use crate::database::read_from_row;
 
 /// A clock, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]

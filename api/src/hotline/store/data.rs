@@ -1,7 +1,7 @@
 //! Rows of `hotline_data`: duty, rules and calendars, each version by itself.
 
 use super::{Connection, StoreError};
-use crate::alerts::store::read_from_row;
+use crate::database::read_from_row;
 
 /// A version of a datum.
 #[derive(Clone, Debug, PartialEq, Eq)]

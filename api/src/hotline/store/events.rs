@@ -1,7 +1,7 @@
 //! Events of cases that are still to be put into the log: written with the case, taken away once the log has them.
 
 use super::{Connection, StoreError};
-use crate::alerts::store::read_from_row;
+use crate::database::read_from_row;
 
 /// An event that is not known to be in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]

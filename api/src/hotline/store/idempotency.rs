@@ -1,7 +1,7 @@
 //! What requests with an `Idempotency-Key` were answered: written in the transaction of what they did.
 
 use super::{Connection, StoreError};
-use crate::alerts::store::read_from_row;
+use crate::database::read_from_row;
 
 /// An answer that was given.
 #[derive(Clone, Debug, PartialEq, Eq)]

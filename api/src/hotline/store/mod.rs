@@ -20,17 +20,17 @@ pub use data::{Datum, insert_datum, newest_data};
 pub use events::{PendingEvent, add_event, event_is_in_log, pending_events};
 pub use idempotency::{Answered, answered, forget_answers, note_answer};
 pub use list::{CaseFilter, CasePlace, list_cases};
-pub use moves::{MoveRow, NewMove, append_move, first_hash, moves_of};
+pub use moves::{MoveRow, NewMove, append_move, first_hash, moves_between, moves_of};
 pub use numbers::next_number;
 pub use outbox::{CaseTargets, CaseTold, queue_told};
 pub use texts::{StoredText, add_text, erase_texts, schedule_erasure, texts_of};
 
-use crate::alerts::store::DecisionsError;
+use crate::database::DatabaseError;
 
 /// Why a row could not be read or written.
-pub type StoreError = DecisionsError;
+pub type StoreError = DatabaseError;
 /// A connection of a transaction, or one that only reads.
-pub type Connection = sqlx::SqliteConnection;
+pub type Connection = crate::database::Connection;
 
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
     what: &'static str,
@@ -41,4 +41,11 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
 
 pub(crate) fn write_json<T: serde::Serialize>(what: &'static str, value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::unreadable(what, &error))
+}
+
+/// 128 random bits in hex.
+pub(crate) fn random_id() -> Result<String, StoreError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{Connection, StoreError, read_json};
-use crate::access::{canonical, hex, sha256};
-use crate::alerts::store::read_from_row;
+use crate::database::read_from_row;
+use crate::digest::{canonical, hex, sha256};
 
 /// A move, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +138,25 @@ pub async fn append_move(connection: &mut Connection, new: &NewMove<'_>) -> Resu
 /// The database's.
 pub async fn moves_of(connection: &mut Connection, case_id: &str) -> Result<Vec<MoveRow>, StoreError> {
     let rows = sqlx::query_as("SELECT * FROM case_moves WHERE case_id = $1 ORDER BY seq").bind(case_id);
+    Ok(rows.fetch_all(connection).await?)
+}
+
+/// The moves of all cases in `[from, to]`, the oldest first, at most so many.
+///
+/// # Errors
+/// The database's.
+pub async fn moves_between(
+    connection: &mut Connection,
+    from: i64,
+    to: i64,
+    most: i64,
+) -> Result<Vec<MoveRow>, StoreError> {
+    let rows = sqlx::query_as(
+        "SELECT * FROM case_moves WHERE at >= $1 AND at <= $2 ORDER BY at, case_id, seq LIMIT $3",
+    )
+    .bind(from)
+    .bind(to)
+    .bind(most);
     Ok(rows.fetch_all(connection).await?)
 }
 

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use twox_hash::XxHash3_128;
 
 use super::{Connection, StoreError, read_json};
-use crate::alerts::store::{MAX_NOTIFY_AGE, read_from_row, rfc3339};
+use crate::alerts::store::{MAX_NOTIFY_AGE, rfc3339};
+use crate::database::read_from_row;
 
 /// Which cases a webhook is told of; what is empty is all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

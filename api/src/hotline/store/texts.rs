@@ -1,9 +1,10 @@
 //! Rows of `case_texts`: what people say, apart from all else, so that it can be erased. What stays is a digest, which tells
 //! nothing without its salt.
 
+use super::random_id;
 use super::{Connection, StoreError};
-use crate::access::{hex, sha256};
-use crate::alerts::store::{random_hex, read_from_row};
+use crate::database::read_from_row;
+use crate::digest::{hex, sha256};
 
 /// A text, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub async fn add_text(
     getrandom::fill(&mut salt)?;
     let mut salted = salt.to_vec();
     salted.extend_from_slice(text.as_bytes());
-    let (id, digest) = (random_hex()?, hex(&sha256(&salted)));
+    let (id, digest) = (random_id()?, hex(&sha256(&salted)));
     sqlx::query(
         "INSERT INTO case_texts (id, case_id, kind, salt, body, digest) VALUES ($1, $2, $3, $4, $5, $6)",
     )
