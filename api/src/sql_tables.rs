@@ -11,6 +11,7 @@ use riskgrid_ingest::grid::GridSnapshot;
 
 use crate::alerts::table::{alerts_table, public_alerts_table, silences_table};
 use crate::app::App;
+use crate::hotline::table::{Reader, with_cases};
 
 /// Tables and table functions of a query over what `asker` may see of `snapshot`.
 pub fn of(
@@ -30,7 +31,11 @@ pub fn of(
     let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));
     let now = EventTime::from_micros((app.alerting.clock)());
     let silences = silences_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
-    tables
+    let reader = Reader {
+        seen: Arc::clone(permission),
+        offices: Arc::clone(&asker.offices),
+    };
+    with_cases(tables, &app.desk, &reader)
         .with(Arc::new(alerts))
         .with(Arc::new(silences))
         .with_risk(&app.surfaces.newest(), permission)

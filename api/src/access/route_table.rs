@@ -86,7 +86,7 @@ const fn rule(method: Verb, path: &'static str, needs: Needs) -> Rule {
 }
 
 use Needs::{Admin, Analyst, AnyIdentity, Ingest, Nothing, Operator, OperatorOfAll, OwnWay, Reader, Sql};
-use Verb::{Delete, Get, GetOnly, Post};
+use Verb::{Delete, Get, GetOnly, Post, Put};
 
 /// All routes.
 pub const RULES: &[Rule] = &[
@@ -119,6 +119,16 @@ pub const RULES: &[Rule] = &[
     rule(Get, "/v1/cases/{id}/texts", Analyst),
     rule(Post, "/v1/cases/{id}/contact/reveal", Analyst),
     rule(Post, "/v1/cases/{id}/hold", Analyst),
+    rule(Get, "/r/{token}", Nothing),
+    rule(Post, "/r/{token}", Nothing),
+    rule(Post, "/v1/cases/{id}/rating-link", Analyst),
+    rule(Get, "/v1/duty", Analyst),
+    rule(Put, "/v1/duty", Analyst),
+    rule(Post, "/v1/duty/preview", Analyst),
+    rule(Get, "/v1/hotline/rules", Analyst),
+    rule(Put, "/v1/hotline/rules", Analyst),
+    rule(Get, "/v1/calendars/{id}", Analyst),
+    rule(Put, "/v1/calendars/{id}", Analyst),
     rule(Get, "/open311/{file}", Nothing),
     rule(Get, "/open311/v2/{*path}", OwnWay),
     rule(Post, "/open311/v2/{*path}", OwnWay),

@@ -21,6 +21,8 @@ pub struct HotlineSection {
     pub own_office: String,
     /// The calendar by which duty tells open from closed hours and months are frozen. Default `cn`.
     pub duty_calendar: String,
+    /// Which condition of the duty table is looked at first: `duty` (what a case is about) or `area`. Default `duty`.
+    pub order: DutyOrder,
     /// The table of places that addresses are looked up in. Default none.
     pub places: Option<PathBuf>,
     /// Keys of rating links, `number hex` a line, for their owner alone; made at the first start. Default `rating.key` in
@@ -52,12 +54,24 @@ pub struct HotlineSection {
     pub erase_after: Span,
 }
 
+/// What of the duty table counts first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DutyOrder {
+    /// What a case is about.
+    #[default]
+    Duty,
+    /// Where it lies.
+    Area,
+}
+
 impl Default for HotlineSection {
     fn default() -> Self {
         Self {
             rules: "shandong".to_owned(),
             own_office: "hotline".to_owned(),
             duty_calendar: "cn".to_owned(),
+            order: DutyOrder::Duty,
             places: None,
             rating_key_file: None,
             contact_key_file: None,

@@ -26,7 +26,7 @@ pub use access::{
     PublicSection, TlsSection,
 };
 pub use check::{Checked, CheckedFeed, layer_rule};
-pub use hotline::{HotlineSection, Open311Section};
+pub use hotline::{DutyOrder, HotlineSection, Open311Section};
 pub use sections::{
     AlertsSection, ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection,
     SqlSection, WebhooksSection,

@@ -17,3 +17,4 @@ pub mod reports;
 pub mod routes;
 pub mod store;
 pub mod sweep;
+pub(crate) mod table;

@@ -221,6 +221,7 @@ fn asker(caller: &Caller, Reads(permission): Reads) -> Asker {
         via: "http",
         turn: turn.into(),
         permission,
+        offices: caller.identity.offices.clone().into(),
     }
 }
 

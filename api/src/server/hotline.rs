@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use riskgrid_analytics::hotline::duty::Order;
 use riskgrid_analytics::hotline::moves::Limits;
 
 use super::state::State;
 use super::{StartError, Started};
 use crate::alerts::Alerting;
 use crate::app::App;
-use crate::config::Checked;
+use crate::config::{Checked, DutyOrder};
 use crate::hotline::contacts::Contacts;
+use crate::hotline::key_lines::KeyLines;
 use crate::hotline::desk::{CaseLayers, Desk, Settings};
 use crate::hotline::sweep::sweep;
 
@@ -32,6 +34,12 @@ pub(super) async fn open(
         None => data_dir.join("contact.key"),
     };
     let contacts = Contacts::open(data_dir, &key_file).await?;
+    let rating_file = match &config.hotline.rating_key_file {
+        Some(path) => folder.join(path),
+        None => data_dir.join("rating.key"),
+    };
+    let rating_keys = KeyLines::read_or_make(&rating_file)
+        .map_err(|error| StartError::Configuration(format!("`hotline.rating_key_file`: {error}")))?;
     let layers = CaseLayers::new(&config.layers, &config.risk.groups);
     let desk = Desk::open(
         Arc::clone(alerting),
@@ -40,6 +48,7 @@ pub(super) async fn open(
         Arc::clone(&checked.places),
         state.edge.source_key,
         contacts,
+        rating_keys,
     )
     .await?;
     let ending = Arc::clone(&desk);
@@ -68,7 +77,11 @@ fn settings(checked: &Checked) -> Settings {
             window: hotline.redo_window.micros(),
             calls: hotline.max_calls,
         },
-        max_returns: i64::from(hotline.max_returns),
+        max_returns: hotline.max_returns,
+        order: match hotline.order {
+            DutyOrder::Duty => Order::Duty,
+            DutyOrder::Area => Order::Area,
+        },
         call_back: hotline.call_back.clone(),
         longest_pause: hotline.longest_pause.micros(),
         supervision_after: hotline.supervision_after,

@@ -38,6 +38,16 @@ const WHO_MAY: &[(&str, &str, &str)] = &[
     ("GET", "/v1/cases/{id}/texts", "asox"),
     ("POST", "/v1/cases/{id}/contact/reveal", "asox"),
     ("POST", "/v1/cases/{id}/hold", "asox"),
+    ("GET", "/r/{token}", "nipasox"),
+    ("POST", "/r/{token}", "nipasox"),
+    ("POST", "/v1/cases/{id}/rating-link", "asox"),
+    ("GET", "/v1/duty", "asox"),
+    ("PUT", "/v1/duty", "asox"),
+    ("POST", "/v1/duty/preview", "asox"),
+    ("GET", "/v1/hotline/rules", "asox"),
+    ("PUT", "/v1/hotline/rules", "asox"),
+    ("GET", "/v1/calendars/{id}", "asox"),
+    ("PUT", "/v1/calendars/{id}", "asox"),
     ("GET", "/open311/{file}", "nipasox"),
     ("GET", "/open311/v2/{*path}", "asox"),
     ("POST", "/open311/v2/{*path}", "nipasox"),
@@ -104,10 +114,14 @@ async fn every_route_lets_in_those_roles_and_no_others() {
         ('n', None),
         ('i', Some(json!({"ingest": true}))),
         ('p', Some(json!({"role": "public"}))),
-        ('a', Some(json!({"role": "analyst"}))),
-        ('s', Some(json!({"role": "operator", "layers": ["noise"]}))),
-        ('o', Some(json!({"role": "operator"}))),
-        ('x', Some(json!({"role": "admin"}))),
+        // What is done to cases needs a duty beside the role.
+        ('a', Some(json!({"role": "analyst", "duties": ["supervisor"]}))),
+        (
+            's',
+            Some(json!({"role": "operator", "layers": ["noise"], "duties": ["supervisor"]})),
+        ),
+        ('o', Some(json!({"role": "operator", "duties": ["supervisor"]}))),
+        ('x', Some(json!({"role": "admin", "duties": ["supervisor"]}))),
     ];
     for (letter, members) in kinds {
         let key = match members {

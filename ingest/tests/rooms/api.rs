@@ -28,6 +28,7 @@ pub(crate) const ROOMS: House = House {
         "hotline/report",
         "hotline/desk",
         "hotline/reports",
+        "hotline/table",
         "hotline/sweep",
         "hotline/routes",
         "hotline/open311",

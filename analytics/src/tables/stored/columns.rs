@@ -36,8 +36,12 @@ pub enum Values<R> {
     CellOrNull(fn(&R) -> Option<CellIndex>),
     /// A number.
     Number(fn(&R) -> f64),
+    /// A number, or NULL.
+    NumberOrNull(fn(&R) -> Option<f64>),
     /// A whole number.
     Whole(fn(&R) -> i64),
+    /// A whole number, or NULL.
+    WholeOrNull(fn(&R) -> Option<i64>),
 }
 
 impl<R> Column<R> {
@@ -50,7 +54,9 @@ impl<R> Column<R> {
             Values::TimeOrNull(_) => field(name, time_type(), true, comment),
             Values::CellOrNull(_) => commented(cell_field(name, true), comment),
             Values::Number(_) => field(name, DataType::Float64, false, comment),
+            Values::NumberOrNull(_) => field(name, DataType::Float64, true, comment),
             Values::Whole(_) => field(name, DataType::Int64, false, comment),
+            Values::WholeOrNull(_) => field(name, DataType::Int64, true, comment),
         }
     }
 
@@ -65,7 +71,9 @@ impl<R> Column<R> {
                 Arc::new(cells.collect::<UInt64Array>())
             }
             Values::Number(of) => Arc::new(Float64Array::from_iter_values(rows.iter().map(of))),
+            Values::NumberOrNull(of) => Arc::new(rows.iter().map(of).collect::<Float64Array>()),
             Values::Whole(of) => Arc::new(Int64Array::from_iter_values(rows.iter().map(of))),
+            Values::WholeOrNull(of) => Arc::new(rows.iter().map(of).collect::<Int64Array>()),
         }
     }
 }

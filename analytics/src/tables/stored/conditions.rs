@@ -86,6 +86,7 @@ impl Conditional {
             Values::TimeOrNull(_) => (Kind::Time, true),
             Values::CellOrNull(_) => (Kind::Cell, true),
             Values::Number(_) | Values::Whole(_) => (Kind::Number, false),
+            Values::NumberOrNull(_) | Values::WholeOrNull(_) => (Kind::Number, true),
         };
         Self {
             name: column.name,

@@ -86,10 +86,16 @@ impl MoveBody {
 
     /// A move of the system's own, which has no members.
     pub fn of_the_system(case_move: Move) -> Self {
-        Self {
-            case_move,
-            members: Map::new(),
-        }
+        Self::made(case_move, Value::Null)
+    }
+
+    /// One that says what an object says.
+    pub(super) fn made(case_move: Move, members: Value) -> Self {
+        let members = match members {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        };
+        Self { case_move, members }
     }
 
     /// What it says beside its name.

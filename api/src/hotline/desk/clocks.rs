@@ -40,7 +40,7 @@ impl Work<'_> {
             let Some((rule, spec)) = self.data.spec_for(self.desk, case, name) else {
                 continue;
             };
-            let timing = self.data.timing(self.desk, &spec, at, &[], 0)?;
+            let timing = self.data.timing(&self.desk.settings, (name, &spec), at, &[], 0)?;
             let generation = newest(&before, name).map_or(1, |clock| clock.generation + 1);
             self.start_clock(case, (name, generation), at, rule, spec, &timing)
                 .await?;
@@ -174,9 +174,11 @@ impl Work<'_> {
             .iter()
             .filter_map(|(from, to)| Some((*from, (*to)?)))
             .collect();
+        let settings = &self.desk.settings;
+        let of = (clock.name.as_str(), &spec);
         let timing = self
             .data
-            .timing(self.desk, &spec, clock.start_at, &ended, clock.extended)?;
+            .timing(settings, of, clock.start_at, &ended, clock.extended)?;
         clock.revision += 1;
         clock.due_at = timing.due;
         clock.yellow_at = timing

@@ -11,41 +11,58 @@ use crate::audit::{Deed, append};
 use crate::hotline::store::{CaseRow, StoreError};
 use crate::problem::Problem;
 
-/// So often an identity is shown contacts.
-const MOST: usize = 60;
-/// Within this time.
-const WITHIN: Duration = Duration::from_hours(1);
+/// So often something may be done by one, within some time.
+#[derive(Debug)]
+pub struct SoOften {
+    most: usize,
+    within: Duration,
+    done: Mutex<HashMap<String, VecDeque<Instant>>>,
+}
 
-/// Who was shown contacts, and when.
-#[derive(Debug, Default)]
-pub struct Reveals(Mutex<HashMap<String, VecDeque<Instant>>>);
+impl SoOften {
+    /// Contacts are shown to an identity.
+    pub(super) fn reveals() -> Self {
+        Self::new(60, Duration::from_hours(1))
+    }
 
-impl Reveals {
-    /// Notes that somebody is shown one.
+    /// Answers come from an address.
+    pub(super) fn ratings() -> Self {
+        Self::new(10, Duration::from_mins(1))
+    }
+
+    fn new(most: usize, within: Duration) -> Self {
+        Self {
+            most,
+            within,
+            done: Mutex::default(),
+        }
+    }
+
+    /// Notes that somebody does it.
     ///
     /// # Errors
-    /// They were shown as many as may be: after how many seconds they may be again.
+    /// They did as often as they may: after how many seconds they may again.
     pub fn ask(&self, who: &str) -> Result<(), u32> {
         self.ask_at(who, Instant::now())
     }
 
     fn ask_at(&self, who: &str, now: Instant) -> Result<(), u32> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, times| {
             times
                 .back()
-                .is_some_and(|last| now.duration_since(*last) < WITHIN)
+                .is_some_and(|last| now.duration_since(*last) < self.within)
         });
         let times = all.entry(who.to_owned()).or_default();
         while times
             .front()
-            .is_some_and(|first| now.duration_since(*first) >= WITHIN)
+            .is_some_and(|first| now.duration_since(*first) >= self.within)
         {
             times.pop_front();
         }
         match times.front() {
-            Some(first) if times.len() >= MOST => {
-                let left = WITHIN.saturating_sub(now.duration_since(*first));
+            Some(first) if times.len() >= self.most => {
+                let left = self.within.saturating_sub(now.duration_since(*first));
                 Err(u32::try_from(left.as_secs() + 1).unwrap_or(u32::MAX))
             }
             _ => {
@@ -128,7 +145,7 @@ mod tests {
 
     #[test]
     fn sixty_an_hour_are_shown_to_each() {
-        let (reveals, start) = (Reveals::default(), Instant::now());
+        let (reveals, start) = (SoOften::reveals(), Instant::now());
         for second in 0..60 {
             assert_eq!(
                 reveals.ask_at("key:a", start + Duration::from_secs(second)),
@@ -138,7 +155,7 @@ mod tests {
         let later = start + Duration::from_mins(30);
         assert_eq!(reveals.ask_at("key:a", later), Err(1_801));
         assert_eq!(reveals.ask_at("key:b", later), Ok(()));
-        assert_eq!(reveals.ask_at("key:a", start + WITHIN), Ok(()));
-        assert!(reveals.ask_at("key:a", start + WITHIN).is_err());
+        assert_eq!(reveals.ask_at("key:a", start + Duration::from_hours(1)), Ok(()));
+        assert!(reveals.ask_at("key:a", start + Duration::from_hours(1)).is_err());
     }
 }

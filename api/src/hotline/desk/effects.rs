@@ -1,12 +1,12 @@
 //! What a move does beside leading to a state: to the case, its clocks, its children.
 
-use riskgrid_analytics::hotline::moves::{Move, State, Targets};
+use riskgrid_analytics::hotline::calendar::Amount;
+use riskgrid_analytics::hotline::moves::{Move, Refusal, State, Targets};
 use serde_json::{Value, json};
 
 use super::body::{LONGEST_REASON, LONGEST_TEXT, MoveBody};
 use super::clocks::{OF_OFFICE, newest};
 use super::moving::{Asked, calls_in_vain, refused};
-use super::timing::Amount;
 use super::work::{Actor, Entry, Work};
 use crate::hotline::store::{CaseRow, case, children, moves_of, schedule_erasure, write_json};
 use crate::problem::Problem;
@@ -154,31 +154,27 @@ impl Work<'_> {
     ) -> Result<(), Problem> {
         let clocks = self.clocks(&case.id).await?;
         let handle = newest(&clocks, "handle").filter(|clock| clock.is_open());
-        let too_much = |state| {
-            refused(
-                riskgrid_analytics::hotline::moves::Refusal::ExtensionLimit,
-                state,
-                Move::Extend,
-            )
-        };
+        let too_much = |state| refused(Refusal::ExtensionLimit, state, Move::Extend);
         let Some(handle) = handle else {
             return Err(too_much(case.state()?));
         };
-        let spec = self.data.spec_of(handle)?;
+        let rule = self.data.spec_of(handle)?.rule("handle")?;
         let text = asked.body.name("amount")?;
-        let amount = Amount::read(text)?;
-        if !amount.has_unit_of(&spec.term) {
+        let amount = Amount::parse(text).ok_or_else(|| {
+            let shown: String = text.chars().take(32).collect();
+            Problem::unprocessable(format!("`amount` is \"{shown}\"; allowed: {}", Amount::ALLOWED))
+        })?;
+        if amount.unit() != rule.term.unit() {
             return Err(Problem::unprocessable(format!(
                 "`amount` is \"{text}\"; it must have the unit of the clock's term, `{}`",
-                spec.term
+                rule.term
             )));
         }
-        let most = spec.extend.as_deref().map(Amount::read).transpose()?;
-        if most.is_none_or(|most| amount.count > most.count) {
+        if rule.extend.is_none_or(|most| amount.number() > most.number()) {
             return Err(too_much(case.state()?));
         }
         data["amount"] = json!(text);
-        data["count"] = json!(amount.count);
+        data["count"] = json!(amount.number());
         data["generation"] = json!(handle.generation);
         Ok(())
     }

@@ -13,6 +13,7 @@
 
 mod assigning;
 mod body;
+mod breach;
 mod clocks;
 mod contact;
 mod data;
@@ -25,6 +26,8 @@ mod making;
 mod moving;
 mod once;
 mod place;
+mod preview;
+mod putting;
 mod rating;
 mod reported;
 mod settings;
@@ -43,7 +46,8 @@ use serde_json::Value;
 use tokio::sync::{Notify, broadcast};
 
 pub use body::{LONGEST_REASON, LONGEST_TEXT, MoveBody, check_text, members};
-pub use contact::Reveals;
+pub use breach::Risks;
+pub use contact::SoOften;
 pub use data::{DatumName, HotlineData};
 pub use geocode::KnownPlace;
 pub use layers::{CaseLayer, CaseLayers};
@@ -62,6 +66,7 @@ use crate::alerts::Alerting;
 use crate::alerts::delivery::Clock;
 use crate::database::Database;
 use crate::hotline::contacts::Contacts;
+use crate::hotline::key_lines::KeyLines;
 use crate::hotline::store::{CaseRow, StoreError};
 use crate::intake::Intake;
 
@@ -85,7 +90,11 @@ pub struct Desk {
     /// Whom to call back.
     pub contacts: Contacts,
     /// How often somebody looks at that.
-    pub reveals: Reveals,
+    pub reveals: SoOften,
+    /// How often answers come from an address.
+    pub ratings: SoOften,
+    /// Make and check rating links.
+    pub(crate) rating_keys: KeyLines,
     /// Wakes who puts events of cases into the log.
     pub events_wait: Notify,
     alerting: Arc<Alerting>,
@@ -93,6 +102,8 @@ pub struct Desk {
     reporter_key: SourceKey,
     /// Where events become durable, once that is open.
     log: OnceLock<Arc<Intake>>,
+    /// Held while a version is put in force.
+    putting: tokio::sync::Mutex<()>,
     running: Mutex<std::collections::HashSet<(String, String)>>,
 }
 
@@ -132,6 +143,7 @@ impl Desk {
         places: Arc<Places>,
         reporter_key: SourceKey,
         contacts: Contacts,
+        rating_keys: KeyLines,
     ) -> Result<Arc<Self>, StoreError> {
         let database = alerting.decisions.database().clone();
         let data = HotlineData::read(&database, &settings).await?;
@@ -143,12 +155,15 @@ impl Desk {
             places,
             changes: broadcast::Sender::new(CHANGES_KEPT),
             contacts,
-            reveals: Reveals::default(),
+            reveals: SoOften::reveals(),
+            ratings: SoOften::ratings(),
+            rating_keys,
             events_wait: Notify::new(),
             alerting,
             data: ArcSwap::from_pointee(data),
             reporter_key,
             log: OnceLock::new(),
+            putting: tokio::sync::Mutex::default(),
             running: Mutex::default(),
         }))
     }

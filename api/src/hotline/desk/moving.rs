@@ -238,7 +238,8 @@ impl Work<'_> {
             }
             Move::Extend => {
                 if let Some(handle) = handle {
-                    let given = self.data.spec_of(handle)?.extensions_given();
+                    let rule = self.data.spec_of(handle)?.rule("handle")?;
+                    let given = if rule.extend.is_some() { rule.extensions } else { 0 };
                     let moves = moves_of(self.connection(), &case.id).await?;
                     let used = extensions_of(&moves, handle.generation);
                     seen.extensions_left = given.saturating_sub(used);

@@ -2,6 +2,7 @@
 
 use chrono_tz::Tz;
 use h3o::Resolution;
+use riskgrid_analytics::hotline::duty::Order;
 use riskgrid_analytics::hotline::moves::Limits;
 use riskgrid_ingest::edge::Bounds;
 
@@ -25,7 +26,9 @@ pub struct Settings {
     /// Of moves.
     pub limits: Limits,
     /// After so many returns a case goes to a fallback.
-    pub max_returns: i64,
+    pub max_returns: u32,
+    /// Which condition of duty is looked at first.
+    pub order: Order,
     /// How long callers are called back.
     pub call_back: String,
     /// A case is paused no longer, in microseconds.

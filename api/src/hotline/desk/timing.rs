@@ -1,35 +1,23 @@
 //! What a clock is by its rule, and the times that follow from it.
 
+use riskgrid_analytics::hotline::deadlines::{ClockName, ClockRule, Course, Pause, deadline};
+use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::problem::Problem;
+use super::data::HotlineData;
+use super::settings::Settings;
+use crate::hotline::store::StoreError;
+use crate::problem::{Kind, Problem};
 
 /// A clock's rule, as the clock keeps it: later rules do not change it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Spec {
-    /// How long, as `5wd`.
-    pub(super) term: String,
     /// By which calendar.
     pub(super) calendar: String,
-    /// When it turns yellow, before its end.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(super) yellow: Option<String>,
-    /// When it turns red, if not at its end.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(super) red: Option<String>,
-    /// The last date is moved on to a working one.
-    #[serde(default)]
-    pub(super) roll: bool,
-    /// It ends at the last closing of its last date.
-    #[serde(default)]
-    pub(super) close: bool,
-    /// How much it may be extended at once.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(super) extend: Option<String>,
-    /// How often.
-    #[serde(default)]
-    pub(super) extensions: u32,
+    /// What the rule says of it.
+    pub(super) clock: Value,
     /// Handlers may pause and extend it.
     #[serde(default)]
     pub(super) self_service: bool,
@@ -39,9 +27,10 @@ pub(super) struct Spec {
 }
 
 impl Spec {
-    /// How often it may be extended.
-    pub(super) fn extensions_given(&self) -> u32 {
-        if self.extend.is_some() { self.extensions } else { 0 }
+    /// What it says of a clock.
+    pub(super) fn rule(&self, name: &str) -> Result<ClockRule, StoreError> {
+        let name = ClockName::from_name(name).unwrap_or(ClockName::Handle);
+        ClockRule::from_json(name, &self.clock).map_err(|error| StoreError::unreadable("clock", &error))
     }
 }
 
@@ -62,78 +51,51 @@ pub(super) struct Timing {
     pub(super) calendar_version: Option<i64>,
 }
 
-/// So much time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Amount {
-    /// How many.
-    pub(super) count: i64,
-    unit: String,
-}
-
-impl Amount {
-    /// Reads `10wd`.
+impl HotlineData {
+    /// The times of a clock.
     ///
     /// # Errors
-    /// 422: it is none.
-    pub(super) fn read(text: &str) -> Result<Self, Problem> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let (count, unit) = text.split_at(digits);
-        let most = if matches!(unit, "s" | "min") {
-            10_000_000
-        } else {
-            3_660
+    /// 422: the calendar ends before it.
+    pub(super) fn timing(
+        &self,
+        settings: &Settings,
+        (name, spec): (&str, &Spec),
+        start: i64,
+        pauses: &[(i64, i64)],
+        extended: i64,
+    ) -> Result<Timing, Problem> {
+        let (version, calendar) = self.calendar(&spec.calendar);
+        let rule = spec.rule(name)?;
+        let pauses: Vec<Pause> = pauses
+            .iter()
+            .map(|(from, to)| Pause {
+                from: EventTime::from_micros(*from),
+                to: EventTime::from_micros(*to),
+            })
+            .collect();
+        let course = Course {
+            start: EventTime::from_micros(start),
+            pauses: &pauses,
+            extended: u32::try_from(extended).unwrap_or(u32::MAX),
         };
-        let is_unit = matches!(
-            unit,
-            "s" | "min" | "h" | "ws" | "wmin" | "wh" | "d" | "wd" | "d@" | "wd@"
-        );
-        let count = count.parse().ok().filter(|count| (1..=most).contains(count));
-        match count {
-            Some(count) if is_unit => Ok(Self {
-                count,
-                unit: unit.to_owned(),
-            }),
-            _ => {
-                let shown: String = text.chars().take(32).collect();
-                Err(Problem::unprocessable(format!(
-                    "`amount` is \"{shown}\"; it is a whole number from 1 to 3660 (of s and min to 10000000) and a unit of s, \
-                     min, h, ws, wmin, wh, d, wd, d@, wd@"
-                )))
-            }
-        }
-    }
-
-    /// Whether it is counted as a term is.
-    pub(super) fn has_unit_of(&self, term: &str) -> bool {
-        term.trim_start_matches(|letter: char| letter.is_ascii_digit()) == self.unit
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_amount_is_a_whole_number_and_a_unit() {
-        let amount = Amount::read("10wd").unwrap();
-        assert_eq!(amount.count, 10);
-        assert!(amount.has_unit_of("5wd") && !amount.has_unit_of("5d") && !amount.has_unit_of("5wd@"));
-        assert!(Amount::read("2wd@").unwrap().has_unit_of("10wd@"));
-        assert!(Amount::read("10000000s").is_ok());
-        for text in [
-            "",
-            "wd",
-            "0wd",
-            "-1d",
-            "1.5d",
-            "3661d",
-            "1w",
-            "10000001min",
-            "1 d",
-            "1D",
-            "99999999999999999999d",
-        ] {
-            assert!(Amount::read(text).is_err(), "{text}");
-        }
+        let has_cards = ClockName::from_name(name).is_some_and(ClockName::has_cards);
+        let found = deadline(&calendar, &rule, course, has_cards, settings.supervision_after);
+        let found = found.map_err(|_| {
+            Problem::new(
+                Kind::CalendarEmpty,
+                format!(
+                    "the calendar `{}` has no working time within 3660 dates from there; give it some",
+                    spec.calendar
+                ),
+            )
+        })?;
+        Ok(Timing {
+            due: found.due.micros(),
+            yellow: found.yellow.map(EventTime::micros),
+            red: found.red.map(EventTime::micros),
+            supervise_at: found.supervision.map(EventTime::micros),
+            is_provisional: found.provisional,
+            calendar_version: version,
+        })
     }
 }

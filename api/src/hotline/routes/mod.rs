@@ -3,7 +3,9 @@
 mod asked;
 mod cases;
 mod contact;
+mod data;
 mod moves;
+mod rating;
 
 use std::sync::Arc;
 
@@ -17,4 +19,6 @@ pub fn all(desk: &Arc<Desk>) -> Router {
         .merge(cases::routes(Arc::clone(desk)))
         .merge(moves::routes(Arc::clone(desk)))
         .merge(contact::routes(Arc::clone(desk)))
+        .merge(data::routes(Arc::clone(desk)))
+        .merge(rating::routes(Arc::clone(desk)))
 }

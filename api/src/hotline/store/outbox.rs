@@ -1,30 +1,12 @@
 //! What of cases is told by webhooks: an outbox row a receiver, in the transaction of what it tells.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use twox_hash::XxHash3_128;
 
 use super::{Connection, StoreError, read_json};
 use crate::alerts::store::{MAX_NOTIFY_AGE, rfc3339};
+use crate::alerts::webhook;
 use crate::database::read_from_row;
-
-/// Which cases a webhook is told of; what is empty is all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CaseTargets {
-    /// `case.moved`, `case.card`, `case.card_withdrawn`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub types: Vec<String>,
-    /// Of these offices.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub offices: Vec<String>,
-    /// Of these layers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub layers: Vec<String>,
-    /// Of cards: `yellow`, `red`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub cards: Vec<String>,
-}
 
 /// Something to be told of a case.
 #[derive(Clone, Debug)]
@@ -59,19 +41,6 @@ read_from_row!(Target {
     disabled_at
 });
 
-impl CaseTargets {
-    fn wants(&self, told: &CaseTold<'_>) -> bool {
-        let holds = |list: &[String], what: Option<&str>| {
-            list.is_empty() || what.is_some_and(|what| list.iter().any(|one| one == what))
-        };
-        holds(&self.types, Some(told.kind))
-            && holds(&self.offices, told.office)
-            && holds(&self.layers, Some(told.layer))
-            // Moves have no card, and whoever asks for some cards asks for no fewer moves.
-            && (told.card.is_none() || holds(&self.cards, told.card))
-    }
-}
-
 /// The `webhook-id`: the same on every attempt, replay and restart.
 fn webhook_id(endpoint: &str, case_id: &str, key: &str) -> String {
     let key = format!(
@@ -101,10 +70,16 @@ pub async fn queue_told(
     let body = json!({"type": told.kind, "timestamp": rfc3339(now), "data": told.data}).to_string();
     let is_stale =
         now.saturating_sub(told.at) > i64::try_from(MAX_NOTIFY_AGE.as_micros()).unwrap_or(i64::MAX);
+    let of = webhook::CaseTold {
+        kind: told.kind,
+        layer: told.layer,
+        office: told.office,
+        card: told.card,
+    };
     let mut queued = 0;
     for target in targets {
-        let wanted: CaseTargets = read_json("webhook", &target.case_filter)?;
-        if !wanted.wants(told) {
+        let wanted: webhook::CaseTargets = read_json("webhook", &target.case_filter)?;
+        if !wanted.wants(of) {
             continue;
         }
         let state = if is_stale {
@@ -134,43 +109,4 @@ pub async fn queue_told(
         queued += usize::from(state == "pending");
     }
     Ok(queued)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_webhook_is_told_of_what_its_filter_holds() {
-        let data = json!({});
-        let told = |kind, office, card| CaseTold {
-            kind,
-            case_id: "c",
-            key: "1",
-            at: 0,
-            layer: "noise",
-            office,
-            card,
-            data: &data,
-        };
-        let filter = |json: &str| serde_json::from_str::<CaseTargets>(json).unwrap();
-        let moved = told("case.moved", Some("roads"), None);
-        let red = told("case.card", Some("roads"), Some("red"));
-        for (wanted, of_moves, of_cards) in [
-            ("{}", true, true),
-            (r#"{"types":["alert.firing"]}"#, false, false),
-            (r#"{"types":["case.card"]}"#, false, true),
-            (r#"{"offices":["roads"],"layers":["noise"]}"#, true, true),
-            (r#"{"offices":["parks"]}"#, false, false),
-            (r#"{"layers":["light"]}"#, false, false),
-            (r#"{"cards":["yellow"]}"#, true, false),
-        ] {
-            assert_eq!(
-                (filter(wanted).wants(&moved), filter(wanted).wants(&red)),
-                (of_moves, of_cards),
-                "{wanted}"
-            );
-        }
-        assert!(!filter(r#"{"offices":["roads"]}"#).wants(&told("case.moved", None, None)));
-    }
 }

@@ -3,6 +3,7 @@
 
 mod cases;
 mod contacts;
+mod deadlines;
 mod log;
 mod moves;
 mod open311;
