@@ -123,6 +123,12 @@ impl App {
         Some(progress)
     }
 
+    /// Whether all that the log held when its partitions were taken up is in a state of the grid.
+    pub fn is_caught_up(&self, snapshot: &GridSnapshot) -> bool {
+        let (have, all) = self.partitions();
+        have >= all && self.progress(snapshot).is_some_and(Progress::is_caught_up)
+    }
+
     /// Puts the headers of an answer made from data: which state, of which share of the log, how much of it is loaded
     /// (until all is), complete to when, over which window.
     pub fn set_data_headers<B>(

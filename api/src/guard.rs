@@ -118,7 +118,11 @@ fn span(request: &Request) -> Span {
 
 /// A rating link is a secret of whoever has it.
 fn shown_path(path: &str) -> String {
-    if path.starts_with("/r/") { "/r/…".to_owned() } else { without_keys(path) }
+    if path.starts_with("/r/") {
+        "/r/…".to_owned()
+    } else {
+        without_keys(path)
+    }
 }
 
 /// That something is away for a while is said by who waits for it, once; clients ask again and again.

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod grid;
+mod hotline;
 mod ingest;
 mod kafka;
 mod reading;
@@ -28,13 +29,14 @@ struct Seen<'a> {
 }
 
 /// The subjects.
-const SUBJECTS: [&[Reading]; 6] = [
+const SUBJECTS: [&[Reading]; 7] = [
     ingest::READINGS,
     grid::READINGS,
     kafka::READINGS,
     sql::READINGS,
     risk::READINGS,
     alerts::READINGS,
+    hotline::READINGS,
 ];
 
 /// The page as text.

@@ -46,7 +46,10 @@ enum Of {
     /// Those whose rights are these.
     Class(Class),
     /// Those who are not the public, and see this layer and the centre of this cell.
-    Place { layer: String, cell: Option<u64> },
+    Place {
+        layer: Option<String>,
+        cell: Option<u64>,
+    },
     /// Those who see this layer and what lies there.
     Position {
         layer: String,
@@ -67,7 +70,9 @@ impl Change {
         match &self.of {
             Of::Class(class) => *class == seen.class(),
             Of::Place { layer, cell } => {
-                seen.role() != Role::Public && seen.admits_layer(Some(layer)) && seen.admits_centre_of(*cell)
+                seen.role() != Role::Public
+                    && seen.admits_layer(layer.as_deref())
+                    && seen.admits_centre_of(*cell)
             }
             Of::Position { layer, position } => {
                 seen.role() != Role::Public && seen.admits_layer(Some(layer)) && seen.admits_place(*position)

@@ -132,6 +132,9 @@ pub const RULES: &[Rule] = &[
     rule(Get, "/open311/{file}", Nothing),
     rule(Get, "/open311/v2/{*path}", OwnWay),
     rule(Post, "/open311/v2/{*path}", OwnWay),
+    rule(Get, "/v1/incidents", Analyst),
+    rule(Get, "/v1/incidents/{id}", Analyst),
+    rule(Post, "/v1/incidents/{id}/ack", Operator),
     rule(Get, "/v1/silences", Analyst),
     rule(Post, "/v1/silences", Operator),
     rule(Get, "/v1/silences/{id}", Analyst),
@@ -142,7 +145,9 @@ pub const RULES: &[Rule] = &[
     rule(Get, "/v1/rules", Analyst),
     rule(Post, "/v1/rules", Operator),
     rule(Get, "/v1/rules/{id}", Analyst),
+    rule(Put, "/v1/rules/{id}", Operator),
     rule(Delete, "/v1/rules/{id}", Operator),
+    rule(Get, "/v1/rules/{id}/versions", Analyst),
     rule(Get, "/v1/webhooks", OperatorOfAll),
     rule(Post, "/v1/webhooks", Admin),
     rule(Get, "/v1/webhooks/{id}", OperatorOfAll),
@@ -278,7 +283,7 @@ mod tests {
         for (method, path, allowed) in [
             (Method::HEAD, "/v1/sql", "GET,POST"),
             (Method::HEAD, "/v1/stream", "GET"),
-            (Method::PATCH, "/v1/rules/a", "GET,HEAD,DELETE"),
+            (Method::PATCH, "/v1/rules/a", "GET,HEAD,PUT,DELETE"),
         ] {
             assert_eq!(
                 find(method, path),

@@ -15,6 +15,7 @@ use riskgrid_ingest::places::{self, Places};
 use riskgrid_ingest::{DAY, HOUR, LayerSettings, LayerTable};
 
 use super::{Config, ConfigError, Loaded, ServerSection, risk};
+use crate::alerts::store::IncidentSettings;
 use crate::http::forwarded::Addresses;
 use crate::http::read_hosts;
 
@@ -58,6 +59,8 @@ pub struct Checked {
     pub feeds: Vec<CheckedFeed>,
     /// The reference layers, loaded.
     pub places: Arc<Places>,
+    /// What makes alerts one incident.
+    pub incidents: IncidentSettings,
     /// What makes risk surfaces, if any layer is on them.
     pub risk: Option<RiskEngine>,
 }
@@ -208,6 +211,12 @@ impl Loaded {
         let places = places::load(&config.areas, &config.facilities, &config.population, &folder)
             .map_err(|error| ConfigError(error.to_string()))?;
         let places = Arc::new(places);
+        let levels = places.areas.areas().iter().map(|area| &*area.level);
+        let incidents = config
+            .alerts
+            .incidents
+            .settings(&config.risk.groups, &levels.collect())
+            .map_err(ConfigError)?;
         let risk = risk::compile(&config.risk, &layers, &places, &folder)?
             .map(|model| RiskEngine::new(Arc::new(model), Arc::clone(&places), resolution))
             .transpose()
@@ -237,6 +246,7 @@ impl Loaded {
             layers,
             feeds,
             places,
+            incidents,
             risk,
         })
     }

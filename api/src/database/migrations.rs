@@ -4,7 +4,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Each with its number and what it does.
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (
         1,
         "decisions",
@@ -14,6 +14,12 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
     (3, "bounds", include_str!("../../migrations/0003_bounds.sql")),
     (4, "access", include_str!("../../migrations/0004_access.sql")),
     (5, "life", include_str!("../../migrations/0005_life.sql")),
+    (7, "rules", include_str!("../../migrations/0007_rules.sql")),
+    (
+        8,
+        "incidents",
+        include_str!("../../migrations/0008_incidents.sql"),
+    ),
     (9, "audience", include_str!("../../migrations/0009_audience.sql")),
     (10, "hotline", include_str!("../../migrations/0010_hotline.sql")),
 ];

@@ -12,8 +12,8 @@ use crate::alerts::Alerting;
 use crate::app::App;
 use crate::config::{Checked, DutyOrder};
 use crate::hotline::contacts::Contacts;
-use crate::hotline::key_lines::KeyLines;
 use crate::hotline::desk::{CaseLayers, Desk, Settings};
+use crate::hotline::key_lines::KeyLines;
 use crate::hotline::sweep::sweep;
 
 /// How long answers to idempotency keys are kept, in microseconds.
@@ -97,6 +97,8 @@ fn settings(checked: &Checked) -> Settings {
 /// Does what is due from now on, and puts events of cases into the log.
 pub(super) fn follow(app: &Arc<App>, started: &mut Started) {
     started.push_task("sweep of clocks", tokio::spawn(sweep(Arc::clone(&app.desk))));
+    let taking = Arc::clone(&app.desk).keep_taking_alerts(Arc::clone(&app.alerting));
+    started.push_task("cases of alerts", tokio::spawn(taking));
     let putting = Arc::clone(&app.desk).keep_putting_events();
     started.push_task("events of cases", tokio::spawn(putting));
 }

@@ -86,7 +86,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         config.sql.memory_margin.as_usize(),
         process_memory::beside_the_grid(reader.clone()),
     )?;
-    Ok(Arc::new(App {
+    let app = Arc::new(App {
         replays: Replays::new(
             dead_letters.clone(),
             alerting.decisions.database().clone(),
@@ -116,7 +116,13 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         clock: wall_clock,
         stopping: AtomicBool::new(false),
         checkpointed: Arc::clone(&durable.checkpointed),
-    }))
+    });
+    // It must not keep alive what it is a part of.
+    let watched = Arc::downgrade(&app);
+    app.alerting.watch_progress(Box::new(move |snapshot| {
+        watched.upgrade().is_some_and(|app| app.is_caught_up(snapshot))
+    }));
+    Ok(app)
 }
 
 /// Listens, and serves the routes; the address.

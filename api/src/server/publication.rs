@@ -44,11 +44,7 @@ pub(super) fn follow(mut publisher: Publisher, app: &Arc<App>, started: &mut Sta
         loop {
             looks.tick().await;
             let snapshot = app.reader.snapshot();
-            let (have, all) = app.partitions();
-            let is_read = app
-                .progress(&snapshot)
-                .is_some_and(riskgrid_ingest::source::Progress::is_caught_up);
-            if have < all || !is_read {
+            if !app.is_caught_up(&snapshot) {
                 continue;
             }
             let work = move || {

@@ -46,7 +46,8 @@ pub(super) async fn open(checked: &Checked, started: &mut Started) -> Result<Sta
     let database = Database::open(&data_dir).await?.within(room.clone());
     let decisions = Decisions::over(database, config.alerts.bounds())
         .await?
-        .among(checked.places.clone());
+        .among(checked.places.clone())
+        .gathering(checked.incidents.clone());
     let closing = decisions.clone();
     started.push("state", async move {
         closing.close().await;

@@ -51,6 +51,9 @@ const WHO_MAY: &[(&str, &str, &str)] = &[
     ("GET", "/open311/{file}", "nipasox"),
     ("GET", "/open311/v2/{*path}", "asox"),
     ("POST", "/open311/v2/{*path}", "nipasox"),
+    ("GET", "/v1/incidents", "asox"),
+    ("GET", "/v1/incidents/{id}", "asox"),
+    ("POST", "/v1/incidents/{id}/ack", "sox"),
     ("GET", "/v1/silences", "asox"),
     ("POST", "/v1/silences", "sox"),
     ("GET", "/v1/silences/{id}", "asox"),
@@ -61,7 +64,9 @@ const WHO_MAY: &[(&str, &str, &str)] = &[
     ("GET", "/v1/rules", "asox"),
     ("POST", "/v1/rules", "sox"),
     ("GET", "/v1/rules/{id}", "asox"),
+    ("PUT", "/v1/rules/{id}", "sox"),
     ("DELETE", "/v1/rules/{id}", "sox"),
+    ("GET", "/v1/rules/{id}/versions", "asox"),
     ("GET", "/v1/webhooks", "ox"),
     ("POST", "/v1/webhooks", "x"),
     ("GET", "/v1/webhooks/{id}", "ox"),
@@ -134,7 +139,7 @@ async fn every_route_lets_in_those_roles_and_no_others() {
                 .replace("{*file}", "none.js")
                 .replace("{*path}", "services")
                 .replace(['{', '}'], "");
-            let body = (*method == "POST").then(|| json!({}));
+            let body = matches!(*method, "POST" | "PUT").then(|| json!({}));
             let answer = guarded
                 .send(method.parse::<Method>().unwrap(), &asked, key.as_deref(), body)
                 .await;

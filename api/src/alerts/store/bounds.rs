@@ -9,6 +9,8 @@ use crate::database::read_from_row;
 pub const MAX_WEBHOOKS: u64 = 1_000;
 /// Name of the alert that tells that a rule may open no more of its own.
 pub const RULE_FULL: &str = "rule full";
+/// Its instance within the rule.
+pub(super) const RULE_FULL_INSTANCE: &str = "";
 
 /// What may be stored of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,12 +6,13 @@
 mod acknowledge;
 mod alerts;
 mod bounds;
-mod cells;
 mod endpoints;
 mod error;
 mod forget;
 mod hold;
 mod ids;
+mod incidents;
+mod instances;
 mod lines;
 mod notice;
 mod outbox;
@@ -22,24 +23,31 @@ mod tally;
 mod versions;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use riskgrid_ingest::NoRoom;
+use h3o::{CellIndex, LatLng};
+use riskgrid_ingest::grid::GridReader;
 use riskgrid_ingest::places::Places;
+use riskgrid_ingest::{LIVE_DOMAIN, NoRoom};
 
 pub use acknowledge::Terms;
 pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, PublicAlert, rfc3339};
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
-pub use cells::CellState;
 pub use error::DecisionsError;
 pub use forget::{Forgotten, Keep};
 pub use ids::{random_hex, webhook_id};
+use incidents::Gathered;
+pub use incidents::{
+    Incident, IncidentPlace, IncidentQuery, IncidentReader, IncidentSettings, IncidentState, LineageRow,
+    NearBy,
+};
+pub use instances::RuleState;
 pub use lines::{AlertLine, Bound, Conditions, LinePlace};
 pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
 pub use record::{Notify, Recorded};
-pub use rules::ENDED_AT_ONCE;
+pub use rules::{Authorship, BY_HTTP, ENDED_AT_ONCE, RuleVersion, StoredRule, rules_of};
 pub use silences::{MAX_SILENCES, Preview, SilencePlace, StoredSilence};
 pub use tally::{Held, Tally};
 pub use versions::Versioned;
@@ -64,6 +72,10 @@ struct Inner {
     census: Mutex<Census>,
     tally: Tally,
     places: Arc<Places>,
+    incident_settings: IncidentSettings,
+    gathered: Gathered,
+    /// Tells of which domain a layer is, once the grid is there.
+    grid: OnceLock<GridReader>,
 }
 
 impl Decisions {
@@ -81,6 +93,9 @@ impl Decisions {
                 census: Mutex::default(),
                 tally: Tally::default(),
                 places: Arc::default(),
+                incident_settings: IncidentSettings::default(),
+                gathered: Gathered::default(),
+                grid: OnceLock::new(),
             }),
         };
         let census = Census::take(&decisions).await?;
@@ -112,9 +127,59 @@ impl Decisions {
         self
     }
 
+    /// The same, which gathers alerts in incidents so.
+    #[must_use]
+    pub fn gathering(mut self, settings: IncidentSettings) -> Self {
+        // Nobody has another copy yet.
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.incident_settings = settings;
+        }
+        self
+    }
+
+    fn incident_settings(&self) -> &IncidentSettings {
+        &self.inner.incident_settings
+    }
+
+    fn gathered(&self) -> &Gathered {
+        &self.inner.gathered
+    }
+
+    /// From now on the domains of layers are those of this grid.
+    pub fn watch_layers_of(&self, grid: GridReader) {
+        // Set once, at the start.
+        let _ = self.inner.grid.set(grid);
+    }
+
+    /// The domain of a layer, whose clock its alerts follow.
+    fn domain_of(&self, layer: &str) -> String {
+        let snapshot = self.inner.grid.get().map(GridReader::snapshot);
+        let domain = snapshot.and_then(|snapshot| {
+            let index = snapshot.layers.find(layer)?;
+            Some(snapshot.layers.get(index)?.domain.clone())
+        });
+        domain.unwrap_or_else(|| LIVE_DOMAIN.to_owned())
+    }
+
     /// The areas that silences name.
-    pub fn places(&self) -> &Places {
+    pub fn places(&self) -> &Arc<Places> {
         &self.inner.places
+    }
+
+    /// What an alert is gathered in incidents by.
+    fn group_of<'a>(&'a self, transition: &'a riskgrid_analytics::rules::Transition) -> &'a str {
+        let layer = transition.layer.as_deref().unwrap_or_default();
+        let own = transition.group.as_deref();
+        self.incident_settings().group_of(own, layer, &transition.rule_id)
+    }
+
+    /// The ids of the areas that hold the centre of a cell.
+    fn areas_of(&self, cell: Option<u64>) -> Arc<[Arc<str>]> {
+        let cell = cell.and_then(|cell| CellIndex::try_from(cell).ok());
+        cell.map_or_else(Arc::default, |cell| {
+            let centre = LatLng::from(cell);
+            self.places().areas.ids_of([centre.lng(), centre.lat()])
+        })
     }
 
     /// See [`Database::ask_for_room`].

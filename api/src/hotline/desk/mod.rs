@@ -37,6 +37,7 @@ mod timing;
 mod who;
 mod work;
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -56,7 +57,7 @@ pub use making::{Made, NewCase, OPEN311_SOURCE, answers_of};
 pub use moving::{MoveRequest, Moved};
 pub use once::{Once, read_key};
 pub use place::{PLACE_MEMBERS, Placed};
-pub use reported::is_posted;
+pub use reported::{ALERT_SOURCE, AlertSeen, is_posted};
 pub use settings::Settings;
 pub use shown::{shown_clock, shown_move};
 pub use who::Officer;
@@ -95,6 +96,8 @@ pub struct Desk {
     pub ratings: SoOften,
     /// Make and check rating links.
     pub(crate) rating_keys: KeyLines,
+    /// What it did since the start.
+    pub counts: Counts,
     /// Wakes who puts events of cases into the log.
     pub events_wait: Notify,
     alerting: Arc<Alerting>,
@@ -105,6 +108,19 @@ pub struct Desk {
     /// Held while a version is put in force.
     putting: tokio::sync::Mutex<()>,
     running: Mutex<std::collections::HashSet<(String, String)>>,
+}
+
+/// What was done to cases since the start.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Rows of moves, the first of each case too.
+    pub moves: AtomicU64,
+    /// Cards that turned yellow.
+    pub yellow: AtomicU64,
+    /// Cards that turned red, and what was told after it.
+    pub red: AtomicU64,
+    /// Events of cases that were not in the log at the last look.
+    pub events_waiting: AtomicU64,
 }
 
 /// Something that followers are told.
@@ -155,6 +171,7 @@ impl Desk {
             places,
             changes: broadcast::Sender::new(CHANGES_KEPT),
             contacts,
+            counts: Counts::default(),
             reveals: SoOften::reveals(),
             ratings: SoOften::ratings(),
             rating_keys,

@@ -8,7 +8,7 @@ use super::body::MoveBody;
 use super::data::DatumName;
 use super::moving::Asked;
 use super::work::{Actor, Work};
-use crate::hotline::store::{Bound, CaseRow, LineConditions, PAGE, case, lines, Line};
+use crate::hotline::store::{Bound, CaseRow, Line, LineConditions, PAGE, case, lines};
 use crate::problem::Problem;
 
 /// Cases that are answered.
@@ -35,7 +35,10 @@ impl Desk {
         is_seen: impl Fn(&CaseRow) -> bool,
     ) -> Result<Value, Problem> {
         let now = (self.clock)();
-        let version = self.data().get(&DatumName::Duty).map_or(0, |(version, _)| version);
+        let version = self
+            .data()
+            .get(&DatumName::Duty)
+            .map_or(0, |(version, _)| version);
         let would_be = self
             .data()
             .with(&DatumName::Duty, version + 1, body, &self.settings)

@@ -52,7 +52,9 @@ impl Told {
     /// Reads a token that one of the keys made.
     fn read(token: &str, keys: &KeyLines) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (body, code) = bytes.split_at_checked(BODY).filter(|(_, code)| code.len() == CODE)?;
+        let (body, code) = bytes
+            .split_at_checked(BODY)
+            .filter(|(_, code)| code.len() == CODE)?;
         let body: [u8; BODY] = body.try_into().ok()?;
         let secret = keys.get(body[0])?;
         let right = code_of(secret, &body);
@@ -129,7 +131,9 @@ impl Work<'_> {
             let detail = "this link was used already; thank you";
             return Err(Problem::new(Kind::Used, detail));
         }
-        let case = case(self.connection(), &link.case_id).await?.ok_or_else(unknown)?;
+        let case = case(self.connection(), &link.case_id)
+            .await?
+            .ok_or_else(unknown)?;
         let is_of_round = i64::from(told.round) == case.round;
         let is_closed = matches!(case.state()?, State::Closed | State::Finished);
         let now = u64::try_from(self.now.div_euclid(1_000_000)).unwrap_or(0);

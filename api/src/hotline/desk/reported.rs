@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Desk;
 use super::making::{OPEN311_SOURCE, OWN_SOURCE, channel_name};
 use super::work::{Actor, Entry, Work};
+use crate::database::read_from_row;
 use crate::hotline::report::{ReportSeen, is_of_event};
 use crate::hotline::store::{CaseRow, StoreError, case, case_id, moves_of};
 use crate::problem::Problem;
@@ -16,7 +17,67 @@ pub fn is_posted(source: &str) -> bool {
     source == OWN_SOURCE || source.starts_with(OPEN311_SOURCE)
 }
 
+/// The source of cases that alerts made.
+pub const ALERT_SOURCE: &str = "//riskgrid/alerts";
+
+/// An alert whose rule makes cases.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertSeen {
+    id: String,
+    layer: String,
+    severity: String,
+    cell: Option<i64>,
+    fired_at: i64,
+}
+
+read_from_row!(AlertSeen {
+    id,
+    layer,
+    severity,
+    cell,
+    fired_at
+});
+
 impl Desk {
+    /// Makes a case of each alert that has none.
+    ///
+    /// # Errors
+    /// The database's: nothing of it is stored.
+    pub async fn make_alert_cases(&self, alerts: &[AlertSeen]) -> Result<(), Problem> {
+        if alerts.is_empty() {
+            return Ok(());
+        }
+        let mut work = Work::begin(self).await?;
+        for alert in alerts {
+            let mut row = self.blank(ALERT_SOURCE, &alert.id, &alert.layer, alert.fired_at);
+            if case(work.connection(), &row.id).await?.is_some() {
+                continue;
+            }
+            row.severity = match alert.severity.as_str() {
+                "minor" => 1,
+                "moderate" => 2,
+                "major" => 3,
+                _ => 4,
+            };
+            "sensor".clone_into(&mut row.channel);
+            // The centre of the cell stands for all of it.
+            let centre = alert
+                .cell
+                .and_then(|cell| h3o::CellIndex::try_from(cell.cast_unsigned()).ok())
+                .map(h3o::LatLng::from);
+            if let Some(centre) = centre
+                && let Ok(placed) = self.at([centre.lng(), centre.lat()], None, "area")
+            {
+                placed.put(&mut row);
+            }
+            "no".clone_into(&mut row.observed);
+            let (actor, now) = (Actor::system(), work.now);
+            let entry = Entry::new(&actor, OPEN, State::New, now).with(json!({"alert": alert.id}));
+            work.open(&mut row, entry).await?;
+        }
+        work.commit().await
+    }
+
     /// Stores what accepted events say of reports, in one transaction; again changes nothing.
     ///
     /// # Errors

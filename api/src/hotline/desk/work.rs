@@ -1,6 +1,7 @@
 //! One transaction of the hotline: rows are written in it, and what they tell is told once it is committed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use riskgrid_analytics::hotline::moves::{Duty, State};
 use serde_json::{Value, json};
@@ -75,6 +76,8 @@ pub(super) struct Work<'a> {
     changes: Vec<CaseChange>,
     queued: usize,
     has_events: bool,
+    moves: u64,
+    cards: [u64; 2],
 }
 
 impl<'a> Work<'a> {
@@ -90,6 +93,8 @@ impl<'a> Work<'a> {
             changes: Vec::new(),
             queued: 0,
             has_events: false,
+            moves: 0,
+            cards: [0, 0],
         })
     }
 
@@ -103,6 +108,10 @@ impl<'a> Work<'a> {
             .commit()
             .await
             .map_err(crate::hotline::store::StoreError::from)?;
+        let counts = &self.desk.counts;
+        counts.moves.fetch_add(self.moves, Ordering::Relaxed);
+        counts.yellow.fetch_add(self.cards[0], Ordering::Relaxed);
+        counts.red.fetch_add(self.cards[1], Ordering::Relaxed);
         if self.queued > 0 {
             self.desk.wake_deliveries();
         }
@@ -157,6 +166,7 @@ impl<'a> Work<'a> {
             data: &entry.data,
         };
         append_move(&mut self.transaction, &new).await?;
+        self.moves += 1;
         self.tell_move(case, entry.name, entry.at).await
     }
 
@@ -183,6 +193,9 @@ impl<'a> Work<'a> {
         let mut data = json!({
             "id": case.id, "clock": card.clock, "card": card.card, "due": self.data.local(self.desk, card.due),
         });
+        if card.kind == "case.card" {
+            self.cards[usize::from(card.card == "red")] += 1;
+        }
         self.changes.push(CaseChange::of("card", case, data.clone()));
         if case.is_mirrored() {
             return Ok(());

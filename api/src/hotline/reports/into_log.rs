@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::hotline::desk::Desk;
@@ -27,6 +28,11 @@ impl Desk {
         let mut connection = self.reader().await?;
         let events = pending_events(&mut connection, case_id, AT_ONCE).await?;
         drop(connection);
+        if case_id.is_none() {
+            self.counts
+                .events_waiting
+                .store(events.len() as u64, Ordering::Relaxed);
+        }
         for event in &events {
             let taken = intake.take_own(event.body.clone().into_bytes(), (self.clock)());
             let refusal = taken.await.map_err(|error| match error {

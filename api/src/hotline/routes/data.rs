@@ -99,13 +99,18 @@ async fn preview(
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
     let mut body: Value = json_of(&headers, &body)?;
-    let redispatch = match body.as_object_mut().and_then(|members| members.remove("redispatch")) {
+    let redispatch = match body
+        .as_object_mut()
+        .and_then(|members| members.remove("redispatch"))
+    {
         None => false,
         Some(Value::Bool(redispatch)) => redispatch,
         Some(_) => return Err(Problem::bad_request("`redispatch` is true or false")),
     };
     if !body.is_object() {
-        return Err(Problem::bad_request("the body is that of PUT /v1/duty, with `redispatch` perhaps"));
+        return Err(Problem::bad_request(
+            "the body is that of PUT /v1/duty, with `redispatch` perhaps",
+        ));
     }
     officer.must_be(&[Duty::Dispatcher])?;
     let preview = desk.preview_duty(body, redispatch, officer.who(), |case| officer.sees(case));

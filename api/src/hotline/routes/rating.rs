@@ -85,13 +85,20 @@ async fn take(
 ) -> Result<(), Problem> {
     let who = address.map_or_else(|| "nobody".to_owned(), |address| address.to_string());
     desk.ratings.ask(&who).map_err(|seconds| {
-        Problem::too_many_requests("10 answers a minute come from one address at most; ask again later", seconds)
+        Problem::too_many_requests(
+            "10 answers a minute come from one address at most; ask again later",
+            seconds,
+        )
     })?;
     let media_type = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let is_form = media_type.is_some_and(|text| text.starts_with("application/x-www-form-urlencoded"));
-    let said = if is_form { of_form(body)? } else { super::asked::json_of(headers, body)? };
+    let said = if is_form {
+        of_form(body)?
+    } else {
+        super::asked::json_of(headers, body)?
+    };
     desk.rate_by_link(token, &said).await
 }
 
@@ -100,9 +107,11 @@ fn of_form(body: &Bytes) -> Result<Value, Problem> {
     let mut said = Map::new();
     for (name, value) in url::form_urlencoded::parse(body) {
         let value = match name.as_ref() {
-            "rating" => json!(value.parse::<i64>().map_err(|_| {
-                Problem::unprocessable("`rating` is a whole number from 1 to 5")
-            })?),
+            "rating" => json!(
+                value
+                    .parse::<i64>()
+                    .map_err(|_| { Problem::unprocessable("`rating` is a whole number from 1 to 5") })?
+            ),
             _ => json!(value),
         };
         if said.insert(name.into_owned(), value).is_some() {

@@ -40,13 +40,20 @@ async fn with_rules(handle: &str) -> Hotline {
         ("/v1/duty", duty()),
     ] {
         let put = hotline.put(path, "\"0\"", &body).await;
-        assert_eq!((put.status, &put.body["version"]), (200, &json!(1)), "{path}: {}", put.body);
+        assert_eq!(
+            (put.status, &put.body["version"]),
+            (200, &json!(1)),
+            "{path}: {}",
+            put.body
+        );
     }
     hotline
 }
 
 fn time(value: &Value) -> DateTime<Utc> {
-    DateTime::parse_from_rfc3339(value.as_str().unwrap()).unwrap().to_utc()
+    DateTime::parse_from_rfc3339(value.as_str().unwrap())
+        .unwrap()
+        .to_utc()
 }
 
 async fn clock(hotline: &Hotline, id: &str, name: &str) -> Value {
@@ -62,7 +69,10 @@ async fn data_have_versions_and_what_cannot_be_is_told() {
     assert_eq!(shown.body, duty());
     // A calendar and rules that riskgrid ships are there, at version 0.
     let shipped = hotline.server.get("/v1/calendars/cn").await;
-    assert_eq!((shipped.status, &shipped.body["zone"]), (200, &json!("Asia/Shanghai")));
+    assert_eq!(
+        (shipped.status, &shipped.body["zone"]),
+        (200, &json!("Asia/Shanghai"))
+    );
     assert_eq!(hotline.server.get("/v1/calendars/mars").await.status, 404);
     let again = hotline.put("/v1/duty", "\"0\"", &duty()).await;
     assert_eq!((again.status, &again.body["version"]), (412, &json!(1)));
@@ -71,13 +81,18 @@ async fn data_have_versions_and_what_cannot_be_is_told() {
     assert_eq!((refused.status, problem(&refused)), (422, "ambiguous-rule"));
     for (path, body) in [
         ("/v1/duty", json!({"rows": [{"id": "a"}]})),
-        ("/v1/hotline/rules", json!({"name": "x", "rules": [{"id": "a", "calendar": "mars"}]})),
+        (
+            "/v1/hotline/rules",
+            json!({"name": "x", "rules": [{"id": "a", "calendar": "mars"}]}),
+        ),
         ("/v1/calendars/office", json!({"zone": "Mars/Phobos", "week": {}})),
     ] {
         let refused = hotline.put(path, "\"1\"", &body).await;
         assert_eq!((refused.status, problem(&refused)), (422, "invalid"), "{path}");
     }
-    let refused = hotline.post("/v1/duty/preview", &[("riskgrid-duty", "handler")], &duty()).await;
+    let refused = hotline
+        .post("/v1/duty/preview", &[("riskgrid-duty", "handler")], &duty())
+        .await;
     assert_eq!(refused.status, 403);
 }
 
@@ -116,7 +131,10 @@ async fn an_office_gets_a_case_returns_it_and_the_next_has_a_whole_term() {
     hotline.moves(&id, &json!({"move": "dispatch"})).await;
     assert_eq!(hotline.show(&id).await["office"], "district");
     let handle = clock(&hotline, &id, "handle").await;
-    assert_eq!((&handle["generation"], &handle["state"]), (&json!(2), &json!("running")));
+    assert_eq!(
+        (&handle["generation"], &handle["state"]),
+        (&json!(2), &json!("running"))
+    );
     let refused = hotline
         .try_move(&id, &json!({"move": "return", "reason": "nor ours"}))
         .await;
@@ -124,7 +142,10 @@ async fn an_office_gets_a_case_returns_it_and_the_next_has_a_whole_term() {
     hotline.moves(&id, &json!({"move": "start"})).await;
     assert_eq!(clock(&hotline, &id, "respond").await["state"], "stopped");
     hotline
-        .moves(&id, &json!({"move": "reply", "result": "resolved", "text": "done"}))
+        .moves(
+            &id,
+            &json!({"move": "reply", "result": "resolved", "text": "done"}),
+        )
         .await;
     for name in ["handle", "citizen", "return"] {
         assert_eq!(clock(&hotline, &id, name).await["state"], "stopped", "{name}");
@@ -182,13 +203,19 @@ async fn extensions_and_pauses_move_a_deadline_never_earlier() {
     assert_eq!(clock(&hotline, &id, "handle").await["state"], "paused");
     // Who leaves the office resumes first, by a row of its own.
     hotline
-        .moves(&id, &json!({"move": "transfer", "office": "parks", "reason": "theirs"}))
+        .moves(
+            &id,
+            &json!({"move": "transfer", "office": "parks", "reason": "theirs"}),
+        )
         .await;
     let rows = hotline.rows_of(&id).await;
     let last: Vec<&str> = rows.iter().rev().take(2).map(|(row, _)| row.as_str()).collect();
     assert_eq!(last, ["transfer", "resume"]);
     let shown = hotline.show(&id).await;
-    assert_eq!((&shown["office"], &shown["paused_at"]), (&json!("parks"), &Value::Null));
+    assert_eq!(
+        (&shown["office"], &shown["paused_at"]),
+        (&json!("parks"), &Value::Null)
+    );
 }
 
 #[tokio::test]
@@ -211,7 +238,10 @@ async fn what_is_late_is_red_within_a_second_and_whoever_follows_is_told() {
     let late = json!({"move": "extend", "amount": "1s", "reason": "x"});
     let refused = hotline.try_move(&id, &late).await;
     assert_eq!(refused.status, 409, "{}", refused.body);
-    let deliveries = hotline.server.get(&format!("/v1/webhooks/{webhook}/deliveries")).await;
+    let deliveries = hotline
+        .server
+        .get(&format!("/v1/webhooks/{webhook}/deliveries"))
+        .await;
     let kinds: Vec<&str> = deliveries.body["deliveries"]
         .as_array()
         .unwrap()
@@ -234,7 +264,10 @@ async fn what_is_late_is_red_within_a_second_and_whoever_follows_is_told() {
         .rows("SELECT name, card, state FROM case_clocks WHERE name = 'handle'")
         .await;
     assert_eq!(rows, [json!(["handle", "red", "running"])]);
-    let rows = hotline.server.rows("SELECT move FROM case_moves ORDER BY seq").await;
+    let rows = hotline
+        .server
+        .rows("SELECT move FROM case_moves ORDER BY seq")
+        .await;
     assert_eq!(rows, [json!(["open"]), json!(["accept"]), json!(["dispatch"])]);
 }
 
@@ -261,7 +294,11 @@ async fn a_new_calendar_computes_running_clocks_anew_and_a_new_table_is_looked_a
         preview.body,
         json!({"cases": [{"case": id, "from": "lighting", "to": "new lights", "rule": "n1"}]})
     );
-    assert_eq!(hotline.show(&id).await["office"], "lighting", "it is only looked at");
+    assert_eq!(
+        hotline.show(&id).await["office"],
+        "lighting",
+        "it is only looked at"
+    );
     let mut table = table;
     table["redispatch"] = json!(true);
     hotline.post("/v1/duty/preview", &[], &table).await;
