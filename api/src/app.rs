@@ -1,6 +1,6 @@
 //! What all routes share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -53,12 +53,16 @@ pub struct App {
     pub dead_letter_lists: Lists,
     /// Replays some of them.
     pub replays: Replays,
+    /// Whether each question in SQL is in the audit.
+    pub audits_queries: bool,
     /// What tiles keep between requests.
     pub tiles: TileCaches,
     /// What pages are told.
     pub changes: Changes,
     /// What the public sees.
     pub publication: Published,
+    /// Events that came too late for it.
+    pub public_late: Arc<AtomicU64>,
     /// Applies events, publishes and saves.
     pub pipeline: PipelineHandle,
     /// The Kafka source, when there is one.

@@ -6,6 +6,7 @@ mod grid;
 mod hotline;
 mod ingest;
 mod kafka;
+mod publication;
 mod reading;
 mod risk;
 mod sql;
@@ -35,6 +36,7 @@ const SUBJECTS: [&[Reading]; 7] = [
     kafka::READINGS,
     sql::READINGS,
     risk::READINGS,
+    publication::READINGS,
     alerts::READINGS,
     hotline::READINGS,
 ];

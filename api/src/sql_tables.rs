@@ -27,7 +27,7 @@ pub fn of(
     if permission.role() == Role::Public {
         let alerts = public_alerts_table(app.alerting.decisions.clone());
         return tables
-            .with_published(snapshot, publication)
+            .with_published(snapshot, permission, publication)
             .with(Arc::new(alerts));
     }
     let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));

@@ -262,10 +262,6 @@ struct Known {
 impl Known {
     fn differences(&mut self, snapshot: &GridSnapshot, seen: &Permission) -> Vec<Change> {
         let mut changes = Vec::new();
-        // The public reads what was published, and the grid tells nothing of that.
-        if seen.role() == Role::Public {
-            return changes;
-        }
         let of = || Of::Class(seen.class());
         let is_new = std::mem::replace(&mut self.version, snapshot.version) != snapshot.version;
         let mut changed = Vec::new();
@@ -287,6 +283,10 @@ impl Known {
                 data: json!({ "layers": changed }).to_string(),
                 of: of(),
             });
+        }
+        // A clock is moved by all layers of its domain, and the public sees some of them only by what was published.
+        if seen.role() == Role::Public {
+            return changes;
         }
         let sees_all = seen.is_whole();
         for clock in &snapshot.domains {

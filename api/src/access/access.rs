@@ -17,6 +17,7 @@ use super::counters::AccessCounters;
 use super::failures::Failures;
 use super::identity::{ANONYMOUS, Caller, Identity, Ingest};
 use super::key::Key;
+use super::key_limits::KeyLimits;
 use super::live_keys::{LAST_USED_STEP, LiveKey, LiveKeys};
 use super::new_key::{Draft, Grant};
 use super::oidc::{Logins, OfToken, Oidc, OidcSettings};
@@ -225,7 +226,9 @@ impl Access {
     pub(super) async fn of_key(self: &Arc<Self>, key: &Arc<LiveKey>) -> Identified {
         let who = format!("key:{}", key.row.id);
         Identified {
-            identity: self.identity(who, &key.row.grant, Some(Arc::clone(key))).await,
+            identity: self
+                .identity(who, &key.row.grant, (Some(Arc::clone(key)), None))
+                .await,
             stay: Stay::Key(key.row.id.clone()),
         }
     }
@@ -238,6 +241,7 @@ impl Access {
         };
         session.is_used(now);
         let permission = self.permission(session.role, &session.scope).await;
+        let limits = key.as_ref().map(|key| key.row.grant.limits.clone());
         let ingest = (session.role == Role::Admin).then(|| Ingest {
             sources: Vec::new(),
             key,
@@ -250,6 +254,8 @@ impl Access {
                 duties: session.duties.clone(),
                 offices: session.offices.clone(),
                 is_of_open_mode: false,
+                limits: limits.unwrap_or_default(),
+                name: session.name.clone(),
             }),
             stay: Stay::Session(session.hash),
         })
@@ -265,7 +271,7 @@ impl Access {
         let known = |name: &String| Some((name.clone(), self.settings.certificates.get(name)?.clone()));
         let (san, grant) = names.iter().find_map(known)?;
         Some(Identified {
-            identity: self.identity(format!("cert:{san}"), &grant, None).await,
+            identity: self.identity(format!("cert:{san}"), &grant, (None, None)).await,
             stay: Stay::Always,
         })
     }
@@ -282,14 +288,18 @@ impl Access {
     /// Whom a token lets in as.
     pub(super) async fn of_token(self: &Arc<Self>, of: &OfToken) -> Identified {
         Identified {
-            identity: self.identity(of.who.clone(), &of.grant, None).await,
+            identity: self
+                .identity(of.who.clone(), &of.grant, (None, of.name.clone()))
+                .await,
             stay: Stay::Until(of.ends_at),
         }
     }
 
     /// Whom a token is of, from where.
     pub(super) async fn caller(self: &Arc<Self>, of: &OfToken, address: Option<IpAddr>) -> Caller {
-        let identity = self.identity(of.who.clone(), &of.grant, None).await;
+        let identity = self
+            .identity(of.who.clone(), &of.grant, (None, of.name.clone()))
+            .await;
         Caller { identity, address }
     }
 
@@ -297,7 +307,7 @@ impl Access {
         self: &Arc<Self>,
         who: String,
         grant: &Grant,
-        key: Option<Arc<LiveKey>>,
+        (key, name): (Option<Arc<LiveKey>>, Option<String>),
     ) -> Arc<Identity> {
         let permission = match grant.role {
             Some(role) => Some(self.permission(role, &grant.scope).await),
@@ -314,6 +324,8 @@ impl Access {
             duties: grant.duties.clone(),
             offices: grant.offices.clone(),
             is_of_open_mode: false,
+            limits: grant.limits.clone(),
+            name,
         })
     }
 
@@ -330,6 +342,8 @@ impl Access {
                 duties: Vec::new(),
                 offices: Vec::new(),
                 is_of_open_mode: false,
+                limits: KeyLimits::default(),
+                name: None,
             }),
             stay: Stay::Always,
         })

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use riskgrid_analytics::hotline::moves::Duty;
 use riskgrid_analytics::permission::{Permission, Role};
 
+use super::key_limits::KeyLimits;
 use super::live_keys::LiveKey;
 use crate::audit::Deed;
 use crate::problem::Problem;
@@ -66,6 +67,10 @@ pub struct Identity {
     pub offices: Vec<String>,
     /// They are everybody, for nobody ever said who may what.
     pub is_of_open_mode: bool,
+    /// Where they may take less than their role.
+    pub limits: KeyLimits,
+    /// As people know them, where an issuer says it.
+    pub name: Option<String>,
 }
 
 impl Identity {
@@ -78,6 +83,8 @@ impl Identity {
             duties: vec![Duty::Supervisor],
             offices: Vec::new(),
             is_of_open_mode: true,
+            limits: KeyLimits::default(),
+            name: None,
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Session {
     pub hash: [u8; 32],
     /// Who signed in.
     pub who: String,
+    /// As people know them, where the issuer says it.
+    pub name: Option<String>,
     /// What they may read and do.
     pub role: Role,
     /// Of what.
@@ -74,6 +76,7 @@ pub(super) struct Cookie(pub(super) String);
 /// A session about to begin.
 pub(super) struct SignIn {
     pub(super) who: String,
+    pub(super) name: Option<String>,
     pub(super) role: Role,
     pub(super) scope: Scope,
     pub(super) duties: Vec<Duty>,
@@ -140,6 +143,7 @@ impl Sessions {
             id: base62::random(12)?,
             hash: sha256(cookie.as_bytes()),
             who: sign_in.who,
+            name: sign_in.name,
             role: sign_in.role,
             scope: sign_in.scope,
             duties: sign_in.duties,
@@ -204,6 +208,7 @@ struct SessionRow {
     id: String,
     hash: Vec<u8>,
     who: String,
+    name: Option<String>,
     role: String,
     scope: String,
     duties: String,
@@ -218,6 +223,7 @@ read_from_row!(SessionRow {
     id,
     hash,
     who,
+    name,
     role,
     scope,
     duties,
@@ -246,6 +252,7 @@ impl Database {
                 offices: serde_json::from_str(&row.offices).map_err(|error| unreadable(&error))?,
                 id: row.id,
                 who: row.who,
+                name: row.name,
                 key: row.key_id,
                 address: row.address,
                 created_at: row.created_at,
@@ -263,8 +270,8 @@ impl Database {
         let offices = serde_json::to_string(&session.offices).map_err(unreadable)?;
         let mut transaction = self.begin().await?;
         sqlx::query(
-            "INSERT INTO sessions (id, hash, who, role, scope, key_id, address, created_at, seen_at, duties, offices)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)",
+            "INSERT INTO sessions (id, hash, who, role, scope, key_id, address, created_at, seen_at, duties, offices, name)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11)",
         )
         .bind(&session.id)
         .bind(session.hash.to_vec())
@@ -276,6 +283,7 @@ impl Database {
         .bind(session.created_at)
         .bind(duties)
         .bind(offices)
+        .bind(&session.name)
         .execute(&mut *transaction)
         .await?;
         Ok(transaction.commit().await?)

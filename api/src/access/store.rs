@@ -62,6 +62,7 @@ impl StoredGrant {
             "addresses": addresses,
             "events_per_second": grant.events_per_second,
             "bytes_per_second": grant.bytes_per_second,
+            "limits": grant.limits,
             "replaces": self.replaces,
             "created": rfc3339(self.created_at),
             "created_by": self.created_by,
@@ -119,6 +120,7 @@ struct KeyRow {
     addresses: String,
     events_per_second: Option<i64>,
     bytes_per_second: Option<i64>,
+    limits: String,
     replaces: Option<String>,
     created_at: i64,
     created_by: String,
@@ -142,6 +144,7 @@ read_from_row!(KeyRow {
     addresses,
     events_per_second,
     bytes_per_second,
+    limits,
     replaces,
     created_at,
     created_by,
@@ -177,6 +180,7 @@ impl KeyRow {
                     .map_err(|error| DatabaseError::unreadable("key", &error))?,
                 events_per_second: self.events_per_second.map(i64::cast_unsigned),
                 bytes_per_second: self.bytes_per_second.map(i64::cast_unsigned),
+                limits: read(&self.limits)?,
             },
             id: self.id,
             hash: self.hash,
@@ -289,6 +293,7 @@ impl Database {
             "areas": row.grant.scope.areas,
             "duties": row.grant.duties,
             "offices": row.grant.offices,
+            "limits": row.grant.limits,
             "expires_at": row.expires_at,
             "replaces": row.replaces,
         }));
@@ -370,8 +375,8 @@ async fn insert(transaction: &mut Transaction, row: &StoredGrant) -> Result<(), 
     let addresses: Vec<String> = grant.addresses.iter().map(ToString::to_string).collect();
     sqlx::query(
         "INSERT INTO keys (id, hash, scram, name, role, ingest, scope, sources, protocols, addresses, events_per_second,
-                           bytes_per_second, replaces, created_at, created_by, expires_at, duties, offices)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+                           bytes_per_second, replaces, created_at, created_by, expires_at, duties, offices, limits)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
     )
     .bind(&row.id)
     .bind(&row.hash)
@@ -391,6 +396,7 @@ async fn insert(transaction: &mut Transaction, row: &StoredGrant) -> Result<(), 
     .bind(row.expires_at)
     .bind(written(&grant.duties)?)
     .bind(written(&grant.offices)?)
+    .bind(written(&grant.limits)?)
     .execute(&mut **transaction)
     .await?;
     Ok(())

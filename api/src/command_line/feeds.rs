@@ -18,6 +18,7 @@ use crate::audit::Deed;
 use crate::config::{Checked, CheckedFeed, Config};
 use crate::data_dir;
 use crate::database::Database;
+use crate::publication;
 use crate::server::wall_clock;
 
 /// List or purge.
@@ -154,7 +155,7 @@ async fn purge_locked(
 ) -> Result<Option<Purged>, Box<dyn std::error::Error + Send + Sync>> {
     let name = &feed.settings.name;
     let (checkpoints, shared) = open_checkpoints(checked)?;
-    let mut layers = LayerStore::open(shared)?;
+    let mut layers = LayerStore::open(shared.clone())?;
     let dead_letters = DeadLetterStore::open(&data_dir.join("dead-letters"))?;
     let deed = Deed::of_the_command_line("feeds.purge").to(name);
     let plan = match Purge::unfinished(data_dir)? {
@@ -193,6 +194,10 @@ async fn purge_locked(
             plan
         }
     };
+    let gone = publication::purge(shared, &plan.named)?;
+    if !gone.is_empty() {
+        println!("no longer published, and not again: {}", gone.join(", "));
+    }
     match plan.finish(data_dir, &checkpoints, &mut layers, &dead_letters) {
         Ok(purged) => Ok(Some(purged)),
         Err(error) => {

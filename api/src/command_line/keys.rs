@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::VerbResult;
 use super::answer::{ServerAddress, ask};
-use crate::access::{Asked, Key, NewKey};
+use crate::access::{Asked, Key, KeyLimits, NewKey};
 use crate::audit::Deed;
 use crate::data_dir;
 use crate::database::Database;
@@ -84,6 +84,10 @@ pub(super) struct CreateArguments {
     /// Most bytes a second that it may bring.
     #[arg(long, value_name = "NUMBER")]
     bytes_per_second: Option<u64>,
+    /// Where it may take less than its role, separated by commas: timeout=10s,rows=1000,sql_per_second=2. Names are those of
+    /// [sql.roles.ROLE], and sql_per_second, requests_per_second, streams; sizes are bytes.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
+    limits: Option<Vec<String>>,
     #[command(flatten)]
     place: Place,
 }
@@ -117,6 +121,21 @@ pub(super) async fn run(verb: KeysVerb) -> VerbResult {
     }
 }
 
+/// Limits as flags have them: numbers, but for spans.
+fn read_limits(limits: &[String]) -> Result<KeyLimits, String> {
+    let mut members = serde_json::Map::new();
+    for limit in limits {
+        let (name, value) = limit
+            .split_once('=')
+            .ok_or_else(|| format!("--limits has `{limit}`; write NAME=VALUE as in rows=1000"))?;
+        let value = value
+            .parse::<u64>()
+            .map_or_else(|_| Value::from(value), Value::from);
+        members.insert(name.to_owned(), value);
+    }
+    serde_json::from_value(members.into()).map_err(|error| format!("--limits: {error}"))
+}
+
 async fn create(arguments: CreateArguments) -> VerbResult {
     let new = NewKey {
         name: arguments.name,
@@ -134,6 +153,7 @@ async fn create(arguments: CreateArguments) -> VerbResult {
         overlap: arguments.overlap,
         events_per_second: arguments.events_per_second,
         bytes_per_second: arguments.bytes_per_second,
+        limits: arguments.limits.map(|limits| read_limits(&limits)).transpose()?,
     };
     let (key, shown) = if let Some(folder) = &arguments.place.data_dir {
         create_in(folder, new).await?

@@ -88,6 +88,8 @@ pub struct OidcSection {
     pub client_secret_file: Option<PathBuf>,
     /// Where in the claims the roles are: a JSON pointer to a text or a list. Default `/roles`.
     pub roles_claim: String,
+    /// Where the name is by which people know somebody: a JSON pointer to a text. Default none (empty): pages show the subject.
+    pub name_claim: String,
     /// `[[access.oidc.map]]`: what roles give; the first that a token has counts alone.
     pub map: Vec<OidcMapSettings>,
 }
@@ -100,6 +102,7 @@ impl Default for OidcSection {
             client_id: String::new(),
             client_secret_file: None,
             roles_claim: "/roles".to_owned(),
+            name_claim: String::new(),
             map: Vec::new(),
         }
     }
@@ -173,6 +176,7 @@ impl OidcSection {
             client_id: self.client_id.clone(),
             client_secret: secret.transpose()?,
             roles_claim: self.roles_claim.clone(),
+            name_claim: self.name_claim.clone(),
             map: map.collect::<Result<_, _>>()?,
         }))
     }
@@ -301,12 +305,15 @@ pub enum ClientAuth {
 pub struct AuditSection {
     /// How long rows are kept; whole days of UTC are trimmed. Default `400d`.
     pub keep: Span,
+    /// Each question in SQL is a row, with its statement. Default false.
+    pub queries: bool,
 }
 
 impl Default for AuditSection {
     fn default() -> Self {
         Self {
             keep: Span::seconds(400 * 24 * 3600),
+            queries: false,
         }
     }
 }

@@ -12,7 +12,7 @@ use riskgrid_ingest::decode::feed::{FeedMapper, FeedOrigin, FeedSettings};
 use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, PartitionId, Retention};
 use riskgrid_ingest::pipeline::Feed;
 use riskgrid_ingest::places::{self, Places};
-use riskgrid_ingest::{DAY, HOUR, LayerSettings, LayerTable};
+use riskgrid_ingest::{DAY, HOUR, LayerKind, LayerSettings, LayerTable, VisibleToPublic};
 
 use super::{Config, ConfigError, Loaded, ServerSection, risk};
 use crate::alerts::store::IncidentSettings;
@@ -189,6 +189,13 @@ impl Loaded {
         }
         for layer in &config.layers {
             layer_rule(layer, &config)?;
+            if layer.public == VisibleToPublic::Open && layer.kind != LayerKind::Observation {
+                return wrong(format!(
+                    "layers: layer `{}`: public is `open`, which is for sensors of places: what people report is published \
+                     with `suppressed`",
+                    layer.id
+                ));
+            }
         }
         if config.sql.max_concurrent == 0 {
             return wrong("`sql.max_concurrent` is 0, it must be at least 1".to_owned());

@@ -4,7 +4,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 /// Each with its number and what it does.
-const MIGRATIONS: [(i64, &str, &str); 9] = [
+const MIGRATIONS: &[(i64, &str, &str)] = &[
     (
         1,
         "decisions",
@@ -22,16 +22,21 @@ const MIGRATIONS: [(i64, &str, &str); 9] = [
     ),
     (9, "audience", include_str!("../../migrations/0009_audience.sql")),
     (10, "hotline", include_str!("../../migrations/0010_hotline.sql")),
+    (
+        16,
+        "key limits",
+        include_str!("../../migrations/0016_key_limits.sql"),
+    ),
 ];
 
 /// All of them.
 pub(super) fn migrations() -> Migrator {
-    let steps = MIGRATIONS.into_iter().map(|(version, description, sql)| {
+    let steps = MIGRATIONS.iter().map(|(version, description, sql)| {
         Migration::new(
-            version,
-            description.into(),
+            *version,
+            (*description).into(),
             MigrationType::Simple,
-            sql.into_sql_str(),
+            (*sql).into_sql_str(),
             false,
         )
     });

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use riskgrid_analytics::sql::{Spill, SqlEngine, SqlLimits};
@@ -50,6 +50,7 @@ pub(super) struct Below {
     pub(super) ingest: Ingest,
     pub(super) sources: Sources,
     pub(super) publication: Published,
+    pub(super) public_late: Arc<AtomicU64>,
 }
 
 /// Puts together what routes share.
@@ -66,6 +67,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         ingest,
         sources,
         publication,
+        public_late,
     } = below;
     let log = match ingest.journal {
         Some(journal) if !config.kafka.is_enabled() => Log::Journal(journal),
@@ -100,6 +102,8 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         body_budget: BodyBudget::new(config.server.body_memory.as_usize()),
         changes: Changes::follow(reader.clone(), &alerting, &desk),
         publication,
+        public_late,
+        audits_queries: config.audit.queries,
         reader,
         surfaces,
         intake,

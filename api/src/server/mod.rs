@@ -153,6 +153,7 @@ async fn start_stages(
             ingest,
             sources,
             publication: publications.published(),
+            public_late: publications.late_total(),
         },
     )?;
     hotline::follow(&app, started);

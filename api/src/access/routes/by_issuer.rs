@@ -110,6 +110,7 @@ async fn callback(
     let caller = access.caller(&returned.of, external.client).await;
     let sign_in = SignIn {
         who: returned.of.who,
+        name: returned.of.name,
         role,
         scope: if role == Role::Admin {
             riskgrid_analytics::permission::Scope::ALL

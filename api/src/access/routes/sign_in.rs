@@ -85,6 +85,7 @@ async fn by_key(
     };
     let sign_in = SignIn {
         who: caller.identity.who.clone(),
+        name: None,
         role,
         scope: key.row.grant.scope.clone(),
         duties: key.row.grant.duties.clone(),

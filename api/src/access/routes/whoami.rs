@@ -30,5 +30,8 @@ pub(super) fn shown(identity: &Identity) -> Value {
         shown["duties"] = json!(identity.duties);
         shown["offices"] = json!(identity.offices);
     }
+    if let Some(name) = &identity.name {
+        shown["name"] = json!(name);
+    }
     shown
 }
