@@ -30,7 +30,7 @@ struct Seen<'a> {
 }
 
 /// The subjects.
-const SUBJECTS: [&[Reading]; 7] = [
+const SUBJECTS: [&[Reading]; 8] = [
     ingest::READINGS,
     grid::READINGS,
     kafka::READINGS,

@@ -78,8 +78,11 @@ pub(crate) async fn admit(State(access): State<Arc<Access>>, mut request: Reques
             request.extensions_mut().insert(without);
             let mut answer = next.run(request).await;
             let status = answer.status();
-            let is_good = status.is_success() || status == StatusCode::NOT_MODIFIED;
-            say_who_may_keep(answer.headers_mut(), AnswerOf::Anonymous, route.path, is_good);
+            let answered = Answered {
+                is_good: status.is_success() || status == StatusCode::NOT_MODIFIED,
+                is_immutable: false,
+            };
+            say_who_may_keep(answer.headers_mut(), AnswerOf::Anonymous, route.path, answered);
             return answer;
         }
         Err(refused) => return refused.answer(&access, address, route),
