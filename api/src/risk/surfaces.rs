@@ -1,11 +1,10 @@
 //! Makes surfaces while events come and time goes by, and hands the newest to whoever asks.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use riskgrid_analytics::risk::{RiskEngine, RiskModel, Surface};
+use riskgrid_analytics::risk::{Conditions, RiskEngine, RiskModel, Surface};
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::{GridReader, Step, Version};
 use tokio::sync::watch;
@@ -123,7 +122,7 @@ async fn make_surfaces(
                 engine.start_again();
                 engine
             });
-            let surface = engine.surface(&snapshot, now, &BTreeSet::new());
+            let surface = engine.surface(&snapshot, now, &Conditions::default());
             surfaces.publish(surface, &engine, begun.elapsed());
             begun.elapsed()
         });

@@ -12,6 +12,7 @@ pub(crate) const ROOMS: House = House {
         "permission",
         "rules",
         "statistics",
+        "series",
         "risk",
         "sql",
         "sql/bounds",

@@ -1,13 +1,15 @@
 //! Is it worth anything? Forecasts of a period that is over, each made of what was known before it, against what came.
 
 mod bootstrap;
+mod played;
 mod ranking;
 mod replay;
 mod tally;
 
 pub use bootstrap::interval_of_mean;
+pub use played::PlayedGrid;
 pub use ranking::{best_hits, hits};
-pub use replay::{Method, Occurrence, Replay};
+pub use replay::{Method, Occurrence, Replay, RiskAt};
 pub use tally::{Summary, Tally};
 
 /// The shares of a domain's cells that are looked at.

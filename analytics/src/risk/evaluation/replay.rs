@@ -31,6 +31,8 @@ pub struct Occurrence {
 /// Who forecasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
+    /// The column `risk`: it ranks now, not what comes.
+    Risk,
     /// The column `forecast`.
     Forecast,
     /// What each cell had on average so far: the one to beat.
@@ -43,11 +45,18 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Forecast, Self::LongRunMean, Self::LastWeek, Self::Even];
+    pub const ALL: [Self; 5] = [
+        Self::Risk,
+        Self::Forecast,
+        Self::LongRunMean,
+        Self::LastWeek,
+        Self::Even,
+    ];
 
     /// Its name in tables.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Risk => "risk",
             Self::Forecast => "forecast",
             Self::LongRunMean => "long_run_mean",
             Self::LastWeek => "last_week",
@@ -75,6 +84,9 @@ pub struct Replay {
     pub occurrences: Vec<Occurrence>,
 }
 
+/// Gives R of each cell of the domain at an origin.
+pub type RiskAt<'a> = &'a mut dyn FnMut(EventTime) -> Vec<f64>;
+
 /// What is kept while time goes on.
 struct Running {
     landmark: Landmark,
@@ -88,10 +100,17 @@ struct Running {
 
 impl Replay {
     /// The scores of each method at each origin of a period, by `told` as they are made; `told` may end it by false.
-    pub fn run(&self, period: Span, mut told: impl FnMut(EventTime) -> bool) -> Vec<(Method, Tally)> {
+    /// `risk` gives R of each cell at an origin; without it there is no [`Method::Risk`].
+    pub fn run(
+        &self,
+        period: Span,
+        mut risk: Option<RiskAt<'_>>,
+        mut told: impl FnMut(EventTime) -> bool,
+    ) -> Vec<(Method, Tally)> {
         let cells = self.domain.len();
         let mut tallies: Vec<(Method, Tally)> = Method::ALL
             .into_iter()
+            .filter(|method| *method != Method::Risk || risk.is_some())
             .map(|method| (method, Tally::new(cells)))
             .collect();
         let mut running = Running {
@@ -108,7 +127,10 @@ impl Replay {
             let counts = self.counts(origin, origin.plus(self.horizon));
             let week = (origin.since(period.start) / WEEK) as usize;
             for (method, tally) in &mut tallies {
-                let (scores, expected) = self.scores(*method, &mut running, origin);
+                let (scores, expected) = match (*method, &mut risk) {
+                    (Method::Risk, Some(risk)) => (risk(origin), self.of_long_run(&running, origin)),
+                    (method, _) => self.scores(method, &mut running, origin),
+                };
                 tally.add(&scores, &counts, expected, week);
             }
             origin = origin.plus(self.horizon);
@@ -162,16 +184,21 @@ impl Replay {
         self.occurrences.get(first..last.max(first)).unwrap_or_default()
     }
 
-    /// The score of each cell, and the events expected in all.
-    fn scores(&self, method: Method, running: &mut Running, origin: EventTime) -> (Vec<f64>, f64) {
+    /// Events that a horizon had on average so far.
+    fn of_long_run(&self, running: &Running, origin: EventTime) -> f64 {
         let so_far = self
             .occurrences
             .first()
             .map_or(0, |first| origin.since(first.time))
             .max(1);
-        let of_long_run = running.next as f64 * self.horizon as f64 / so_far as f64;
+        running.next as f64 * self.horizon as f64 / so_far as f64
+    }
+
+    /// The score of each cell, and the events expected in all.
+    fn scores(&self, method: Method, running: &mut Running, origin: EventTime) -> (Vec<f64>, f64) {
+        let of_long_run = self.of_long_run(running, origin);
         match method {
-            Method::Even => (vec![1.0; self.domain.len()], of_long_run),
+            Method::Even | Method::Risk => (vec![1.0; self.domain.len()], of_long_run),
             Method::LongRunMean => (
                 running.counted.iter().copied().map(f64::from).collect(),
                 of_long_run,
@@ -330,7 +357,7 @@ mod tests {
             end: start.plus(2 * DAY),
         };
         let mut origins = 0;
-        let tallies = replay.run(period, |_| {
+        let tallies = replay.run(period, None, |_| {
             origins += 1;
             true
         });
@@ -359,7 +386,7 @@ mod tests {
             end: start.plus(HOUR),
         };
         let scores = |replay: &Replay| {
-            let tallies = replay.run(period, |_| true);
+            let tallies = replay.run(period, None, |_| true);
             tallies
                 .iter()
                 .map(|(_, tally)| tally.summary(1))
