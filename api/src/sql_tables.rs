@@ -11,6 +11,7 @@ use riskgrid_ingest::grid::GridSnapshot;
 
 use crate::alerts::table::{alerts_table, silences_table};
 use crate::app::App;
+use crate::risk::scores_table;
 
 /// Tables and table functions of a query over what `asker` may see of `snapshot`.
 pub fn of(
@@ -30,5 +31,6 @@ pub fn of(
     tables
         .with(Arc::new(alerts))
         .with(Arc::new(silences))
+        .with(Arc::new(scores_table(app.surfaces.scores(), permission)))
         .with_risk(&app.surfaces.newest(), permission)
 }

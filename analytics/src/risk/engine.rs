@@ -17,7 +17,7 @@ use super::corroboration::{CLASSES, Device, SENSORS};
 use super::hourly_signs::{HourlySigns, last_full_hour};
 use super::marks::LayerMarks;
 use super::model::{HazardModel, LayerModel, RiskModel};
-use super::outcomes::KnownOutcomes;
+use super::outcomes::{KnownOutcomes, Reliabilities};
 use super::past::{Past, PastNow, PastSlices};
 use super::reach::{SensorNow, heard, sensor_now};
 use super::reference::{InvalidReference, ReferenceCells};
@@ -200,18 +200,19 @@ impl RiskEngine {
         present: &[Present],
         conditions: &Conditions,
     ) -> Surface {
-        let sensors = self.sensors(snapshot, present);
+        let mut sensors = self.sensors(snapshot, present);
         let model = Arc::clone(&self.model);
         let newest = present.iter().map(|layer| layer.at).max();
         let units = units_of(snapshot, &model, newest);
         let clocks: Vec<(usize, EventTime)> = present.iter().map(|layer| (layer.layer, layer.at)).collect();
         let reliabilities = self.outcomes.reliabilities(snapshot, &model, &clocks);
+        believe(&model, &mut sensors, &reliabilities);
         let (mut layers, mut facts) = (Vec::new(), HashMap::new());
         for layer in present {
             self.follow(snapshot, layer);
             self.judge_hour(snapshot, layer);
         }
-        for (group, reliabilities) in model.groups.iter().zip(&reliabilities) {
+        for (group, reliabilities) in model.groups.iter().zip(&reliabilities.of_classes) {
             let members: Vec<&Present> = present
                 .iter()
                 .filter(|layer| group.layers.contains(&layer.layer))
@@ -245,6 +246,36 @@ impl RiskEngine {
         surface
     }
 
+    /// R of each cell of `domain` at an origin, of what a snapshot tells of one layer before it; 0 where there is no row.
+    pub fn risks_at(
+        &mut self,
+        snapshot: &GridSnapshot,
+        layer: &str,
+        origin: EventTime,
+        domain: &[u64],
+    ) -> Vec<f64> {
+        let of_layer = |present: &Present| {
+            let model = self.model.layers.get(present.layer);
+            model.is_some_and(|model| model.id == layer)
+        };
+        let present: Vec<Present> = self
+            .present(snapshot, origin)
+            .into_iter()
+            .filter(of_layer)
+            .map(|layer| Present { at: origin, ..layer })
+            .collect();
+        let surface = self.surface_of(snapshot, &present, &Conditions::default());
+        let mut risks = vec![0.0; domain.len()];
+        for row in surface.layers.iter().flat_map(|layer| &layer.rows) {
+            if let Ok(position) = domain.binary_search(&row.cell)
+                && let Some(slot) = risks.get_mut(position)
+            {
+                *slot = row.risk.risk;
+            }
+        }
+        risks
+    }
+
     fn present(&self, snapshot: &GridSnapshot, now: EventTime) -> Vec<Present> {
         let live = snapshot.calendar.span(Step::Bucket, now).end;
         let layers = self
@@ -276,7 +307,7 @@ impl RiskEngine {
         layers.collect()
     }
 
-    fn sensors(&self, snapshot: &GridSnapshot, present: &[Present]) -> HashMap<usize, Vec<SensorNow>> {
+    fn sensors(&self, snapshot: &GridSnapshot, present: &[Present]) -> Sensors {
         let mut by_id: HashMap<&str, &Present> = HashMap::new();
         for layer in present {
             if let Some(model) = self.model.layers.get(layer.layer)
@@ -285,7 +316,7 @@ impl RiskEngine {
                 by_id.insert(&model.id, layer);
             }
         }
-        let mut found: HashMap<usize, Vec<SensorNow>> = HashMap::new();
+        let mut found = Sensors::new();
         if by_id.is_empty() {
             return found;
         }
@@ -305,7 +336,10 @@ impl RiskEngine {
             let scale = known.scale();
             let now = sensor_now(model, key, sensor, layer.at, |units| scale.value(units as f64));
             if let Some(now) = now {
-                found.entry(layer.layer).or_default().push(now);
+                found
+                    .entry(layer.layer)
+                    .or_default()
+                    .push((Arc::from(&*key.name), now));
             }
         }
         found
@@ -391,7 +425,7 @@ impl RiskEngine {
         snapshot: &GridSnapshot,
         members: &[&Present],
         reliabilities: &[f64; CLASSES],
-        sensors: &HashMap<usize, Vec<SensorNow>>,
+        sensors: &Sensors,
         units: &[Vec<[f64; 2]>],
         conditions: &Conditions,
         (layers, facts): (&mut Vec<LayerSurface>, &mut HashMap<u64, RowFacts>),
@@ -510,6 +544,25 @@ impl RiskEngine {
     /// Cells of all layers that something is kept of.
     pub fn cells(&self) -> usize {
         self.marks.iter().flatten().map(LayerMarks::len).sum()
+    }
+}
+
+/// The sensors of each layer, with their names.
+type Sensors = HashMap<usize, Vec<(Arc<str>, SensorNow)>>;
+
+/// Notes how far each sensor is believed.
+fn believe(model: &RiskModel, sensors: &mut Sensors, reliabilities: &Reliabilities) {
+    if reliabilities.of_devices.is_empty() {
+        return;
+    }
+    for (layer, sensors) in sensors {
+        let Some(group) = model.groups.iter().position(|group| group.layers.contains(layer)) else {
+            continue;
+        };
+        for (name, sensor) in sensors {
+            let device = (group, name.to_string());
+            sensor.reliability = reliabilities.of_devices.get(&device).copied();
+        }
     }
 }
 

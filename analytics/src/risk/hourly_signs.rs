@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use h3o::Resolution;
 use hashbrown::{HashMap, HashSet};
 use riskgrid_ingest::grid::{Calendar, CellSet, GridSnapshot, Metric, Span, Step, parent_of};
-use riskgrid_ingest::{DAY, EventTime, HOUR, LayerIndex};
+use riskgrid_ingest::{DAY, EventTime, HOUR, LayerIndex, MINUTE};
 
 use super::class::{HIGH_LEVEL, HIGH_SHARE, TREND_Q};
 use super::intensity::{HORIZON, mark};
@@ -221,9 +221,11 @@ fn high_share(
     shares.filter(|(_, share)| *share >= HIGH_SHARE).collect()
 }
 
-/// The last full hour of a layer at a moment: not later than its clock is complete to.
+/// The last full hour of a layer at a moment: one that its clock is complete to, or that is over for a while where nothing
+/// comes that would move the clock on.
 pub(super) fn last_full_hour(snapshot: &GridSnapshot, layer: LayerIndex, at: EventTime) -> Option<EventTime> {
-    let complete_to = snapshot.clock_of(layer)?.complete_to?;
+    const QUIET: i64 = 15 * MINUTE;
+    let complete_to = snapshot.clock_of(layer)?.complete_to?.max(at.plus(-QUIET));
     let hour = snapshot.calendar.span(Step::Hour, at.min(complete_to));
     Some(hour.start)
 }

@@ -135,6 +135,7 @@ fn prepare(
             Some(Occurrence {
                 time: event.time,
                 position: domain.binary_search(&cell_of(event)?).ok()?,
+                events: 1,
                 marks: mark(1, u64::from(event.weight), severity_factor),
             })
         })

@@ -10,7 +10,7 @@ use riskgrid_ingest::grid::{
 use riskgrid_ingest::places::Places;
 use riskgrid_ingest::{DAY, Event, EventTime, InvalidLayer, LIVE_DOMAIN, LayerSettings, LayerTable, MINUTE};
 
-use crate::risk::{Conditions, RiskEngine};
+use crate::risk::RiskEngine;
 
 /// Hours are kept for what a baseline looks back.
 const HOURS_KEPT: i64 = 400 * DAY;
@@ -92,18 +92,6 @@ impl PlayedGrid {
     /// R of each cell of `domain` at an origin, of the events taken in, which are those before it; 0 where there is no row.
     pub fn risk_at(&mut self, domain: &[u64], origin: EventTime) -> Vec<f64> {
         let snapshot = self.snapshot();
-        // The surface's moment is the end of the bucket that holds what is just before the origin.
-        let surface = self
-            .engine
-            .surface(&snapshot, origin.plus(-1), &Conditions::default());
-        let mut risks = vec![0.0; domain.len()];
-        for row in surface.layers.iter().flat_map(|layer| &layer.rows) {
-            if let Ok(position) = domain.binary_search(&row.cell)
-                && let Some(slot) = risks.get_mut(position)
-            {
-                *slot = row.risk.risk;
-            }
-        }
-        risks
+        self.engine.risks_at(&snapshot, &self.layer, origin, domain)
     }
 }

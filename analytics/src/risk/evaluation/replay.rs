@@ -24,7 +24,9 @@ pub struct Occurrence {
     pub time: EventTime,
     /// Position of its cell in the domain.
     pub position: usize,
-    /// What it counts as.
+    /// How many events it is: one, or all of a cell and bucket.
+    pub events: u32,
+    /// What they count as.
     pub marks: f64,
 }
 
@@ -92,8 +94,9 @@ struct Running {
     landmark: Landmark,
     weighed: Vec<Weighed>,
     counted: Vec<u32>,
-    /// Occurrences before the origin.
+    /// Occurrences before the origin, and their events.
     next: usize,
+    events: u64,
     past: Option<(EventTime, Baseline)>,
     graph: CellGraph,
 }
@@ -118,6 +121,7 @@ impl Replay {
             weighed: vec![Weighed::default(); cells],
             counted: vec![0; cells],
             next: 0,
+            events: 0,
             past: None,
             graph: CellGraph::new(Some(Arc::clone(&self.domain)), self.kernel.rings()),
         };
@@ -158,8 +162,9 @@ impl Replay {
                 running.counted.get_mut(next.position),
             ) {
                 weighed.add(running.landmark.weigh(next.marks, bucket));
-                *counted += 1;
+                *counted += next.events;
             }
+            running.events += u64::from(next.events);
             running.next += 1;
         }
     }
@@ -168,7 +173,7 @@ impl Replay {
         let mut counts = vec![0; self.domain.len()];
         for occurrence in self.between(start, end) {
             if let Some(count) = counts.get_mut(occurrence.position) {
-                *count += 1;
+                *count += occurrence.events;
             }
         }
         counts
@@ -191,7 +196,7 @@ impl Replay {
             .first()
             .map_or(0, |first| origin.since(first.time))
             .max(1);
-        running.next as f64 * self.horizon as f64 / so_far as f64
+        running.events as f64 * self.horizon as f64 / so_far as f64
     }
 
     /// The score of each cell, and the events expected in all.
@@ -251,7 +256,7 @@ impl Replay {
             .collect();
         // Marks, as events of average weight.
         let before = self.occurrences.get(..running.next).unwrap_or_default();
-        let mean_mark = before.iter().map(|one| one.marks).sum::<f64>() / before.len().max(1) as f64;
+        let mean_mark = before.iter().map(|one| one.marks).sum::<f64>() / running.events.max(1) as f64;
         let expected = scores.iter().sum::<f64>() / if mean_mark > 0.0 { mean_mark } else { 1.0 };
         (scores, expected)
     }
@@ -321,6 +326,7 @@ mod tests {
         let at = |hour: i64, position: usize| Occurrence {
             time: EventTime::from_micros(start + hour * HOUR),
             position,
+            events: 1,
             marks: 1.5,
         };
         let mut occurrences: Vec<Occurrence> =
