@@ -1,7 +1,11 @@
-//! `DataFusion` tables and functions over grid snapshots, hotspot statistics, the risk surface, the rules of alerts.
+//! `DataFusion` tables and functions over grid snapshots, hotspot statistics, the risk surface, the rules of alerts, the
+//! incidents that they make, and the rules of the hotline.
 
+mod derived_id;
 pub mod functions;
 pub mod geometry;
+pub mod hotline;
+pub mod incidents;
 mod named_area;
 pub mod permission;
 pub mod publication;

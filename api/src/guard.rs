@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
@@ -16,7 +16,7 @@ use tracing::Span;
 
 use crate::access::{Access, admit, without_keys};
 use crate::config::ServerSection;
-use crate::durations::Durations;
+use crate::durations::{Asked, Durations};
 use crate::http::forwarded::{Addresses, External, note};
 use crate::http::{Bodies, HttpCounters, Refused, Sites, add_safety, tag_whole_answers, take_body};
 use crate::problem::Problem;
@@ -79,6 +79,7 @@ pub(crate) fn protect(
                 "riskgrid-window",
                 "riskgrid-query-id",
                 "riskgrid-limit",
+                "riskgrid-rev",
                 "etag",
                 "retry-after",
             ]
@@ -129,11 +130,13 @@ fn tell_failure(class: &ServerErrorsFailureClass, latency: Duration) {
 }
 
 async fn time(State(durations): State<Durations>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let started = Instant::now();
+    let waiting = durations.waiting(Asked {
+        route: request.extensions().get::<MatchedPath>().cloned(),
+        method: request.method().clone(),
+        path: without_keys(request.uri().path()),
+    });
     let response = next.run(request).await;
-    let route = route.as_ref().map(MatchedPath::as_str);
-    durations.request(route, response.status(), started.elapsed());
+    waiting.answered(response.status());
     response
 }
 

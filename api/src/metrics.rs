@@ -5,6 +5,7 @@ mod alerts;
 mod grid;
 mod ingest;
 mod kafka;
+mod publication;
 mod reading;
 mod risk;
 mod sql;
@@ -28,12 +29,13 @@ struct Seen<'a> {
 }
 
 /// The subjects.
-const SUBJECTS: [&[Reading]; 6] = [
+const SUBJECTS: [&[Reading]; 7] = [
     ingest::READINGS,
     grid::READINGS,
     kafka::READINGS,
     sql::READINGS,
     risk::READINGS,
+    publication::READINGS,
     alerts::READINGS,
 ];
 

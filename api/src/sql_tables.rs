@@ -9,7 +9,9 @@ use riskgrid_analytics::sql::Asker;
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::GridSnapshot;
 
-use crate::alerts::table::{alerts_table, silences_table};
+use crate::alerts::table::{
+    alerts_table, incident_lineage_table, incidents_table, public_alerts_table, silences_table,
+};
 use crate::app::App;
 use crate::risk::scores_table;
 
@@ -23,13 +25,20 @@ pub fn of(
     let tables = QueryTables::over(snapshot, permission, Some(app.dead_letters.clone()));
     let tables = tables.with_queries_of(&app.sql, asker);
     if permission.role() == Role::Public {
-        return tables.with_published(snapshot, publication);
+        let alerts = public_alerts_table(app.alerting.decisions.clone());
+        return tables
+            .with_published(snapshot, permission, publication)
+            .with(Arc::new(alerts));
     }
     let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));
     let now = EventTime::from_micros((app.alerting.clock)());
     let silences = silences_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
+    let incidents = incidents_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
+    let lineage = incident_lineage_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
     tables
         .with(Arc::new(alerts))
+        .with(Arc::new(incidents))
+        .with(Arc::new(lineage))
         .with(Arc::new(silences))
         .with(Arc::new(scores_table(app.surfaces.scores(), permission)))
         .with_risk(&app.surfaces.newest(), permission)

@@ -10,13 +10,14 @@ use std::time::Duration;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::{Stream, StreamExt};
 use riskgrid_analytics::permission::{Class, Permission, Role};
+use riskgrid_analytics::rules::Audience;
 use riskgrid_analytics::tables::visible_layers;
 use riskgrid_ingest::grid::{GridReader, GridSnapshot, Version};
 use serde_json::json;
 use tokio::sync::broadcast;
 
 use crate::alerts::Alerting;
-use crate::alerts::store::Alert;
+use crate::alerts::store::{Alert, PublicAlert};
 
 /// Changes that a slow page may be behind; one further behind is told to look at everything again.
 const CHANGES_KEPT: usize = 256;
@@ -43,8 +44,13 @@ struct Change {
 enum Of {
     /// Those whose rights are these.
     Class(Class),
-    /// Those who see this layer and the centre of this cell.
-    Place { layer: String, cell: Option<u64> },
+    /// Those who are not the public, and see this layer and the centre of this cell.
+    Place {
+        layer: Option<String>,
+        cell: Option<u64>,
+    },
+    /// The public.
+    Public,
     /// Everybody.
     All,
 }
@@ -58,21 +64,31 @@ impl Change {
         match &self.of {
             Of::Class(class) => *class == seen.class(),
             Of::Place { layer, cell } => {
-                seen.role() != Role::Public && seen.admits_layer(Some(layer)) && seen.admits_centre_of(*cell)
+                seen.role() != Role::Public
+                    && seen.admits_layer(layer.as_deref())
+                    && seen.admits_centre_of(*cell)
             }
+            Of::Public => seen.role() == Role::Public,
             Of::All => true,
         }
     }
 
-    fn of_alert(alert: &Alert) -> Self {
-        Self {
+    /// What is told of an alert: all to those who see it, and a little to the public, if it is for that.
+    fn of_alert(alert: &Alert) -> Vec<Self> {
+        let staff = Self {
             name: "alert",
             data: serde_json::to_string(alert).unwrap_or_default(),
             of: Of::Place {
                 layer: alert.layer.clone(),
                 cell: alert.cell,
             },
-        }
+        };
+        let public = (alert.audience == Audience::Public).then(|| Self {
+            name: "alert",
+            data: serde_json::to_string(&PublicAlert::from(alert)).unwrap_or_default(),
+            of: Of::Public,
+        });
+        std::iter::once(staff).chain(public).collect()
     }
 }
 
@@ -116,16 +132,18 @@ impl Changes {
         let to_pages = changes.to_pages.clone();
         tokio::spawn(async move {
             loop {
-                let change = match alerts.recv().await {
+                let changes = match alerts.recv().await {
                     Ok(alert) => Change::of_alert(&alert),
-                    Err(broadcast::error::RecvError::Lagged(_)) => Change {
+                    Err(broadcast::error::RecvError::Lagged(_)) => vec![Change {
                         name: "alert",
                         data: "{}".to_owned(),
                         of: Of::All,
-                    },
+                    }],
                     Err(broadcast::error::RecvError::Closed) => return,
                 };
-                let _ = to_pages.send(Arc::new(change));
+                for change in changes {
+                    let _ = to_pages.send(Arc::new(change));
+                }
             }
         });
         changes
@@ -208,10 +226,6 @@ struct Known {
 impl Known {
     fn differences(&mut self, snapshot: &GridSnapshot, seen: &Permission) -> Vec<Change> {
         let mut changes = Vec::new();
-        // The public reads what was published, and the grid tells nothing of that.
-        if seen.role() == Role::Public {
-            return changes;
-        }
         let of = || Of::Class(seen.class());
         let is_new = std::mem::replace(&mut self.version, snapshot.version) != snapshot.version;
         let mut changed = Vec::new();
@@ -233,6 +247,10 @@ impl Known {
                 data: json!({ "layers": changed }).to_string(),
                 of: of(),
             });
+        }
+        // A clock is moved by all layers of its domain, and the public sees some of them only by what was published.
+        if seen.role() == Role::Public {
+            return changes;
         }
         let sees_all = seen.is_whole();
         for clock in &snapshot.domains {

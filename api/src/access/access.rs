@@ -17,6 +17,7 @@ use super::counters::AccessCounters;
 use super::failures::Failures;
 use super::identity::{ANONYMOUS, Caller, Identity, Ingest};
 use super::key::Key;
+use super::key_limits::KeyLimits;
 use super::live_keys::{LAST_USED_STEP, LiveKey, LiveKeys};
 use super::new_key::{Draft, Grant};
 use super::oidc::{Logins, OfToken, Oidc, OidcSettings};
@@ -25,8 +26,8 @@ use super::refusals::Refusals;
 use super::route_table::RouteTable;
 use super::sessions::{Session, Sessions};
 use super::store::{Asked, KeyError, StoredGrant};
-use crate::alerts::store::{Decisions, DecisionsError};
 use crate::audit::Deed;
+use crate::database::{Database, DatabaseError};
 
 /// Rights that are kept compiled, each for a while after it was used last.
 const CLASSES: u64 = 1_000;
@@ -49,7 +50,7 @@ const LOOK_AGAIN: Duration = Duration::from_hours(1);
 pub enum AccessError {
     /// The database.
     #[error(transparent)]
-    Decisions(#[from] DecisionsError),
+    Database(#[from] DatabaseError),
     /// The issuer of tokens, as the configuration has it.
     #[error("{0}")]
     Oidc(String),
@@ -79,7 +80,7 @@ pub struct AccessSettings {
 /// Who may what.
 pub struct Access {
     settings: AccessSettings,
-    decisions: Decisions,
+    database: Database,
     pub(super) keys: LiveKeys,
     pub(super) sessions: Sessions,
     pub(super) routes: RouteTable,
@@ -128,7 +129,7 @@ impl Access {
     /// The database's, or two routes that cannot be told apart.
     pub async fn start(
         settings: AccessSettings,
-        decisions: Decisions,
+        database: Database,
         permissions: Permissions,
         clock: fn() -> EventTime,
     ) -> Result<(Arc<Self>, JoinHandle<()>), AccessError> {
@@ -136,8 +137,8 @@ impl Access {
         let changed = watch::Sender::new(());
         let (sign_ins, waiting) = mpsc::channel(SIGN_INS_WAITING);
         let access = Arc::new(Self {
-            keys: LiveKeys::new(decisions.keys().await?),
-            sessions: Sessions::load(&decisions, now).await?,
+            keys: LiveKeys::new(database.keys().await?),
+            sessions: Sessions::load(&database, now).await?,
             routes: RouteTable::new()?,
             failures: Failures::new(),
             refusals: Refusals::default(),
@@ -163,7 +164,7 @@ impl Access {
                 .map_err(AccessError::Oidc)?,
             logins: Logins::new(),
             settings,
-            decisions,
+            database,
             clock,
         });
         let writing = write_down(Arc::clone(&access), waiting);
@@ -225,7 +226,9 @@ impl Access {
     pub(super) async fn of_key(self: &Arc<Self>, key: &Arc<LiveKey>) -> Identified {
         let who = format!("key:{}", key.row.id);
         Identified {
-            identity: self.identity(who, &key.row.grant, Some(Arc::clone(key))).await,
+            identity: self
+                .identity(who, &key.row.grant, (Some(Arc::clone(key)), None))
+                .await,
             stay: Stay::Key(key.row.id.clone()),
         }
     }
@@ -238,6 +241,7 @@ impl Access {
         };
         session.is_used(now);
         let permission = self.permission(session.role, &session.scope).await;
+        let limits = key.as_ref().map(|key| key.row.grant.limits.clone());
         let ingest = (session.role == Role::Admin).then(|| Ingest {
             sources: Vec::new(),
             key,
@@ -247,6 +251,8 @@ impl Access {
                 who: session.who.clone(),
                 permission: Some(permission),
                 ingest,
+                limits: limits.unwrap_or_default(),
+                name: session.name.clone(),
             }),
             stay: Stay::Session(session.hash),
         })
@@ -262,7 +268,7 @@ impl Access {
         let known = |name: &String| Some((name.clone(), self.settings.certificates.get(name)?.clone()));
         let (san, grant) = names.iter().find_map(known)?;
         Some(Identified {
-            identity: self.identity(format!("cert:{san}"), &grant, None).await,
+            identity: self.identity(format!("cert:{san}"), &grant, (None, None)).await,
             stay: Stay::Always,
         })
     }
@@ -279,14 +285,18 @@ impl Access {
     /// Whom a token lets in as.
     pub(super) async fn of_token(self: &Arc<Self>, of: &OfToken) -> Identified {
         Identified {
-            identity: self.identity(of.who.clone(), &of.grant, None).await,
+            identity: self
+                .identity(of.who.clone(), &of.grant, (None, of.name.clone()))
+                .await,
             stay: Stay::Until(of.ends_at),
         }
     }
 
     /// Whom a token is of, from where.
     pub(super) async fn caller(self: &Arc<Self>, of: &OfToken, address: Option<IpAddr>) -> Caller {
-        let identity = self.identity(of.who.clone(), &of.grant, None).await;
+        let identity = self
+            .identity(of.who.clone(), &of.grant, (None, of.name.clone()))
+            .await;
         Caller { identity, address }
     }
 
@@ -294,7 +304,7 @@ impl Access {
         self: &Arc<Self>,
         who: String,
         grant: &Grant,
-        key: Option<Arc<LiveKey>>,
+        (key, name): (Option<Arc<LiveKey>>, Option<String>),
     ) -> Arc<Identity> {
         let permission = match grant.role {
             Some(role) => Some(self.permission(role, &grant.scope).await),
@@ -308,6 +318,8 @@ impl Access {
             who,
             permission,
             ingest,
+            limits: grant.limits.clone(),
+            name,
         })
     }
 
@@ -321,6 +333,8 @@ impl Access {
                 who: ANONYMOUS.to_owned(),
                 permission: Some(self.permission(Role::Public, &Scope::ALL).await),
                 ingest: None,
+                limits: KeyLimits::default(),
+                name: None,
             }),
             stay: Stay::Always,
         })
@@ -364,11 +378,11 @@ impl Access {
     /// Makes a key.
     ///
     /// # Errors
-    /// See [`Decisions::create_key`].
+    /// See [`Database::create_key`].
     pub(super) async fn create_key(&self, draft: Draft, by: &Deed) -> Result<(Key, Arc<LiveKey>), KeyError> {
-        let key = Key::random().map_err(DecisionsError::from)?;
+        let key = Key::random().map_err(DatabaseError::from)?;
         let asked = Asked { now: self.now(), by };
-        let rows = self.decisions.create_key(&key, draft, true, &asked).await?;
+        let rows = self.database.create_key(&key, draft, true, &asked).await?;
         self.put(&rows);
         let made = self.keys.get(key.id());
         Ok((key, made.ok_or_else(|| KeyError::Unknown("new".to_owned()))?))
@@ -377,10 +391,10 @@ impl Access {
     /// Ends a key, and all that rests on it.
     ///
     /// # Errors
-    /// See [`Decisions::revoke_key`].
+    /// See [`Database::revoke_key`].
     pub(super) async fn revoke_key(&self, id: &str, by: &Deed) -> Result<(), KeyError> {
         let asked = Asked { now: self.now(), by };
-        let row = self.decisions.revoke_key(id, true, &asked).await?;
+        let row = self.database.revoke_key(id, true, &asked).await?;
         self.put(&[row]);
         Ok(())
     }
@@ -391,27 +405,24 @@ impl Access {
     }
 
     /// Ends a session, and all that rests on it.
-    pub(super) async fn end_session(&self, session: &Session, deed: &Deed) -> Result<(), DecisionsError> {
+    pub(super) async fn end_session(&self, session: &Session, deed: &Deed) -> Result<(), DatabaseError> {
         let ended = self
             .sessions
-            .end(&self.decisions, session, Some(deed), self.now())
+            .end(&self.database, session, Some(deed), self.now())
             .await;
         self.changed.send_replace(());
         ended
     }
 
     /// Ends the session of a user who says so.
-    pub(super) async fn end_own_session(&self, session: &Session) -> Result<(), DecisionsError> {
-        let ended = self
-            .sessions
-            .end(&self.decisions, session, None, self.now())
-            .await;
+    pub(super) async fn end_own_session(&self, session: &Session) -> Result<(), DatabaseError> {
+        let ended = self.sessions.end(&self.database, session, None, self.now()).await;
         self.changed.send_replace(());
         ended
     }
 
-    pub(super) fn decisions(&self) -> &Decisions {
-        &self.decisions
+    pub(super) fn database(&self) -> &Database {
+        &self.database
     }
 
     /// Notes for the audit that somebody came in.
@@ -480,7 +491,7 @@ impl Access {
     }
 
     async fn write(&self, deed: &Deed) {
-        if let Err(error) = self.decisions.audit(deed, self.now()).await {
+        if let Err(error) = self.database.audit(deed, self.now()).await {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 action = deed.action,
@@ -508,13 +519,13 @@ impl Access {
         let written = if noted.is_empty() {
             Ok(())
         } else {
-            self.decisions.note_uses(&noted).await
+            self.database.note_uses(&noted).await
         };
         match written {
             Ok(()) => self.keys.put(&rows),
             Err(error) => tracing::warn!(%error, "when keys were used is not noted yet"),
         }
-        if let Err(error) = self.sessions.keep(&self.decisions, self.now()).await {
+        if let Err(error) = self.sessions.keep(&self.database, self.now()).await {
             tracing::warn!(%error, "when sessions were used is not noted yet");
         }
     }

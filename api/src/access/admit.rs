@@ -15,7 +15,7 @@ use hyper::body::{Frame, SizeHint};
 use riskgrid_analytics::permission::Role;
 
 use super::access::{Access, Identified, Stay};
-use super::caching::{AnswerOf, say_who_may_keep};
+use super::caching::{AnswerOf, Answered, Immutable, say_who_may_keep};
 use super::client_network::ClientNetwork;
 use super::cookie::{CookiePlace, SESSION, is_of_our_page, must_be_of_our_page};
 use super::credential::{Credential, is_in_query, read_authorization};
@@ -49,7 +49,11 @@ pub(crate) async fn admit(State(access): State<Arc<Access>>, mut request: Reques
     };
     if route.needs == Needs::Nothing {
         let mut answer = next.run(request).await;
-        say_who_may_keep(answer.headers_mut(), AnswerOf::OpenMode, route.path, true);
+        let answered = Answered {
+            is_good: true,
+            is_immutable: false,
+        };
+        say_who_may_keep(answer.headers_mut(), AnswerOf::OpenMode, route.path, answered);
         return answer;
     }
     let origin = external.as_ref().map_or("", External::origin);
@@ -86,8 +90,11 @@ pub(crate) async fn admit(State(access): State<Arc<Access>>, mut request: Reques
     request.extensions_mut().insert(caller);
     let mut answer = while_good(access, stay, stream, next.run(request)).await;
     let status = answer.status();
-    let is_good = status.is_success() || status == StatusCode::NOT_MODIFIED;
-    say_who_may_keep(answer.headers_mut(), of, route.path, is_good);
+    let answered = Answered {
+        is_good: status.is_success() || status == StatusCode::NOT_MODIFIED,
+        is_immutable: answer.extensions().get::<Immutable>().is_some(),
+    };
+    say_who_may_keep(answer.headers_mut(), of, route.path, answered);
     answer
 }
 
@@ -347,6 +354,7 @@ fn pace(
     } else {
         identity.who.clone()
     };
+    let own = (role, identity.limits.of_requests());
     let too_many = |problem| Refused {
         kind: "too-many-requests",
         is_told: false,
@@ -355,7 +363,7 @@ fn pace(
     };
     access
         .rates
-        .ask(&name, role, route.pace, Instant::now())
+        .ask(&name, own, route.pace, Instant::now())
         .map_err(|seconds| {
             let what = if route.pace == Pace::Sql { "questions in SQL" } else { "requests" };
             too_many(Problem::too_many_requests(
@@ -366,7 +374,7 @@ fn pace(
     if route.path != STREAM {
         return Ok(None);
     }
-    let stream = access.rates.stream(&name, role).ok_or_else(|| {
+    let stream = access.rates.stream(&name, own).ok_or_else(|| {
         let detail =
             "this identity has as many streams open as its role may; close one, or share one between pages";
         too_many(Problem::too_many_requests(detail, 5))

@@ -8,6 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use riskgrid_analytics::permission::{Permission, Role};
 
+use super::key_limits::KeyLimits;
 use super::live_keys::LiveKey;
 use crate::audit::Deed;
 use crate::problem::Problem;
@@ -59,6 +60,10 @@ pub struct Identity {
     pub permission: Option<Arc<Permission>>,
     /// Whether they may bring events, and which.
     pub ingest: Option<Ingest>,
+    /// Where they may take less than their role.
+    pub limits: KeyLimits,
+    /// As people know them, where an issuer says it.
+    pub name: Option<String>,
 }
 
 impl Identity {
@@ -68,6 +73,8 @@ impl Identity {
             who: ANONYMOUS.to_owned(),
             permission: Some(Arc::new(Permission::admin())),
             ingest: Some(Ingest::default()),
+            limits: KeyLimits::default(),
+            name: None,
         }
     }
 

@@ -3,11 +3,11 @@
 
 use std::fmt;
 
-use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
 use super::base62;
 use super::scram::scram_verifier;
+use crate::digest::sha256;
 
 const PREFIX: &str = "rgk_";
 const ID: usize = 12;
@@ -109,13 +109,6 @@ pub fn is_same_hash(one: &[u8], other: &[u8]) -> bool {
     one.ct_eq(other).into()
 }
 
-/// SHA-256.
-pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
-    hash
-}
-
 /// CRC-32 (ISO-HDLC) of all before it.
 fn check(body: &str) -> String {
     base62::encode(&crc32fast::hash(body.as_bytes()).to_be_bytes(), CHECK)
@@ -139,7 +132,7 @@ mod tests {
         let key = golden();
         assert_eq!(key.reveal(), GOLDEN);
         assert_eq!(
-            crate::access::hex(&key.hash()),
+            crate::digest::hex(&key.hash()),
             "a6272235a5410cfdd5efea5f3000167a564ce7e5d3250d65780cf7f8fc645cb4"
         );
         assert_eq!(Key::parse(GOLDEN).unwrap().id(), "Gold3nKey001");

@@ -21,9 +21,9 @@ mod counters;
 mod credential;
 mod failures;
 mod identity;
-mod jcs;
 mod key;
 mod key_file;
+mod key_limits;
 mod live_keys;
 mod new_key;
 mod oidc;
@@ -38,23 +38,14 @@ mod store;
 
 pub use access::{Access, AccessError, AccessSettings};
 pub(crate) use admit::admit;
+pub(crate) use caching::Immutable;
 pub(crate) use credential::without_keys;
 pub use identity::{Caller, Identity, Ingest, Reads};
-pub use jcs::canonical;
-pub use key::{Key, StoredKey, is_same_hash, sha256};
+pub use key::{Key, StoredKey, is_same_hash};
 pub use key_file::{read_key_file, read_private_file};
+pub use key_limits::{KeyLimits, KeyRates};
 pub use live_keys::LiveKey;
 pub use new_key::{Draft, Grant, NewKey, Protocol, Rights, Unfit};
 pub use oidc::{ClientSecret, OidcSettings};
 pub use route_table::{Needs, RULES, Rule, Verb};
 pub use store::{Asked, KeyError, StoredGrant};
-
-/// Bytes in hex.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}

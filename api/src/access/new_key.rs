@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use riskgrid_analytics::permission::{Role, Scope};
 use serde::{Deserialize, Serialize};
 
+use super::key_limits::KeyLimits;
 use super::spans;
 
 /// Letters of a name.
@@ -73,6 +74,9 @@ pub struct NewKey {
     /// Most bytes a second, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
+    /// Where it may take less than its role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<KeyLimits>,
 }
 
 /// What a key gives.
@@ -94,6 +98,8 @@ pub struct Grant {
     pub events_per_second: Option<u64>,
     /// Most bytes a second.
     pub bytes_per_second: Option<u64>,
+    /// Where it may take less than its role.
+    pub limits: KeyLimits,
 }
 
 /// A key that can be made.
@@ -193,6 +199,7 @@ impl NewKey {
             ("addresses", self.addresses.is_some()),
             ("events_per_second", self.events_per_second.is_some()),
             ("bytes_per_second", self.bytes_per_second.is_some()),
+            ("limits", self.limits.is_some()),
         ];
         match given.into_iter().find(|(_, is_given)| *is_given) {
             Some((member, _)) => Err(unfit(
@@ -244,6 +251,14 @@ impl NewKey {
                 return Err(unfit(member, "is 0; it must be at least 1"));
             }
         }
+        let limits = self.limits.unwrap_or_default();
+        limits.check()?;
+        if role.is_none() && limits != KeyLimits::default() {
+            return Err(unfit(
+                "limits",
+                "go with a role that reads; see `events_per_second`",
+            ));
+        }
         let protocols = words("protocols", self.protocols.unwrap_or_default())?;
         let protocols = protocols.iter().map(|text| match text.as_str() {
             "http" => Ok(Protocol::Http),
@@ -272,6 +287,7 @@ impl NewKey {
             addresses: addresses.collect::<Result<_, _>>()?,
             events_per_second: self.events_per_second,
             bytes_per_second: self.bytes_per_second,
+            limits,
         })
     }
 }
@@ -288,6 +304,7 @@ impl Grant {
             addresses: Vec::new(),
             events_per_second: None,
             bytes_per_second: None,
+            limits: KeyLimits::default(),
         }
     }
 }
@@ -428,6 +445,22 @@ mod tests {
                 "`bytes_per_second`",
             ),
             (r#"{"name": "a", "role": "analyst", "scope": "all"}"#, "`scope`"),
+            (
+                r#"{"name": "a", "role": "analyst", "limits": {"rows": 0}}"#,
+                "`rows`",
+            ),
+            (
+                r#"{"name": "a", "role": "analyst", "limits": {"timeout": "soon"}}"#,
+                "`timeout`",
+            ),
+            (
+                r#"{"name": "a", "role": "analyst", "limits": {"row": 1}}"#,
+                "`row`",
+            ),
+            (
+                r#"{"name": "a", "ingest": true, "limits": {"rows": 1}}"#,
+                "`limits`",
+            ),
         ] {
             let error = checked(json).unwrap_err();
             assert!(error.contains(member), "{json}: {error}");

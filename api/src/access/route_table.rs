@@ -84,7 +84,7 @@ const fn rule(method: Verb, path: &'static str, needs: Needs) -> Rule {
 }
 
 use Needs::{Admin, Analyst, AnyIdentity, Ingest, Nothing, Operator, OperatorOfAll, Reader, Sql};
-use Verb::{Delete, Get, GetOnly, Post};
+use Verb::{Delete, Get, GetOnly, Post, Put};
 
 /// All routes.
 pub const RULES: &[Rule] = &[
@@ -106,6 +106,9 @@ pub const RULES: &[Rule] = &[
     rule(Get, "/v1/alerts/{id}", Reader),
     rule(Post, "/v1/alerts/{id}/ack", Operator),
     rule(Post, "/v1/alerts/{id}/unack", Operator),
+    rule(Get, "/v1/incidents", Analyst),
+    rule(Get, "/v1/incidents/{id}", Analyst),
+    rule(Post, "/v1/incidents/{id}/ack", Operator),
     rule(Get, "/v1/silences", Analyst),
     rule(Post, "/v1/silences", Operator),
     rule(Get, "/v1/silences/{id}", Analyst),
@@ -116,7 +119,9 @@ pub const RULES: &[Rule] = &[
     rule(Get, "/v1/rules", Analyst),
     rule(Post, "/v1/rules", Operator),
     rule(Get, "/v1/rules/{id}", Analyst),
+    rule(Put, "/v1/rules/{id}", Operator),
     rule(Delete, "/v1/rules/{id}", Operator),
+    rule(Get, "/v1/rules/{id}/versions", Analyst),
     rule(Get, "/v1/webhooks", OperatorOfAll),
     rule(Post, "/v1/webhooks", Admin),
     rule(Get, "/v1/webhooks/{id}", OperatorOfAll),
@@ -252,7 +257,7 @@ mod tests {
         for (method, path, allowed) in [
             (Method::HEAD, "/v1/sql", "GET,POST"),
             (Method::HEAD, "/v1/stream", "GET"),
-            (Method::PATCH, "/v1/rules/a", "GET,HEAD,DELETE"),
+            (Method::PATCH, "/v1/rules/a", "GET,HEAD,PUT,DELETE"),
         ] {
             assert_eq!(
                 find(method, path),

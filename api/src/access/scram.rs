@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::{hmac, pbkdf2};
 
-use super::key::sha256;
+use crate::digest::sha256;
 
 /// Those of RFC 7677: a key has 256 random bits, so more would only cost. No zero, which the
 /// compiler sees.

@@ -9,9 +9,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use riskgrid_analytics::permission::{Role, Scope};
 
 use super::base62;
-use super::key::sha256;
-use crate::alerts::store::{Decisions, DecisionsError, read_from_row};
-use crate::audit::Deed;
+use crate::audit::{Deed, append};
+use crate::database::{Database, DatabaseError, read_from_row};
+use crate::digest::sha256;
 
 const HOUR: i64 = 3_600_000_000;
 /// A session that is not used for so long ends, in microseconds.
@@ -32,6 +32,8 @@ pub(super) struct Session {
     pub hash: [u8; 32],
     /// Who signed in.
     pub who: String,
+    /// As people know them, where the issuer says it.
+    pub name: Option<String>,
     /// What they may read and do.
     pub role: Role,
     /// Of what.
@@ -69,6 +71,7 @@ pub(super) struct Cookie(pub(super) String);
 /// A session about to begin.
 pub(super) struct SignIn {
     pub(super) who: String,
+    pub(super) name: Option<String>,
     pub(super) role: Role,
     pub(super) scope: Scope,
     pub(super) key: Option<String>,
@@ -82,8 +85,8 @@ pub(super) struct Sessions {
 
 impl Sessions {
     /// Those that were open, and still would be at `now`.
-    pub(super) async fn load(decisions: &Decisions, now: i64) -> Result<Self, DecisionsError> {
-        let sessions = decisions.sessions().await?;
+    pub(super) async fn load(database: &Database, now: i64) -> Result<Self, DatabaseError> {
+        let sessions = database.sessions().await?;
         let open = sessions.into_iter().filter(|session| now < session.ends_at());
         Ok(Self {
             sessions: Mutex::new(open.map(|session| (session.hash, Arc::new(session))).collect()),
@@ -122,10 +125,10 @@ impl Sessions {
     /// Begins one.
     pub(super) async fn begin(
         &self,
-        decisions: &Decisions,
+        database: &Database,
         sign_in: SignIn,
         now: i64,
-    ) -> Result<Cookie, DecisionsError> {
+    ) -> Result<Cookie, DatabaseError> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
         let cookie = URL_SAFE_NO_PAD.encode(secret);
@@ -133,6 +136,7 @@ impl Sessions {
             id: base62::random(12)?,
             hash: sha256(cookie.as_bytes()),
             who: sign_in.who,
+            name: sign_in.name,
             role: sign_in.role,
             scope: sign_in.scope,
             key: sign_in.key,
@@ -141,7 +145,7 @@ impl Sessions {
             seen_at: AtomicI64::new(now),
             noted_at: AtomicI64::new(now),
         };
-        decisions.begin_session(&session).await?;
+        database.begin_session(&session).await?;
         let gives_way = {
             let mut all = self.all();
             all.retain(|_, session| now < session.ends_at());
@@ -154,7 +158,7 @@ impl Sessions {
             gives_way
         };
         if let Some(oldest) = gives_way {
-            decisions.end_session(&oldest.id, None, now).await?;
+            database.end_session(&oldest.id, None, now).await?;
         }
         Ok(Cookie(cookie))
     }
@@ -162,17 +166,17 @@ impl Sessions {
     /// Ends one, as somebody's deed or because its user says so.
     pub(super) async fn end(
         &self,
-        decisions: &Decisions,
+        database: &Database,
         session: &Session,
         deed: Option<&Deed>,
         now: i64,
-    ) -> Result<(), DecisionsError> {
+    ) -> Result<(), DatabaseError> {
         self.all().remove(&session.hash);
-        decisions.end_session(&session.id, deed, now).await
+        database.end_session(&session.id, deed, now).await
     }
 
     /// Writes down which were used, and forgets those that have ended.
-    pub(super) async fn keep(&self, decisions: &Decisions, now: i64) -> Result<(), DecisionsError> {
+    pub(super) async fn keep(&self, database: &Database, now: i64) -> Result<(), DatabaseError> {
         let (mut used, mut ended) = (Vec::new(), Vec::new());
         self.all().retain(|_, session| {
             let is_open = now < session.ends_at();
@@ -187,7 +191,7 @@ impl Sessions {
         if used.is_empty() && ended.is_empty() {
             return Ok(());
         }
-        decisions.keep_sessions(&used, &ended).await
+        database.keep_sessions(&used, &ended).await
     }
 }
 
@@ -195,6 +199,7 @@ struct SessionRow {
     id: String,
     hash: Vec<u8>,
     who: String,
+    name: Option<String>,
     role: String,
     scope: String,
     key_id: Option<String>,
@@ -207,6 +212,7 @@ read_from_row!(SessionRow {
     id,
     hash,
     who,
+    name,
     role,
     scope,
     key_id,
@@ -215,13 +221,13 @@ read_from_row!(SessionRow {
     seen_at
 });
 
-impl Decisions {
-    async fn sessions(&self) -> Result<Vec<Session>, DecisionsError> {
+impl Database {
+    async fn sessions(&self) -> Result<Vec<Session>, DatabaseError> {
         let rows: Vec<SessionRow> = sqlx::query_as("SELECT * FROM sessions")
             .fetch_all(self.readers())
             .await?;
         let sessions = rows.into_iter().map(|row| {
-            let unreadable = |error: &dyn std::fmt::Display| DecisionsError::unreadable("session", error);
+            let unreadable = |error: &dyn std::fmt::Display| DatabaseError::unreadable("session", error);
             Ok(Session {
                 hash: row
                     .hash
@@ -231,6 +237,7 @@ impl Decisions {
                 scope: serde_json::from_str(&row.scope).map_err(|error| unreadable(&error))?,
                 id: row.id,
                 who: row.who,
+                name: row.name,
                 key: row.key_id,
                 address: row.address,
                 created_at: row.created_at,
@@ -241,13 +248,13 @@ impl Decisions {
         sessions.collect()
     }
 
-    async fn begin_session(&self, session: &Session) -> Result<(), DecisionsError> {
+    async fn begin_session(&self, session: &Session) -> Result<(), DatabaseError> {
         let scope = serde_json::to_string(&session.scope)
-            .map_err(|error| DecisionsError::unreadable("session", &error))?;
+            .map_err(|error| DatabaseError::unreadable("session", &error))?;
         let mut transaction = self.begin().await?;
         sqlx::query(
-            "INSERT INTO sessions (id, hash, who, role, scope, key_id, address, created_at, seen_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+            "INSERT INTO sessions (id, hash, who, role, scope, key_id, address, created_at, seen_at, name)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
         )
         .bind(&session.id)
         .bind(session.hash.to_vec())
@@ -257,24 +264,25 @@ impl Decisions {
         .bind(&session.key)
         .bind(&session.address)
         .bind(session.created_at)
+        .bind(&session.name)
         .execute(&mut *transaction)
         .await?;
         Ok(transaction.commit().await?)
     }
 
-    async fn end_session(&self, id: &str, deed: Option<&Deed>, now: i64) -> Result<(), DecisionsError> {
+    async fn end_session(&self, id: &str, deed: Option<&Deed>, now: i64) -> Result<(), DatabaseError> {
         let mut transaction = self.begin().await?;
         sqlx::query("DELETE FROM sessions WHERE id = $1")
             .bind(id)
             .execute(&mut *transaction)
             .await?;
         if let Some(deed) = deed {
-            self.append(&mut transaction, deed, now).await?;
+            append(&mut transaction, deed, now).await?;
         }
         Ok(transaction.commit().await?)
     }
 
-    async fn keep_sessions(&self, used: &[(String, i64)], ended: &[String]) -> Result<(), DecisionsError> {
+    async fn keep_sessions(&self, used: &[(String, i64)], ended: &[String]) -> Result<(), DatabaseError> {
         let mut transaction = self.begin().await?;
         for (id, at) in used {
             sqlx::query("UPDATE sessions SET seen_at = $2 WHERE id = $1")

@@ -1,14 +1,15 @@
 //! Keys and sessions in the decisions database: each change in one transaction with its row of the audit.
 
 use riskgrid_analytics::permission::Role;
+use riskgrid_ingest::EventTime;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::key::Key;
 use super::new_key::{Draft, Grant, Protocol, Rights};
-use crate::alerts::store::{Decisions, DecisionsError, read_from_row, rfc3339};
-use crate::audit::Deed;
+use crate::audit::{Deed, append};
+use crate::database::{Database, DatabaseError, Transaction, read_from_row};
 
 /// Keys that are good at a time.
 const MAX_KEYS: i64 = 10_000;
@@ -43,6 +44,7 @@ pub struct StoredGrant {
 impl StoredGrant {
     /// What may be shown of it at any time.
     pub fn shown(&self, last_used: Option<i64>) -> Value {
+        let rfc3339 = |micros| EventTime::from_micros(micros).to_string();
         let grant = &self.grant;
         let addresses: Vec<String> = grant.addresses.iter().map(ToString::to_string).collect();
         let all = [Protocol::Http, Protocol::Flight, Protocol::Postgres];
@@ -58,6 +60,7 @@ impl StoredGrant {
             "addresses": addresses,
             "events_per_second": grant.events_per_second,
             "bytes_per_second": grant.bytes_per_second,
+            "limits": grant.limits,
             "replaces": self.replaces,
             "created": rfc3339(self.created_at),
             "created_by": self.created_by,
@@ -91,12 +94,12 @@ pub enum KeyError {
     FirstMustBeAdmin,
     /// The database.
     #[error(transparent)]
-    Decisions(#[from] DecisionsError),
+    Database(#[from] DatabaseError),
 }
 
 impl From<sqlx::Error> for KeyError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Decisions(error.into())
+        Self::Database(error.into())
     }
 }
 
@@ -113,6 +116,7 @@ struct KeyRow {
     addresses: String,
     events_per_second: Option<i64>,
     bytes_per_second: Option<i64>,
+    limits: String,
     replaces: Option<String>,
     created_at: i64,
     created_by: String,
@@ -134,6 +138,7 @@ read_from_row!(KeyRow {
     addresses,
     events_per_second,
     bytes_per_second,
+    limits,
     replaces,
     created_at,
     created_by,
@@ -142,20 +147,20 @@ read_from_row!(KeyRow {
     last_used_at
 });
 
-fn read<T: DeserializeOwned>(text: &str) -> Result<T, DecisionsError> {
-    serde_json::from_str(text).map_err(|error| DecisionsError::unreadable("key", &error))
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, DatabaseError> {
+    serde_json::from_str(text).map_err(|error| DatabaseError::unreadable("key", &error))
 }
 
-fn written<T: Serialize>(value: &T) -> Result<String, DecisionsError> {
-    serde_json::to_string(value).map_err(|error| DecisionsError::unreadable("key", &error))
+fn written<T: Serialize>(value: &T) -> Result<String, DatabaseError> {
+    serde_json::to_string(value).map_err(|error| DatabaseError::unreadable("key", &error))
 }
 
 impl KeyRow {
-    fn into_stored(self) -> Result<StoredGrant, DecisionsError> {
+    fn into_stored(self) -> Result<StoredGrant, DatabaseError> {
         let role = self.role.as_deref().map(str::parse::<Role>).transpose();
         Ok(StoredGrant {
             grant: Grant {
-                role: role.map_err(|error| DecisionsError::unreadable("key", &error))?,
+                role: role.map_err(|error| DatabaseError::unreadable("key", &error))?,
                 ingest: self.ingest != 0,
                 scope: read(&self.scope)?,
                 sources: read(&self.sources)?,
@@ -164,9 +169,10 @@ impl KeyRow {
                     .iter()
                     .map(|text| text.parse())
                     .collect::<Result<_, _>>()
-                    .map_err(|error| DecisionsError::unreadable("key", &error))?,
+                    .map_err(|error| DatabaseError::unreadable("key", &error))?,
                 events_per_second: self.events_per_second.map(i64::cast_unsigned),
                 bytes_per_second: self.bytes_per_second.map(i64::cast_unsigned),
+                limits: read(&self.limits)?,
             },
             id: self.id,
             hash: self.hash,
@@ -190,12 +196,12 @@ pub struct Asked<'a> {
     pub by: &'a Deed,
 }
 
-impl Decisions {
+impl Database {
     /// All keys that were ever made.
     ///
     /// # Errors
     /// The database's.
-    pub async fn keys(&self) -> Result<Vec<StoredGrant>, DecisionsError> {
+    pub async fn keys(&self) -> Result<Vec<StoredGrant>, DatabaseError> {
         let rows: Vec<KeyRow> = sqlx::query_as("SELECT * FROM keys")
             .fetch_all(self.readers())
             .await?;
@@ -214,7 +220,7 @@ impl Decisions {
         asked: &Asked<'_>,
     ) -> Result<Vec<StoredGrant>, KeyError> {
         let now = asked.now;
-        let stored = key.stored().map_err(DecisionsError::from)?;
+        let stored = key.stored().map_err(DatabaseError::from)?;
         let mut transaction = self.begin().await?;
         let (ever, good): (i64, i64) = {
             let rows: Vec<KeyRow> = sqlx::query_as("SELECT * FROM keys")
@@ -277,11 +283,12 @@ impl Decisions {
             "ingest": row.grant.ingest,
             "layers": row.grant.scope.layers,
             "areas": row.grant.scope.areas,
+            "limits": row.grant.limits,
             "expires_at": row.expires_at,
             "replaces": row.replaces,
         }));
-        self.append(&mut transaction, &deed, now).await?;
-        transaction.commit().await.map_err(DecisionsError::from)?;
+        append(&mut transaction, &deed, now).await?;
+        transaction.commit().await.map_err(DatabaseError::from)?;
         changed.push(row);
         Ok(changed)
     }
@@ -323,9 +330,8 @@ impl Decisions {
             object: id.to_owned(),
             ..asked.by.clone()
         };
-        self.append(&mut transaction, &deed.with(json!({"name": row.name})), now)
-            .await?;
-        transaction.commit().await.map_err(DecisionsError::from)?;
+        append(&mut transaction, &deed.with(json!({"name": row.name})), now).await?;
+        transaction.commit().await.map_err(DatabaseError::from)?;
         Ok(row)
     }
 
@@ -333,7 +339,7 @@ impl Decisions {
     ///
     /// # Errors
     /// The database's.
-    pub async fn note_uses(&self, uses: &[(String, i64)]) -> Result<(), DecisionsError> {
+    pub async fn note_uses(&self, uses: &[(String, i64)]) -> Result<(), DatabaseError> {
         let mut transaction = self.begin().await?;
         for (id, at) in uses {
             sqlx::query("UPDATE keys SET last_used_at = $2 WHERE id = $1")
@@ -354,16 +360,13 @@ fn micros(span: std::time::Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
-async fn insert(
-    transaction: &mut sqlx::Transaction<'_, sqlx::Sqlite>,
-    row: &StoredGrant,
-) -> Result<(), DecisionsError> {
+async fn insert(transaction: &mut Transaction, row: &StoredGrant) -> Result<(), DatabaseError> {
     let grant = &row.grant;
     let addresses: Vec<String> = grant.addresses.iter().map(ToString::to_string).collect();
     sqlx::query(
         "INSERT INTO keys (id, hash, scram, name, role, ingest, scope, sources, protocols, addresses, events_per_second,
-                           bytes_per_second, replaces, created_at, created_by, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                           bytes_per_second, replaces, created_at, created_by, expires_at, limits)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
     )
     .bind(&row.id)
     .bind(&row.hash)
@@ -381,6 +384,7 @@ async fn insert(
     .bind(row.created_at)
     .bind(&row.created_by)
     .bind(row.expires_at)
+    .bind(written(&grant.limits)?)
     .execute(&mut **transaction)
     .await?;
     Ok(())

@@ -7,4 +7,5 @@ mod verification;
 
 pub use record::{Deed, Link, NOTHING_BEFORE, Record};
 pub use store::AuditRow;
+pub(crate) use store::append;
 pub use verification::{Misfit, Verification, Verified};

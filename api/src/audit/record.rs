@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::access::{canonical, hex, sha256};
+use crate::digest::{canonical, hex, sha256};
 
 /// What stands in the place of the hash before the first row.
 pub const NOTHING_BEFORE: &str = "0000000000000000000000000000000000000000000000000000000000000000";

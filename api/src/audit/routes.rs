@@ -1,14 +1,12 @@
 //! `GET /v1/audit`: who did what, newest first, and what the oldest row hangs on.
 
-use std::sync::Arc;
-
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::alerts::Alerting;
+use crate::database::Database;
 use crate::http::extract::Parameters;
 use crate::problem::Problem;
 
@@ -16,8 +14,8 @@ const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1_000;
 
 /// The route.
-pub fn routes(state: Arc<Alerting>) -> Router {
-    Router::new().route("/v1/audit", get(list)).with_state(state)
+pub fn routes(database: Database) -> Router {
+    Router::new().route("/v1/audit", get(list)).with_state(database)
 }
 
 #[derive(Deserialize)]
@@ -28,7 +26,7 @@ struct ListParameters {
 }
 
 async fn list(
-    State(alerting): State<Arc<Alerting>>,
+    State(database): State<Database>,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Value>, Problem> {
     let limit = parameters.limit.unwrap_or(DEFAULT_LIMIT);
@@ -38,11 +36,11 @@ async fn list(
         )));
     }
     let before = parameters.after.unwrap_or(i64::MAX);
-    let mut rows = alerting.decisions.audit_rows(before, limit + 1).await?;
+    let mut rows = database.audit_rows(before, limit + 1).await?;
     let has_more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     let next = rows.last().filter(|_| has_more).map(|row| row.seq);
     // After the rows: what was trimmed meanwhile is seen by who verifies, and not the other way round.
-    let base = alerting.decisions.audit_base().await?;
+    let base = database.audit_base().await?;
     Ok(Json(json!({ "audit": rows, "next": next, "base": base })))
 }

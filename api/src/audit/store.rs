@@ -1,12 +1,11 @@
-//! The audit in the decisions database: a row is written in the transaction of its deed, or before it.
+//! The audit in the database database: a row is written in the transaction of its deed, or before it.
 
 use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
 
 use super::record::{Deed, Link, Record};
-use crate::alerts::store::{Decisions, DecisionsError, read_from_row};
+use crate::database::{Connection, Database, DatabaseError, put_meta, read_from_row};
 
 /// Under which `meta` keeps the row that the oldest one hangs on, once older ones were trimmed.
 const BASE: &str = "audit.base";
@@ -178,14 +177,14 @@ read_from_row!(LegacyRow {
     count
 });
 
-impl Decisions {
+impl Database {
     /// Adds a row for a deed that changes nothing here; durable when this returns.
     ///
     /// # Errors
     /// The database's.
-    pub async fn audit(&self, deed: &Deed, at: i64) -> Result<(), DecisionsError> {
+    pub async fn audit(&self, deed: &Deed, at: i64) -> Result<(), DatabaseError> {
         let mut transaction = self.begin().await?;
-        self.append(&mut transaction, deed, at).await?;
+        append(&mut transaction, deed, at).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -202,28 +201,11 @@ impl Decisions {
         }
     }
 
-    /// Adds a row in the transaction of its deed.
-    ///
-    /// # Errors
-    /// The database's.
-    pub(crate) async fn append(
-        &self,
-        connection: &mut SqliteConnection,
-        deed: &Deed,
-        at: i64,
-    ) -> Result<Link, DecisionsError> {
-        let head = match newest(connection).await? {
-            Some(head) => head,
-            None => begin_chain(connection, at).await?,
-        };
-        hang(connection, &head, deed.clone(), at).await
-    }
-
     /// The newest row; none before the first.
     ///
     /// # Errors
     /// The database's.
-    pub async fn audit_head(&self) -> Result<Option<Link>, DecisionsError> {
+    pub async fn audit_head(&self) -> Result<Option<Link>, DatabaseError> {
         let mut connection = self.readers().acquire().await?;
         newest(&mut connection).await
     }
@@ -232,13 +214,13 @@ impl Decisions {
     ///
     /// # Errors
     /// The database's.
-    pub async fn audit_base(&self) -> Result<Link, DecisionsError> {
+    pub async fn audit_base(&self) -> Result<Link, DatabaseError> {
         let stored = self.meta(BASE).await?;
         let text = stored.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         match text {
             None => Ok(Link::nothing()),
             Some(text) => {
-                Link::parse(&text).ok_or_else(|| DecisionsError::unreadable("base of the audit", &text))
+                Link::parse(&text).ok_or_else(|| DatabaseError::unreadable("base of the audit", &text))
             }
         }
     }
@@ -247,7 +229,7 @@ impl Decisions {
     ///
     /// # Errors
     /// The database's.
-    pub async fn audit_rows(&self, before: i64, limit: u32) -> Result<Vec<AuditRow>, DecisionsError> {
+    pub async fn audit_rows(&self, before: i64, limit: u32) -> Result<Vec<AuditRow>, DatabaseError> {
         let rows: Vec<StoredRow> =
             sqlx::query_as("SELECT * FROM audit WHERE seq < $1 ORDER BY seq DESC LIMIT $2")
                 .bind(before)
@@ -262,7 +244,7 @@ impl Decisions {
     ///
     /// # Errors
     /// The database's.
-    pub async fn trim_audit(&self, until: i64, now: i64) -> Result<i64, DecisionsError> {
+    pub async fn trim_audit(&self, until: i64, now: i64) -> Result<i64, DatabaseError> {
         let midnight = until.div_euclid(DAY) * DAY;
         let mut transaction = self.begin().await?;
         // The newest row stays in any case: it is what the next hangs on.
@@ -290,13 +272,25 @@ impl Decisions {
         let deed = Deed::of_the_system("audit.trim")
             .times(count)
             .with(json!({"base": base.to_string(), "before": shown(midnight)}));
-        self.append(&mut transaction, &deed, now).await?;
+        append(&mut transaction, &deed, now).await?;
         transaction.commit().await?;
         Ok(count)
     }
 }
 
-async fn newest(connection: &mut SqliteConnection) -> Result<Option<Link>, DecisionsError> {
+/// Adds a row in the transaction of its deed.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn append(connection: &mut Connection, deed: &Deed, at: i64) -> Result<Link, DatabaseError> {
+    let head = match newest(connection).await? {
+        Some(head) => head,
+        None => begin_chain(connection, at).await?,
+    };
+    hang(connection, &head, deed.clone(), at).await
+}
+
+async fn newest(connection: &mut Connection) -> Result<Option<Link>, DatabaseError> {
     let newest: Option<(i64, String)> =
         sqlx::query_as("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")
             .fetch_optional(connection)
@@ -305,7 +299,7 @@ async fn newest(connection: &mut SqliteConnection) -> Result<Option<Link>, Decis
 }
 
 /// The first row, which says whose chain it is, and those from before there was one, in their order.
-async fn begin_chain(connection: &mut SqliteConnection, at: i64) -> Result<Link, DecisionsError> {
+async fn begin_chain(connection: &mut Connection, at: i64) -> Result<Link, DatabaseError> {
     let installation = random_uuid()?;
     put_meta(&mut *connection, INSTALLATION, installation.as_bytes()).await?;
     let start = Deed::of_the_system("audit.start")
@@ -334,12 +328,7 @@ async fn begin_chain(connection: &mut SqliteConnection, at: i64) -> Result<Link,
     Ok(head)
 }
 
-async fn hang(
-    connection: &mut SqliteConnection,
-    head: &Link,
-    deed: Deed,
-    at: i64,
-) -> Result<Link, DecisionsError> {
+async fn hang(connection: &mut Connection, head: &Link, deed: Deed, at: i64) -> Result<Link, DatabaseError> {
     let record = Record {
         seq: head.seq + 1,
         at,
@@ -371,17 +360,8 @@ async fn hang(
     })
 }
 
-async fn put_meta(connection: &mut SqliteConnection, key: &str, value: &[u8]) -> Result<(), DecisionsError> {
-    sqlx::query("INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = $2")
-        .bind(key)
-        .bind(value)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
 /// Version 4, as RFC 9562 writes it.
-fn random_uuid() -> Result<String, DecisionsError> {
+fn random_uuid() -> Result<String, DatabaseError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)?;
     let number = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
@@ -394,38 +374,37 @@ fn random_uuid() -> Result<String, DecisionsError> {
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::alerts::store::Bounds;
 
     const NOON: i64 = 1_795_348_800_000_000;
 
-    async fn opened(folder: &tempfile::TempDir) -> Decisions {
-        Decisions::open(folder.path(), Bounds::default()).await.unwrap()
+    async fn opened(folder: &tempfile::TempDir) -> Database {
+        Database::open(folder.path()).await.unwrap()
     }
 
-    async fn verified(decisions: &Decisions) -> Option<Link> {
-        let mut rows = decisions.audit_rows(i64::MAX, 1_000).await.unwrap();
+    async fn verified(database: &Database) -> Option<Link> {
+        let mut rows = database.audit_rows(i64::MAX, 1_000).await.unwrap();
         rows.reverse();
-        let base = decisions.audit_base().await.unwrap();
+        let base = database.audit_base().await.unwrap();
         rows.iter().try_fold(base, |link, row| row.after(&link))
     }
 
     #[tokio::test]
     async fn the_chain_begins_with_its_installation_and_hangs_together() {
         let folder = tempfile::tempdir().unwrap();
-        let decisions = opened(&folder).await;
-        assert_eq!(decisions.audit_head().await.unwrap(), None);
+        let database = opened(&folder).await;
+        assert_eq!(database.audit_head().await.unwrap(), None);
         let deed = Deed::of_the_command_line("keys.create")
             .to("a")
             .with(json!({"name": "暴雨 \"9\"\n"}));
-        decisions.audit(&deed, NOON).await.unwrap();
-        decisions
+        database.audit(&deed, NOON).await.unwrap();
+        database
             .audit(&Deed::of_the_system("audit.trim"), NOON + 1)
             .await
             .unwrap();
-        let rows = decisions.audit_rows(i64::MAX, 10).await.unwrap();
+        let rows = database.audit_rows(i64::MAX, 10).await.unwrap();
         let actions: Vec<_> = rows.iter().map(|row| row.action.as_str()).collect();
         assert_eq!(actions, ["audit.trim", "keys.create", "audit.start"]);
-        assert_eq!(verified(&decisions).await, decisions.audit_head().await.unwrap());
+        assert_eq!(verified(&database).await, database.audit_head().await.unwrap());
         let shown = serde_json::to_value(&rows[0]).unwrap();
         assert_eq!(shown["at"], "2026-11-22T12:00:00.000001Z");
         assert_eq!(serde_json::from_value::<AuditRow>(shown).unwrap(), rows[0]);
@@ -434,8 +413,8 @@ mod tests {
     #[tokio::test]
     async fn rows_from_before_the_chain_are_in_it_in_their_order() {
         let folder = tempfile::tempdir().unwrap();
-        let decisions = opened(&folder).await;
-        let mut transaction = decisions.begin().await.unwrap();
+        let database = opened(&folder).await;
+        let mut transaction = database.begin().await.unwrap();
         for seq in 1..=3 {
             sqlx::query("INSERT INTO audit_legacy VALUES ($1, $2, '127.0.0.1', 'dead_letters.raw', '{\"limit\":1}', 7)")
                 .bind(seq)
@@ -445,11 +424,11 @@ mod tests {
                 .unwrap();
         }
         transaction.commit().await.unwrap();
-        decisions
+        database
             .audit(&Deed::of_the_system("server.start"), NOON + 9)
             .await
             .unwrap();
-        let rows = decisions.audit_rows(i64::MAX, 10).await.unwrap();
+        let rows = database.audit_rows(i64::MAX, 10).await.unwrap();
         let seen: Vec<_> = rows
             .iter()
             .rev()
@@ -465,15 +444,15 @@ mod tests {
                 ("system", 9, 1)
             ]
         );
-        assert!(verified(&decisions).await.is_some());
+        assert!(verified(&database).await.is_some());
     }
 
     #[tokio::test]
     async fn whole_days_are_trimmed_and_the_rest_still_hangs_together() {
         let folder = tempfile::tempdir().unwrap();
-        let decisions = opened(&folder).await;
+        let database = opened(&folder).await;
         for hour in 0..60 {
-            decisions
+            database
                 .audit(&Deed::of_the_system("server.start"), NOON + hour * 3_600_000_000)
                 .await
                 .unwrap();
@@ -481,46 +460,46 @@ mod tests {
         // 13 rows of the first day: the start of the chain, and twelve hours.
         let until = NOON + 30 * 3_600_000_000;
         assert_eq!(
-            decisions
+            database
                 .trim_audit(until, NOON + 61 * 3_600_000_000)
                 .await
                 .unwrap(),
             13
         );
         assert_eq!(
-            decisions
+            database
                 .trim_audit(until, NOON + 61 * 3_600_000_000)
                 .await
                 .unwrap(),
             0
         );
-        assert_eq!(decisions.audit_base().await.unwrap().seq, 13);
-        assert_eq!(verified(&decisions).await, decisions.audit_head().await.unwrap());
+        assert_eq!(database.audit_base().await.unwrap().seq, 13);
+        assert_eq!(verified(&database).await, database.audit_head().await.unwrap());
         // However long ago: the newest stays.
-        let left = decisions.trim_audit(i64::MAX / 2, i64::MAX / 4).await.unwrap();
+        let left = database.trim_audit(i64::MAX / 2, i64::MAX / 4).await.unwrap();
         assert_eq!(left, 48);
-        assert_eq!(verified(&decisions).await.map(|link| link.seq), Some(63));
+        assert_eq!(verified(&database).await.map(|link| link.seq), Some(63));
     }
 
     #[tokio::test]
     async fn a_row_that_was_changed_by_hand_is_found() {
         let folder = tempfile::tempdir().unwrap();
-        let decisions = opened(&folder).await;
+        let database = opened(&folder).await;
         for number in 0..3 {
-            decisions
+            database
                 .audit(&Deed::of_the_system("server.start").times(number), NOON)
                 .await
                 .unwrap();
         }
-        assert!(verified(&decisions).await.is_some());
+        assert!(verified(&database).await.is_some());
         for change in [
             "UPDATE audit SET count = 9 WHERE seq = 3",
             "DELETE FROM audit WHERE seq = 2",
         ] {
-            let mut transaction = decisions.begin().await.unwrap();
+            let mut transaction = database.begin().await.unwrap();
             sqlx::query(change).execute(&mut *transaction).await.unwrap();
             transaction.commit().await.unwrap();
-            assert_eq!(verified(&decisions).await, None, "{change}");
+            assert_eq!(verified(&database).await, None, "{change}");
         }
     }
 

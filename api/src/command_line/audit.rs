@@ -11,9 +11,9 @@ use serde_json::Value;
 
 use super::VerbResult;
 use super::answer::{ServerAddress, ask};
-use crate::alerts::store::{Bounds, Decisions};
 use crate::audit::{AuditRow, Link, Verification};
 use crate::data_dir;
+use crate::database::Database;
 
 /// Rows of one request.
 const PAGE: u32 = 1_000;
@@ -103,11 +103,11 @@ async fn verify(arguments: VerifyArguments) -> VerbResult {
     let base = match &arguments.data_dir {
         Some(folder) => {
             data_dir::prepare(folder)?;
-            let decisions = Decisions::open(folder, Bounds::default())
+            let database = Database::open(folder)
                 .await
                 .map_err(|error| format!("{error}. A server that runs is asked with --url"))?;
-            let base = look_through(&decisions, &mut verification).await;
-            decisions.close().await;
+            let base = look_through(&database, &mut verification).await;
+            database.close().await;
             base?
         }
         None => ask_through(&arguments.server, &mut verification).await?,
@@ -121,14 +121,14 @@ async fn verify(arguments: VerifyArguments) -> VerbResult {
 }
 
 async fn look_through(
-    decisions: &Decisions,
+    database: &Database,
     verification: &mut Verification,
 ) -> Result<Link, Box<dyn Error + Send + Sync>> {
     let mut before = i64::MAX;
     loop {
-        let rows = decisions.audit_rows(before, PAGE).await?;
+        let rows = database.audit_rows(before, PAGE).await?;
         let Some(last) = rows.last() else {
-            return Ok(decisions.audit_base().await?);
+            return Ok(database.audit_base().await?);
         };
         before = last.seq;
         for row in &rows {

@@ -14,10 +14,11 @@ use riskgrid_ingest::source::kafka::oldest_offsets;
 use serde_json::json;
 
 use super::VerbResult;
-use crate::alerts::store::{Bounds, Decisions};
 use crate::audit::Deed;
 use crate::config::{Checked, CheckedFeed, Config};
 use crate::data_dir;
+use crate::database::Database;
+use crate::publication;
 use crate::server::wall_clock;
 
 /// List or purge.
@@ -130,13 +131,11 @@ async fn purge(checked: &Checked, name: &str, is_agreed: bool) -> VerbResult {
         .into());
     }
     data_dir::prepare(data_dir)?;
-    let decisions = Decisions::open(data_dir, Bounds::default())
-        .await
-        .map_err(|error| {
-            format!("{error}. A feed is purged while the server is stopped; nothing was touched")
-        })?;
-    let purged = purge_locked(checked, feed, &decisions, data_dir, is_agreed).await;
-    decisions.close().await;
+    let database = Database::open(data_dir).await.map_err(|error| {
+        format!("{error}. A feed is purged while the server is stopped; nothing was touched")
+    })?;
+    let purged = purge_locked(checked, feed, &database, data_dir, is_agreed).await;
+    database.close().await;
     if let Some(purged) = purged? {
         println!(
             "purged: {} partitions and {} dead letters. The next start reads the feed from its beginning",
@@ -150,13 +149,13 @@ async fn purge(checked: &Checked, name: &str, is_agreed: bool) -> VerbResult {
 async fn purge_locked(
     checked: &Checked,
     feed: &CheckedFeed,
-    decisions: &Decisions,
+    database: &Database,
     data_dir: &Path,
     is_agreed: bool,
 ) -> Result<Option<Purged>, Box<dyn std::error::Error + Send + Sync>> {
     let name = &feed.settings.name;
     let (checkpoints, shared) = open_checkpoints(checked)?;
-    let mut layers = LayerStore::open(shared)?;
+    let mut layers = LayerStore::open(shared.clone())?;
     let dead_letters = DeadLetterStore::open(&data_dir.join("dead-letters"))?;
     let deed = Deed::of_the_command_line("feeds.purge").to(name);
     let plan = match Purge::unfinished(data_dir)? {
@@ -190,15 +189,19 @@ async fn purge_locked(
             let filters = json!({"feed": plan.feed, "topic": plan.topic, "layers": plan.layers});
             let count = i64::try_from(standing.len()).unwrap_or(i64::MAX);
             let begun = deed.clone().times(count).with(filters);
-            decisions.audit(&begun, wall_clock().micros()).await?;
+            database.audit(&begun, wall_clock().micros()).await?;
             plan.begin(data_dir)?;
             plan
         }
     };
+    let gone = publication::purge(shared, &plan.named)?;
+    if !gone.is_empty() {
+        println!("no longer published, and not again: {}", gone.join(", "));
+    }
     match plan.finish(data_dir, &checkpoints, &mut layers, &dead_letters) {
         Ok(purged) => Ok(Some(purged)),
         Err(error) => {
-            decisions.audit_failure(deed, wall_clock().micros()).await;
+            database.audit_failure(deed, wall_clock().micros()).await;
             Err(error.into())
         }
     }

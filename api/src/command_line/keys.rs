@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::VerbResult;
 use super::answer::{ServerAddress, ask};
-use crate::access::{Asked, Key, NewKey};
-use crate::alerts::store::{Bounds, Decisions};
+use crate::access::{Asked, Key, KeyLimits, NewKey};
 use crate::audit::Deed;
 use crate::data_dir;
+use crate::database::Database;
 use crate::server::wall_clock;
 
 /// Make, list or revoke.
@@ -78,6 +78,10 @@ pub(super) struct CreateArguments {
     /// Most bytes a second that it may bring.
     #[arg(long, value_name = "NUMBER")]
     bytes_per_second: Option<u64>,
+    /// Where it may take less than its role, separated by commas: timeout=10s,rows=1000,sql_per_second=2. Names are those of
+    /// [sql.roles.ROLE], and sql_per_second, requests_per_second, streams; sizes are bytes.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
+    limits: Option<Vec<String>>,
     #[command(flatten)]
     place: Place,
 }
@@ -111,6 +115,21 @@ pub(super) async fn run(verb: KeysVerb) -> VerbResult {
     }
 }
 
+/// Limits as flags have them: numbers, but for spans.
+fn read_limits(limits: &[String]) -> Result<KeyLimits, String> {
+    let mut members = serde_json::Map::new();
+    for limit in limits {
+        let (name, value) = limit
+            .split_once('=')
+            .ok_or_else(|| format!("--limits has `{limit}`; write NAME=VALUE as in rows=1000"))?;
+        let value = value
+            .parse::<u64>()
+            .map_or_else(|_| Value::from(value), Value::from);
+        members.insert(name.to_owned(), value);
+    }
+    serde_json::from_value(members.into()).map_err(|error| format!("--limits: {error}"))
+}
+
 async fn create(arguments: CreateArguments) -> VerbResult {
     let new = NewKey {
         name: arguments.name,
@@ -126,6 +145,7 @@ async fn create(arguments: CreateArguments) -> VerbResult {
         overlap: arguments.overlap,
         events_per_second: arguments.events_per_second,
         bytes_per_second: arguments.bytes_per_second,
+        limits: arguments.limits.map(|limits| read_limits(&limits)).transpose()?,
     };
     let (key, shown) = if let Some(folder) = &arguments.place.data_dir {
         create_in(folder, new).await?
@@ -162,26 +182,26 @@ async fn create_in(folder: &Path, new: NewKey) -> Result<(Key, Value), Box<dyn E
         now: wall_clock().micros(),
         by: &deed,
     };
-    let decisions = open(folder).await?;
-    let made = decisions.create_key(&key, draft, false, &asked).await;
-    decisions.close().await;
+    let database = open(folder).await?;
+    let made = database.create_key(&key, draft, false, &asked).await;
+    database.close().await;
     let row = made?.pop().ok_or("no key was made")?;
     Ok((key, row.shown(None)))
 }
 
 /// The state of a server that does not run.
-async fn open(folder: &Path) -> Result<Decisions, Box<dyn Error + Send + Sync>> {
+async fn open(folder: &Path) -> Result<Database, Box<dyn Error + Send + Sync>> {
     data_dir::prepare(folder)?;
-    let decisions = Decisions::open(folder, Bounds::default()).await;
-    Ok(decisions.map_err(|error| format!("{error}. A server that runs is asked with --url"))?)
+    let database = Database::open(folder).await;
+    Ok(database.map_err(|error| format!("{error}. A server that runs is asked with --url"))?)
 }
 
 async fn list(arguments: ListArguments) -> VerbResult {
     let keys = match &arguments.place.data_dir {
         Some(folder) => {
-            let decisions = open(folder).await?;
-            let keys = decisions.keys().await;
-            decisions.close().await;
+            let database = open(folder).await?;
+            let keys = database.keys().await;
+            database.close().await;
             let mut keys = keys?;
             keys.sort_by(|one, other| (other.created_at, &other.id).cmp(&(one.created_at, &one.id)));
             keys.iter().map(|key| key.shown(key.last_used_at)).collect()
@@ -254,9 +274,9 @@ async fn revoke(arguments: RevokeArguments) -> VerbResult {
             now: wall_clock().micros(),
             by: &deed,
         };
-        let decisions = open(folder).await?;
-        let revoked = decisions.revoke_key(id, false, &asked).await;
-        decisions.close().await;
+        let database = open(folder).await?;
+        let revoked = database.revoke_key(id, false, &asked).await;
+        database.close().await;
         revoked?;
     } else {
         let server = &arguments.place.server;

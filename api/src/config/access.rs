@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ConfigError;
 use super::values::Span;
 use crate::access::{ClientSecret, Grant, NewKey, OidcSettings, Rights, read_private_file};
+use crate::http::{ClientCertificates, TlsSettings};
 
 /// `[access]`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -81,6 +82,8 @@ pub struct OidcSection {
     pub client_secret_file: Option<PathBuf>,
     /// Where in the claims the roles are: a JSON pointer to a text or a list. Default `/roles`.
     pub roles_claim: String,
+    /// Where the name is by which people know somebody: a JSON pointer to a text. Default none (empty): pages show the subject.
+    pub name_claim: String,
     /// `[[access.oidc.map]]`: what roles give; the first that a token has counts alone.
     pub map: Vec<OidcMapSettings>,
 }
@@ -93,6 +96,7 @@ impl Default for OidcSection {
             client_id: String::new(),
             client_secret_file: None,
             roles_claim: "/roles".to_owned(),
+            name_claim: String::new(),
             map: Vec::new(),
         }
     }
@@ -160,6 +164,7 @@ impl OidcSection {
             client_id: self.client_id.clone(),
             client_secret: secret.transpose()?,
             roles_claim: self.roles_claim.clone(),
+            name_claim: self.name_claim.clone(),
             map: map.collect::<Result<_, _>>()?,
         }))
     }
@@ -237,6 +242,36 @@ impl TlsSection {
     pub const fn is_on(&self) -> bool {
         self.cert.is_some()
     }
+
+    /// What TLS needs; none when there is to be none. Relative paths begin at `folder`.
+    ///
+    /// # Errors
+    /// Half of it is there.
+    pub fn settings(&self, folder: &Path) -> Result<Option<TlsSettings>, ConfigError> {
+        let (chain, key) = match (&self.cert, &self.key) {
+            (Some(chain), Some(key)) => (folder.join(chain), folder.join(key)),
+            (None, None) if self.client_auth == ClientAuth::None => return Ok(None),
+            _ => {
+                return Err(ConfigError(
+                    "`server.tls`: cert and key go together; set both, or neither".to_owned(),
+                ));
+            }
+        };
+        let clients = match (self.client_auth, &self.client_ca) {
+            (ClientAuth::None, _) => None,
+            (asked, Some(file)) => Some(ClientCertificates {
+                authorities: folder.join(file),
+                must_show_one: asked == ClientAuth::Required,
+            }),
+            (_, None) => {
+                return Err(ConfigError(
+                    "`server.tls`: client_auth asks clients for certificates; client_ca must name the file of their authority"
+                        .to_owned(),
+                ));
+            }
+        };
+        Ok(Some(TlsSettings { chain, key, clients }))
+    }
 }
 
 /// Whether clients are asked for a certificate.
@@ -258,12 +293,15 @@ pub enum ClientAuth {
 pub struct AuditSection {
     /// How long rows are kept; whole days of UTC are trimmed. Default `400d`.
     pub keep: Span,
+    /// Each question in SQL is a row, with its statement. Default false.
+    pub queries: bool,
 }
 
 impl Default for AuditSection {
     fn default() -> Self {
         Self {
             keep: Span::seconds(400 * 24 * 3600),
+            queries: false,
         }
     }
 }

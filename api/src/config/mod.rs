@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, environment variables over it, flags over those. Unknown keys are errors.
 
 mod access;
+mod alerts;
 mod check;
 pub mod risk;
 mod sections;

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::{Choice, Looking};
 use crate::access::Caller;
-use crate::alerts::store::Decisions;
+use crate::database::Database;
 use crate::intake::Intake;
 use crate::problem::Problem;
 
@@ -26,7 +26,7 @@ pub struct Replays {
     turn: Arc<Mutex<()>>,
     store: DeadLetterStore,
     /// Where the audit is.
-    decisions: Decisions,
+    database: Database,
     pipeline: PipelineHandle,
     intake: Arc<Intake>,
     clock: fn() -> EventTime,
@@ -48,7 +48,7 @@ impl Replays {
     /// Of the letters in `store`: those of partitions by the pipeline, those of HTTP by the intake.
     pub fn new(
         store: DeadLetterStore,
-        decisions: Decisions,
+        database: Database,
         pipeline: PipelineHandle,
         intake: Arc<Intake>,
         clock: fn() -> EventTime,
@@ -56,7 +56,7 @@ impl Replays {
         Self {
             turn: Arc::default(),
             store,
-            decisions,
+            database,
             pipeline,
             intake,
             clock,
@@ -88,8 +88,8 @@ pub async fn replay(replays: &Replays, caller: &Caller, choice: Choice) -> Resul
     .map_err(|error| Problem::unavailable(error.to_string(), 5))?;
     let count = i64::try_from(letters.len()).unwrap_or(i64::MAX);
     let deed = caller.deed("dead_letters.replay").times(count).with(asked);
-    let (decisions, clock) = (replays.decisions.clone(), replays.clock);
-    decisions.audit(&deed, clock().micros()).await?;
+    let (database, clock) = (replays.database.clone(), replays.clock);
+    database.audit(&deed, clock().micros()).await?;
     let replays = replays.clone();
     let runtime = tokio::runtime::Handle::current();
     // To its end, whether or not somebody still waits for the answer.
@@ -106,7 +106,7 @@ pub async fn replay(replays: &Replays, caller: &Caller, choice: Choice) -> Resul
     match done {
         Ok(()) => Ok(answer),
         Err(why) => {
-            decisions.audit_failure(deed, clock().micros()).await;
+            database.audit_failure(deed, clock().micros()).await;
             let done = serde_json::to_value(&answer).unwrap_or_default();
             Err(Problem::unavailable(format!("{why}; ask again for the rest"), 5).with("done", done))
         }

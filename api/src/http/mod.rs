@@ -20,6 +20,7 @@ mod safety;
 mod serve;
 mod sites;
 mod tls;
+mod tls_error;
 mod unpack;
 mod validity;
 
@@ -34,4 +35,6 @@ pub(crate) use retry_after::retry_after;
 pub(crate) use safety::add_safety;
 pub(crate) use serve::{ConnectionSettings, serve};
 pub(crate) use sites::{Refused, Sites, read_hosts};
+pub use tls::{ClientCertificates, TlsSettings};
 pub(crate) use tls::{ClientNames, Tls};
+pub use tls_error::{AuthoritiesError, PairError, TlsError};

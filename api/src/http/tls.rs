@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::tls_error::{AuthoritiesError, PairError, TlsError};
 use super::validity::ends_at;
-use crate::config::{ClientAuth, ConfigError, TlsSection};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_mins(1);
@@ -41,9 +41,9 @@ impl Certificate {
     /// # Errors
     /// The files cannot be read, hold no certificate or key, or do not fit; or the certificate has expired at `now`, in seconds
     /// since 1970.
-    fn open(chain: PathBuf, key: PathBuf, now: i64) -> Result<Self, String> {
+    fn open(chain: PathBuf, key: PathBuf, now: i64) -> Result<Self, TlsError> {
         let files = read_files(&chain, &key)?;
-        let certified = certified(&files, now).map_err(|why| wrong(&chain, &key, &why))?;
+        let certified = certified(&files, now).map_err(|why| why.of(&chain, &key))?;
         Ok(Self {
             chain,
             key,
@@ -57,7 +57,10 @@ impl Certificate {
         let files = match read_files(&self.chain, &self.key) {
             Ok(files) => files,
             Err(error) => {
-                tracing::error!(%error, "the certificate is not renewed; the one before is used on");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the certificate is not renewed; the one before is used on"
+                );
                 return;
             }
         };
@@ -71,47 +74,64 @@ impl Certificate {
                 tracing::info!(file = %self.chain.display(), "the certificate is renewed");
             }
             Err(why) => {
-                let error = wrong(&self.chain, &self.key, &why);
-                tracing::error!(%error, "the certificate is not renewed; the one before is used on");
+                let error = why.of(&self.chain, &self.key);
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "the certificate is not renewed; the one before is used on"
+                );
             }
         }
         *seen = files;
     }
 }
 
-fn read_files(chain: &Path, key: &Path) -> Result<(Vec<u8>, Vec<u8>), String> {
-    let read = |path: &Path| std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
+fn read_files(chain: &Path, key: &Path) -> Result<(Vec<u8>, Vec<u8>), TlsError> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|source| TlsError::Read {
+            path: path.to_owned(),
+            source,
+        })
+    };
     Ok((read(chain)?, read(key)?))
 }
 
-fn wrong(chain: &Path, key: &Path, why: &str) -> String {
-    format!(
-        "`server.tls`: {} with {}: {why}; cert holds the certificate and those up to its authority in PEM, key its private key",
-        chain.display(),
-        key.display()
-    )
-}
-
-fn certified((chain, key): &(Vec<u8>, Vec<u8>), now: i64) -> Result<CertifiedKey, String> {
+fn certified((chain, key): &(Vec<u8>, Vec<u8>), now: i64) -> Result<CertifiedKey, PairError> {
     let chain = CertificateDer::pem_slice_iter(chain).collect::<Result<Vec<_>, _>>();
-    let chain = chain.map_err(|error| format!("no certificate in PEM: {error}"))?;
-    let leaf = chain.first().ok_or("there is no certificate")?;
-    let end = ends_at(leaf).ok_or("its end of validity cannot be read")?;
+    let chain = chain.map_err(PairError::Chain)?;
+    let leaf = chain.first().ok_or(PairError::NoCertificate)?;
+    let end = ends_at(leaf).ok_or(PairError::NoEnd)?;
     if end < now {
-        return Err(format!("it has expired {} s ago", now - end));
+        return Err(PairError::Expired { seconds: now - end });
     }
-    let key =
-        PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("no private key in PEM: {error}"))?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(PairError::Key)?;
     let provider = rustls::crypto::ring::default_provider();
-    let certified = CertifiedKey::from_der(chain, key, &provider)
-        .map_err(|error| format!("they do not fit each other: {error}"))?;
-    Ok(certified)
+    CertifiedKey::from_der(chain, key, &provider).map_err(PairError::Apart)
 }
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.current.load_full())
     }
+}
+
+/// What TLS of this server needs.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    /// PEM file of the certificate and those up to its authority.
+    pub chain: PathBuf,
+    /// PEM file of its private key.
+    pub key: PathBuf,
+    /// How clients are asked for a certificate, if they are.
+    pub clients: Option<ClientCertificates>,
+}
+
+/// How clients are asked for a certificate.
+#[derive(Clone, Debug)]
+pub struct ClientCertificates {
+    /// PEM file of the authorities that vouch for them.
+    pub authorities: PathBuf,
+    /// Who shows none is not served.
+    pub must_show_one: bool,
 }
 
 /// What makes connections speak TLS.
@@ -122,54 +142,35 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// As the configuration says; none when it says nothing. Relative paths begin at `folder`.
+    /// Reads the files.
     ///
     /// # Errors
-    /// Half of it is there, or what is there is not good at `now`, in seconds since 1970.
-    pub(crate) fn open(settings: &TlsSection, folder: &Path, now: i64) -> Result<Option<Self>, ConfigError> {
-        let (chain, key) = match (&settings.cert, &settings.key) {
-            (Some(chain), Some(key)) => (folder.join(chain), folder.join(key)),
-            (None, None) if settings.client_auth == ClientAuth::None => return Ok(None),
-            _ => {
-                return Err(ConfigError(
-                    "`server.tls`: cert and key go together; set both, or neither".to_owned(),
-                ));
-            }
-        };
-        let certificate = Arc::new(Certificate::open(chain, key, now).map_err(ConfigError)?);
+    /// What is there is not good at `now`, in seconds since 1970.
+    pub(crate) fn open(settings: TlsSettings, now: i64) -> Result<Self, TlsError> {
+        let certificate = Arc::new(Certificate::open(settings.chain, settings.key, now)?);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let wrong = |error: &dyn std::fmt::Display| ConfigError(format!("`server.tls`: {error}"));
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
-            .map_err(|error| wrong(&error))?;
-        let builder = match settings.client_auth {
-            ClientAuth::None => builder.with_no_client_auth(),
-            asked => {
-                let Some(file) = &settings.client_ca else {
-                    return Err(wrong(
-                        &"client_auth asks clients for certificates; client_ca must name the file of their authority",
-                    ));
-                };
-                let file = folder.join(file);
-                let authorities = authorities(&file).map_err(|why| {
-                    ConfigError(format!("`server.tls.client_ca` {}: {why}", file.display()))
-                })?;
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+        let builder = match settings.clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => {
+                let authorities = authorities(&clients.authorities)?;
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider);
-                let verifier = if asked == ClientAuth::Optional {
-                    verifier.allow_unauthenticated()
-                } else {
+                let verifier = if clients.must_show_one {
                     verifier
+                } else {
+                    verifier.allow_unauthenticated()
                 };
-                builder.with_client_cert_verifier(verifier.build().map_err(|error| wrong(&error))?)
+                builder.with_client_cert_verifier(verifier.build()?)
             }
         };
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(&certificate) as _;
         let mut config = builder.with_cert_resolver(resolver);
         config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1.to_vec()];
-        Ok(Some(Self {
+        Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             certificate,
-        }))
+        })
     }
 
     /// Makes a connection speak TLS.
@@ -220,15 +221,19 @@ impl Tls {
     }
 }
 
-fn authorities(file: &Path) -> Result<RootCertStore, String> {
+fn authorities(file: &Path) -> Result<RootCertStore, TlsError> {
+    let wrong = |source| TlsError::Authorities {
+        path: file.to_owned(),
+        source,
+    };
     let mut store = RootCertStore::empty();
-    let certificates = CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())?;
+    let certificates = CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.into()))?;
     for certificate in certificates {
-        let certificate = certificate.map_err(|error| error.to_string())?;
-        store.add(certificate).map_err(|error| error.to_string())?;
+        let certificate = certificate.map_err(|error| wrong(error.into()))?;
+        store.add(certificate).map_err(|error| wrong(error.into()))?;
     }
     if store.is_empty() {
-        return Err("it holds no certificate in PEM".to_owned());
+        return Err(wrong(AuthoritiesError::Empty));
     }
     Ok(store)
 }

@@ -48,6 +48,7 @@ async fn list(
     if is_raw {
         app.alerting
             .decisions
+            .database()
             .audit(
                 &caller.deed("dead_letters.raw").times(given).with(filters),
                 (app.clock)().micros(),

@@ -19,14 +19,14 @@ use crate::{access, alerts, audit};
 /// All routes but the console's.
 pub fn all(app: &Arc<App>) -> Router {
     Router::new()
-        .merge(access::routes::all(app))
+        .merge(access::routes::all(&app.access, &app.reader))
         .merge(events::routes(Arc::clone(app)))
         .merge(sql::routes(Arc::clone(app)))
         .merge(layers::routes(Arc::clone(app)))
         .merge(areas::routes(Arc::clone(app)))
         .merge(tiles::routes(Arc::clone(app)))
         .merge(dead_letters::routes(Arc::clone(app)))
-        .merge(audit::routes::routes(Arc::clone(&app.alerting)))
+        .merge(audit::routes::routes(app.alerting.decisions.database().clone()))
         .merge(health::routes(Arc::clone(app)))
         .merge(alerts::routes::all(&app.alerting))
 }

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgrid_analytics::permission::Permissions;
+use riskgrid_ingest::VisibleToPublic;
 use serde_json::json;
 
 use super::state::State;
 use super::{StartError, Started, wall_clock};
-use crate::access::{
-    Access, AccessSettings, Asked, Draft, Grant, OidcSettings, Rights, canonical, hex, read_key_file, sha256,
-};
-use crate::alerts::store::Decisions;
+use crate::access::{Access, AccessSettings, Asked, Draft, Grant, OidcSettings, Rights, read_key_file};
 use crate::audit::Deed;
 use crate::config::{Anonymous, Checked, ClientAuth, Config};
+use crate::database::Database;
+use crate::digest::{canonical, hex, sha256};
 
 /// How often the audit is trimmed, and said where it stands.
 const TRIM_EVERY: Duration = Duration::from_hours(1);
@@ -27,8 +27,8 @@ pub(super) async fn start(
     state: &State,
     started: &mut Started,
 ) -> Result<Arc<Access>, StartError> {
-    let (config, decisions) = (&checked.config, &state.decisions);
-    take_first_key(config, decisions, folder).await?;
+    let (config, database) = (&checked.config, state.decisions.database());
+    take_first_key(config, database, folder).await?;
     let settings = AccessSettings {
         anonymous_reads: config.access.anonymous == Anonymous::Public,
         public_sql: config.access.public.sql,
@@ -36,8 +36,14 @@ pub(super) async fn start(
         certificates: certificates(checked, state)?,
         oidc: oidc(checked, state, folder)?,
     };
-    let permissions = Permissions::new(Arc::clone(&checked.places), checked.resolution);
-    let (access, writing) = Access::start(settings, decisions.clone(), permissions, wall_clock).await?;
+    let open = config
+        .layers
+        .iter()
+        .filter(|layer| layer.public == VisibleToPublic::Open)
+        .map(|layer| layer.id.clone());
+    let permissions =
+        Permissions::new(Arc::clone(&checked.places), checked.resolution).with_open(open.collect());
+    let (access, writing) = Access::start(settings, database.clone(), permissions, wall_clock).await?;
     check_exposure(config, access.is_open())?;
     let ending = Arc::clone(&access);
     started.push("what access leaves to be written", async move {
@@ -45,16 +51,16 @@ pub(super) async fn start(
         Ok(())
     });
     started.push_task("access", writing);
-    let keeping = keep_audit(decisions.clone(), config.audit.keep.micros());
+    let keeping = keep_audit(database.clone(), config.audit.keep.micros());
     started.push_task("audit", tokio::spawn(keeping));
     Ok(access)
 }
 
-async fn take_first_key(config: &Config, decisions: &Decisions, folder: &Path) -> Result<(), StartError> {
+async fn take_first_key(config: &Config, database: &Database, folder: &Path) -> Result<(), StartError> {
     let Some(path) = &config.access.first_key_file else {
         return Ok(());
     };
-    if !decisions.keys().await?.is_empty() {
+    if !database.keys().await?.is_empty() {
         return Ok(());
     }
     let key = read_key_file(&folder.join(path))
@@ -69,7 +75,7 @@ async fn take_first_key(config: &Config, decisions: &Decisions, folder: &Path) -
         now: wall_clock().micros(),
         by: &deed,
     };
-    decisions.create_key(&key, draft, true, &asked).await?;
+    database.create_key(&key, draft, true, &asked).await?;
     tracing::info!(
         id = key.id(),
         "the first key, of an admin, is that of access.first_key_file"
@@ -141,13 +147,13 @@ fn check_exposure(config: &Config, is_open: bool) -> Result<(), StartError> {
 
 /// Writes down under which configuration it starts: once all state is trusted, so that a start that is refused changes
 /// nothing. A disk that is full keeps nobody from looking at what is there.
-pub(super) async fn note_start(config: &Config, decisions: &Decisions) {
+pub(super) async fn note_start(config: &Config, database: &Database) {
     let settings = serde_json::to_value(config).unwrap_or_default();
     let deed = Deed::of_the_system("server.start").with(json!({
         "configuration": hex(&sha256(canonical(&settings).as_bytes())),
         "version": env!("CARGO_PKG_VERSION"),
     }));
-    if let Err(error) = decisions.audit(&deed, wall_clock().micros()).await {
+    if let Err(error) = database.audit(&deed, wall_clock().micros()).await {
         tracing::error!(
             error = &error as &dyn std::error::Error,
             "the audit misses this start"
@@ -156,13 +162,13 @@ pub(super) async fn note_start(config: &Config, decisions: &Decisions) {
 }
 
 /// Trims the audit, and puts its head into the log, where who can change the database cannot change it. Until it is stopped.
-async fn keep_audit(decisions: Decisions, keep: i64) {
+async fn keep_audit(database: Database, keep: i64) {
     let mut ticks = tokio::time::interval(TRIM_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let now = wall_clock().micros();
-        match decisions.trim_audit(now.saturating_sub(keep), now).await {
+        match database.trim_audit(now.saturating_sub(keep), now).await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "the audit was trimmed"),
             Err(error) => tracing::error!(
@@ -170,7 +176,7 @@ async fn keep_audit(decisions: Decisions, keep: i64) {
                 "old rows of the audit stay for now"
             ),
         }
-        match decisions.audit_head().await {
+        match database.audit_head().await {
             Ok(Some(head)) => tracing::info!(%head, "the audit stands there; keep it to verify with"),
             Ok(None) => {}
             Err(error) => tracing::error!(

@@ -20,6 +20,8 @@ use crate::alerts::AlertingError;
 use crate::alerts::store::DecisionsError;
 use crate::config::OpenCheckpointsError;
 use crate::data_dir::DataDirError;
+use crate::database::DatabaseError;
+use crate::http::TlsError;
 
 /// Why the server could not start: says what, and what to do. Nothing was overwritten.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +61,13 @@ pub enum StartError {
     Key(#[from] KeyError),
     /// The decisions database.
     #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// What is in it.
+    #[error(transparent)]
     Decisions(#[from] DecisionsError),
+    /// TLS of this server.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A purge that has not ended.
     #[error(transparent)]
     Purge(#[from] PurgeError),
@@ -106,7 +114,7 @@ impl StartError {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::Configuration(_) | Self::BaseMap { .. } | Self::Access(AccessError::Oidc(_))
+            Self::Configuration(_) | Self::BaseMap { .. } | Self::Tls(_) | Self::Access(AccessError::Oidc(_))
         )
     }
 }

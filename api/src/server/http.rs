@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use riskgrid_analytics::sql::{Spill, SqlEngine, SqlLimits};
@@ -48,6 +48,7 @@ pub(super) struct Below {
     pub(super) ingest: Ingest,
     pub(super) sources: Sources,
     pub(super) publication: Published,
+    pub(super) public_late: Arc<AtomicU64>,
 }
 
 /// Puts together what routes share.
@@ -63,6 +64,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         ingest,
         sources,
         publication,
+        public_late,
     } = below;
     let log = match ingest.journal {
         Some(journal) if !config.kafka.is_enabled() => Log::Journal(journal),
@@ -82,10 +84,10 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         config.sql.memory_margin.as_usize(),
         process_memory::beside_the_grid(reader.clone()),
     )?;
-    Ok(Arc::new(App {
+    let app = Arc::new(App {
         replays: Replays::new(
             dead_letters.clone(),
-            alerting.decisions.clone(),
+            alerting.decisions.database().clone(),
             ingest.pipeline.clone(),
             Arc::clone(&intake),
             wall_clock,
@@ -96,6 +98,8 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         body_budget: BodyBudget::new(config.server.body_memory.as_usize()),
         changes: Changes::follow(reader.clone(), &alerting),
         publication,
+        public_late,
+        audits_queries: config.audit.queries,
         reader,
         surfaces,
         intake,
@@ -111,7 +115,13 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         clock: wall_clock,
         stopping: AtomicBool::new(false),
         checkpointed: Arc::clone(&durable.checkpointed),
-    }))
+    });
+    // It must not keep alive what it is a part of.
+    let watched = Arc::downgrade(&app);
+    app.alerting.watch_progress(Box::new(move |snapshot| {
+        watched.upgrade().is_some_and(|app| app.is_caught_up(snapshot))
+    }));
+    Ok(app)
 }
 
 /// Listens, and serves the routes; the address.
@@ -128,8 +138,11 @@ pub(super) async fn start(
         error,
     };
     let seconds = || wall_clock().micros().div_euclid(1_000_000);
-    let tls =
-        Tls::open(&server.tls, folder, seconds()).map_err(|error| StartError::Configuration(error.0))?;
+    let settings = server.tls.settings(folder);
+    let settings = settings.map_err(|error| StartError::Configuration(error.0))?;
+    let tls = settings
+        .map(|settings| Tls::open(settings, seconds()))
+        .transpose()?;
     if let Some(tls) = &tls {
         started.push_task("certificate", tokio::spawn(tls.clone().keep_renewed(seconds)));
     }

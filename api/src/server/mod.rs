@@ -137,7 +137,7 @@ async fn start_stages(
     let reading = (folder, &options);
     let sources = sources::start(checked, reading, &node, &ingest, &durable, started)?;
     let surfaces = risk::start(checked, reader.clone(), started);
-    access::note_start(&checked.config, &decisions).await;
+    access::note_start(&checked.config, decisions.database()).await;
     let app = http::share(
         checked,
         Below {
@@ -150,6 +150,7 @@ async fn start_stages(
             ingest,
             sources,
             publication: publications.published(),
+            public_late: publications.late_total(),
         },
     )?;
     publication::follow(publications, &app, started);

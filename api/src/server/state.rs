@@ -12,6 +12,7 @@ use super::{StartError, Started, waiting};
 use crate::alerts::store::Decisions;
 use crate::config::Checked;
 use crate::data_dir;
+use crate::database::Database;
 
 /// The opened stores.
 pub(super) struct State {
@@ -42,10 +43,11 @@ pub(super) async fn open(checked: &Checked, started: &mut Started) -> Result<Sta
     let folder = data_dir.clone();
     waiting(move || Ok(data_dir::prepare(&folder)?)).await?;
     let room = config.storage.room();
-    let decisions = Decisions::open(&data_dir, config.alerts.bounds())
+    let database = Database::open(&data_dir).await?.within(room.clone());
+    let decisions = Decisions::over(database, config.alerts.bounds())
         .await?
-        .within(room.clone())
-        .among(checked.places.clone());
+        .among(checked.places.clone())
+        .gathering(checked.incidents.clone());
     let closing = decisions.clone();
     started.push("state", async move {
         closing.close().await;

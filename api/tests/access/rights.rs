@@ -24,7 +24,7 @@ id = "code"
 "#;
 
 /// Two squares side by side.
-fn districts() -> String {
+pub(super) fn districts() -> String {
     let feature = |code: &str, west: f64| {
         let (east, south, north) = (west + 0.05, 22.5, 22.6);
         let ring = json!([
@@ -65,7 +65,7 @@ fn events() -> (Vec<Value>, Vec<Value>) {
     (seen, hidden)
 }
 
-async fn feed(server: &Server, key: Option<&str>, events: &[Value]) {
+pub(super) async fn feed(server: &Server, key: Option<&str>, events: &[Value]) {
     let mut request = server.client.post(format!("{}/v1/events", server.url));
     if let Some(key) = key {
         request = request.bearer_auth(key);
@@ -103,7 +103,7 @@ const QUESTIONS: [&str; 18] = [
 ];
 
 /// The same answer, whoever gives it: status, tag, body, without what names the server and a query.
-async fn answer(server: &Server, key: Option<&str>, path: &str) -> (u16, Option<String>, String) {
+pub(super) async fn answer(server: &Server, key: Option<&str>, path: &str) -> (u16, Option<String>, String) {
     let mut request = server.client.get(format!("{}{path}", server.url));
     if let Some(key) = key {
         request = request.bearer_auth(key);

@@ -27,6 +27,9 @@ const WHO_MAY: &[(&str, &str, &str)] = &[
     ("GET", "/v1/alerts/{id}", "pasox"),
     ("POST", "/v1/alerts/{id}/ack", "sox"),
     ("POST", "/v1/alerts/{id}/unack", "sox"),
+    ("GET", "/v1/incidents", "asox"),
+    ("GET", "/v1/incidents/{id}", "asox"),
+    ("POST", "/v1/incidents/{id}/ack", "sox"),
     ("GET", "/v1/silences", "asox"),
     ("POST", "/v1/silences", "sox"),
     ("GET", "/v1/silences/{id}", "asox"),
@@ -37,7 +40,9 @@ const WHO_MAY: &[(&str, &str, &str)] = &[
     ("GET", "/v1/rules", "asox"),
     ("POST", "/v1/rules", "sox"),
     ("GET", "/v1/rules/{id}", "asox"),
+    ("PUT", "/v1/rules/{id}", "sox"),
     ("DELETE", "/v1/rules/{id}", "sox"),
+    ("GET", "/v1/rules/{id}/versions", "asox"),
     ("GET", "/v1/webhooks", "ox"),
     ("POST", "/v1/webhooks", "x"),
     ("GET", "/v1/webhooks/{id}", "ox"),
@@ -103,7 +108,7 @@ async fn every_route_lets_in_those_roles_and_no_others() {
         for (method, path, may) in WHO_MAY {
             // Names that are none: whoever is let in is told so by 404, or by what is wrong with the rest.
             let asked = path.replace("{*file}", "none.js").replace(['{', '}'], "");
-            let body = (*method == "POST").then(|| json!({}));
+            let body = matches!(*method, "POST" | "PUT").then(|| json!({}));
             let answer = guarded
                 .send(method.parse::<Method>().unwrap(), &asked, key.as_deref(), body)
                 .await;

@@ -132,6 +132,8 @@ pub enum VisibleToPublic {
     None,
     /// What was published: rounded counts of cells of enough events and sources.
     Suppressed,
+    /// The grid's numbers as they are, without what tells of sources: for sensors of places.
+    Open,
 }
 
 /// A layer as the configuration gives it, `[[layers]]`.
@@ -160,7 +162,7 @@ pub struct LayerSettings {
     /// What a report of unknown severity weighs, 1 to 4. Default 1.
     #[serde(default = "default_severity")]
     pub default_severity: u8,
-    /// What the public sees of it: `none` or `suppressed`. Default `none`.
+    /// What the public sees of it: `none`, `suppressed` or `open` (observations only). Default `none`.
     #[serde(default)]
     pub public: VisibleToPublic,
     /// H3 resolution of the cells that are published. Default 7.

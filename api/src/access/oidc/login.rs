@@ -12,7 +12,8 @@ use url::form_urlencoded::Serializer;
 
 use super::token::{Expected, Token};
 use super::{NotOfToken, OfToken, Oidc};
-use crate::access::key::{is_same_hash, sha256};
+use crate::access::key::is_same_hash;
+use crate::digest::sha256;
 
 /// How long a browser may take at the issuer.
 pub(in crate::access) const PATIENCE: Duration = Duration::from_mins(10);

@@ -110,6 +110,7 @@ async fn callback(
     let caller = access.caller(&returned.of, external.client).await;
     let sign_in = SignIn {
         who: returned.of.who,
+        name: returned.of.name,
         role,
         scope: if role == Role::Admin {
             riskgrid_analytics::permission::Scope::ALL
@@ -122,7 +123,7 @@ async fn callback(
             .map(|address| address.to_string())
             .unwrap_or_default(),
     };
-    let session = access.sessions.begin(access.decisions(), sign_in, now).await?;
+    let session = access.sessions.begin(access.database(), sign_in, now).await?;
     access.note_sign_in(&caller);
     let seconds = (LONGEST / 1_000_000).cast_unsigned();
     let answer = go_to(&returned.return_to)?;

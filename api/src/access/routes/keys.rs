@@ -6,13 +6,14 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::routing::{delete, get};
 use axum::{Json, Router};
+use riskgrid_ingest::grid::GridReader;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::access::Caller;
+use crate::access::access::Access;
 use crate::access::new_key::{NewKey, Rights};
 use crate::access::store::KeyError;
-use crate::app::App;
 use crate::http::extract::{JsonBody, Parameters};
 use crate::http::forwarded::External;
 use crate::problem::Problem;
@@ -21,17 +22,24 @@ const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
 
 /// The routes under `/v1/keys`.
-pub(super) fn routes(app: Arc<App>) -> Router {
+pub(super) fn routes(access: Arc<Access>, reader: GridReader) -> Router {
     Router::new()
         .route("/v1/keys", get(list).post(create))
         .route("/v1/keys/{id}", delete(revoke))
-        .with_state(app)
+        .with_state(Shared { access, reader })
+}
+
+/// Keys, and the grid that tells which layers and areas there are.
+#[derive(Clone)]
+struct Shared {
+    access: Arc<Access>,
+    reader: GridReader,
 }
 
 type Created = (StatusCode, [(HeaderName, String); 1], Json<Value>);
 
 async fn create(
-    State(app): State<Arc<App>>,
+    State(shared): State<Shared>,
     caller: Caller,
     external: External,
     JsonBody(new): JsonBody<NewKey>,
@@ -41,11 +49,11 @@ async fn create(
         Problem::unprocessable(unfit.to_string()).with("errors", errors)
     })?;
     if let Rights::Given(grant) = &draft.rights {
-        let snapshot = app.reader.snapshot();
+        let snapshot = shared.reader.snapshot();
         let known = grant.scope.check(&snapshot.layers, &snapshot.places.areas);
         known.map_err(|unknown| Problem::unprocessable(unknown.to_string()))?;
     }
-    let made = app.access.create_key(draft, &caller.deed("keys.create")).await;
+    let made = shared.access.create_key(draft, &caller.deed("keys.create")).await;
     let (key, made) = made.map_err(|error| match error {
         // There it is what was sent that names none.
         KeyError::Unknown(_) => Problem::unprocessable(format!("`replaces`: {error}")),
@@ -68,7 +76,7 @@ struct ListParameters {
 }
 
 async fn list(
-    State(app): State<Arc<App>>,
+    State(shared): State<Shared>,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Value>, Problem> {
     let limit = parameters.limit.unwrap_or(DEFAULT_LIMIT);
@@ -77,7 +85,7 @@ async fn list(
             "`limit` is {limit}; allowed: 1 to {MAX_LIMIT}"
         )));
     }
-    let keys = app.access.keys.all();
+    let keys = shared.access.keys.all();
     let begin = match &parameters.after {
         None => 0,
         Some(after) => keys
@@ -101,10 +109,10 @@ async fn list(
 }
 
 async fn revoke(
-    State(app): State<Arc<App>>,
+    State(shared): State<Shared>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    app.access.revoke_key(&id, &caller.deed("keys.revoke")).await?;
+    shared.access.revoke_key(&id, &caller.deed("keys.revoke")).await?;
     Ok(StatusCode::NO_CONTENT)
 }

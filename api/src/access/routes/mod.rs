@@ -9,20 +9,20 @@ mod whoami;
 use std::sync::Arc;
 
 use axum::Router;
+use riskgrid_ingest::grid::GridReader;
 
 use super::access::Access;
 use super::store::KeyError;
-use crate::app::App;
 use crate::problem::Problem;
 
 /// All of them.
-pub fn all(app: &Arc<App>) -> Router {
+pub fn all(access: &Arc<Access>, reader: &GridReader) -> Router {
     Router::new()
         .merge(whoami::routes())
-        .merge(keys::routes(Arc::clone(app)))
-        .merge(sessions::routes(Arc::clone(&app.access)))
-        .merge(sign_in::routes(Arc::clone(&app.access)))
-        .merge(by_issuer::routes(Arc::clone(&app.access)))
+        .merge(keys::routes(Arc::clone(access), reader.clone()))
+        .merge(sessions::routes(Arc::clone(access)))
+        .merge(sign_in::routes(Arc::clone(access)))
+        .merge(by_issuer::routes(Arc::clone(access)))
 }
 
 impl From<KeyError> for Problem {
@@ -32,7 +32,7 @@ impl From<KeyError> for Problem {
             KeyError::Unknown(_) => Self::not_found(text),
             KeyError::LastAdmin => Self::last_admin(text),
             KeyError::TooMany | KeyError::FirstMustBeAdmin => Self::unprocessable(text),
-            KeyError::Decisions(error) => error.into(),
+            KeyError::Database(error) => error.into(),
         }
     }
 }

@@ -6,12 +6,12 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::{delete, get};
 use axum::{Json, Router};
+use riskgrid_ingest::EventTime;
 use serde_json::{Value, json};
 
 use super::State;
 use crate::access::Caller;
 use crate::access::access::Access;
-use crate::alerts::store::rfc3339;
 use crate::problem::Problem;
 
 /// The routes under `/v1/sessions`.
@@ -24,6 +24,7 @@ pub(super) fn routes(access: Arc<Access>) -> Router {
 
 async fn list(access: State) -> Json<Value> {
     let sessions = access.sessions.open(access.now());
+    let time = |micros| EventTime::from_micros(micros).to_string();
     let shown = sessions.iter().map(|session| {
         json!({
             "id": session.id,
@@ -32,9 +33,9 @@ async fn list(access: State) -> Json<Value> {
             "layers": session.scope.layers,
             "areas": session.scope.areas,
             "address": session.address,
-            "created": rfc3339(session.created_at),
-            "last_used": rfc3339(session.seen_at()),
-            "expires": rfc3339(session.ends_at()),
+            "created": time(session.created_at),
+            "last_used": time(session.seen_at()),
+            "expires": time(session.ends_at()),
         })
     });
     Json(json!({ "sessions": shown.collect::<Vec<_>>() }))

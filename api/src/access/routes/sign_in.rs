@@ -85,6 +85,7 @@ async fn by_key(
     };
     let sign_in = SignIn {
         who: caller.identity.who.clone(),
+        name: None,
         role,
         scope: key.row.grant.scope.clone(),
         key: Some(key.row.id.clone()),
@@ -93,7 +94,7 @@ async fn by_key(
             .map(|address| address.to_string())
             .unwrap_or_default(),
     };
-    let cookie = access.sessions.begin(access.decisions(), sign_in, now).await?;
+    let cookie = access.sessions.begin(access.database(), sign_in, now).await?;
     access.note_sign_in(&caller);
     let seconds = (LONGEST / 1_000_000).cast_unsigned();
     let answer = Json(shown(&caller.identity)).into_response();

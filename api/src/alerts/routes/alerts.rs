@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use riskgrid_analytics::permission::Permission;
+use riskgrid_analytics::permission::{Permission, Role};
 use riskgrid_ingest::EventTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::access::{Caller, Reads};
 use crate::alerts::Alerting;
-use crate::alerts::store::{Alert, AlertQuery, AlertState, Terms, rfc3339};
+use crate::alerts::store::{Alert, AlertQuery, AlertState, PublicAlert, Terms, rfc3339};
 use crate::alerts::table::is_alert_seen;
 use crate::http::extract::{OptionalJsonBody, Parameters};
 use crate::problem::Problem;
@@ -63,7 +63,12 @@ async fn list(
     if is_pending {
         return Ok(Json(json!({ "alerts": [], "next": null })));
     }
-    let mut query = AlertQuery { state, limit, after };
+    let mut query = AlertQuery {
+        state,
+        is_public: seen.role() == Role::Public,
+        limit,
+        after,
+    };
     let mut alerts: Vec<Alert> = Vec::new();
     let more = loop {
         let page = alerting.decisions.alerts(&query).await?;
@@ -77,11 +82,23 @@ async fn list(
     alerts.truncate(limit as usize);
     let last = alerts.last().filter(|_| more || is_cut);
     let next = last.map(|alert| format!("{}.{}", alert.fired_at, alert.id));
+    let alerts = alerts.iter().map(|alert| shown(&seen, alert));
+    let alerts: Vec<Value> = alerts.collect::<Result<_, _>>()?;
     Ok(Json(json!({ "alerts": alerts, "next": next })))
 }
 
 pub(super) fn is_seen(seen: &Permission, alert: &Alert) -> bool {
-    is_alert_seen(seen, &alert.layer, alert.cell)
+    is_alert_seen(seen, (alert.layer.as_deref(), alert.cell), alert.audience)
+}
+
+/// What of an alert is shown to who sees it.
+fn shown(seen: &Permission, alert: &Alert) -> Result<Value, Problem> {
+    let shown = if seen.role() == Role::Public {
+        serde_json::to_value(PublicAlert::from(alert))
+    } else {
+        serde_json::to_value(alert)
+    };
+    shown.map_err(|error| Problem::internal(&error))
 }
 
 /// The alert of an id, if it is seen.
@@ -96,14 +113,15 @@ async fn show(
     State(alerting): State<Arc<Alerting>>,
     Reads(seen): Reads,
     Path(id): Path<String>,
-) -> Result<Json<Alert>, Problem> {
-    seen_alert(&alerting, &seen, &id).await.map(Json)
+) -> Result<Json<Value>, Problem> {
+    let alert = seen_alert(&alerting, &seen, &id).await?;
+    shown(&seen, &alert).map(Json)
 }
 
 /// On which terms somebody takes an alert or gives it back; a request without a body says nothing of it.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TermsBody {
+pub(super) struct TermsBody {
     by: Option<String>,
     comment: Option<String>,
     until: Option<String>,
@@ -117,7 +135,7 @@ async fn acknowledge(
     OptionalJsonBody(body): OptionalJsonBody<TermsBody>,
 ) -> Result<Json<Alert>, Problem> {
     seen_alert(&alerting, &seen, &id).await?;
-    let deed = caller.deed("alerts.ack");
+    let deed = caller.deed("alert.ack");
     let terms = read_terms(body.unwrap_or_default(), &deed.who, (alerting.clock)())?;
     alerting
         .acknowledge(&id, &terms, &deed)
@@ -140,7 +158,7 @@ async fn unacknowledge(
             "`until` means nothing here; allowed: `by`, `comment`",
         ));
     }
-    let deed = caller.deed("alerts.unack");
+    let deed = caller.deed("alert.unack");
     let terms = read_terms(body, &deed.who, (alerting.clock)())?;
     alerting
         .unacknowledge(&id, &terms, &deed)
@@ -149,7 +167,7 @@ async fn unacknowledge(
         .ok_or_else(no_such_alert)
 }
 
-fn read_terms(body: TermsBody, author: &str, now: i64) -> Result<Terms, Problem> {
+pub(super) fn read_terms(body: TermsBody, author: &str, now: i64) -> Result<Terms, Problem> {
     let until = body
         .until
         .as_deref()

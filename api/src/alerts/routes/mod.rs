@@ -1,6 +1,7 @@
-//! The routes of alerts: rules, alerts, silences, webhooks.
+//! The routes of alerts: rules, alerts, incidents, silences, webhooks.
 
 mod alerts;
+mod incidents;
 mod rules;
 mod silences;
 mod webhooks;
@@ -18,13 +19,14 @@ pub fn all(state: &Arc<Alerting>) -> Router {
     Router::new()
         .merge(rules::routes(Arc::clone(state)))
         .merge(alerts::routes(Arc::clone(state)))
+        .merge(incidents::routes(Arc::clone(state)))
         .merge(silences::routes(Arc::clone(state)))
         .merge(webhooks::routes(Arc::clone(state)))
 }
 
 impl From<DecisionsError> for Problem {
     fn from(error: DecisionsError) -> Self {
-        match &error {
+        match error {
             DecisionsError::NameTaken { .. } | DecisionsError::Conflict(_) => {
                 Self::conflict(error.to_string())
             }
@@ -32,24 +34,9 @@ impl From<DecisionsError> for Problem {
             DecisionsError::UnknownWebhook { .. } | DecisionsError::TooMany { .. } => {
                 Self::unprocessable(error.to_string())
             }
-            DecisionsError::NoRoom(none) => Self::unavailable(none.to_string(), 30),
-            DecisionsError::Database(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => {
-                Self::unavailable("the decisions database is busy or closing; try again", 5)
-            }
-            DecisionsError::Database(sqlx::Error::Database(cause)) if is_full(cause.as_ref()) => {
-                Self::unavailable(
-                    "the disk of the decisions database is full; free space, then try again",
-                    30,
-                )
-            }
-            _ => Self::internal(&error),
+            DecisionsError::Database(error) => error.into(),
         }
     }
-}
-
-/// The code of `SQLite` for a full disk.
-fn is_full(cause: &dyn sqlx::error::DatabaseError) -> bool {
-    cause.code().is_some_and(|code| code == "13")
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ async fn test(
     let endpoint = endpoint(&alerting, &id).await?;
     let now = (alerting.clock)();
     let deed = caller.deed("webhooks.test").to(&id);
-    alerting.decisions.audit(&deed, now).await?;
+    alerting.decisions.database().audit(&deed, now).await?;
     let webhook_id = format!("msg_{}", random_hex()?);
     let body = json!({"type": "webhook.test", "timestamp": rfc3339(now), "data": {"webhook": endpoint.name}});
     let attempt = alerting
@@ -166,11 +166,11 @@ async fn replay_all(
     endpoint(&alerting, &id).await?;
     let now = (alerting.clock)();
     let deed = caller.deed("webhooks.replay").to(&id);
-    alerting.decisions.audit(&deed, now).await?;
+    alerting.decisions.database().audit(&deed, now).await?;
     let replayed = match alerting.decisions.replay(&id, None, now).await {
         Ok(replayed) => replayed,
         Err(error) => {
-            alerting.decisions.audit_failure(deed, now).await;
+            alerting.decisions.database().audit_failure(deed, now).await;
             return Err(error.into());
         }
     };
@@ -187,10 +187,10 @@ async fn replay_one(
     let now = (alerting.clock)();
     let deed = caller.deed("webhooks.replay").to(&id);
     let deed = deed.with(json!({"delivery": delivery}));
-    alerting.decisions.audit(&deed, now).await?;
+    alerting.decisions.database().audit(&deed, now).await?;
     let replayed = alerting.decisions.replay(&id, Some(&delivery), now).await;
     if !matches!(replayed, Ok(1..)) {
-        alerting.decisions.audit_failure(deed, now).await;
+        alerting.decisions.database().audit_failure(deed, now).await;
     }
     let replayed = replayed?;
     if replayed == 0 {

@@ -1,11 +1,11 @@
 //! Somebody takes an alert, and gives it back; or the time is over for which they took it.
 
 use serde_json::json;
-use sqlx::sqlite::SqliteConnection;
 
 use super::alerts::{Alert, AlertRow, AlertState, alert_row};
 use super::{Decisions, DecisionsError, PIECE};
-use crate::audit::Deed;
+use crate::audit::{Deed, append};
+use crate::database::Connection;
 
 /// On which terms somebody takes an alert.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,8 +53,7 @@ impl Decisions {
         add_step(&mut transaction, &alert, "acknowledged", terms, now).await?;
         let detail = json!({"rule": alert.rule, "by": terms.by, "comment": terms.comment,
             "until": terms.until.map(super::rfc3339)});
-        self.append(&mut transaction, &deed.clone().to(id).with(detail), now)
-            .await?;
+        append(&mut transaction, &deed.clone().to(id).with(detail), now).await?;
         transaction.commit().await?;
         Ok(Some(alert))
     }
@@ -85,8 +84,7 @@ impl Decisions {
         }
         give_back(&mut transaction, &mut alert, terms, now).await?;
         let detail = json!({"rule": alert.rule, "by": terms.by, "comment": terms.comment});
-        self.append(&mut transaction, &deed.clone().to(id).with(detail), now)
-            .await?;
+        append(&mut transaction, &deed.clone().to(id).with(detail), now).await?;
         transaction.commit().await?;
         Ok(Some(alert))
     }
@@ -132,7 +130,7 @@ fn has_ended(alert: &Alert) -> DecisionsError {
 }
 
 async fn give_back(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     alert: &mut Alert,
     terms: &Terms,
     now: i64,
@@ -146,7 +144,7 @@ async fn give_back(
     add_step(connection, alert, "unacknowledged", terms, now).await
 }
 
-async fn store_terms(connection: &mut SqliteConnection, alert: &Alert) -> Result<(), DecisionsError> {
+async fn store_terms(connection: &mut Connection, alert: &Alert) -> Result<(), DecisionsError> {
     sqlx::query(
         "UPDATE alerts SET state = $2, acknowledged_at = $3, acknowledged_by = $4, acknowledged_comment = $5,
             acknowledged_until = $6 WHERE id = $1",
@@ -163,7 +161,7 @@ async fn store_terms(connection: &mut SqliteConnection, alert: &Alert) -> Result
 }
 
 async fn add_step(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     alert: &Alert,
     kind: &str,
     terms: &Terms,

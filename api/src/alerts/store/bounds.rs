@@ -2,13 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::row::read_from_row;
 use super::{Decisions, DecisionsError};
+use crate::database::read_from_row;
 
 /// Most webhooks: each is looked at whenever something is to be told, and people make them by hand.
 pub const MAX_WEBHOOKS: u64 = 1_000;
 /// Name of the alert that tells that a rule may open no more of its own.
 pub const RULE_FULL: &str = "rule full";
+/// Its instance within the rule.
+pub(super) const RULE_FULL_INSTANCE: &str = "";
 
 /// What may be stored of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

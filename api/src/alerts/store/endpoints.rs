@@ -3,11 +3,11 @@
 use riskgrid_analytics::rules::Rule;
 use serde_json::json;
 
-use super::row::read_from_row;
 use super::versions::{Versioned, expect_version};
 use super::{Decisions, DecisionsError, MAX_WEBHOOKS, PIECE, random_hex};
 use crate::alerts::webhook::{Endpoint, NewEndpoint, Secret};
-use crate::audit::Deed;
+use crate::audit::{Deed, append};
+use crate::database::read_from_row;
 
 struct EndpointRow {
     id: String,
@@ -91,7 +91,7 @@ impl Decisions {
             other => other?,
         };
         let deed = deed.clone().to(&id).with(json!({"name": new.name}));
-        self.append(&mut transaction, &deed, now).await?;
+        append(&mut transaction, &deed, now).await?;
         transaction.commit().await?;
         let NewEndpoint {
             name,
@@ -165,7 +165,7 @@ impl Decisions {
             sqlx::query(statement).bind(id).execute(&mut *transaction).await?;
         }
         let deed = deed.clone().to(id).with(json!({"name": name}));
-        self.append(&mut transaction, &deed, now).await?;
+        append(&mut transaction, &deed, now).await?;
         transaction.commit().await?;
         Ok(true)
     }

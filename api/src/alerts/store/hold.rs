@@ -1,20 +1,20 @@
 //! What silences hold back: a beginning is recorded and told to nobody, until no silence hides it any more.
 
 use riskgrid_ingest::EventTime;
-use sqlx::sqlite::SqliteConnection;
 
 use super::alerts::{Alert, AlertState, alert_row};
 use super::notice::{Told, queue};
 use super::silences::{SilenceRow, StoredSilence};
 use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE, PIECE};
 use crate::alerts::silence::Subject;
+use crate::database::Connection;
 
 impl<'a> From<&'a Alert> for Subject<'a> {
     fn from(alert: &'a Alert) -> Self {
         Self {
             rule: &alert.rule,
             rule_id: &alert.rule_id,
-            layer: &alert.layer,
+            layer: alert.layer.as_deref().unwrap_or_default(),
             severity: &alert.severity,
             cell: alert.cell,
         }
@@ -31,7 +31,7 @@ impl SilencesInForce {
     /// Those that are not over at `now` (µs): what is over holds nothing back any more, however late it is decided.
     pub(super) async fn read(
         decisions: &Decisions,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         now: i64,
     ) -> Result<Self, DecisionsError> {
         let rows: Vec<SilenceRow> = sqlx::query_as("SELECT * FROM silences WHERE ends_at > $1 ORDER BY id")
@@ -48,7 +48,7 @@ impl SilencesInForce {
     /// Whether one of them hides the alert at a time; it counts that it did.
     pub(super) async fn hold(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut Connection,
         alert: &Alert,
         at: i64,
     ) -> Result<bool, DecisionsError> {
@@ -72,7 +72,7 @@ impl SilencesInForce {
 }
 
 /// The beginning was held until the alert ended: nobody will be told.
-pub(super) async fn never_sent(connection: &mut SqliteConnection, alert: &str) -> Result<(), DecisionsError> {
+pub(super) async fn never_sent(connection: &mut Connection, alert: &str) -> Result<(), DecisionsError> {
     sqlx::query("UPDATE transitions SET notify = 'not_sent_held' WHERE alert = $1 AND notify = 'held'")
         .bind(alert)
         .execute(connection)
@@ -134,11 +134,7 @@ impl Decisions {
 }
 
 /// Sends the beginning that was held, as it was.
-async fn tell_of(
-    connection: &mut SqliteConnection,
-    mut alert: Alert,
-    now: i64,
-) -> Result<usize, DecisionsError> {
+async fn tell_of(connection: &mut Connection, mut alert: Alert, now: i64) -> Result<usize, DecisionsError> {
     sqlx::query("UPDATE transitions SET notify = 'sent' WHERE alert = $1 AND number = 1")
         .bind(&alert.id)
         .execute(&mut *connection)

@@ -1,60 +1,58 @@
 //! Decisions: rules, alerts with their transitions, webhooks, and the outbox of what is still to be told.
 //!
-//! One `SQLite` file in WAL mode, owned by one process, with one writing connection and several reading ones. What
-//! belongs together is one transaction: an alert, its transition and the outbox rows of its webhooks are there
+//! What belongs together is one transaction: an alert, its transition and the outbox rows of its webhooks are there
 //! together or not at all, so a crash loses nothing and tells nothing twice under two ids.
-//!
-//! The queries use `$1` and plain SQL, so that the same ones can serve `PostgreSQL`.
 
 mod acknowledge;
 mod alerts;
 mod bounds;
-mod cells;
 mod endpoints;
+mod error;
 mod forget;
 mod hold;
 mod ids;
+mod incidents;
+mod instances;
 mod lines;
 mod notice;
 mod outbox;
 mod record;
-mod row;
 mod rules;
 mod silences;
 mod tally;
 mod versions;
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use h3o::{CellIndex, LatLng};
+use riskgrid_ingest::grid::GridReader;
 use riskgrid_ingest::places::Places;
-use riskgrid_ingest::state_folder::{FILE_MODE, make_folder};
-use riskgrid_ingest::{NoRoom, Room, Writer};
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{SqlSafeStr, Sqlite, Transaction};
+use riskgrid_ingest::{LIVE_DOMAIN, NoRoom};
 
 pub use acknowledge::Terms;
-pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, rfc3339};
+pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, PublicAlert, rfc3339};
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
-pub use cells::CellState;
+pub use error::DecisionsError;
 pub use forget::{Forgotten, Keep};
 pub use ids::{random_hex, webhook_id};
+use incidents::Gathered;
+pub use incidents::{
+    Incident, IncidentPlace, IncidentQuery, IncidentReader, IncidentSettings, IncidentState, LineageRow,
+    NearBy,
+};
+pub use instances::RuleState;
 pub use lines::{AlertLine, Bound, Conditions, LinePlace};
 pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
 pub use record::{Notify, Recorded};
-pub(crate) use row::read_from_row;
-pub use rules::ENDED_AT_ONCE;
+pub use rules::{Authorship, BY_HTTP, ENDED_AT_ONCE, RuleVersion, StoredRule, rules_of};
 pub use silences::{MAX_SILENCES, Preview, SilencePlace, StoredSilence};
 pub use tally::{Held, Tally};
 pub use versions::Versioned;
+
+use crate::database::{Database, Pool, Transaction};
 
 /// Transitions older than this are recorded and wake nobody.
 pub const MAX_NOTIFY_AGE: Duration = Duration::from_hours(1);
@@ -62,226 +60,52 @@ pub const MAX_NOTIFY_AGE: Duration = Duration::from_hours(1);
 /// Rows that one transaction changes of what is many: a fraction of a second.
 const PIECE: i64 = 500;
 
-const READING_CONNECTIONS: u32 = 4;
-/// Bytes of the largest database that is looked through at the start; a larger one would hold the start up.
-const LOOKED_THROUGH: u64 = 64 << 20;
-/// With which a database of SQLite begins.
-const MARK: &[u8; 16] = b"SQLite format 3\0";
-/// Bytes that a transaction may add.
-const TRANSACTION: u64 = 256 << 10;
-
-/// The schema's steps, each with what it does. One that has been released is never changed.
-const MIGRATIONS: [(&str, &str); 5] = [
-    (
-        "decisions",
-        include_str!("../../../migrations/0001_decisions.sql"),
-    ),
-    ("audit", include_str!("../../../migrations/0002_audit.sql")),
-    ("bounds", include_str!("../../../migrations/0003_bounds.sql")),
-    ("access", include_str!("../../../migrations/0004_access.sql")),
-    ("life", include_str!("../../../migrations/0005_life.sql")),
-];
-
-fn migrations() -> Migrator {
-    let steps = (1..).zip(MIGRATIONS).map(|(version, (description, sql))| {
-        Migration::new(
-            version,
-            description.into(),
-            MigrationType::Simple,
-            sql.into_sql_str(),
-            false,
-        )
-    });
-    Migrator::with_migrations(steps.collect())
-}
-
-/// Why a decision could not be stored or read.
-#[derive(Debug, thiserror::Error)]
-pub enum DecisionsError {
-    /// Another process has the file.
-    #[error("{} is in use by another riskgrid process; stop it, or give this one another data directory", path.display())]
-    Locked {
-        /// The lock file.
-        path: PathBuf,
-    },
-    /// The file or its folder cannot be used.
-    #[error("cannot use {}", path.display())]
-    File {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The database is gone.
-    #[error(
-        "{} is missing or empty, but was made before. It holds rules, alerts, webhooks and the audit. Nothing was changed; \
-         restore it from a backup, with its side files; or remove {} to begin without what it held",
-        path.display(), lock.display()
-    )]
-    Missing {
-        /// The database.
-        path: PathBuf,
-        /// What says that it was made.
-        lock: PathBuf,
-    },
-    /// The database is not one, or not whole.
-    #[error(
-        "{} cannot be used: {problem}. It holds rules, alerts, webhooks and the audit. Restore it from a backup, with its \
-         side files; or move it away and remove decisions.lock to begin without what it held",
-        path.display()
-    )]
-    Damaged {
-        /// The database.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// Less room than is kept in reserve.
-    #[error(transparent)]
-    NoRoom(#[from] NoRoom),
-    /// The schema could not be brought up to date.
-    #[error("cannot bring the decisions database up to date; a newer riskgrid may have written it")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
-    /// A query failed.
-    #[error("the decisions database failed")]
-    Database(#[from] sqlx::Error),
-    /// The name is taken.
-    #[error("there is a {kind} named \"{name}\" already; choose another name or delete that one")]
-    NameTaken {
-        /// `rule` or `webhook`.
-        kind: &'static str,
-        /// The name.
-        name: String,
-    },
-    /// A rule names a webhook that does not exist.
-    #[error(
-        "`webhooks` has \"{name}\"; there is no webhook of that name, make it first with POST /v1/webhooks"
-    )]
-    UnknownWebhook {
-        /// The name.
-        name: String,
-    },
-    /// There are as many as there may be.
-    #[error("there are {most} {what} already, and there may be no more; {remedy}")]
-    TooMany {
-        /// `rules` or `webhooks`.
-        what: &'static str,
-        /// How many there may be.
-        most: u64,
-        /// What to do.
-        remedy: &'static str,
-    },
-    /// It was changed since its reader saw it.
-    #[error("the {kind} is at version {version}; read it again, merge your change and send it again")]
-    OtherVersion {
-        /// `rule` or `webhook`.
-        kind: &'static str,
-        /// At which it is.
-        version: i64,
-    },
-    /// It cannot be done in the present state.
-    #[error("{0}")]
-    Conflict(String),
-    /// What was stored cannot be read back.
-    #[error("a stored {what} cannot be read: {reason}")]
-    Unreadable {
-        /// What.
-        what: &'static str,
-        /// Why.
-        reason: String,
-    },
-    /// The operating system gave no random bytes.
-    #[error("the operating system gives no random bytes")]
-    Random(#[from] getrandom::Error),
-}
-
-impl DecisionsError {
-    pub(crate) fn unreadable(what: &'static str, reason: &dyn std::fmt::Display) -> Self {
-        Self::Unreadable {
-            what,
-            reason: reason.to_string(),
-        }
-    }
-}
-
-/// The decisions database. Cheap to clone; all clones are one.
+/// What is decided, in the decisions database. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Decisions {
+    database: Database,
     inner: Arc<Inner>,
 }
 
 struct Inner {
-    writer: SqlitePool,
-    readers: SqlitePool,
     bounds: Bounds,
     census: Mutex<Census>,
     tally: Tally,
-    room: Option<Room>,
     places: Arc<Places>,
-    /// Held as long as anybody may write.
-    _lock: File,
+    incident_settings: IncidentSettings,
+    gathered: Gathered,
+    /// Tells of which domain a layer is, once the grid is there.
+    grid: OnceLock<GridReader>,
 }
 
 impl Decisions {
-    /// Opens or makes `decisions.sqlite` in `folder`, and locks it to this process. It holds no more than `bounds` allow.
+    /// Opens or makes the database in `folder`. It holds no more than `bounds` allow.
     pub async fn open(folder: &Path, bounds: Bounds) -> Result<Self, DecisionsError> {
-        let mut lock = lock(folder)?;
-        let path = folder.join("decisions.sqlite");
-        let bytes = prepare(&path, &lock)?;
-        let damaged = |error: &dyn std::fmt::Display| DecisionsError::Damaged {
-            path: path.clone(),
-            problem: error.to_string(),
-        };
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A committed decision survives a power cut: the checkpoint that relies on it does too.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(10));
-        let pool = |connections| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .idle_timeout(None)
-                .max_lifetime(None)
-        };
-        let writer = pool(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(|error| damaged(&error))?;
-        if (1..=LOOKED_THROUGH).contains(&bytes) {
-            let found: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-                .fetch_one(&writer)
-                .await
-                .map_err(|error| damaged(&error))?;
-            if found != "ok" {
-                return Err(damaged(&found));
-            }
-        }
-        migrations().run(&writer).await.map_err(|error| match error {
-            MigrateError::Execute(error) => damaged(&error),
-            other => other.into(),
-        })?;
-        let readers = pool(READING_CONNECTIONS)
-            .connect_with(options.pragma("query_only", "ON"))
-            .await?;
-        mark_as_made(&mut lock).map_err(|source| DecisionsError::File { path, source })?;
+        Self::over(Database::open(folder).await?, bounds).await
+    }
+
+    /// Those in an open database, which is to hold no more than `bounds` allow.
+    pub async fn over(database: Database, bounds: Bounds) -> Result<Self, DecisionsError> {
         let decisions = Self {
+            database,
             inner: Arc::new(Inner {
-                writer,
-                readers,
                 bounds,
                 census: Mutex::default(),
                 tally: Tally::default(),
-                room: None,
                 places: Arc::default(),
-                _lock: lock,
+                incident_settings: IncidentSettings::default(),
+                gathered: Gathered::default(),
+                grid: OnceLock::new(),
             }),
         };
         let census = Census::take(&decisions).await?;
         *decisions.census() = census;
         Ok(decisions)
+    }
+
+    /// Where they are stored, with keys, sessions and the audit.
+    pub fn database(&self) -> &Database {
+        &self.database
     }
 
     /// How much it may hold.
@@ -291,16 +115,6 @@ impl Decisions {
 
     fn census(&self) -> MutexGuard<'_, Census> {
         self.inner.census.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The same, which leaves free what `room` says.
-    #[must_use]
-    pub fn within(mut self, room: Room) -> Self {
-        // Nobody has another copy yet.
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.room = Some(room);
-        }
-        self
     }
 
     /// The same, which knows the areas that silences name.
@@ -313,113 +127,82 @@ impl Decisions {
         self
     }
 
+    /// The same, which gathers alerts in incidents so.
+    #[must_use]
+    pub fn gathering(mut self, settings: IncidentSettings) -> Self {
+        // Nobody has another copy yet.
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.incident_settings = settings;
+        }
+        self
+    }
+
+    fn incident_settings(&self) -> &IncidentSettings {
+        &self.inner.incident_settings
+    }
+
+    fn gathered(&self) -> &Gathered {
+        &self.inner.gathered
+    }
+
+    /// From now on the domains of layers are those of this grid.
+    pub fn watch_layers_of(&self, grid: GridReader) {
+        // Set once, at the start.
+        let _ = self.inner.grid.set(grid);
+    }
+
+    /// The domain of a layer, whose clock its alerts follow.
+    fn domain_of(&self, layer: &str) -> String {
+        let snapshot = self.inner.grid.get().map(GridReader::snapshot);
+        let domain = snapshot.and_then(|snapshot| {
+            let index = snapshot.layers.find(layer)?;
+            Some(snapshot.layers.get(index)?.domain.clone())
+        });
+        domain.unwrap_or_else(|| LIVE_DOMAIN.to_owned())
+    }
+
     /// The areas that silences name.
-    pub fn places(&self) -> &Places {
+    pub fn places(&self) -> &Arc<Places> {
         &self.inner.places
     }
 
-    /// Whether something may be written: what was done without being noted is done again.
-    ///
-    /// # Errors
-    /// There is no room for it.
+    /// What an alert is gathered in incidents by.
+    fn group_of<'a>(&'a self, transition: &'a riskgrid_analytics::rules::Transition) -> &'a str {
+        let layer = transition.layer.as_deref().unwrap_or_default();
+        let own = transition.group.as_deref();
+        self.incident_settings().group_of(own, layer, &transition.rule_id)
+    }
+
+    /// The ids of the areas that hold the centre of a cell.
+    fn areas_of(&self, cell: Option<u64>) -> Arc<[Arc<str>]> {
+        let cell = cell.and_then(|cell| CellIndex::try_from(cell).ok());
+        cell.map_or_else(Arc::default, |cell| {
+            let centre = LatLng::from(cell);
+            self.places().areas.ids_of([centre.lng(), centre.lat()])
+        })
+    }
+
+    /// See [`Database::ask_for_room`].
     pub fn ask_for_room(&self) -> Result<(), NoRoom> {
-        match &self.inner.room {
-            Some(room) => room.ask(Writer::Decisions, TRANSACTION).map(drop),
-            None => Ok(()),
-        }
+        self.database.ask_for_room()
     }
 
-    /// Waits for running queries and closes the file. Later calls fail.
+    /// See [`Database::close`].
     pub async fn close(&self) {
-        self.inner.readers.close().await;
-        self.inner.writer.close().await;
+        self.database.close().await;
     }
 
-    /// A value kept under `key`, such as the state of rules on cells.
+    /// See [`Database::meta`].
     pub async fn meta(&self, key: &str) -> Result<Option<Vec<u8>>, DecisionsError> {
-        let query = sqlx::query_scalar("SELECT value FROM meta WHERE key = $1").bind(key);
-        Ok(query.fetch_optional(self.readers()).await?)
+        Ok(self.database.meta(key).await?)
     }
 
-    pub(crate) fn readers(&self) -> &SqlitePool {
-        &self.inner.readers
+    pub(crate) fn readers(&self) -> &Pool {
+        self.database.readers()
     }
 
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, DecisionsError> {
-        self.ask_for_room()?;
-        Ok(self.inner.writer.begin_with("BEGIN IMMEDIATE").await?)
-    }
-}
-
-/// Looks for the database, or makes an empty one that only its user can read: its side files get the same rights. Its
-/// bytes.
-fn prepare(path: &Path, mut lock: &File) -> Result<u64, DecisionsError> {
-    let failed = |source| DecisionsError::File {
-        path: path.to_owned(),
-        source,
-    };
-    let bytes = match std::fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == ErrorKind::NotFound => 0,
-        Err(error) => return Err(failed(error)),
-    };
-    if bytes == 0 {
-        let mut made = Vec::new();
-        lock.read_to_end(&mut made).map_err(failed)?;
-        if !made.is_empty() {
-            return Err(DecisionsError::Missing {
-                path: path.to_owned(),
-                lock: path.with_extension("lock"),
-            });
-        }
-        OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(FILE_MODE)
-            .open(path)
-            .map_err(failed)?;
-    } else {
-        // SQLite itself would first write what its log holds over whatever is there.
-        let mut begins = [0; MARK.len()];
-        let read = File::open(path).and_then(|mut file| file.read_exact(&mut begins));
-        if read.is_err() || begins != *MARK {
-            return Err(DecisionsError::Damaged {
-                path: path.to_owned(),
-                problem: "it does not begin as a database of SQLite does. Nothing was changed".to_owned(),
-            });
-        }
-    }
-    Ok(bytes)
-}
-
-/// From now on a database that is not there was lost.
-fn mark_as_made(lock: &mut File) -> std::io::Result<()> {
-    if lock.metadata()?.len() == 0 {
-        lock.write_all(b"decisions.sqlite was made\n")?;
-        lock.sync_all()?;
-    }
-    Ok(())
-}
-
-fn lock(folder: &Path) -> Result<File, DecisionsError> {
-    let path = folder.join("decisions.lock");
-    let failed = |source| DecisionsError::File {
-        path: path.clone(),
-        source,
-    };
-    make_folder(folder).map_err(failed)?;
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .mode(FILE_MODE)
-        .open(&path)
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DecisionsError::Locked { path }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+    pub(crate) async fn begin(&self) -> Result<Transaction, DecisionsError> {
+        Ok(self.database.begin().await?)
     }
 }
 

@@ -3,11 +3,10 @@
 use riskgrid_analytics::rules::Severity;
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::sqlite::SqliteConnection;
 
 use super::alerts::{Alert, rfc3339};
-use super::row::read_from_row;
 use super::{DecisionsError, webhook_id};
+use crate::database::{Connection, read_from_row};
 
 /// The body of a delivery.
 #[derive(Serialize)]
@@ -23,7 +22,7 @@ struct MessageData<'a> {
     rule: &'a str,
     state: &'a str,
     severity: &'a str,
-    layer: &'a str,
+    layer: Option<&'a str>,
     sensor: Option<&'a str>,
     cell: Option<String>,
     value: f64,
@@ -63,7 +62,7 @@ pub(super) struct Told<'a> {
 
 /// Writes the transition and, when it is `sent`, the outbox rows of the webhooks that it is for.
 pub(super) async fn add_transition(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     alert: &Alert,
     told: &Told<'_>,
     now: i64,
@@ -93,7 +92,7 @@ pub(super) async fn add_transition(
 /// Puts a message into the outbox: a beginning for the webhooks of the rule that want it, an end for those that were sent
 /// the beginning. Answers to how many.
 pub(super) async fn queue(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     alert: &Alert,
     told: &Told<'_>,
     now: i64,
@@ -130,11 +129,7 @@ pub(super) async fn queue(
 }
 
 /// Whether the endpoint was sent the beginning: deliveries of open alerts are not forgotten.
-async fn was_told(
-    connection: &mut SqliteConnection,
-    webhook: &str,
-    alert: &str,
-) -> Result<bool, DecisionsError> {
+async fn was_told(connection: &mut Connection, webhook: &str, alert: &str) -> Result<bool, DecisionsError> {
     let told: Option<i64> =
         sqlx::query_scalar("SELECT 1 FROM deliveries WHERE webhook = $1 AND alert = $2 LIMIT 1")
             .bind(webhook)
@@ -145,7 +140,7 @@ async fn was_told(
 }
 
 /// The endpoints that the alert's rule names and that still exist.
-async fn targets_of(connection: &mut SqliteConnection, alert: &str) -> Result<Vec<Target>, DecisionsError> {
+async fn targets_of(connection: &mut Connection, alert: &str) -> Result<Vec<Target>, DecisionsError> {
     let names: String = sqlx::query_scalar("SELECT webhooks FROM alerts WHERE id = $1")
         .bind(alert)
         .fetch_one(&mut *connection)
@@ -176,7 +171,7 @@ fn message(alert: &Alert, told: &Told<'_>, now: i64) -> Result<(String, String),
         rule: &alert.rule,
         state: alert.state.name(),
         severity: &alert.severity,
-        layer: &alert.layer,
+        layer: alert.layer.as_deref(),
         sensor: alert.sensor.as_deref(),
         cell: alert.cell.map(|cell| format!("{cell:x}")),
         value: alert.value,

@@ -6,9 +6,9 @@
 use serde::Serialize;
 
 use super::alerts::{as_optional_rfc3339, as_rfc3339};
-use super::row::read_from_row;
 use super::{Decisions, DecisionsError, Tally};
 use crate::alerts::webhook::{Attempt, Secret};
+use crate::database::read_from_row;
 
 /// One message to be sent now.
 #[derive(Clone, Debug)]

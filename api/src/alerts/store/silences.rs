@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::alerts::AlertRow;
-use super::row::read_from_row;
 use super::{Decisions, DecisionsError, PIECE, random_hex};
 use crate::alerts::silence::{Matches, Place, Silence, Subject};
-use crate::audit::Deed;
+use crate::audit::{Deed, append};
+use crate::database::read_from_row;
 
 /// Most silences that are in force or to come: each is looked at whenever an alert begins, and people make them by hand.
 pub const MAX_SILENCES: u64 = 1_000;
@@ -172,7 +172,7 @@ impl Decisions {
             after.remove("place");
         }
         let deed = deed.clone().to(&stored.id).with(json!({ "after": after }));
-        self.append(&mut transaction, &deed, now).await?;
+        append(&mut transaction, &deed, now).await?;
         transaction.commit().await?;
         Ok(stored)
     }
@@ -223,7 +223,7 @@ impl Decisions {
                 .bind(now)
                 .execute(&mut *transaction)
                 .await?;
-            self.append(&mut transaction, &deed.clone().to(id), now).await?;
+            append(&mut transaction, &deed.clone().to(id), now).await?;
             transaction.commit().await?;
         }
         Ok(true)

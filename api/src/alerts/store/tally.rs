@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::row::read_from_row;
 use super::{Decisions, DecisionsError};
+use crate::database::read_from_row;
 
 /// Counted since the start.
 #[derive(Debug, Default)]

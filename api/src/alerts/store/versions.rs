@@ -1,8 +1,7 @@
 //! Versions of what clients change: each change is by somebody who has seen what they change.
 
-use sqlx::SqliteConnection;
-
 use super::{Decisions, DecisionsError};
+use crate::database::Connection;
 
 /// What has versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +42,7 @@ impl Decisions {
 
 /// Whether it is at the version that is expected, if any is; what is not there is at none.
 pub(super) async fn expect_version(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     what: Versioned,
     id: &str,
     expected: Option<i64>,

@@ -1,17 +1,22 @@
-//! The SQL tables `alerts` and `silences`. Alerts are read page by page from the database when a query runs that scans it.
+//! The SQL tables of the wing, a file each, and here `alerts`. Alerts are read page by page from the database when a query runs that scans it.
 
+mod incidents;
+mod lineage;
 mod silences;
 
 use std::sync::Arc;
 
 use futures::StreamExt as _;
 use h3o::CellIndex;
-use riskgrid_analytics::permission::Permission;
+use riskgrid_analytics::permission::{Permission, Role};
+use riskgrid_analytics::rules::Audience;
 use riskgrid_analytics::tables::stored::{
     Asked, Column, Comparison, Condition, Pages, StoredTable, Test, Value, Values,
 };
 use riskgrid_ingest::EventTime;
 
+pub(crate) use incidents::incidents_table;
+pub(crate) use lineage::incident_lineage_table;
 pub(crate) use silences::silences_table;
 
 use crate::alerts::store::{AlertLine, Bound, Conditions, Decisions};
@@ -19,14 +24,53 @@ use crate::alerts::store::{AlertLine, Bound, Conditions, Decisions};
 /// The table, for one query, with the rows that `seen` shows.
 pub(crate) fn alerts_table(decisions: Decisions, seen: Arc<Permission>) -> StoredTable<AlertLine> {
     StoredTable::new("alerts", columns(), move |asked| {
+        let asked = (conditions_of(asked), asked.most);
         pages(decisions.clone(), Arc::clone(&seen), asked)
     })
 }
 
-/// Whether an alert of this layer and cell is seen.
-pub(crate) fn is_alert_seen(seen: &Permission, layer: &str, cell: Option<u64>) -> bool {
-    seen.admits_layer(Some(layer)) && seen.admits_centre_of(cell)
+fn layer_of(layer: &str) -> Option<&str> {
+    Some(layer).filter(|layer| !layer.is_empty())
 }
+
+/// The table of the public: what of the alerts for it is shown to it.
+pub(crate) fn public_alerts_table(decisions: Decisions) -> StoredTable<AlertLine> {
+    let mut columns = columns();
+    columns.retain(|column| PUBLIC_COLUMNS.contains(&column.name));
+    let everything = Arc::new(Permission::admin());
+    StoredTable::new("alerts", columns, move |asked| {
+        let mut conditions = conditions_of(asked);
+        conditions.sql.push("audience = ?".to_owned());
+        conditions
+            .values
+            .push(Bound::Text(Audience::Public.name().to_owned()));
+        pages(
+            decisions.clone(),
+            Arc::clone(&everything),
+            (conditions, asked.most),
+        )
+    })
+}
+
+/// Whether staff of these rights see what is told of a layer in a cell.
+pub(crate) fn is_layer_and_cell_seen(seen: &Permission, layer: &str, cell: Option<u64>) -> bool {
+    seen.admits_layer(layer_of(layer)) && seen.admits_centre_of(cell)
+}
+
+/// Whether an alert of this layer and cell is seen. Of the public it is not asked where: an alert is for it or is not.
+pub(crate) fn is_alert_seen(
+    seen: &Permission,
+    (layer, cell): (Option<&str>, Option<u64>),
+    audience: Audience,
+) -> bool {
+    match seen.role() {
+        Role::Public => audience == Audience::Public,
+        _ => is_layer_and_cell_seen(seen, layer.unwrap_or_default(), cell),
+    }
+}
+
+/// What the public sees of an alert.
+const PUBLIC_COLUMNS: [&str; 7] = ["id", "rule", "state", "severity", "layer", "cell", "at"];
 
 fn columns() -> Vec<Column<AlertLine>> {
     let column = |name, comment, values: Values<AlertLine>| Column {
@@ -47,7 +91,11 @@ fn columns() -> Vec<Column<AlertLine>> {
             "minor, moderate, major or critical",
             Values::Text(|line| &line.severity),
         ),
-        column("layer", "layer of the rule", Values::Text(|line| &line.layer)),
+        column(
+            "layer",
+            "layer of the rule, where it watches one",
+            Values::TextOrNull(|line| layer_of(&line.layer)),
+        ),
         column(
             "sensor",
             "the sensor, for rules per sensor",
@@ -98,12 +146,21 @@ fn columns() -> Vec<Column<AlertLine>> {
             "until when they took it",
             Values::TimeOrNull(|line| line.acknowledged_until.map(EventTime::from_micros)),
         ),
+        column(
+            "incident",
+            "the incident that it is part of",
+            Values::TextOrNull(|line| line.incident.as_deref()),
+        ),
     ]
 }
 
-fn pages(decisions: Decisions, seen: Arc<Permission>, asked: &Asked) -> Pages<AlertLine> {
-    let conditions = Arc::new(conditions_of(asked));
-    let first = Some((None, asked.most.unwrap_or(usize::MAX)));
+fn pages(
+    decisions: Decisions,
+    seen: Arc<Permission>,
+    (conditions, most): (Conditions, Option<usize>),
+) -> Pages<AlertLine> {
+    let conditions = Arc::new(conditions);
+    let first = Some((None, most.unwrap_or(usize::MAX)));
     let pages = futures::stream::try_unfold(first, move |next| {
         let (decisions, conditions) = (decisions.clone(), Arc::clone(&conditions));
         let seen = Arc::clone(&seen);
@@ -112,13 +169,19 @@ fn pages(decisions: Decisions, seen: Arc<Permission>, asked: &Asked) -> Pages<Al
                 return Ok(None);
             };
             let (mut lines, next) = decisions.alert_lines(&conditions, after.as_ref(), left).await?;
-            lines.retain(|line| is_alert_seen(&seen, &line.layer, line.cell.map(i64::cast_unsigned)));
+            lines.retain(|line| is_line_seen(&seen, line));
             let left = left.saturating_sub(lines.len());
             let next = next.filter(|_| left > 0).map(|place| (Some(place), left));
             Ok(Some((lines, next)))
         }
     });
     pages.boxed()
+}
+
+/// Rows of the public were asked for by their audience.
+fn is_line_seen(seen: &Permission, line: &AlertLine) -> bool {
+    let place = (layer_of(&line.layer), line.cell.map(i64::cast_unsigned));
+    is_alert_seen(seen, place, Audience::Staff)
 }
 
 fn conditions_of(asked: &Asked) -> Conditions {

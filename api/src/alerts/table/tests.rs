@@ -32,6 +32,7 @@ async fn decisions(sensors: usize) -> (TempDir, Decisions) {
             cell: 0x0894_11d3_68b7_ffff,
             value,
             at: EventTime::from_micros(at),
+            areas: &[],
         };
         rules.observe("p0", reading(4.0 + (number % 3) as f64, at));
         if number % 2 == 0 {
@@ -124,7 +125,7 @@ proptest! {
             let (_folder, decisions) = decisions(40).await;
             let filtered = Arc::new(alerts_table(decisions.clone(), everything()));
             // Gives all rows, whatever is asked, so that the query alone filters them.
-            let read_all = move |_: &Asked| pages(decisions.clone(), everything(), &Asked::default());
+            let read_all = move |_: &Asked| pages(decisions.clone(), everything(), (Conditions::default(), None));
             let whole = Arc::new(StoredTable::new("alerts", columns(), read_all));
             let filters: Vec<String> = filters
                 .iter()
