@@ -93,7 +93,7 @@ const SCOPES: [(&[&str], &[&str]); 6] = [
 ];
 
 /// What is asked. Columns of units are named where they are meant.
-const QUESTIONS: [&str; 34] = [
+const QUESTIONS: [&str; 38] = [
     "SELECT * FROM cells ORDER BY layer, bucket, cell",
     "SELECT count(*) FROM cells",
     "SELECT count(*), min(bucket), max(bucket) FROM cells WHERE layer <> 'water'",
