@@ -3,6 +3,7 @@
 mod access;
 mod alerts;
 mod check;
+mod decisions;
 pub mod risk;
 mod sections;
 mod sql_roles;
@@ -26,6 +27,7 @@ pub use access::{
     PublicSection, TlsSection,
 };
 pub use check::{Checked, CheckedFeed, layer_rule};
+pub use decisions::DecisionsSection;
 pub use sections::{
     AlertsSection, ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection,
     SqlSection, WebhooksSection,
@@ -48,6 +50,8 @@ pub struct Config {
     pub audit: AuditSection,
     /// `[storage]`: where state lives.
     pub storage: StorageSection,
+    /// `[decisions]`: where rules, alerts, webhooks, keys and the audit are.
+    pub decisions: DecisionsSection,
     /// `[kafka]`: the log, when it is Kafka.
     pub kafka: KafkaSettings,
     /// `[grid]`: resolution, buckets and how long they are kept.

@@ -22,6 +22,7 @@ mod generate;
 mod intake;
 mod journal;
 mod places;
+mod postgres;
 mod risk;
 mod seeds;
 mod server;
