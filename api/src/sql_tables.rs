@@ -14,6 +14,7 @@ use crate::alerts::table::{
 };
 use crate::app::App;
 use crate::hotline::table::{Reader, with_cases};
+use crate::risk::scores_table;
 
 /// Tables and table functions of a query over what `asker` may see of `snapshot`.
 pub fn of(
@@ -44,5 +45,6 @@ pub fn of(
         .with(Arc::new(incidents))
         .with(Arc::new(lineage))
         .with(Arc::new(silences))
+        .with(Arc::new(scores_table(app.surfaces.scores(), permission)))
         .with_risk(&app.surfaces.newest(), permission)
 }

@@ -42,6 +42,8 @@ const SIGN_INS_WAITING: usize = 1_000;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often uses are written down.
 const NOTE_EVERY: Duration = Duration::from_mins(1);
+/// How often it is looked what other nodes did to keys and sessions: within 5 s it holds here too.
+const OTHERS_FOLLOWED_EVERY: Duration = Duration::from_secs(2);
 /// Longest wait between two looks at whether a credential is still good.
 const LOOK_AGAIN: Duration = Duration::from_hours(1);
 
@@ -510,6 +512,25 @@ impl Access {
         }
     }
 
+    /// Takes up what other nodes did to keys and sessions.
+    async fn follow_other_nodes(&self) {
+        let followed = async {
+            let keys = self.database.keys().await?;
+            let keys_changed = self.keys.follow(&keys);
+            Ok::<_, DatabaseError>(self.sessions.follow(&self.database, self.now()).await? || keys_changed)
+        };
+        match followed.await {
+            Ok(true) => {
+                self.changed.send_replace(());
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what other nodes did to keys and sessions is not taken up yet"
+            ),
+        }
+    }
+
     async fn note_uses(&self, step: i64) {
         let uses = self.keys.all().into_iter().filter_map(|key| {
             let used = key.last_used()?;
@@ -544,12 +565,16 @@ impl Access {
 async fn write_down(access: Arc<Access>, mut sign_ins: mpsc::Receiver<Deed>) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut noted = Instant::now();
+    let (mut noted, mut followed) = (Instant::now(), Instant::now());
     loop {
         tokio::select! {
             Some(deed) = sign_ins.recv() => access.write(&deed).await,
             _ = ticks.tick() => {
                 access.tell_refusals(false).await;
+                if access.database.is_shared() && followed.elapsed() >= OTHERS_FOLLOWED_EVERY {
+                    followed = Instant::now();
+                    access.follow_other_nodes().await;
+                }
                 if noted.elapsed() >= NOTE_EVERY {
                     noted = Instant::now();
                     access.note_uses(LAST_USED_STEP).await;

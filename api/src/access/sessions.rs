@@ -85,6 +85,9 @@ pub(super) struct SignIn {
     pub(super) address: String,
 }
 
+/// One as young may be missing in what was read a moment ago, µs.
+const JUST_BEGUN: i64 = 10_000_000;
+
 /// All sessions.
 pub(super) struct Sessions {
     sessions: Mutex<HashMap<[u8; 32], Arc<Session>>>,
@@ -98,6 +101,29 @@ impl Sessions {
         Ok(Self {
             sessions: Mutex::new(open.map(|session| (session.hash, Arc::new(session))).collect()),
         })
+    }
+
+    /// Takes up those that other nodes began, and lets go of those that they ended; whether there were any.
+    pub(super) async fn follow(&self, database: &Database, now: i64) -> Result<bool, DatabaseError> {
+        let stored: HashMap<_, _> = database
+            .sessions()
+            .await?
+            .into_iter()
+            .filter(|session| now < session.ends_at())
+            .map(|session| (session.hash, session))
+            .collect();
+        let mut all = self.all();
+        let before = all.len();
+        // One that begins here is stored first.
+        all.retain(|hash, session| stored.contains_key(hash) || now - session.created_at < JUST_BEGUN);
+        let mut has_changed = all.len() != before;
+        for (hash, session) in stored {
+            if let std::collections::hash_map::Entry::Vacant(place) = all.entry(hash) {
+                place.insert(Arc::new(session));
+                has_changed = true;
+            }
+        }
+        Ok(has_changed)
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<[u8; 32], Arc<Session>>> {

@@ -16,6 +16,7 @@ use riskgrid_ingest::{DAY, HOUR, LayerKind, LayerSettings, LayerTable, VisibleTo
 
 use super::{Config, ConfigError, Loaded, ServerSection, risk};
 use crate::alerts::store::IncidentSettings;
+use crate::database::PostgresAddress;
 use crate::http::forwarded::Addresses;
 use crate::http::read_hosts;
 
@@ -63,6 +64,8 @@ pub struct Checked {
     pub incidents: IncidentSettings,
     /// What makes risk surfaces, if any layer is on them.
     pub risk: Option<RiskEngine>,
+    /// Where decisions are, if not in a file.
+    pub decisions: Option<PostgresAddress>,
 }
 
 /// How a layer is published, if it is.
@@ -202,6 +205,7 @@ impl Loaded {
         }
         check_http(&config.server)?;
         config.hotline.check()?;
+        let decisions = config.decisions.address(&folder)?;
         let layers = LayerTable::new(&config.layers, grid.max_layers)
             .map_err(|error| ConfigError(error.to_string()))?;
         let feeds = compile_feeds(&config, &folder)?;
@@ -255,6 +259,7 @@ impl Loaded {
             places,
             incidents,
             risk,
+            decisions,
         })
     }
 }

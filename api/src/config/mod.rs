@@ -3,6 +3,7 @@
 mod access;
 mod alerts;
 mod check;
+mod decisions;
 mod hotline;
 pub mod risk;
 mod sections;
@@ -27,6 +28,7 @@ pub use access::{
     PublicSection, TlsSection,
 };
 pub use check::{Checked, CheckedFeed, layer_rule};
+pub use decisions::DecisionsSection;
 pub use hotline::{DutyOrder, HotlineSection, Open311Section};
 pub use sections::{
     AlertsSection, ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection,
@@ -50,6 +52,8 @@ pub struct Config {
     pub audit: AuditSection,
     /// `[storage]`: where state lives.
     pub storage: StorageSection,
+    /// `[decisions]`: where rules, alerts, webhooks, keys and the audit are.
+    pub decisions: DecisionsSection,
     /// `[kafka]`: the log, when it is Kafka.
     pub kafka: KafkaSettings,
     /// `[grid]`: resolution, buckets and how long they are kept.

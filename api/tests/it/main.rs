@@ -23,6 +23,7 @@ mod hotline;
 mod intake;
 mod journal;
 mod places;
+mod postgres;
 mod risk;
 mod seeds;
 mod server;
