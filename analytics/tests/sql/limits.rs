@@ -15,6 +15,7 @@ fn asker(who: &str, role: Role) -> Asker {
         via: "http",
         turn: who.into(),
         permission: Arc::new(Permission::everywhere(role)),
+        offices: Arc::new([]),
         limits: RoleOverrides::default(),
     }
 }

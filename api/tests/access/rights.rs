@@ -80,7 +80,7 @@ pub(super) async fn feed(server: &Server, key: Option<&str>, events: &[Value]) {
 }
 
 /// Everything that is read, and says nothing of the state of the whole grid.
-const QUESTIONS: [&str; 16] = [
+const QUESTIONS: [&str; 18] = [
     "/v1/layers",
     "/v1/layers/noise",
     "/v1/layers/flooding",
@@ -97,6 +97,8 @@ const QUESTIONS: [&str; 16] = [
     "/v1/sql?sql=SELECT layer, count, first_time, last_time FROM layers ORDER BY layer",
     "/v1/sql?sql=SELECT id, layer, cell, areas FROM events ORDER BY id",
     "/v1/sql?sql=SELECT * FROM hotspots(layer => 'noise', window => INTERVAL '1 hour', at => '2026-11-22T09:00:00Z')",
+    "/v1/sql?sql=SELECT * FROM trends(layer => 'noise', step => INTERVAL '5 minutes', window => INTERVAL '1 hour', method => 'plain', at => '2026-11-22T09:00:00Z')",
+    "/v1/sql?sql=SELECT * FROM bursts(layer => 'noise', baseline => INTERVAL '3 hours', gap => INTERVAL '1 hour', at => '2026-11-22T09:00:00Z')",
     "/v1/sql?sql=SELECT * FROM dead_letters",
 ];
 

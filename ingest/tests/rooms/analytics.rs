@@ -12,6 +12,7 @@ pub(crate) const ROOMS: House = House {
         "permission",
         "incidents",
         "statistics",
+        "series",
         "risk",
         "publication",
         "rules",
