@@ -24,9 +24,9 @@ impl From<DatabaseError> for Problem {
                     Self::unavailable("the decisions database is busy or closing; try again", 5)
                 }
                 // PostgreSQL keeps every letter but this one.
-                Some("22021") => {
-                    Self::unprocessable("a text has a letter U+0000 in it, which cannot be kept; leave it out")
-                }
+                Some("22021") => Self::unprocessable(
+                    "a text has a letter U+0000 in it, which cannot be kept; leave it out",
+                ),
                 _ => Self::internal(&error),
             },
             _ => Self::internal(&error),
