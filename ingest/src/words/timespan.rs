@@ -61,7 +61,7 @@ impl fmt::Display for Timespan {
 }
 
 /// A text that is no span of time.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error("`{text}` is not a span of time like 90s, 2m, 48h or 3y: {source}")]
 pub struct NoTimespan {
     /// What was written.
