@@ -16,14 +16,17 @@ const ADDRESS: &str = "RISKGRID_TEST_DECISIONS_ON";
 const PASSWORD: &str = "RISKGRID_TEST_DECISIONS_PASSWORD";
 
 /// Whose tests are run again.
-const AGAIN: &[&str] = &["alerts::", "audit::", "access::", "database::"];
-/// Those that look at the file itself, or need none of this.
-const NOT_AGAIN: &[&str] = &[
-    "database::on_postgres",
-    "database::postgres",
-    "database::migrations",
-    "of_the_file",
+const AGAIN: &[&str] = &[
+    "alerts::store",
+    "alerts::table",
+    "alerts::routes",
+    "audit::",
+    "access::store",
+    "database::lease",
+    "hotline::",
 ];
+/// Of them those that make a database for each of many cases, and those that look at the file itself.
+const NOT_AGAIN: &[&str] = &["a_kill_after_any_look", "however_events_are_cut", "of_the_file"];
 
 /// The database that stands for the one of a folder, in a process that is to use `PostgreSQL`: a schema of its own.
 pub(super) async fn instead_of(folder: &Path) -> Option<Result<Database, DatabaseError>> {
@@ -59,5 +62,5 @@ fn what_is_stored_is_stored_in_postgres_too() {
     let said = String::from_utf8_lossy(&tests.stdout);
     assert!(tests.status.success(), "{said}");
     let ran = said.lines().filter(|line| line.ends_with("... ok")).count();
-    assert!(ran > 50, "{ran} tests were run: {said}");
+    assert!(ran > 30, "{ran} tests were run: {said}");
 }
