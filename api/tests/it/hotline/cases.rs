@@ -52,7 +52,10 @@ async fn a_posted_case_is_there_once_and_its_event_is_on_the_grid() {
     assert_eq!(texts.body["texts"][0]["text"], "it is dark here");
     let audit = hotline.server.get("/v1/audit").await;
     assert_eq!(
-        (&audit.body["rows"][0]["action"], &audit.body["rows"][0]["object"]),
+        (
+            &audit.body["audit"][0]["action"],
+            &audit.body["audit"][0]["object"]
+        ),
         (&json!("cases.texts"), &json!(id)),
         "{}",
         audit.body
