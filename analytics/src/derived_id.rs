@@ -3,7 +3,7 @@
 use twox_hash::XxHash3_128;
 
 /// XXH3-128 in hex of the parts, each after its length as eight bytes, little endian. An integer part is its own eight.
-pub fn derived_id(parts: &[&[u8]]) -> String {
+pub(crate) fn derived_id(parts: &[&[u8]]) -> String {
     let length: usize = parts.iter().map(|part| size_of::<u64>() + part.len()).sum();
     let mut bytes = Vec::with_capacity(length);
     for part in parts {

@@ -71,6 +71,11 @@ impl Problem {
         Self::new(Kind::PreconditionFailed, detail)
     }
 
+    /// A change does not say which version it is meant for.
+    pub fn precondition_required(detail: impl Into<String>) -> Self {
+        Self::new(Kind::PreconditionRequired, detail)
+    }
+
     /// Wrong credentials come too often.
     pub fn too_many_failures(retry_after_seconds: u32) -> Self {
         let detail = "too many wrong credentials came from this address within a minute; good ones are let in all the while";

@@ -9,8 +9,12 @@ use riskgrid_analytics::sql::Asker;
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::GridSnapshot;
 
-use crate::alerts::table::{alerts_table, public_alerts_table, silences_table};
+use crate::alerts::table::{
+    alerts_table, incident_lineage_table, incidents_table, public_alerts_table, silences_table,
+};
 use crate::app::App;
+use crate::hotline::table::{Reader, with_cases};
+use crate::risk::scores_table;
 
 /// Tables and table functions of a query over what `asker` may see of `snapshot`.
 pub fn of(
@@ -24,14 +28,23 @@ pub fn of(
     if permission.role() == Role::Public {
         let alerts = public_alerts_table(app.alerting.decisions.clone());
         return tables
-            .with_published(snapshot, publication)
+            .with_published(snapshot, permission, publication)
             .with(Arc::new(alerts));
     }
     let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));
     let now = EventTime::from_micros((app.alerting.clock)());
     let silences = silences_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
-    tables
+    let incidents = incidents_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
+    let lineage = incident_lineage_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
+    let reader = Reader {
+        seen: Arc::clone(permission),
+        offices: Arc::clone(&asker.offices),
+    };
+    with_cases(tables, &app.desk, &reader)
         .with(Arc::new(alerts))
+        .with(Arc::new(incidents))
+        .with(Arc::new(lineage))
         .with(Arc::new(silences))
+        .with(Arc::new(scores_table(app.surfaces.scores(), permission)))
         .with_risk(&app.surfaces.newest(), permission)
 }

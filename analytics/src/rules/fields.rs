@@ -42,16 +42,45 @@ impl InvalidRule {
 /// Takes fields out of a JSON object and keeps the complaints.
 pub(super) struct Fields<'a> {
     object: &'a Map<String, Value>,
+    /// Where the object stands, as `emergency`; empty for the rule itself.
+    place: String,
     known: Vec<&'static str>,
     problems: Vec<FieldProblem>,
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn new(object: &'a Map<String, Value>) -> Self {
+    pub(super) const fn new(object: &'a Map<String, Value>) -> Self {
         Self {
             object,
+            place: String::new(),
             known: Vec::new(),
             problems: Vec::new(),
+        }
+    }
+
+    /// Reads the members of an object, whose complaints name them as `place.member`. `None` where there is no such field,
+    /// or it is no object.
+    pub(super) fn object<T>(
+        &mut self,
+        name: &'static str,
+        allowed: &str,
+        read: impl FnOnce(&mut Self) -> T,
+    ) -> Option<T> {
+        let object = self.optional(name, allowed, Value::as_object)?;
+        let mut within = Self {
+            place: self.full_name(name),
+            ..Self::new(object)
+        };
+        let found = read(&mut within);
+        self.problems.extend(within.finish());
+        Some(found)
+    }
+
+    fn full_name(&self, name: &str) -> String {
+        if self.place.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.place)
         }
     }
 
@@ -96,10 +125,15 @@ impl<'a> Fields<'a> {
             Some(value) => shortened(&value.to_string()),
         };
         self.problems.push(FieldProblem {
-            field: name.to_owned(),
+            field: self.full_name(name),
             found,
             allowed: allowed.into(),
         });
+    }
+
+    /// The complaints so far.
+    pub(super) fn problems(self) -> Vec<FieldProblem> {
+        self.problems
     }
 
     /// Complains of fields that nobody asked for, and answers all complaints.
@@ -111,7 +145,12 @@ impl<'a> Fields<'a> {
             .keys()
             .filter(|key| !self.known.contains(&key.as_str()))
             .collect();
-        let allowed = format!("no such field; a rule has {}", self.known.join(", "));
+        let what = if self.place.is_empty() {
+            "a rule".to_owned()
+        } else {
+            format!("`{}`", self.place)
+        };
+        let allowed = format!("no such field; {what} has {}", self.known.join(", "));
         for name in unknown {
             self.complain(name, allowed.clone());
         }

@@ -5,28 +5,41 @@
 //! or from any saved state, the rules decide the same.
 //!
 //! ```text
-//! JSON ─> Rule ─┬─> SensorRules  (per partition, on each reading)  ─┐
-//!               └─> CellRules    (on merged snapshots, per bucket) ─┴─> Transition ─> decisions
+//! JSON ─> Rule ─┬─> SensorRules  (per partition, on each reading)     ─┐
+//!               └─> Instances    (cells, areas, rows: at their times) ─┴─> Transition ─> decisions
 //! ```
 //!
 //! Times are the event times of the readings.
 
-mod cells;
 mod changes;
+mod common;
+mod emergency;
 mod fields;
+mod instances;
+mod kinds;
 mod partition;
+mod printed;
+mod public_warning;
 mod read;
 mod rule;
+mod seen;
 mod sensors;
 mod step;
 mod transition;
 mod words;
 
-pub use cells::{CellChange, CellRules, Evaluated, Undo};
+pub use emergency::{Emergency, SetsMode};
 pub use fields::{FieldProblem, InvalidRule};
+pub use instances::{Absent, Evaluated, InstanceChange, InstanceKey, Instances, Known, REVISE_FOR, Row};
+pub use kinds::{
+    By, Composite, Expected, MAX_ROWS, Members, NoData, Of, RiskMetric, RiskTest, RiskWatch, RowPlace,
+    SqlWatch, Threshold, What,
+};
 pub use partition::{MAX_INSTANCES, PartitionRules, RestoreError, SensorReading};
-pub use rule::{Rule, RuleBounds};
+pub use public_warning::{PublicWarning, Words};
+pub use rule::{MAX_RULE_BYTES, Rule, RuleBounds};
+pub use seen::Seen;
 pub use sensors::SensorRules;
-pub use step::{Change, InstanceState, Phase, advance, step};
-pub use transition::{RuleInstance, Transition, TransitionKind};
-pub use words::{Audience, Kind, Limit, Per, Severity};
+pub use step::{Change, InstanceState, Judged, Pace, Phase, advance, step};
+pub use transition::{At, RuleInstance, Transition, TransitionKind};
+pub use words::{Audience, Comparison, Limit, Per, Severity, Verdict};

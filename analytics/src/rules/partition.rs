@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
 use super::rule::Rule;
-use super::step::{Change, InstanceState, Phase, advance, step};
-use super::transition::Transition;
-use super::words::Per;
+use super::step::{Change, InstanceState, Judged, Pace, Phase, advance, step};
+use super::transition::{At, Transition};
 
 /// One accepted reading.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +25,8 @@ pub struct SensorReading<'a> {
     pub value: f64,
     /// Event time.
     pub at: EventTime,
+    /// Ids of the areas that hold its place, ascending.
+    pub areas: &'a [Arc<str>],
 }
 
 /// Why a saved state cannot be restored.
@@ -83,15 +84,13 @@ impl PartitionRules {
     /// Without any state.
     pub fn new(rules: Arc<[Rule]>) -> Self {
         let mut rules_of_layer: HashMap<String, Vec<usize>> = HashMap::new();
-        for (index, rule) in rules
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| rule.per == Per::Sensor)
-        {
-            rules_of_layer
-                .entry_ref(rule.layer.as_str())
-                .or_default()
-                .push(index);
+        for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.enabled) {
+            if let Some(sensors) = rule.what.on_sensors() {
+                rules_of_layer
+                    .entry_ref(sensors.layer.as_str())
+                    .or_default()
+                    .push(index);
+            }
         }
         let instances = rules.iter().map(|_| HashMap::new()).collect();
         let changes = Changes::of_rules(rules.len());
@@ -106,7 +105,8 @@ impl PartitionRules {
         }
     }
 
-    /// Takes another set of rules. Rules that stay keep their state, by id; that of others is dropped.
+    /// Takes another set of rules. Rules that stay, by id, and watch what they watched, keep their state; that of others
+    /// is dropped.
     pub fn set_rules(&mut self, rules: Arc<[Rule]>) {
         let mut replacement = Self::new(rules);
         let mut kept: HashMap<String, HashMap<Box<str>, Instance>> = self
@@ -115,8 +115,13 @@ impl PartitionRules {
             .map(|rule| rule.id.clone())
             .zip(self.instances.drain(..))
             .collect();
+        let earlier = Arc::clone(&self.rules);
+        let before: HashMap<&str, &Rule> = earlier.iter().map(|rule| (&*rule.id, rule)).collect();
         for (rule, instances) in replacement.rules.iter().zip(&mut replacement.instances) {
-            *instances = kept.remove(rule.id.as_str()).unwrap_or_default();
+            let was = before.get(&*rule.id);
+            if rule.enabled && was.is_none_or(|was| rule.is_same_watch(was)) {
+                *instances = kept.remove(rule.id.as_str()).unwrap_or_default();
+            }
         }
         let places: Vec<Option<usize>> = {
             let known: HashMap<&str, usize> = self.rules.iter().map(|rule| &*rule.id).zip(0..).collect();
@@ -143,11 +148,19 @@ impl PartitionRules {
             let (Some(rule), Some(instances)) = (self.rules.get(index), self.instances.get_mut(index)) else {
                 continue;
             };
+            let Some(limit) = rule.what.limit().filter(|_| is_within(rule, &reading)) else {
+                continue;
+            };
+            let pace = Pace::from(rule);
             let before = instances.get(reading.sensor).map(|known| known.state);
             if before.is_some_and(|before| reading.at < before.newest) {
                 continue;
             }
-            let (after, changes) = step(before, reading.value, reading.at, rule);
+            let judged = Judged {
+                verdict: limit.judge(reading.value),
+                value: reading.value,
+            };
+            let (after, changes) = step(before, judged, reading.at, &pace);
             let was_at_rest = before.is_none();
             if after.phase == Phase::Quiet {
                 if was_at_rest {
@@ -169,7 +182,7 @@ impl PartitionRules {
             }
             // With the same phase too: what is pending fires with its newest value, what fires expires by its time.
             self.changes.note(index, reading.sensor);
-            let (due_before, due_after) = (before.and_then(|state| state.due(rule)), after.due(rule));
+            let (due_before, due_after) = (before.and_then(|state| state.due(&pace)), after.due(&pace));
             if due_before != due_after {
                 if let Some(due) = due_before {
                     self.timers.remove(&(due, index, reading.sensor.into()));
@@ -181,8 +194,7 @@ impl PartitionRules {
             for change in changes {
                 self.transitions.push(Transition::new(
                     rule,
-                    Some(reading.sensor),
-                    Some(reading.cell),
+                    At::sensor(reading.sensor, reading.cell),
                     change,
                 ));
             }
@@ -201,17 +213,18 @@ impl PartitionRules {
             let Some(instance) = instances.get_mut(&sensor) else {
                 continue;
             };
-            let (state, change) = advance(instance.state, now, rule);
+            let pace = Pace::from(rule);
+            let (state, change) = advance(instance.state, now, &pace);
             instance.state = state;
             let cell = instance.cell;
             if state.phase == Phase::Quiet {
                 instances.remove(&sensor);
             }
             self.changes.note(index, &sensor);
-            self.transitions.extend(
-                change.map(|change: Change| Transition::new(rule, Some(&sensor), Some(cell), change)),
-            );
-            if let Some(due) = state.due(rule) {
+            let at = At::sensor(&sensor, cell);
+            self.transitions
+                .extend(change.map(|change: Change| Transition::new(rule, at, change)));
+            if let Some(due) = state.due(&pace) {
                 self.timers.insert((due, index, sensor));
             }
         }
@@ -322,10 +335,18 @@ impl PartitionRules {
 
     fn start_timers(&mut self) {
         for (index, (rule, instances)) in self.rules.iter().zip(&self.instances).enumerate() {
+            let pace = Pace::from(rule);
             let timers = instances
                 .iter()
-                .filter_map(|(sensor, instance)| Some((instance.state.due(rule)?, index, sensor.clone())));
+                .filter_map(|(sensor, instance)| Some((instance.state.due(&pace)?, index, sensor.clone())));
             self.timers.extend(timers);
         }
     }
+}
+
+/// Whether a rule has instances where a sensor stands.
+fn is_within(rule: &Rule, reading: &SensorReading<'_>) -> bool {
+    let has = |id: &String| reading.areas.iter().any(|area| **area == **id);
+    (rule.areas.is_empty() || rule.areas.iter().any(has))
+        && rule.seen.admits(Some(reading.layer), Some(reading.cell))
 }

@@ -1,5 +1,6 @@
 //! Reading each field of a rule, with what it may be.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use riskgrid_ingest::grid::Metric;
@@ -7,13 +8,12 @@ use serde_json::Value;
 
 use super::fields::{FieldProblem, Fields, InvalidRule};
 use super::rule::RuleBounds;
-use super::words::{Limit, Per};
+use super::words::{Comparison, Limit};
 
 /// Longest `for` and `keep_firing_for`.
-const LONGEST_HOLD: Duration = Duration::from_hours(30 * 24);
-/// After which a sensor that fires and is not heard of expires, when its rule says nothing.
-const STALE_AFTER: Duration = Duration::from_hours(7 * 24);
-const LONGEST_STALE: Duration = Duration::from_hours(365 * 24);
+pub(super) const LONGEST_HOLD: Duration = Duration::from_hours(30 * 24);
+/// Of a name: of a rule, a webhook, an area, a column.
+pub(super) const MAX_NAME_CHARS: usize = 128;
 
 pub(super) fn one_problem(field: &str, found: &str, allowed: &str) -> InvalidRule {
     let problem = FieldProblem {
@@ -30,112 +30,153 @@ pub(super) fn is_layer_id(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
 }
 
-pub(super) fn read_metric(fields: &mut Fields<'_>, per: Option<Per>) -> Option<Metric> {
-    if per == Some(Per::Sensor) {
-        if fields.value("metric").is_none() {
-            return Some(Metric::Last);
-        }
-        return fields.required("metric", "last, for rules per sensor", |value| {
-            (value.as_str()? == "last").then_some(Metric::Last)
-        });
-    }
-    let all = Metric::ALL.map(Metric::as_str).join(", ");
-    fields.required("metric", &all, |value| Metric::parse(value.as_str()?))
-}
-
 /// No count passes this: it is kept in 64 bits.
 const COUNTS_END: f64 = 18_446_744_073_709_551_616.0;
 
-/// A limit in the numbers that the metric can be.
-fn read_number(fields: &mut Fields<'_>, name: &'static str, metric: Option<Metric>) -> Option<f64> {
-    let counts = metric.filter(|metric| matches!(metric, Metric::Count | Metric::Weight | Metric::Sources));
-    let allowed = counts.map_or_else(
-        || "a number".to_owned(),
-        |metric| format!("a number from 0 to 2^64, which {} can be", metric.as_str()),
-    );
-    fields.optional(name, &allowed, |value| {
-        let number = value.as_f64()?;
-        (counts.is_none() || (0.0..COUNTS_END).contains(&number)).then_some(number)
+/// The numbers that a limit can be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Numbers {
+    /// Any.
+    Any,
+    /// Of a metric that counts.
+    Counts(Metric),
+    /// From 0 to 1.
+    Share,
+}
+
+impl Numbers {
+    /// Those that a metric can be.
+    pub(super) const fn of(metric: Option<Metric>) -> Self {
+        match metric {
+            Some(metric @ (Metric::Count | Metric::Weight | Metric::Sources)) => Self::Counts(metric),
+            _ => Self::Any,
+        }
+    }
+
+    fn read(self, fields: &mut Fields<'_>, name: &'static str) -> Option<f64> {
+        let allowed = match self {
+            Self::Any => "a number".to_owned(),
+            Self::Counts(metric) => format!("a number from 0 to 2^64, which {} can be", metric.as_str()),
+            Self::Share => "a number from 0 to 1".to_owned(),
+        };
+        fields.optional(name, &allowed, |value| {
+            let number = value.as_f64()?;
+            let is_possible = match self {
+                Self::Any => true,
+                Self::Counts(_) => (0.0..COUNTS_END).contains(&number),
+                Self::Share => (0.0..=1.0).contains(&number),
+            };
+            is_possible.then_some(number)
+        })
+    }
+}
+
+/// One of `above`, `at_least`, `below`, `at_most`, and the limit that clears. `None` where there is none, or a wrong one:
+/// that is complained of.
+pub(super) fn read_limit(fields: &mut Fields<'_>, numbers: Numbers) -> Option<Limit> {
+    let limits = Comparison::ALL.map(|comparison| {
+        let value = numbers.read(fields, comparison.name());
+        (comparison, value, fields.value(comparison.name()).is_some())
+    });
+    let clears = ["clear_below", "clear_above"].map(|name| (name, numbers.read(fields, name)));
+    let mut given = limits.into_iter().filter(|(.., is_given)| *is_given);
+    let first = given.next();
+    if let (Some((first, ..)), Some((second, ..))) = (first, given.next()) {
+        let allowed = format!("either `{}` or `{}`, not both", first.name(), second.name());
+        fields.complain(second.name(), allowed);
+        return None;
+    }
+    let (comparison, value, _) = first?;
+    let value = value?;
+    let mut clear = value;
+    for (name, number) in clears {
+        let Some(number) = number else { continue };
+        if name != comparison.clear_name() {
+            let allowed = format!(
+                "none, with `{}`; it has `{}`",
+                comparison.name(),
+                comparison.clear_name()
+            );
+            fields.complain(name, allowed);
+        } else if comparison.is_upward() && number > value {
+            fields.complain(name, format!("a number not over the limit, {value}"));
+        } else if !comparison.is_upward() && number < value {
+            fields.complain(name, format!("a number not under the limit, {value}"));
+        } else {
+            clear = number;
+        }
+    }
+    Some(Limit {
+        comparison,
+        value,
+        clear,
     })
 }
 
-pub(super) fn read_limit(fields: &mut Fields<'_>, metric: Option<Metric>) -> Option<Limit> {
-    let above = read_number(fields, "above", metric);
-    let at_least = read_number(fields, "at_least", metric);
-    match (
-        fields.value("above").is_some(),
-        fields.value("at_least").is_some(),
-    ) {
-        (true, true) => {
-            fields.complain("at_least", "either `above` or `at_least`, not both");
-            None
-        }
-        (false, false) => {
-            fields.complain(
-                "above",
-                "a number, in `above` (greater) or in `at_least` (greater or equal)",
-            );
-            None
-        }
-        _ => above.map(Limit::Above).or(at_least.map(Limit::AtLeast)),
-    }
-}
-
-pub(super) fn read_clear_below(
-    fields: &mut Fields<'_>,
-    limit: Option<Limit>,
-    metric: Option<Metric>,
-) -> Option<f64> {
-    let clear_below = read_number(fields, "clear_below", metric)?;
-    if let Some(limit) = limit
-        && clear_below > limit.value()
-    {
+/// As [`read_limit`], where there must be one.
+pub(super) fn require_limit(fields: &mut Fields<'_>, numbers: Numbers) -> Option<Limit> {
+    let limit = read_limit(fields, numbers);
+    let is_given = Comparison::ALL
+        .iter()
+        .any(|comparison| fields.value(comparison.name()).is_some());
+    if !is_given {
         fields.complain(
-            "clear_below",
-            format!("a number not over the limit, {}", limit.value()),
+            "above",
+            "a number, in `above` (greater) or in `at_least` (greater or equal), or in `below` or `at_most`",
         );
     }
-    Some(clear_below)
+    limit
 }
 
 /// A duration that may be nothing, and is when it is not given.
 pub(super) fn read_hold(fields: &mut Fields<'_>, name: &'static str) -> Duration {
-    let held = fields.optional(name, "a duration up to 30d, like 0s, 2m or 1h 30m", |value| {
-        humantime::parse_duration(value.as_str()?)
-            .ok()
-            .filter(|hold| *hold <= LONGEST_HOLD)
-    });
-    held.unwrap_or_default()
+    read_optional_hold(fields, name).unwrap_or_default()
 }
 
-pub(super) fn read_stale_after(fields: &mut Fields<'_>, per: Option<Per>) -> Option<Duration> {
-    if per != Some(Per::Sensor) {
-        if fields.value("stale_after").is_some() {
-            fields.complain("stale_after", "none, but for rules per sensor");
-        }
-        return None;
-    }
-    let allowed = "a duration from 1s to 365d, like 30m or 7d";
-    let given = fields.optional("stale_after", allowed, |value| {
-        let possible = Duration::from_secs(1)..=LONGEST_STALE;
-        humantime::parse_duration(value.as_str()?)
-            .ok()
-            .filter(|after| possible.contains(after))
-    });
-    Some(given.unwrap_or(STALE_AFTER))
+/// A duration that may be nothing.
+pub(super) fn read_optional_hold(fields: &mut Fields<'_>, name: &'static str) -> Option<Duration> {
+    read_duration(
+        fields,
+        name,
+        "a duration up to 30d, like 0s, 2m or 1h 30m",
+        Duration::ZERO..=LONGEST_HOLD,
+    )
 }
 
-pub(super) fn read_window(
+/// A duration as people write it, within bounds.
+pub(super) fn read_duration(
     fields: &mut Fields<'_>,
-    per: Option<Per>,
-    bounds: &RuleBounds,
+    name: &'static str,
+    allowed: &str,
+    possible: RangeInclusive<Duration>,
 ) -> Option<Duration> {
-    if per == Some(Per::Sensor) {
-        if fields.value("window").is_some() {
-            fields.complain("window", "none, for rules per sensor");
-        }
-        return None;
-    }
+    fields.optional(name, allowed, |value| {
+        humantime::parse_duration(value.as_str()?)
+            .ok()
+            .filter(|duration| possible.contains(duration))
+    })
+}
+
+/// `every`: whole buckets; `None` is one.
+pub(super) fn read_every(fields: &mut Fields<'_>, bounds: &RuleBounds) -> Option<Duration> {
+    let bucket = bounds.bucket.as_secs();
+    let allowed = if bucket == 0 {
+        "a whole number and m, h or d, like 5m".to_owned()
+    } else {
+        format!(
+            "a whole number and m, h or d, like 5m, a multiple of {} (a bucket) up to 30d",
+            humantime::format_duration(bounds.bucket)
+        )
+    };
+    fields.optional("every", &allowed, |value| {
+        let every = parse_window(value.as_str()?)?;
+        let fits = bucket == 0 || (every.as_secs().is_multiple_of(bucket) && every <= LONGEST_HOLD);
+        fits.then_some(every)
+    })
+}
+
+/// What a rule looks back over.
+pub(super) fn read_window(fields: &mut Fields<'_>, bounds: &RuleBounds) -> Option<Duration> {
     let shortest = match bounds.shortest_window {
         Duration::ZERO => String::new(),
         shortest => format!("from {} (two buckets) ", humantime::format_duration(shortest)),
@@ -151,13 +192,8 @@ pub(super) fn read_window(
     })
 }
 
-pub(super) fn read_resolution(fields: &mut Fields<'_>, per: Option<Per>, bounds: &RuleBounds) -> Option<u8> {
-    if per == Some(Per::Sensor) {
-        if fields.value("resolution").is_some() {
-            fields.complain("resolution", "none, for rules per sensor");
-        }
-        return None;
-    }
+/// An H3 resolution not finer than the grid's.
+pub(super) fn read_resolution(fields: &mut Fields<'_>, bounds: &RuleBounds) -> Option<u8> {
     let allowed = format!(
         "a whole number from 0 to {}, the resolution of the grid",
         bounds.base_resolution
@@ -169,7 +205,8 @@ pub(super) fn read_resolution(fields: &mut Fields<'_>, per: Option<Per>, bounds:
     })
 }
 
-pub(super) fn read_names(value: &Value) -> Option<Vec<String>> {
+/// A list of at most `most` texts, each once and not empty.
+pub(super) fn read_names(value: &Value, most: usize) -> Option<Vec<String>> {
     let names: Vec<String> = value
         .as_array()?
         .iter()
@@ -179,10 +216,20 @@ pub(super) fn read_names(value: &Value) -> Option<Vec<String>> {
         .iter()
         .enumerate()
         .all(|(index, name)| !names.iter().take(index).any(|n| n == name));
-    (names.len() <= 16 && each_once).then_some(names)
+    let are_names = names
+        .iter()
+        .all(|name| (1..=MAX_NAME_CHARS).contains(&name.chars().count()));
+    (names.len() <= most && each_once && are_names).then_some(names)
 }
 
-fn parse_window(text: &str) -> Option<Duration> {
+/// One name, trimmed.
+pub(super) fn read_name(value: &Value) -> Option<&str> {
+    let name = value.as_str().map(str::trim);
+    name.filter(|name| (1..=MAX_NAME_CHARS).contains(&name.chars().count()))
+}
+
+/// Reads `15m`, `24h`, `7d`.
+pub(super) fn parse_window(text: &str) -> Option<Duration> {
     let seconds_per_unit: u64 = match text.chars().last()? {
         'm' => 60,
         'h' => 3_600,

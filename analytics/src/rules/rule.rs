@@ -1,18 +1,24 @@
 //! What a rule says: checked once, when it is made; a [`Rule`] that exists is valid.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use riskgrid_ingest::grid::Metric;
-use riskgrid_ingest::{Layer, LayerKind};
-use serde::{Serialize, Serializer};
+use riskgrid_ingest::Layer;
+use serde::Serialize;
 use serde_json::Value;
 
-use super::fields::{FieldProblem, Fields, InvalidRule};
-use super::read::{
-    is_layer_id, one_problem, read_clear_below, read_hold, read_limit, read_metric, read_names,
-    read_resolution, read_stale_after, read_window,
-};
-use super::words::{Audience, Kind, Limit, Per, Severity};
+use super::common::{read_areas, read_group, read_labels, read_mutes};
+use super::emergency::{Emergency, SetsMode, read_emergency, read_sets_mode};
+use super::fields::{Fields, InvalidRule};
+use super::kinds::{What, kinds_allowed, read_what};
+use super::printed::{as_humantime, is_true};
+use super::public_warning::{PublicWarning, Words, read_cap, read_text};
+use super::read::{one_problem, read_hold, read_name, read_names};
+use super::seen::Seen;
+use super::words::{Audience, Severity};
+
+/// Bytes of a rule as JSON.
+pub const MAX_RULE_BYTES: usize = 256 << 10;
 
 /// What the grid can answer, so that a rule it cannot serve is refused when it is made.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +29,8 @@ pub struct RuleBounds {
     pub longest_window: Duration,
     /// The shortest window: two buckets, so that one of them is always whole.
     pub shortest_window: Duration,
+    /// A bucket, which `every` counts in; zero: any.
+    pub bucket: Duration,
 }
 
 impl Default for RuleBounds {
@@ -32,6 +40,7 @@ impl Default for RuleBounds {
             base_resolution: 15,
             longest_window: Duration::from_hours(3_650 * 24),
             shortest_window: Duration::ZERO,
+            bucket: Duration::ZERO,
         }
     }
 }
@@ -43,44 +52,61 @@ pub struct Rule {
     pub id: String,
     /// Given by the client; unique.
     pub name: String,
-    /// Always `threshold` today.
-    pub kind: Kind,
-    /// The layer it watches.
-    pub layer: String,
-    /// What an instance is.
-    pub per: Per,
-    /// Which number is compared.
-    pub metric: Metric,
-    /// `above` or `at_least`.
+    /// Its kind, and what it watches.
     #[serde(flatten)]
-    pub limit: Limit,
-    /// Values below this are clear; at most the limit.
-    pub clear_below: f64,
+    pub what: What,
     /// How long the value must stay over the limit before the alert fires.
     #[serde(rename = "for", serialize_with = "as_humantime")]
     pub hold: Duration,
     /// How long the value must stay clear before the alert resolves.
     #[serde(serialize_with = "as_humantime")]
     pub keep_firing_for: Duration,
-    /// Rules on sensors: how long after its newest value a firing alert expires.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "as_optional_humantime"
-    )]
-    pub stale_after: Option<Duration>,
-    /// Rules on cells: the span of event time that is aggregated, whole minutes.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_window")]
-    pub window: Option<Duration>,
-    /// Rules on cells: the H3 resolution; `None` is the grid's own.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resolution: Option<u8>,
     /// Of its alerts.
     pub severity: Severity,
     /// Names of the webhooks to tell.
     pub webhooks: Vec<String>,
+    /// Ids of the areas outside which it has no instances; empty: everywhere.
+    #[serde(rename = "in", skip_serializing_if = "Vec::is_empty")]
+    pub areas: Vec<String>,
+    /// What its alerts are gathered in incidents by; `None`: what its layer says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Own words to pick it by.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Names of the mutes that hold its beginnings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mute: Vec<String>,
+    /// What is otherwise while an area is in emergency.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emergency: Option<Emergency>,
+    /// The area that it puts into emergency while it fires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sets_mode: Option<SetsMode>,
+    /// How its alerts are told to the public.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cap: Option<PublicWarning>,
+    /// In which words, by language.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub text: BTreeMap<String, Words>,
+    /// Whether it is judged.
+    #[serde(skip_serializing_if = "is_true")]
+    pub enabled: bool,
+    /// What whoever changed it last said to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
     /// Who is told of its alerts.
     #[serde(skip_serializing_if = "Audience::is_staff")]
     pub audience: Audience,
+    /// Its alerts are cases of the hotline.
+    #[serde(rename = "case", skip_serializing_if = "std::ops::Not::not")]
+    pub makes_case: bool,
+    /// How often it was changed, and once more; the store's.
+    #[serde(skip)]
+    pub version: i64,
+    /// What it sees: what its maker saw as it was made; the store's.
+    #[serde(skip)]
+    pub seen: Seen,
 }
 
 impl Rule {
@@ -89,6 +115,11 @@ impl Rule {
     /// # Errors
     /// [`InvalidRule`] with every field that is missing, unknown or out of bounds.
     pub fn from_json(id: &str, json: &Value, bounds: &RuleBounds) -> Result<Self, InvalidRule> {
+        let bytes = json.to_string().len();
+        if bytes > MAX_RULE_BYTES {
+            let allowed = format!("up to {MAX_RULE_BYTES} bytes");
+            return Err(one_problem("rule", &format!("{bytes} bytes"), &allowed));
+        }
         Self::read(id, json, bounds, true)
     }
 
@@ -101,41 +132,21 @@ impl Rule {
                 "an object with name, kind, layer, per, …",
             ));
         };
-        match object.get("kind").and_then(Value::as_str) {
-            Some("threshold") | None => {}
-            Some(other) => {
-                return Err(one_problem(
-                    "kind",
-                    &format!("\"{other}\", not available"),
-                    "threshold",
-                ));
-            }
-        }
         let mut fields = Fields::new(object);
-        let name = fields.required("name", "1 to 128 characters", |value| {
-            value
-                .as_str()
-                .map(str::trim)
-                .filter(|name| (1..=128).contains(&name.chars().count()))
+        let name = fields.required("name", "1 to 128 characters", read_name);
+        let kind = fields.required("kind", &kinds_allowed(), |kind| {
+            kind.as_str().filter(|kind| super::kinds::is_known(kind))
         });
-        fields.required("kind", "threshold", Value::as_str);
-        let layer = fields.required("layer", "a layer's id, 1 to 64 of a-z, 0-9 and _", |value| {
-            value.as_str().filter(|id| is_layer_id(id))
-        });
-        let per = fields.required("per", "sensor, cell", |value| match value.as_str()? {
-            "sensor" => Some(Per::Sensor),
-            "cell" => Some(Per::Cell),
-            _ => None,
-        });
-        let metric = read_metric(&mut fields, per);
-        let judged = metric.filter(|_| is_new);
-        let limit = read_limit(&mut fields, judged);
-        let clear_below = read_clear_below(&mut fields, limit, judged);
+        let is_given = fields.value("kind").is_some();
+        if is_given && kind.is_none() {
+            // What a rule of no kind may have, nobody knows.
+            return Err(InvalidRule {
+                problems: fields.problems(),
+            });
+        }
+        let what = read_what(kind.unwrap_or("threshold"), &mut fields, bounds, is_new);
         let hold = read_hold(&mut fields, "for");
         let keep_firing_for = read_hold(&mut fields, "keep_firing_for");
-        let stale_after = read_stale_after(&mut fields, per);
-        let window = read_window(&mut fields, per, bounds);
-        let resolution = read_resolution(&mut fields, per, bounds);
         let severity = fields.required("severity", "minor, moderate, major, critical", |value| {
             Severity::from_name(value.as_str()?)
         });
@@ -143,38 +154,58 @@ impl Rule {
             .optional(
                 "webhooks",
                 "a list of at most 16 names of webhooks, each once",
-                read_names,
+                |value| read_names(value, 16),
             )
             .unwrap_or_default();
+        let areas = read_areas(&mut fields);
+        let group = read_group(&mut fields);
+        let labels = read_labels(&mut fields);
+        let mute = read_mutes(&mut fields);
+        let sets_mode = read_sets_mode(&mut fields);
+        let cap = read_cap(&mut fields);
+        let text = read_text(&mut fields);
+        let enabled = fields.optional("enabled", "true or false", Value::as_bool);
+        let comment = fields.optional("comment", "1 to 2000 characters", |value| {
+            let comment = value.as_str().map(str::trim)?;
+            (1..=2_000).contains(&comment.chars().count()).then_some(comment)
+        });
         let audience = fields.optional("audience", "staff, public", |value| {
             Audience::from_name(value.as_str()?)
         });
-        let problems = fields.finish();
-        match (name, layer, per, metric, limit, severity) {
-            (Some(name), Some(layer), Some(per), Some(metric), Some(limit), Some(severity))
-                if problems.is_empty() =>
-            {
-                Ok(Self {
-                    id: id.to_owned(),
-                    name: name.to_owned(),
-                    kind: Kind::Threshold,
-                    layer: layer.to_owned(),
-                    per,
-                    metric,
-                    limit,
-                    clear_below: clear_below.unwrap_or(limit.value()),
-                    hold,
-                    keep_firing_for,
-                    stale_after,
-                    window,
-                    resolution,
-                    severity,
-                    webhooks,
-                    audience: audience.unwrap_or_default(),
-                })
-            }
-            _ => Err(InvalidRule { problems }),
+        let makes_case = fields.optional("case", "true or false", Value::as_bool);
+        let mut rule = match (name, what, severity) {
+            (Some(name), Some(what), Some(severity)) => Some(Self {
+                id: id.to_owned(),
+                name: name.to_owned(),
+                what,
+                hold,
+                keep_firing_for,
+                severity,
+                webhooks,
+                areas,
+                group,
+                labels,
+                mute,
+                emergency: None,
+                sets_mode,
+                cap,
+                text,
+                enabled: enabled.unwrap_or(true),
+                comment: comment.map(str::to_owned),
+                audience: audience.unwrap_or_default(),
+                makes_case: makes_case.unwrap_or(false),
+                version: 1,
+                seen: Seen::default(),
+            }),
+            _ => None,
+        };
+        let emergency = read_emergency(&mut fields, rule.as_ref(), bounds);
+        if let Some(rule) = &mut rule {
+            rule.emergency = emergency;
         }
+        let problems = fields.finish();
+        rule.filter(|_| problems.is_empty())
+            .ok_or(InvalidRule { problems })
     }
 
     /// Whether it can fire on its layer: what the layer has no such thing of, or no such value, is named.
@@ -182,56 +213,25 @@ impl Rule {
     /// # Errors
     /// [`InvalidRule`] with every field that makes it a rule that never fires.
     pub fn fits(&self, layer: &Layer) -> Result<(), InvalidRule> {
-        let problem = |field: &str, found: String, allowed: String| FieldProblem {
-            field: field.to_owned(),
-            found,
-            allowed,
-        };
-        let kind = layer.kind;
-        let mut problems = Vec::new();
-        if self.per == Per::Sensor && kind != LayerKind::Observation {
-            let allowed = format!(
-                "cell, for `{}` is a layer of reports, which no sensor sends",
-                layer.id
-            );
-            problems.push(problem("per", "\"sensor\"".to_owned(), allowed));
-        } else if !self.metric.applies_to(kind) {
-            let all = Metric::ALL.iter().filter(|metric| metric.applies_to(kind));
-            let names: Vec<&str> = all.map(|metric| metric.as_str()).collect();
-            let allowed = format!(
-                "{}, for `{}` is a layer of {}s",
-                names.join(", "),
-                layer.id,
-                kind.as_str()
-            );
-            problems.push(problem(
-                "metric",
-                format!("\"{}\"", self.metric.as_str()),
-                allowed,
-            ));
+        match &self.what {
+            What::Threshold(threshold) => threshold.fits(layer),
+            _ => Ok(()),
         }
-        // Values are kept as whole numbers of the layer's smallest unit.
-        let largest = layer.scale().value(i64::MAX as f64).abs();
-        let is_one_value = matches!(
-            self.metric,
-            Metric::Mean | Metric::Min | Metric::Max | Metric::Last
-        );
-        if is_one_value && kind == LayerKind::Observation && self.limit.value().abs() > largest {
-            let allowed = format!(
-                "a number between -{largest} and {largest}, which values of `{}` can be",
-                layer.id
-            );
-            problems.push(problem(
-                self.limit.comparison(),
-                self.limit.value().to_string(),
-                allowed,
-            ));
-        }
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(InvalidRule { problems })
-        }
+    }
+
+    /// The layer that it watches, where it watches one.
+    pub fn layer(&self) -> Option<&str> {
+        self.what.layer()
+    }
+
+    /// The name of its kind.
+    pub const fn kind(&self) -> &'static str {
+        self.what.kind()
+    }
+
+    /// Whether the alerts of `before` are alerts of this rule too: it watches the same things by the same keys.
+    pub fn is_same_watch(&self, before: &Self) -> bool {
+        self.areas == before.areas && self.what.identity() == before.what.identity()
     }
 
     /// Reads a rule as it was serialised, `id` included.
@@ -246,39 +246,6 @@ impl Rule {
             Some(id) => Self::read(id, &json, &RuleBounds::default(), false),
             None => Err(one_problem("id", "missing", "the id of the rule")),
         }
-    }
-}
-
-/// A window as clients write it: `15m`, `24h` as `1d`.
-fn print_window(window: Duration) -> String {
-    let minutes = window.as_secs() / 60;
-    match minutes {
-        _ if minutes.is_multiple_of(1_440) => format!("{}d", minutes / 1_440),
-        _ if minutes.is_multiple_of(60) => format!("{}h", minutes / 60),
-        _ => format!("{minutes}m"),
-    }
-}
-
-fn as_humantime<S: Serializer>(hold: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_duration(*hold))
-}
-
-#[expect(clippy::ref_option, reason = "the signature that serde calls")]
-fn as_optional_humantime<S: Serializer>(
-    duration: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match duration {
-        Some(duration) => as_humantime(duration, serializer),
-        None => serializer.serialize_none(),
-    }
-}
-
-#[expect(clippy::ref_option, reason = "the signature that serde calls")]
-fn as_window<S: Serializer>(window: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    match window {
-        Some(window) => serializer.serialize_str(&print_window(*window)),
-        None => serializer.serialize_none(),
     }
 }
 

@@ -1,3 +1,5 @@
+use riskgrid_ingest::LayerKind;
+use riskgrid_ingest::grid::Metric;
 use serde_json::json;
 
 use super::*;
@@ -16,6 +18,7 @@ const BOUNDS: RuleBounds = RuleBounds {
     base_resolution: 9,
     longest_window: Duration::from_hours(48),
     shortest_window: Duration::from_mins(2),
+    bucket: Duration::from_mins(1),
 };
 
 fn message(rule: &Value) -> String {
@@ -68,15 +71,15 @@ fn each_complaint_names_field_value_and_what_is_allowed() {
         ),
         (
             with(river(), "kind", json!("burst")),
-            "`kind` is \"burst\", not available; allowed: threshold",
+            "`kind` is \"burst\"; allowed: threshold, sql, no_data, composite, risk; burst, trend, clusters and geofence are not available",
         ),
         (
             with(river(), "kind", json!(null)),
-            "`kind` is missing; allowed: threshold",
+            "`kind` is missing; allowed: threshold, sql, no_data, composite, risk; burst, trend, clusters and geofence are not available",
         ),
         (
             with(calls(), "per", json!("city")),
-            "`per` is \"city\"; allowed: sensor, cell",
+            "`per` is \"city\"; allowed: sensor, cell, area",
         ),
         (
             with(river(), "metric", json!("count")),
@@ -150,7 +153,7 @@ fn an_unknown_field_is_named_with_the_known_ones() {
     json["abov"] = json!(1);
     let found = message(&json);
     assert!(
-        found.starts_with("`abov` is 1; allowed: no such field; a rule has above, at_least, clear_below"),
+        found.starts_with("`abov` is 1; allowed: no such field; a rule has above, at_least, at_most, below"),
         "{found}"
     );
 }
@@ -202,4 +205,260 @@ fn a_rule_that_never_fires_on_its_layer_is_told_why() {
     json["clear_below"] = json!(0);
     let rule = Rule::from_json("r", &json, &BOUNDS).unwrap();
     assert_eq!(rule.fits(&water).unwrap_err().problems[0].field, "above");
+}
+
+/// The rules of the contract page, each on its line.
+fn page() -> Vec<Value> {
+    let text = include_str!("../../../fixtures/reference/alerts/rules.ndjson");
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[test]
+fn the_rules_of_the_page_that_are_available_are_rules_and_the_others_say_so() {
+    for json in page() {
+        let kind = json["kind"].as_str().unwrap().to_owned();
+        match Rule::from_json("r", &json, &BOUNDS) {
+            Ok(rule) => {
+                assert_eq!(
+                    Rule::from_stored(&serde_json::to_string(&rule).unwrap()).unwrap(),
+                    rule
+                );
+                // What was sent is there, in the same words.
+                let shown = serde_json::to_value(&rule).unwrap();
+                for (name, value) in json.as_object().unwrap() {
+                    assert!(
+                        shown[name] == *value || shown[name].as_f64() == value.as_f64(),
+                        "{kind} {name}: {} {value}",
+                        shown[name]
+                    );
+                }
+            }
+            Err(invalid) => {
+                assert!(
+                    ["burst", "trend", "clusters", "geofence"].contains(&kind.as_str()),
+                    "{invalid}"
+                );
+                assert_eq!(invalid.problems.len(), 1);
+                assert!(invalid.to_string().ends_with("are not available"), "{invalid}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rule_says_where_it_is_and_under_which_words_its_alerts_are_gathered() {
+    let mut json = river();
+    json["in"] = json!(["nanshan"]);
+    json["group"] = json!("flood");
+    json["labels"] = json!({"team": "water", "_x": ""});
+    json["mute"] = json!("nights");
+    json["sets_mode"] = json!({"area": "nanshan", "hold": "2h"});
+    json["cap"] =
+        json!({"publish": true, "category": ["Met"], "response": "Avoid", "expires": "2h", "radius_km": 0.5});
+    json["text"] = json!({"en": {"event": "Flooding", "headline": "{sensor} at {value} {unit}"}, "zh-CN": {"event": "积水"}});
+    json["enabled"] = json!(false);
+    json["comment"] = json!("after the storm");
+    json["emergency"] =
+        json!({"above": 3.0, "for": "0s", "severity": "critical", "webhooks": ["ops", "mayor"]});
+    let rule = Rule::from_json("r", &json, &BOUNDS).unwrap();
+    assert_eq!(rule.mute, ["nights"]);
+    assert_eq!(
+        Rule::from_stored(&serde_json::to_string(&rule).unwrap()).unwrap(),
+        rule
+    );
+}
+
+#[test]
+fn each_wrong_common_field_is_named_with_what_is_allowed() {
+    let with = |field: &str, value: Value| {
+        let mut json = river();
+        json[field] = value;
+        message(&json)
+    };
+    let many = |count: usize| -> Vec<String> { (0..count).map(|number| format!("a{number}")).collect() };
+    let cases = [
+        (with("in", json!(many(65))), "`in`", "1 to 64 ids of areas"),
+        (with("in", json!([])), "`in`", "1 to 64 ids of areas"),
+        (
+            with("labels", json!({"1a": "x"})),
+            "`labels`",
+            "at most 16 members",
+        ),
+        (
+            with("labels", json!({"a": "x".repeat(257)})),
+            "`labels`",
+            "at most 256 characters",
+        ),
+        (with("mute", json!(7)), "`mute`", "[[alerts.mutes]]"),
+        (
+            with("sets_mode", json!({"hold": "2h"})),
+            "`sets_mode.area` is missing",
+            "the id of an area",
+        ),
+        (
+            with("sets_mode", json!({"area": "a", "held": "2h"})),
+            "`sets_mode.held`",
+            "`sets_mode` has area, hold",
+        ),
+        (
+            with("cap", json!({"category": ["Weather"]})),
+            "`cap.category`",
+            "Geo, Met",
+        ),
+        (
+            with("cap", json!({"urgency": "Now"})),
+            "`cap.urgency`",
+            "Immediate, Expected",
+        ),
+        (
+            with("text", json!({"de": {}})),
+            "`text.de`",
+            "`text` has en, zh-CN",
+        ),
+        (
+            with("text", json!({"en": {"event": "x".repeat(65)}})),
+            "`text.en.event`",
+            "1 to 64 characters",
+        ),
+        (
+            with("text", json!({"en": {"headline": "{who}"}})),
+            "`text.en.headline`",
+            "{rule}, {value}",
+        ),
+        (with("enabled", json!("yes")), "`enabled`", "true or false"),
+        (with("comment", json!("")), "`comment`", "1 to 2000 characters"),
+        (
+            with("webhooks", json!(many(17))),
+            "`webhooks`",
+            "at most 16 names",
+        ),
+        (
+            with("emergency", json!({"above": 4})),
+            "`emergency.above` is 4",
+            "an emergency is no laxer",
+        ),
+        (
+            with("emergency", json!({"for": "3m"})),
+            "`emergency.for`",
+            "up to 2m",
+        ),
+        (
+            with("emergency", json!({"severity": "minor"})),
+            "`emergency.severity`",
+            "major or graver",
+        ),
+        (
+            with("emergency", json!({"webhooks": ["mayor"]})),
+            "`emergency.webhooks`",
+            "has \"ops\" too",
+        ),
+        (
+            with("emergency", json!({"every": "1m"})),
+            "`emergency.every`",
+            "judged on each event",
+        ),
+        (
+            with("clear_above", json!(4)),
+            "`clear_above` is 4",
+            "it has `clear_below`",
+        ),
+        (
+            with("below", json!(1)),
+            "`below` is 1",
+            "either `above` or `below`",
+        ),
+        (
+            with("level", json!("district")),
+            "`level`",
+            "but for rules per area",
+        ),
+        (
+            with("every", json!("1m")),
+            "`every`",
+            "none, for rules per sensor",
+        ),
+    ];
+    for (found, field, allowed) in cases {
+        assert!(found.contains(field) && found.contains(allowed), "{found}");
+    }
+}
+
+#[test]
+fn each_kind_names_its_own_wrong_fields() {
+    let sql = json!({"name": "s", "kind": "sql", "sql": "SELECT 1 AS a WHERE $1 IS NOT NULL", "keys": ["a"], "severity": "minor"});
+    let silent =
+        json!({"name": "n", "kind": "no_data", "of": "sensor", "layer": "water_level", "severity": "minor"});
+    let both =
+        json!({"name": "c", "kind": "composite", "all": ["a", "b"], "by": "cell", "severity": "minor"});
+    let risk = json!({"name": "k", "kind": "risk", "layer": "*", "at_least": 0.6, "severity": "minor"});
+    for good in [&sql, &silent, &both, &risk] {
+        let rule = Rule::from_json("r", good, &BOUNDS).unwrap();
+        assert_eq!(
+            Rule::from_stored(&serde_json::to_string(&rule).unwrap()).unwrap(),
+            rule
+        );
+    }
+    let with = |base: &Value, field: &str, value: Value| {
+        let mut json = base.clone();
+        json[field] = value;
+        message(&json)
+    };
+    let cases = [
+        (with(&sql, "keys", json!([])), "`keys`", "1 to 8 columns"),
+        (
+            with(&sql, "at_least", json!(5)),
+            "`value` is missing",
+            "compared with the limit",
+        ),
+        (with(&sql, "lon", json!("x")), "`lat`", "with `lon`"),
+        (with(&sql, "timeout", json!("2m")), "`timeout`", "100ms to 60s"),
+        (
+            with(&sql, "every", json!("90s")),
+            "`every`",
+            "a multiple of 1m (a bucket)",
+        ),
+        (
+            with(&silent, "feeds", json!(["f"])),
+            "`feeds`",
+            "none, where `of` is sensor",
+        ),
+        (
+            with(&silent, "of", json!("feed")),
+            "`feeds` is missing",
+            "at most 1000 names",
+        ),
+        (with(&silent, "factor", json!(0)), "`factor`", "1 to 100"),
+        (with(&silent, "max", json!("1m")), "`max`", "at least `min`"),
+        (with(&both, "any", json!(["a", "b"])), "`any`", "not both"),
+        (
+            with(&both, "all", json!(["a"])),
+            "`all`",
+            "2 to 16 names of rules",
+        ),
+        (
+            with(&both, "by", json!("area")),
+            "`level` is missing",
+            "a level of areas",
+        ),
+        (
+            with(&risk, "at_least", json!(2)),
+            "`at_least` is 2",
+            "from 0 to 1",
+        ),
+        (
+            with(&risk, "class", json!("watch")),
+            "`at_least`",
+            "none, with `class`",
+        ),
+        (
+            with(&risk, "metric", json!("level")),
+            "`metric`",
+            "all layers together",
+        ),
+    ];
+    for (found, field, allowed) in cases {
+        assert!(found.contains(field) && found.contains(allowed), "{found}");
+    }
 }

@@ -8,7 +8,6 @@ use riskgrid_ingest::EventTime;
 use super::partition::{PartitionRules, RestoreError, SensorReading};
 use super::rule::Rule;
 use super::transition::Transition;
-use super::words::Per;
 
 /// The rules on sensors of all partitions of one process.
 ///
@@ -114,8 +113,11 @@ impl SensorRules {
 }
 
 fn layers_of(rules: &[Rule]) -> HashSet<String> {
-    let on_sensors = rules.iter().filter(|rule| rule.per == Per::Sensor);
-    on_sensors.map(|rule| rule.layer.clone()).collect()
+    let on_sensors = rules
+        .iter()
+        .filter(|rule| rule.enabled)
+        .filter_map(|rule| rule.what.on_sensors());
+    on_sensors.map(|sensors| sensors.layer.clone()).collect()
 }
 
 #[cfg(test)]

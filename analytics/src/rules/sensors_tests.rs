@@ -26,6 +26,7 @@ fn reading(sensor: &str, value: f64, at: i64) -> SensorReading<'_> {
         cell: CELL,
         value,
         at: EventTime::from_micros(at),
+        areas: &[],
     }
 }
 

@@ -10,6 +10,7 @@ use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize};
 
 use super::rule::Rule;
+use super::words::Verdict;
 
 /// Where an instance stands.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,13 @@ pub enum Phase {
     },
 }
 
+impl Phase {
+    /// Whether an episode is open.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Firing { .. } | Self::Clearing { .. })
+    }
+}
+
 /// An instance with its newest value.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InstanceState {
@@ -50,6 +58,36 @@ pub struct InstanceState {
     pub value: f64,
     /// Where it stands.
     pub phase: Phase,
+}
+
+/// The spans of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How long it must be over before it fires.
+    pub hold: Duration,
+    /// How long it must be clear before it resolves.
+    pub keep_firing_for: Duration,
+    /// How long after its newest value what fires expires.
+    pub stale_after: Option<Duration>,
+}
+
+impl From<&Rule> for Pace {
+    fn from(rule: &Rule) -> Self {
+        Self {
+            hold: rule.hold,
+            keep_firing_for: rule.keep_firing_for,
+            stale_after: rule.what.on_sensors().and_then(|sensors| sensors.stale_after),
+        }
+    }
+}
+
+/// A value, and what it means to the rule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judged {
+    /// What it means.
+    pub verdict: Verdict,
+    /// The value.
+    pub value: f64,
 }
 
 /// What happens to an instance when time passes and nothing else comes. The order is that of two at the same time.
@@ -62,20 +100,20 @@ enum Timer {
 
 impl InstanceState {
     /// When the next timer of the instance runs out if nothing else comes.
-    pub fn due(&self, rule: &Rule) -> Option<EventTime> {
-        self.next_timer(rule).map(|(due, _)| due)
+    pub fn due(&self, pace: &Pace) -> Option<EventTime> {
+        self.next_timer(pace).map(|(due, _)| due)
     }
 
-    fn next_timer(&self, rule: &Rule) -> Option<(EventTime, Timer)> {
-        let expires = rule
+    fn next_timer(&self, pace: &Pace) -> Option<(EventTime, Timer)> {
+        let expires = pace
             .stale_after
             .map(|after| (plus(self.newest, after), Timer::Expires));
         match self.phase {
             Phase::Quiet => None,
-            Phase::Pending { since } => Some((plus(since, rule.hold), Timer::Fires)),
+            Phase::Pending { since } => Some((plus(since, pace.hold), Timer::Fires)),
             Phase::Firing { .. } => expires,
             Phase::Clearing { clear_since, .. } => {
-                let resolves = (plus(clear_since, rule.keep_firing_for), Timer::Resolves);
+                let resolves = (plus(clear_since, pace.keep_firing_for), Timer::Resolves);
                 Some(expires.map_or(resolves, |expires| expires.min(resolves)))
             }
         }
@@ -122,21 +160,22 @@ pub enum Change {
 /// than the newest, or not finite, changes nothing.
 pub fn step(
     state: Option<InstanceState>,
-    value: f64,
+    judged: Judged,
     at: EventTime,
-    rule: &Rule,
+    pace: &Pace,
 ) -> (InstanceState, Vec<Change>) {
     let mut changes = Vec::new();
+    let value = judged.value;
     let before = match state {
         None => Phase::Quiet,
         Some(known) if at < known.newest || !value.is_finite() => return (known, changes),
-        Some(known) => advance_all(known, at, rule, &mut changes).phase,
+        Some(known) => advance_all(known, at, pace, &mut changes).phase,
     };
-    let is_over = rule.limit.is_exceeded_by(value);
-    let is_clear = value < rule.clear_below;
+    let is_over = judged.verdict == Verdict::Over;
+    let is_clear = judged.verdict == Verdict::Clear;
     let phase = match before {
-        Phase::Quiet if is_over => pending_or_firing(at, at, value, rule, &mut changes),
-        Phase::Pending { since } if is_over => pending_or_firing(since, at, value, rule, &mut changes),
+        Phase::Quiet if is_over => pending_or_firing(at, at, value, pace, &mut changes),
+        Phase::Pending { since } if is_over => pending_or_firing(since, at, value, pace, &mut changes),
         Phase::Quiet | Phase::Pending { .. } => Phase::Quiet,
         Phase::Firing { since, fired_at } if is_clear => {
             let clearing = Phase::Clearing {
@@ -145,10 +184,10 @@ pub fn step(
                 clear_since: at,
                 clear_value: value,
             };
-            clearing_or_resolved(clearing, at, value, rule, &mut changes)
+            clearing_or_resolved(clearing, at, value, pace, &mut changes)
         }
         clearing @ Phase::Clearing { .. } if is_clear => {
-            clearing_or_resolved(clearing, at, value, rule, &mut changes)
+            clearing_or_resolved(clearing, at, value, pace, &mut changes)
         }
         Phase::Firing { since, fired_at } | Phase::Clearing { since, fired_at, .. } => {
             Phase::Firing { since, fired_at }
@@ -169,10 +208,10 @@ pub fn step(
 pub(super) fn step_without_value(
     state: InstanceState,
     at: EventTime,
-    rule: &Rule,
+    pace: &Pace,
 ) -> (InstanceState, Vec<Change>) {
     let mut changes = Vec::new();
-    let advanced = advance_all(state, at, rule, &mut changes);
+    let advanced = advance_all(state, at, pace, &mut changes);
     let phase = match advanced.phase {
         Phase::Pending { .. } => Phase::Quiet,
         other => other,
@@ -185,10 +224,10 @@ pub(super) fn step_without_value(
 pub(super) fn advance_all(
     mut state: InstanceState,
     now: EventTime,
-    rule: &Rule,
+    pace: &Pace,
     changes: &mut Vec<Change>,
 ) -> InstanceState {
-    while let (after, Some(change)) = advance(state, now, rule) {
+    while let (after, Some(change)) = advance(state, now, pace) {
         changes.push(change);
         state = after;
     }
@@ -196,8 +235,8 @@ pub(super) fn advance_all(
 }
 
 /// Lets the first of the timers run out that were due before `now`.
-pub fn advance(state: InstanceState, now: EventTime, rule: &Rule) -> (InstanceState, Option<Change>) {
-    let Some((due, timer)) = state.next_timer(rule).filter(|(due, _)| *due < now) else {
+pub fn advance(state: InstanceState, now: EventTime, pace: &Pace) -> (InstanceState, Option<Change>) {
+    let Some((due, timer)) = state.next_timer(pace).filter(|(due, _)| *due < now) else {
         return (state, None);
     };
     let (phase, change) = match (timer, state.phase) {
@@ -242,10 +281,10 @@ fn pending_or_firing(
     since: EventTime,
     at: EventTime,
     value: f64,
-    rule: &Rule,
+    pace: &Pace,
     changes: &mut Vec<Change>,
 ) -> Phase {
-    if plus(since, rule.hold) > at {
+    if plus(since, pace.hold) > at {
         return Phase::Pending { since };
     }
     changes.push(Change::Fired { at, since, value });
@@ -257,7 +296,7 @@ fn clearing_or_resolved(
     clearing: Phase,
     at: EventTime,
     value: f64,
-    rule: &Rule,
+    pace: &Pace,
     changes: &mut Vec<Change>,
 ) -> Phase {
     match clearing {
@@ -265,7 +304,7 @@ fn clearing_or_resolved(
             fired_at,
             clear_since,
             ..
-        } if plus(clear_since, rule.keep_firing_for) <= at => {
+        } if plus(clear_since, pace.keep_firing_for) <= at => {
             changes.push(Change::Resolved {
                 at: at.max(fired_at),
                 fired_at,

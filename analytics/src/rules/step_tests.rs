@@ -15,6 +15,16 @@ fn rule_that_keeps(hold: &str, keep: &str, stale: &str) -> Rule {
     Rule::from_json("r", &json, &RuleBounds::default()).unwrap()
 }
 
+fn step(
+    state: Option<InstanceState>,
+    value: f64,
+    at: EventTime,
+    rule: &Rule,
+) -> (InstanceState, Vec<Change>) {
+    let verdict = rule.what.limit().unwrap().judge(value);
+    super::step(state, Judged { verdict, value }, at, &Pace::from(rule))
+}
+
 fn feed(rule: &Rule, readings: &[(i64, f64)]) -> (Option<InstanceState>, Vec<Change>) {
     let mut all = Vec::new();
     let mut state = None;
@@ -158,13 +168,13 @@ proptest! {
         let mut found = Vec::new();
         let mut state = None;
         for ((at, value), look) in readings.iter().zip(looks) {
-            state = state.map(|before| advance_all(before, micros(at - look * SECOND), &rule, &mut found));
+            state = state.map(|before| advance_all(before, micros(at - look * SECOND), &Pace::from(&rule), &mut found));
             let (next, changes) = step(state, *value, micros(*at), &rule);
             state = Some(next);
             found.extend(changes);
         }
         if let Some(state) = state {
-            advance_all(state, END, &rule, &mut found);
+            advance_all(state, END, &Pace::from(&rule), &mut found);
         }
         prop_assert_eq!(found, expected);
     }
@@ -210,7 +220,7 @@ const END: EventTime = EventTime::from_micros(1_000_000_000 * SECOND);
 fn feed_to_the_end(rule: &Rule, readings: &[(i64, f64)]) -> (Option<InstanceState>, Vec<Change>) {
     let (state, mut changes) = feed(rule, readings);
     (
-        state.map(|state| advance_all(state, END, rule, &mut changes)),
+        state.map(|state| advance_all(state, END, &Pace::from(rule), &mut changes)),
         changes,
     )
 }
@@ -383,7 +393,7 @@ fn each_state_answers_each_input_as_the_contract_says() {
     ];
     for (phase, seconds, becomes, expected) in on_time {
         let mut changes = Vec::new();
-        let after = advance_all(state(phase), later(seconds), &rule, &mut changes);
+        let after = advance_all(state(phase), later(seconds), &Pace::from(&rule), &mut changes);
         assert_eq!(
             (after.phase, changes),
             (becomes, expected),
@@ -395,7 +405,7 @@ fn each_state_answers_each_input_as_the_contract_says() {
         (firing, firing),
         (clearing(begin), clearing(begin)),
     ] {
-        let (after, changes) = step_without_value(state(phase), later(10), &rule);
+        let (after, changes) = step_without_value(state(phase), later(10), &Pace::from(&rule));
         assert_eq!(
             (after.phase, changes),
             (becomes, vec![]),

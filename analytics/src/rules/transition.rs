@@ -1,12 +1,16 @@
-//! What leaves the rules: an alert of one instance fired or resolved, with its reason by value.
+//! What leaves the rules: an alert of one instance fired or ended, with its reason by value.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use riskgrid_ingest::EventTime;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::kinds::{RiskTest, What};
 use super::rule::Rule;
 use super::step::Change;
-use super::words::Severity;
+use super::words::{Audience, Limit, Severity};
 use crate::derived_id::derived_id;
 
 /// Which way an alert went.
@@ -21,6 +25,28 @@ pub enum TransitionKind {
     Expired,
 }
 
+/// An instance of a rule, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct At<'a> {
+    /// Its key within the rule.
+    pub instance: Cow<'a, str>,
+    /// Its sensor, for rules per sensor.
+    pub sensor: Option<&'a str>,
+    /// Its cell, or the one that its sensor stands in.
+    pub cell: Option<u64>,
+}
+
+impl<'a> At<'a> {
+    /// A sensor that stands in a cell.
+    pub const fn sensor(sensor: &'a str, cell: u64) -> Self {
+        Self {
+            instance: Cow::Borrowed(sensor),
+            sensor: Some(sensor),
+            cell: Some(cell),
+        }
+    }
+}
+
 /// One alert begins or ends. Times are event times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transition {
@@ -30,13 +56,23 @@ pub struct Transition {
     pub rule_id: String,
     /// Name of the rule.
     pub rule: String,
+    /// Its version.
+    pub rule_version: i64,
+    /// Its kind.
+    pub rule_kind: &'static str,
     /// Beginning or end.
     pub kind: TransitionKind,
     /// Of the rule.
     pub severity: Severity,
+    /// Of the rule, where it watches one.
+    pub layer: Option<String>,
+    /// Of the rule, where it says so.
+    pub group: Option<String>,
     /// Of the rule.
-    pub layer: String,
-    /// The instance: its sensor, for rules per sensor.
+    pub labels: BTreeMap<String, String>,
+    /// The key of the instance within its rule.
+    pub instance: String,
+    /// The instance's sensor, for rules per sensor.
     pub sensor: Option<String>,
     /// The instance's cell, or the cell that its sensor stands in.
     pub cell: Option<u64>,
@@ -48,47 +84,44 @@ pub struct Transition {
     pub fired_at: EventTime,
     /// Names of the webhooks to tell.
     pub webhooks: Vec<String>,
+    /// Who else is told.
+    pub audience: Audience,
     /// What was compared with what, by value.
     pub evidence: Value,
 }
 
 impl Transition {
-    /// The key of the instance within its rule.
-    pub fn instance(&self) -> String {
-        match (&self.sensor, self.cell) {
-            (Some(sensor), _) => sensor.clone(),
-            (None, Some(cell)) => format!("{cell:x}"),
-            (None, None) => String::new(),
-        }
-    }
-
-    pub(super) fn new(rule: &Rule, sensor: Option<&str>, cell: Option<u64>, change: Change) -> Self {
+    pub(super) fn new(rule: &Rule, spot: At<'_>, change: Change) -> Self {
         let (kind, at, fired_at, value) = match change {
             Change::Fired { at, value, .. } => (TransitionKind::Firing, at, at, value),
             Change::Resolved { at, fired_at, value } => (TransitionKind::Resolved, at, fired_at, value),
             Change::Expired { at, fired_at, value } => (TransitionKind::Expired, at, fired_at, value),
         };
-        let mut transition = Self {
-            episode: String::new(),
+        let instance = RuleInstance {
+            rule_id: &rule.id,
+            instance: &spot.instance,
+        };
+        Self {
+            episode: instance.episode(fired_at),
             rule_id: rule.id.clone(),
             rule: rule.name.clone(),
+            rule_version: rule.version,
+            rule_kind: rule.kind(),
             kind,
             severity: rule.severity,
-            layer: rule.layer.clone(),
-            sensor: sensor.map(str::to_owned),
-            cell,
+            layer: rule.layer().map(str::to_owned),
+            group: rule.group.clone(),
+            labels: rule.labels.clone(),
+            sensor: spot.sensor.map(str::to_owned),
+            cell: spot.cell,
             value,
             at,
             fired_at,
             webhooks: rule.webhooks.clone(),
+            audience: rule.audience,
             evidence: evidence(rule, change),
-        };
-        transition.episode = RuleInstance {
-            rule_id: &rule.id,
-            instance: &transition.instance(),
+            instance: spot.instance.into_owned(),
         }
-        .episode(fired_at);
-        transition
     }
 }
 
@@ -120,22 +153,49 @@ fn evidence(rule: &Rule, change: Change) -> Value {
         | Change::Expired { at, value, .. } => (at, value),
     };
     let mut evidence = json!({
-        "metric": rule.metric.as_str(),
         "value": value,
-        "comparison": rule.limit.comparison(),
-        "limit": rule.limit.value(),
-        "clear_below": rule.clear_below,
         "for": humantime::format_duration(rule.hold).to_string(),
     });
     if let Change::Fired { since, .. } = change {
         evidence["since"] = json!(since.to_string());
     }
-    if let Some(window) = rule.window {
-        let start = at.plus(-(window.as_micros() as i64));
-        evidence["window"] = json!({"start": start.to_string(), "end": at.to_string()});
-    }
-    if let Some(resolution) = rule.resolution {
-        evidence["resolution"] = json!(resolution);
+    match &rule.what {
+        What::Threshold(threshold) => {
+            evidence["metric"] = json!(threshold.metric.as_str());
+            add_limit(&mut evidence, threshold.limit);
+            if let Some(window) = threshold.window {
+                let start = at.plus(-(window.as_micros() as i64));
+                evidence["window"] = json!({"start": start.to_string(), "end": at.to_string()});
+            }
+            if let Some(resolution) = threshold.resolution {
+                evidence["resolution"] = json!(resolution);
+            }
+        }
+        What::Sql(sql) => {
+            evidence["sql"] = json!(sql.sql);
+            evidence["limit"] = Value::Null;
+            if let Some(limit) = sql.limit {
+                add_limit(&mut evidence, limit);
+            }
+        }
+        What::Risk(risk) => match &risk.test {
+            RiskTest::Metric { metric, limit } => {
+                evidence["metric"] = json!(metric.name());
+                add_limit(&mut evidence, *limit);
+            }
+            RiskTest::Class { class } => evidence["class"] = json!(class),
+        },
+        What::Composite(composite) => {
+            evidence["rules"] = json!(composite.members.names());
+            evidence["within"] = json!(humantime::format_duration(composite.within).to_string());
+        }
+        What::NoData(_) => {}
     }
     evidence
+}
+
+fn add_limit(evidence: &mut Value, limit: Limit) {
+    evidence["comparison"] = json!(limit.comparison.name());
+    evidence["limit"] = json!(limit.value);
+    evidence[limit.comparison.clear_name()] = json!(limit.clear);
 }

@@ -1,16 +1,9 @@
 //! The words of a rule: what is compared, with what, and how grave it is.
 
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Serialize, Serializer};
 
-/// The kinds of rules that can be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A value over a limit for a duration.
-    Threshold,
-}
-
-/// What one instance of a rule is.
+/// What one instance of a threshold is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Per {
@@ -18,6 +11,17 @@ pub enum Per {
     Sensor,
     /// A cell of the grid, judged on its aggregate over a window.
     Cell,
+    /// An area of a level, judged on the aggregate of its cells over a window.
+    Area,
+}
+
+impl Per {
+    /// All with their names in JSON.
+    pub(super) const ALL: [(&'static str, Self); 3] = [
+        ("sensor", Self::Sensor),
+        ("cell", Self::Cell),
+        ("area", Self::Area),
+    ];
 }
 
 /// Who is told of the alerts of a rule.
@@ -57,7 +61,7 @@ impl Audience {
 }
 
 /// How grave an alert is, least first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// CAP "Minor".
@@ -96,37 +100,117 @@ impl Severity {
     }
 }
 
-/// The limit, in the unit of the metric, and how a value is compared with it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Limit {
+/// How a value is compared with a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
     /// Over means greater than.
-    Above(f64),
+    Above,
     /// Over means greater than or equal.
-    AtLeast(f64),
+    AtLeast,
+    /// Over means less than.
+    Below,
+    /// Over means less than or equal.
+    AtMost,
+}
+
+impl Comparison {
+    /// All, in the order in which they are asked for.
+    pub const ALL: [Self; 4] = [Self::Above, Self::AtLeast, Self::Below, Self::AtMost];
+
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::AtLeast => "at_least",
+            Self::Below => "below",
+            Self::AtMost => "at_most",
+        }
+    }
+
+    /// The name of the limit that clears.
+    pub const fn clear_name(self) -> &'static str {
+        if self.is_upward() {
+            "clear_below"
+        } else {
+            "clear_above"
+        }
+    }
+
+    /// Greater values are over.
+    pub const fn is_upward(self) -> bool {
+        matches!(self, Self::Above | Self::AtLeast)
+    }
+}
+
+/// What a value means to a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It would fire.
+    Over,
+    /// Neither: what is pending ends, what fires goes on.
+    Between,
+    /// It would end.
+    Clear,
+}
+
+/// The limit and the limit that clears, in the unit of the metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limit {
+    /// How values are compared.
+    pub comparison: Comparison,
+    /// The limit.
+    pub value: f64,
+    /// Values past this one, on the other side, are clear; the limit itself unless it is given.
+    pub clear: f64,
 }
 
 impl Limit {
-    /// The number itself.
-    pub fn value(self) -> f64 {
-        match self {
-            Self::Above(limit) | Self::AtLeast(limit) => limit,
-        }
-    }
-
     /// Whether `value` is over the limit; NaN never is.
     pub fn is_exceeded_by(self, value: f64) -> bool {
-        match self {
-            Self::Above(limit) => value > limit,
-            Self::AtLeast(limit) => value >= limit,
+        match self.comparison {
+            Comparison::Above => value > self.value,
+            Comparison::AtLeast => value >= self.value,
+            Comparison::Below => value < self.value,
+            Comparison::AtMost => value <= self.value,
         }
     }
 
-    /// The name of the comparison in JSON.
-    pub fn comparison(self) -> &'static str {
-        match self {
-            Self::Above(_) => "above",
-            Self::AtLeast(_) => "at_least",
+    /// Whether `value` is clear; NaN never is.
+    pub fn is_cleared_by(self, value: f64) -> bool {
+        if self.comparison.is_upward() {
+            value < self.clear
+        } else {
+            value > self.clear
         }
+    }
+
+    /// What a value means; NaN says nothing that ends or begins.
+    pub fn judge(self, value: f64) -> Verdict {
+        if self.is_exceeded_by(value) {
+            Verdict::Over
+        } else if self.is_cleared_by(value) {
+            Verdict::Clear
+        } else {
+            Verdict::Between
+        }
+    }
+
+    /// Whether every value over this limit is over `other` too.
+    pub fn is_no_laxer_than(self, other: Self) -> bool {
+        self.comparison == other.comparison
+            && if self.comparison.is_upward() {
+                self.value <= other.value
+            } else {
+                self.value >= other.value
+            }
+    }
+}
+
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry(self.comparison.name(), &self.value)?;
+        map.serialize_entry(self.comparison.clear_name(), &self.clear)?;
+        map.end()
     }
 }

@@ -4,19 +4,25 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use riskgrid_analytics::rules::{CellChange, InvalidRule, Rule, RuleBounds, Transition};
-use riskgrid_ingest::grid::GridReader;
+use h3o::Resolution;
+use riskgrid_analytics::permission::{Permission, Permissions, Role, Scope};
+use riskgrid_analytics::rules::{
+    FieldProblem, InstanceChange, InvalidRule, Rule, RuleBounds, Seen, Transition, What,
+};
+use riskgrid_ingest::grid::{GridReader, GridSnapshot};
 use serde_json::Value;
 use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinHandle;
 
+use super::composites::check_composite;
 use super::terms::watch_terms;
 use crate::alerts::delivery::{Clock, Deliveries, DeliverySettings, Sender, SenderError};
 use crate::alerts::store::{
-    Alert, CellState, Decisions, DecisionsError, ENDED_AT_ONCE, Held, Keep, Notify, Recorded, Terms,
-    random_hex,
+    Alert, Authorship, BY_HTTP, Decisions, DecisionsError, ENDED_AT_ONCE, Held, Keep, Notify, Recorded,
+    RuleState, StoredRule, Terms, random_hex,
 };
 use crate::audit::Deed;
+use crate::database::Standing;
 
 /// Changes of alerts that a slow follower may be behind; one that is further behind is told that it missed some.
 const CHANGES_KEPT: usize = 1_024;
@@ -26,6 +32,8 @@ const STORED_AT_ONCE: usize = 500;
 const HELD_WITHIN: Duration = Duration::from_secs(2);
 /// How often what has ended is looked at.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
+/// How often it is looked what other nodes were told.
+const OTHERS_FOLLOWED_EVERY: Duration = Duration::from_secs(2);
 /// When to try again after the database refused.
 const AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
 
@@ -45,12 +53,20 @@ pub struct Alerting {
     pub clock: Clock,
     /// What evaluators count.
     pub evaluators: EvaluatorCounts,
+    /// Whether it is the one that sends.
+    sends: watch::Receiver<Standing>,
+    /// Whether this node is the one that judges what rules ask of the grid.
+    pub judges: watch::Receiver<Standing>,
     bounds: RuleBounds,
     /// Tells which layers there are, once the grid is there.
     grid: OnceLock<GridReader>,
-    /// Wakes who ends the alerts of deleted rules.
-    rule_deleted: Arc<tokio::sync::Notify>,
-    /// Forgets, and ends the alerts of deleted rules.
+    /// Tells whether the log is read to its end, once there is one.
+    caught_up: OnceLock<CaughtUp>,
+    /// What scopes mean.
+    permissions: Permissions,
+    /// Wakes who ends the alerts of rules that are gone.
+    rule_gone: Arc<tokio::sync::Notify>,
+    /// Forgets, and ends the alerts of rules that are gone.
     tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
     /// What the database held when it was asked last.
     held: std::sync::Mutex<Held>,
@@ -70,6 +86,9 @@ pub struct EvaluatorCounts {
     /// Readings that were not judged because the rule remembers as many sensors as it may.
     pub refused_readings: AtomicU64,
 }
+
+/// Whether all that the log held at the start is in a state of the grid.
+pub type CaughtUp = Box<dyn Fn(&GridSnapshot) -> bool + Send + Sync>;
 
 /// How a rule stands to its layer.
 enum OnItsLayer {
@@ -101,6 +120,23 @@ pub enum RuleError {
     /// It could not be stored.
     #[error(transparent)]
     Decisions(#[from] DecisionsError),
+    /// It is not its maker's to watch.
+    #[error("{0}")]
+    Forbidden(String),
+    /// There is none.
+    #[error("there is no rule of this id; GET /v1/rules lists them")]
+    NotFound,
+}
+
+/// Who makes or changes a rule, and what they see.
+#[derive(Clone, Copy, Debug)]
+pub struct Maker<'a> {
+    /// As people know them.
+    pub author: &'a str,
+    /// What they see.
+    pub permission: &'a Permission,
+    /// For the audit.
+    pub deed: &'a Deed,
 }
 
 impl Alerting {
@@ -112,9 +148,34 @@ impl Alerting {
         keep: Keep,
         clock: Clock,
     ) -> Result<Arc<Self>, AlertingError> {
+        let resolution = Resolution::try_from(bounds.base_resolution).unwrap_or(Resolution::Fifteen);
+        let permissions = Permissions::new(Arc::clone(decisions.places()), resolution);
         let rules = decisions.rules().await?;
+        let rules = rules
+            .into_iter()
+            .map(|stored| with_sight(&permissions, stored))
+            .collect();
+        decisions.gather_open().await?;
         let sender = Sender::new(settings.allow_private, settings.timeout)?;
-        let deliveries = Deliveries::start(decisions.clone(), sender.clone(), settings, Arc::clone(&clock));
+        let database = decisions.database();
+        let (sends, mut leases) = {
+            let clock = Arc::clone(&clock);
+            let (standing, keeping) = database.keep_lease("outbox", move || clock()).await;
+            (standing, Vec::from_iter(keeping))
+        };
+        let of_cells = {
+            let clock = Arc::clone(&clock);
+            let (standing, keeping) = database.keep_lease("cells", move || clock()).await;
+            leases.extend(keeping);
+            standing
+        };
+        let deliveries = Deliveries::start(
+            decisions.clone(),
+            sends.clone(),
+            sender.clone(),
+            settings,
+            Arc::clone(&clock),
+        );
         let alerting = Arc::new(Self {
             decisions,
             sender,
@@ -123,9 +184,13 @@ impl Alerting {
             changes: broadcast::Sender::new(CHANGES_KEPT),
             clock,
             evaluators: EvaluatorCounts::default(),
+            judges: of_cells,
+            sends,
             bounds,
             grid: OnceLock::new(),
-            rule_deleted: Arc::default(),
+            caught_up: OnceLock::new(),
+            permissions,
+            rule_gone: Arc::default(),
             tasks: std::sync::Mutex::default(),
             held: std::sync::Mutex::default(),
             rule_changes: Mutex::new(()),
@@ -137,22 +202,54 @@ impl Alerting {
                 Arc::clone(&alerting.clock),
             )),
             // It must not keep alive what it works for.
-            tokio::spawn(end_alerts_of_deleted_rules(
+            tokio::spawn(end_alerts_of_gone_rules(
                 Arc::downgrade(&alerting),
-                Arc::clone(&alerting.rule_deleted),
+                Arc::clone(&alerting.rule_gone),
             )),
             tokio::spawn(watch_terms(Arc::downgrade(&alerting))),
+            tokio::spawn(follow_other_nodes(Arc::downgrade(&alerting))),
         ];
         if let Ok(mut running) = alerting.tasks.lock() {
             running.extend(tasks);
+            running.extend(leases);
         }
         Ok(alerting)
     }
 
     /// From now on rules are checked against the layers of this grid.
     pub fn watch_layers_of(&self, grid: GridReader) {
+        self.decisions.watch_layers_of(grid.clone());
         // Set once, at the start.
         let _ = self.grid.set(grid);
+    }
+
+    /// Announces the rules as they are stored, if they are others than were announced.
+    async fn take_up_rules(&self) {
+        let _turn = self.rule_changes.lock().await;
+        match self.decisions.rules().await {
+            Ok(stored) => {
+                let rules = stored
+                    .into_iter()
+                    .map(|stored| with_sight(&self.permissions, stored));
+                let rules: Arc<[Rule]> = rules.collect();
+                self.on_rules_changed.send_if_modified(|known| {
+                    let is_new = *known != rules;
+                    if is_new {
+                        *known = rules;
+                    }
+                    is_new
+                });
+            }
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "rules of other nodes are not taken up yet"
+            ),
+        }
+    }
+
+    /// The state of the grid, once it is there.
+    pub(super) fn snapshot(&self) -> Option<Arc<GridSnapshot>> {
+        self.grid.get().map(GridReader::snapshot)
     }
 
     /// Stores transitions (see [`Decisions::record`]) piece by piece, then wakes the worker and tells followers.
@@ -172,51 +269,138 @@ impl Alerting {
         Ok(())
     }
 
-    /// As [`record`](Self::record), with what changed of a rule on cells: each cell in the transaction of its transitions.
-    /// Both are in the order of cells.
+    /// As [`record`](Self::record), with what changed of a rule: each instance in the transaction of its transitions. Both
+    /// are in the order of instances.
     ///
     /// # Errors
     /// As [`record`](Self::record).
-    pub async fn record_cells(
+    pub async fn record_judged(
         &self,
         mut transitions: &[Transition],
         notify: Notify,
         now: i64,
-        state: CellState<'_>,
+        state: RuleState<'_>,
     ) -> Result<(), DecisionsError> {
-        let mut changes: &[CellChange] = state.changes;
+        let decisions = self.decisions.under(state.standing);
+        let (mut changes, mut before): (&[InstanceChange], &[InstanceChange]) = (state.changes, state.before);
         while !transitions.is_empty() || !changes.is_empty() {
             let mut end = transitions.len().min(STORED_AT_ONCE);
-            let cell = |at: usize| transitions.get(at).and_then(|transition| transition.cell);
-            while end > 0 && end < transitions.len() && cell(end) == cell(end - 1) {
+            let instance = |at: usize| transitions.get(at).map(|transition| transition.instance.as_str());
+            while end > 0 && end < transitions.len() && instance(end) == instance(end - 1) {
                 end += 1;
             }
             let (piece, later) = transitions.split_at(end);
-            let last = piece.last().and_then(|transition| transition.cell);
+            let last = piece.last().map(|transition| transition.instance.as_str());
             let of_piece = match last {
-                Some(last) if !later.is_empty() => changes.partition_point(|(cell, _)| *cell <= last),
+                Some(last) if !later.is_empty() => {
+                    let place = changes.iter().position(|(key, _)| key.text() == last);
+                    place.map_or(0, |place| place + 1)
+                }
                 _ => changes.len().min(STORED_AT_ONCE),
             };
             let (changed, changed_later) = changes.split_at(of_piece);
-            let state = CellState {
+            let (stood, stood_later) = before.split_at(of_piece.min(before.len()));
+            let is_last = later.is_empty() && changed_later.is_empty();
+            let state = RuleState {
                 changes: changed,
+                before: if is_last { before } else { stood },
+                // The time is judged once all of it is stored.
+                evaluated: if is_last {
+                    state.evaluated
+                } else {
+                    state.evaluated.plus(-1)
+                },
                 ..state
             };
-            let recorded = self.decisions.record(piece, notify, now, Some(state)).await?;
+            let recorded = decisions.record(piece, notify, now, Some(state)).await?;
             self.announce(recorded);
-            (transitions, changes) = (later, changed_later);
+            (transitions, changes, before) = (later, changed_later, stood_later);
         }
         Ok(())
     }
 
-    /// Checks a client's rule, stores it as somebody's deed and hands the new set to the evaluators.
-    pub async fn create_rule(&self, json: &Value, deed: &Deed) -> Result<Rule, RuleError> {
-        let rule = Rule::from_json(&random_hex().map_err(RuleError::Decisions)?, json, &self.bounds)?;
+    /// Checks a client's rule as somebody sends it: `id` is the one that it has or will have.
+    ///
+    /// # Errors
+    /// [`RuleError::Invalid`] or [`RuleError::Forbidden`].
+    pub fn check_rule(&self, id: &str, json: &Value, by: &Maker<'_>) -> Result<Rule, RuleError> {
+        let mut rule = Rule::from_json(id, json, &self.bounds)?;
         if let OnItsLayer::Never(problem) = self.on_its_layer(&rule) {
             return Err(problem.into());
         }
+        if let Some(layer) = rule.layer()
+            && !by.permission.admits_layer(Some(layer))
+        {
+            return Err(RuleError::Forbidden(format!(
+                "`{layer}` is not a layer of your scope; a rule sees what its maker sees"
+            )));
+        }
+        self.check_areas(&rule)?;
+        rule.seen = self.sight_of(by.permission.scope());
+        Ok(rule)
+    }
+
+    fn sight_of(&self, scope: &Scope) -> Seen {
+        sight_of(&self.permissions, scope)
+    }
+
+    /// Each area and level that a rule names must be there.
+    fn check_areas(&self, rule: &Rule) -> Result<(), InvalidRule> {
+        let areas = &self.decisions.places().areas;
+        let mut problems = Vec::new();
+        let mut named: Vec<(&str, &str)> = rule.areas.iter().map(|id| ("in", id.as_str())).collect();
+        named.extend(
+            rule.sets_mode
+                .iter()
+                .map(|sets| ("sets_mode.area", sets.area.as_str())),
+        );
+        for (field, id) in named {
+            if areas.get(id).is_none() {
+                problems.push(FieldProblem {
+                    field: field.to_owned(),
+                    found: format!("\"{id}\", no area"),
+                    allowed: "ids of areas; GET /v1/areas lists them".to_owned(),
+                });
+            }
+        }
+        let level = match &rule.what {
+            What::Threshold(threshold) => threshold.level.as_deref(),
+            What::Composite(composite) => composite.level.as_deref(),
+            _ => None,
+        };
+        if let Some(level) = level
+            && !areas.areas().iter().any(|area| &*area.level == level)
+        {
+            let levels: std::collections::BTreeSet<&str> =
+                areas.areas().iter().map(|area| &*area.level).collect();
+            let levels: Vec<&str> = levels.into_iter().collect();
+            let known = if levels.is_empty() {
+                "none, for no areas are loaded: see [[areas]] in the configuration".to_owned()
+            } else {
+                levels.join(", ")
+            };
+            problems.push(FieldProblem {
+                field: "level".to_owned(),
+                found: format!("\"{level}\""),
+                allowed: known,
+            });
+        }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(InvalidRule { problems })
+        }
+    }
+
+    /// Checks a client's rule, stores it as somebody's deed and hands the new set to the evaluators.
+    ///
+    /// # Errors
+    /// Any [`RuleError`].
+    pub async fn create_rule(&self, json: &Value, by: &Maker<'_>) -> Result<Rule, RuleError> {
+        let rule = self.check_rule(&random_hex().map_err(RuleError::Decisions)?, json, by)?;
         let _announced_in_order = self.rule_changes.lock().await;
-        self.decisions.create_rule(&rule, (self.clock)(), deed).await?;
+        self.check_members(&rule)?;
+        self.decisions.create_rule(&rule, &self.authorship(by)).await?;
         let rules = self
             .on_rules_changed
             .borrow()
@@ -228,6 +412,105 @@ impl Alerting {
         Ok(rule)
     }
 
+    /// Puts another version in the place of the one that its author has seen.
+    ///
+    /// # Errors
+    /// Any [`RuleError`].
+    pub async fn update_rule(
+        &self,
+        id: &str,
+        expected: i64,
+        json: &Value,
+        by: &Maker<'_>,
+    ) -> Result<Rule, RuleError> {
+        let mut rule = self.check_rule(id, json, by)?;
+        let _announced_in_order = self.rule_changes.lock().await;
+        let stored = self.decisions.rule(id).await?.ok_or(RuleError::NotFound)?;
+        self.may_change(&stored, by)?;
+        // It sees what its maker saw, whoever changes it.
+        rule.seen = self.sight_of(&stored.scope);
+        if rule.name != stored.rule.name {
+            self.is_free_of_composites(&stored.rule.name)?;
+        }
+        self.check_members(&rule)?;
+        let ends = if stored.rule.enabled && !rule.enabled {
+            Some("rule_off")
+        } else if rule.is_same_watch(&stored.rule) {
+            None
+        } else {
+            Some("rule_changed")
+        };
+        let version = self
+            .decisions
+            .update_rule(&rule, expected, ends, &self.authorship(by))
+            .await?
+            .ok_or(RuleError::NotFound)?;
+        rule.version = version;
+        let known = self.on_rules_changed.borrow().clone();
+        let rules = known
+            .iter()
+            .map(|known| if known.id == id { &rule } else { known });
+        let rules = rules.cloned().collect();
+        self.on_rules_changed.send_replace(rules);
+        if ends.is_some() {
+            let ended = self
+                .decisions
+                .end_alerts_of_gone_rules(ENDED_AT_ONCE, (self.clock)())
+                .await;
+            self.rule_gone.notify_one();
+            self.announce(ended?);
+        }
+        Ok(rule)
+    }
+
+    /// Whether somebody may change or delete a rule: it is in their scope, and no file has it.
+    fn may_change(&self, stored: &StoredRule, by: &Maker<'_>) -> Result<(), RuleError> {
+        if !by.permission.admits_layer(stored.rule.layer()) {
+            return Err(RuleError::NotFound);
+        }
+        if stored.origin != BY_HTTP {
+            return Err(DecisionsError::Conflict(format!(
+                "the rule is in the file {}; change it there and start riskgrid again",
+                stored.origin
+            ))
+            .into());
+        }
+        Ok(())
+    }
+
+    fn is_free_of_composites(&self, name: &str) -> Result<(), DecisionsError> {
+        let rules = self.on_rules_changed.borrow();
+        let part_of = rules.iter().find(|rule| {
+            let What::Composite(composite) = &rule.what else {
+                return false;
+            };
+            composite.members.names().iter().any(|member| member == name)
+        });
+        part_of.map_or(Ok(()), |composite| {
+            Err(DecisionsError::Conflict(format!(
+                "the rule is a part of \"{}\", which knows it by its name; change or delete that one first",
+                composite.name
+            )))
+        })
+    }
+
+    /// The rules that a composite is made of are there, are no part of themselves, and it is not too deep.
+    fn check_members(&self, rule: &Rule) -> Result<(), InvalidRule> {
+        let rules = self.on_rules_changed.borrow();
+        let others: Vec<&Rule> = rules.iter().filter(|other| other.id != rule.id).collect();
+        check_composite(rule, &others)
+    }
+
+    fn authorship<'a>(&self, by: &Maker<'a>) -> Authorship<'a> {
+        Authorship {
+            author: by.author,
+            scope: by.permission.scope(),
+            origin: BY_HTTP,
+            now: (self.clock)(),
+            deed: by.deed,
+        }
+    }
+
     /// Why a rule does nothing at present, for whoever made it; none when it does.
     pub fn warning_of(&self, rule: &Rule) -> Option<String> {
         match self.on_its_layer(rule) {
@@ -235,20 +518,20 @@ impl Alerting {
             OnItsLayer::NotKnown => Some(format!(
                 "there is no layer `{}` yet: the rule is judged from the first event of that layer on. GET /v1/layers lists \
                  those that are known",
-                rule.layer
+                rule.layer().unwrap_or_default()
             )),
             OnItsLayer::Never(problem) => Some(format!("the rule never fires: {problem}")),
         }
     }
 
     fn on_its_layer(&self, rule: &Rule) -> OnItsLayer {
-        let Some(grid) = self.grid.get() else {
+        let (Some(grid), Some(layer)) = (self.grid.get(), rule.layer()) else {
             return OnItsLayer::Fits;
         };
         let snapshot = grid.snapshot();
         let layer = snapshot
             .layers
-            .find(&rule.layer)
+            .find(layer)
             .and_then(|index| snapshot.layers.get(index));
         match layer.map(|layer| rule.fits(layer)) {
             None => OnItsLayer::NotKnown,
@@ -258,34 +541,46 @@ impl Alerting {
     }
 
     /// Deletes a rule and ends its open alerts: the first of them before this returns, the others soon after, piece by
-    /// piece, so that others can write meanwhile. `false` when there is no such rule.
+    /// piece, so that others can write meanwhile.
+    ///
+    /// # Errors
+    /// Any [`RuleError`].
     pub async fn delete_rule(
         &self,
         id: &str,
         expected: Option<i64>,
-        deed: &Deed,
-    ) -> Result<bool, DecisionsError> {
+        by: &Maker<'_>,
+    ) -> Result<(), RuleError> {
         let _announced_in_order = self.rule_changes.lock().await;
+        let stored = self.decisions.rule(id).await?.ok_or(RuleError::NotFound)?;
+        self.may_change(&stored, by)?;
         let deleted = self
             .decisions
-            .delete_rule(id, expected, (self.clock)(), deed)
+            .delete_rule(id, expected, &self.authorship(by))
             .await;
-        if !matches!(deleted, Ok(None) | Err(DecisionsError::OtherVersion { .. })) {
-            let rules = self
-                .on_rules_changed
-                .borrow()
-                .iter()
-                .filter(|rule| rule.id != id)
-                .cloned()
-                .collect();
+        let is_kept = matches!(
+            deleted,
+            Ok(None) | Err(DecisionsError::OtherVersion { .. } | DecisionsError::Conflict(_))
+        );
+        if !is_kept {
+            let known = self.on_rules_changed.borrow().clone();
+            let rules = known.iter().filter(|rule| rule.id != id).cloned().collect();
             self.on_rules_changed.send_replace(rules);
-            self.rule_deleted.notify_one();
+            self.rule_gone.notify_one();
         }
-        let Some(recorded) = deleted? else {
-            return Ok(false);
-        };
-        self.announce(recorded);
-        Ok(true)
+        self.announce(deleted?.ok_or(RuleError::NotFound)?);
+        Ok(())
+    }
+
+    /// From now on it is known how far the log is read.
+    pub fn watch_progress(&self, caught_up: CaughtUp) {
+        // Set once, at the start.
+        let _ = self.caught_up.set(caught_up);
+    }
+
+    /// Whether all that the log held at the start is in this state of the grid.
+    pub fn is_caught_up(&self, snapshot: &GridSnapshot) -> bool {
+        self.caught_up.get().is_some_and(|caught_up| caught_up(snapshot))
     }
 
     /// What the database holds; as it was told last, when it does not answer soon.
@@ -335,6 +630,32 @@ impl Alerting {
         Ok(alert)
     }
 
+    /// Takes all alerts of an incident that fire and that are seen, on these terms. Answers how many.
+    ///
+    /// # Errors
+    /// The database's; then some may be taken.
+    pub async fn acknowledge_incident(
+        &self,
+        id: &str,
+        is_seen: impl Fn(&Alert) -> bool,
+        terms: &Terms,
+        deed: &Deed,
+    ) -> Result<usize, DecisionsError> {
+        let mut taken = 0;
+        for alert in self.decisions.firing_of_incident(id).await? {
+            if !is_seen(&alert) {
+                continue;
+            }
+            match self.acknowledge(&alert.id, terms, deed).await {
+                Ok(alert) => taken += usize::from(alert.is_some()),
+                // It ended meanwhile.
+                Err(DecisionsError::Conflict(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(taken)
+    }
+
     /// Stops the worker. Evaluators stop before; whoever opened the database closes it after.
     pub async fn stop(&self) {
         let tasks = self
@@ -348,6 +669,13 @@ impl Alerting {
             let _ = task.await;
         }
         self.deliveries.stop().await;
+        for standing in [&self.judges, &self.sends] {
+            let standing = *standing.borrow();
+            if let Standing::Holder(lease) = standing {
+                // Else it ends by itself.
+                let _ = self.decisions.database().give_back(lease).await;
+            }
+        }
     }
 
     fn announce(&self, recorded: Recorded) {
@@ -369,6 +697,12 @@ async fn keep_house(decisions: Decisions, keep: Keep, clock: Clock) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if let Err(error) = decisions.count_anew().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what other nodes decided is not counted yet"
+            );
+        }
         match decisions.forget_old(&keep, clock()).await {
             Ok(forgotten) if forgotten != crate::alerts::store::Forgotten::default() => {
                 tracing::info!(?forgotten, "what had ended long ago was forgotten");
@@ -382,11 +716,23 @@ async fn keep_house(decisions: Decisions, keep: Keep, clock: Clock) {
     }
 }
 
-/// Ends what deleted rules left open, also what an earlier process left.
-async fn end_alerts_of_deleted_rules(
-    alerting: std::sync::Weak<Alerting>,
-    rule_deleted: Arc<tokio::sync::Notify>,
-) {
+/// Takes up the rules that other nodes were told of, where there are any.
+async fn follow_other_nodes(alerting: std::sync::Weak<Alerting>) {
+    loop {
+        let Some(alerting) = alerting
+            .upgrade()
+            .filter(|alerting| alerting.decisions.database().is_shared())
+        else {
+            return;
+        };
+        alerting.take_up_rules().await;
+        drop(alerting);
+        tokio::time::sleep(OTHERS_FOLLOWED_EVERY).await;
+    }
+}
+
+/// Ends what rules left open that are gone, also what an earlier process left.
+async fn end_alerts_of_gone_rules(alerting: std::sync::Weak<Alerting>, rule_gone: Arc<tokio::sync::Notify>) {
     loop {
         let Some(alerting) = alerting.upgrade() else {
             return;
@@ -394,13 +740,13 @@ async fn end_alerts_of_deleted_rules(
         let now = (alerting.clock)();
         match alerting
             .decisions
-            .end_alerts_of_deleted_rules(ENDED_AT_ONCE, now)
+            .end_alerts_of_gone_rules(ENDED_AT_ONCE, now)
             .await
         {
             Ok(recorded) if recorded.alerts.is_empty() => {
-                // An evaluator that has not heard of the deletion began nothing, so only a deletion gives work.
+                // An evaluator that has not heard of the change began nothing, so only a change gives work.
                 drop(alerting);
-                rule_deleted.notified().await;
+                rule_gone.notified().await;
             }
             Ok(recorded) => {
                 alerting.announce(recorded);
@@ -409,10 +755,22 @@ async fn end_alerts_of_deleted_rules(
             Err(error) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
-                    "alerts of a deleted rule are not ended yet"
+                    "alerts of a rule that is gone are not ended yet"
                 );
                 tokio::time::sleep(AFTER_DATABASE_ERROR).await;
             }
         }
     }
+}
+
+fn with_sight(permissions: &Permissions, stored: StoredRule) -> Rule {
+    let seen = sight_of(permissions, &stored.scope);
+    Rule { seen, ..stored.rule }
+}
+
+fn sight_of(permissions: &Permissions, scope: &Scope) -> Seen {
+    if scope.is_all() {
+        return Seen::default();
+    }
+    Seen::within(permissions.of(Role::Operator, scope.clone()))
 }

@@ -1,7 +1,9 @@
 //! Alerts, from a rule's decision to the receiver that is told of it.
 
 mod alerting;
+mod composites;
 pub mod delivery;
+mod domain_clocks;
 pub mod evaluation;
 pub mod routes;
 pub mod silence;
@@ -10,4 +12,4 @@ pub(crate) mod table;
 mod terms;
 pub mod webhook;
 
-pub use alerting::{Alerting, AlertingError, EvaluatorCounts, RuleError};
+pub use alerting::{Alerting, AlertingError, CaughtUp, EvaluatorCounts, Maker, RuleError};

@@ -12,9 +12,11 @@ use riskgrid_ingest::decode::feed::{FeedMapper, FeedOrigin, FeedSettings};
 use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, PartitionId, Retention};
 use riskgrid_ingest::pipeline::Feed;
 use riskgrid_ingest::places::{self, Places};
-use riskgrid_ingest::{DAY, HOUR, LayerSettings, LayerTable};
+use riskgrid_ingest::{DAY, HOUR, LayerKind, LayerSettings, LayerTable, VisibleToPublic};
 
 use super::{Config, ConfigError, Loaded, ServerSection, risk};
+use crate::alerts::store::IncidentSettings;
+use crate::database::PostgresAddress;
 use crate::http::forwarded::Addresses;
 use crate::http::read_hosts;
 
@@ -58,8 +60,12 @@ pub struct Checked {
     pub feeds: Vec<CheckedFeed>,
     /// The reference layers, loaded.
     pub places: Arc<Places>,
+    /// What makes alerts one incident.
+    pub incidents: IncidentSettings,
     /// What makes risk surfaces, if any layer is on them.
     pub risk: Option<RiskEngine>,
+    /// Where decisions are, if not in a file.
+    pub decisions: Option<PostgresAddress>,
 }
 
 /// How a layer is published, if it is.
@@ -186,11 +192,20 @@ impl Loaded {
         }
         for layer in &config.layers {
             layer_rule(layer, &config)?;
+            if layer.public == VisibleToPublic::Open && layer.kind != LayerKind::Observation {
+                return wrong(format!(
+                    "layers: layer `{}`: public is `open`, which is for sensors of places: what people report is published \
+                     with `suppressed`",
+                    layer.id
+                ));
+            }
         }
         if config.sql.max_concurrent == 0 {
             return wrong("`sql.max_concurrent` is 0, it must be at least 1".to_owned());
         }
         check_http(&config.server)?;
+        config.hotline.check()?;
+        let decisions = config.decisions.address(&folder)?;
         let layers = LayerTable::new(&config.layers, grid.max_layers)
             .map_err(|error| ConfigError(error.to_string()))?;
         let feeds = compile_feeds(&config, &folder)?;
@@ -207,6 +222,12 @@ impl Loaded {
         let places = places::load(&config.areas, &config.facilities, &config.population, &folder)
             .map_err(|error| ConfigError(error.to_string()))?;
         let places = Arc::new(places);
+        let levels = places.areas.areas().iter().map(|area| &*area.level);
+        let incidents = config
+            .alerts
+            .incidents
+            .settings(&config.risk.groups, &levels.collect())
+            .map_err(ConfigError)?;
         let risk = risk::compile(&config.risk, &layers, &places, &folder)?
             .map(|model| RiskEngine::new(Arc::new(model), Arc::clone(&places), resolution))
             .transpose()
@@ -236,7 +257,9 @@ impl Loaded {
             layers,
             feeds,
             places,
+            incidents,
             risk,
+            decisions,
         })
     }
 }

@@ -7,6 +7,7 @@ use riskgrid_ingest::edge::Bounds as PlaceBounds;
 use serde::{Deserialize, Serialize};
 
 use super::access::TlsSection;
+use super::alerts::IncidentsSection;
 use super::sql_roles::RolesSection;
 use super::values::{ByteSize, Span};
 use crate::alerts::store::{Bounds, Keep};
@@ -293,6 +294,8 @@ pub struct AlertsSection {
     pub keep: Span,
     /// Most alerts that ended; of more, the oldest are forgotten before their time. Default 1 000 000.
     pub max_ended: u64,
+    /// `[alerts.incidents]`: what makes alerts of a group one incident.
+    pub incidents: IncidentsSection,
 }
 
 impl Default for AlertsSection {
@@ -304,6 +307,7 @@ impl Default for AlertsSection {
             max_open: bounds.open,
             keep: Span(keep.ended_alerts),
             max_ended: keep.max_ended_alerts,
+            incidents: IncidentsSection::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::state::State;
 use super::{StartError, Started, wall_clock};
 use crate::alerts::Alerting;
 use crate::alerts::delivery::DeliverySettings;
-use crate::alerts::evaluation::{NotifyPolicy, follow_cells};
+use crate::alerts::evaluation::{NotifyPolicy, follow_rules};
 use crate::alerts::store::Keep;
 use crate::config::Checked;
 
@@ -32,6 +32,7 @@ pub(super) async fn start(
             base_resolution: u8::from(checked.resolution),
             longest_window: config.grid.retention.steps().days.0,
             shortest_window: config.grid.bucket.0 * 2,
+            bucket: config.grid.bucket.0,
         },
         Keep {
             ended_alerts: config.alerts.keep.0,
@@ -50,11 +51,13 @@ pub(super) async fn start(
     Ok(alerting)
 }
 
-/// Judges rules on cells from now on. It starts before the grid moves and ends after it stands.
+/// Judges rules at their times from now on. It starts before the grid moves and ends after it stands.
 pub(super) fn follow(checked: &Checked, alerting: &Arc<Alerting>, reader: GridReader, started: &mut Started) {
     alerting.watch_layers_of(reader.clone());
-    let following = follow_cells(reader, Arc::clone(alerting), policy(checked));
-    started.push_task("rules on cells", tokio::spawn(following));
+    let grid = &checked.config.grid;
+    let patience = grid.allowed_lateness.0 + grid.idle_after.0;
+    let following = follow_rules(reader, Arc::clone(alerting), policy(checked), patience);
+    started.push_task("rules at their times", tokio::spawn(following));
 }
 
 /// The live feeds, and the historic ones whose alerts are sent.

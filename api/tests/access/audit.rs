@@ -65,8 +65,8 @@ async fn every_deed_has_a_row_of_who_did_it_from_where() {
     let deleted = guarded.ask(Method::DELETE, &path, admin, None).await;
     assert_eq!(deleted.status, 204);
     for (action, who, object) in [
-        ("rules.create", &operator, id.as_str()),
-        ("rules.delete", &operator, id.as_str()),
+        ("rule.create", &operator, id.as_str()),
+        ("rule.delete", &operator, id.as_str()),
         ("webhooks.create", &guarded.admin, hook["id"].as_str().unwrap()),
         ("webhooks.test", &guarded.admin, hook["id"].as_str().unwrap()),
         ("webhooks.delete", &guarded.admin, hook["id"].as_str().unwrap()),

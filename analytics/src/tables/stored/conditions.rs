@@ -85,7 +85,13 @@ impl Conditional {
             Values::Time(_) => (Kind::Time, false),
             Values::TimeOrNull(_) => (Kind::Time, true),
             Values::CellOrNull(_) => (Kind::Cell, true),
-            Values::Number(_) | Values::Whole(_) => (Kind::Number, false),
+            Values::NumberOrNull(_) | Values::WholeOrNull(_) => (Kind::Number, true),
+            Values::Number(_)
+            | Values::Whole(_)
+            | Values::YesOrNo(_)
+            | Values::TextList(_)
+            | Values::CellList(_)
+            | Values::WholeList(_) => (Kind::Number, false),
         };
         Self {
             name: column.name,

@@ -151,6 +151,7 @@ fn transitions(webhooks: &[&str], sensor: &str, ends: bool) -> Vec<Transition> {
         cell: 1,
         value: 4.0,
         at,
+        areas: &[],
     };
     rules.observe("p0", reading);
     if ends {

@@ -1,8 +1,10 @@
 //! The shells around the alert rules: on each newest reading of a sensor, and on each new state of the cells.
 
-mod cells;
+mod clocks;
+mod follow;
 mod sensors;
+mod sums;
 mod times;
 
-pub use cells::follow_cells;
+pub use follow::follow_rules;
 pub use sensors::{NotifyPolicy, SensorObserver};

@@ -125,6 +125,7 @@ impl EventObserver for SensorObserver {
             cell: position.cell.into(),
             value,
             at: event.time,
+            areas: event.areas.as_deref().unwrap_or_default(),
         };
         self.rules.observe(&partition.to_string(), reading);
     }

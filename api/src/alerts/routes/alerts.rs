@@ -88,7 +88,7 @@ async fn list(
 }
 
 pub(super) fn is_seen(seen: &Permission, alert: &Alert) -> bool {
-    is_alert_seen(seen, (&alert.layer, alert.cell), alert.audience)
+    is_alert_seen(seen, (alert.layer.as_deref(), alert.cell), alert.audience)
 }
 
 /// What of an alert is shown to who sees it.
@@ -121,7 +121,7 @@ async fn show(
 /// On which terms somebody takes an alert or gives it back; a request without a body says nothing of it.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TermsBody {
+pub(super) struct TermsBody {
     by: Option<String>,
     comment: Option<String>,
     until: Option<String>,
@@ -135,7 +135,7 @@ async fn acknowledge(
     OptionalJsonBody(body): OptionalJsonBody<TermsBody>,
 ) -> Result<Json<Alert>, Problem> {
     seen_alert(&alerting, &seen, &id).await?;
-    let deed = caller.deed("alerts.ack");
+    let deed = caller.deed("alert.ack");
     let terms = read_terms(body.unwrap_or_default(), &deed.who, (alerting.clock)())?;
     alerting
         .acknowledge(&id, &terms, &deed)
@@ -158,7 +158,7 @@ async fn unacknowledge(
             "`until` means nothing here; allowed: `by`, `comment`",
         ));
     }
-    let deed = caller.deed("alerts.unack");
+    let deed = caller.deed("alert.unack");
     let terms = read_terms(body, &deed.who, (alerting.clock)())?;
     alerting
         .unacknowledge(&id, &terms, &deed)
@@ -167,7 +167,7 @@ async fn unacknowledge(
         .ok_or_else(no_such_alert)
 }
 
-fn read_terms(body: TermsBody, author: &str, now: i64) -> Result<Terms, Problem> {
+pub(super) fn read_terms(body: TermsBody, author: &str, now: i64) -> Result<Terms, Problem> {
     let until = body
         .until
         .as_deref()

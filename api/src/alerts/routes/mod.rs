@@ -1,6 +1,7 @@
-//! The routes of alerts: rules, alerts, silences, webhooks.
+//! The routes of alerts: rules, alerts, incidents, silences, webhooks.
 
 mod alerts;
+mod incidents;
 mod rules;
 mod silences;
 mod webhooks;
@@ -18,6 +19,7 @@ pub fn all(state: &Arc<Alerting>) -> Router {
     Router::new()
         .merge(rules::routes(Arc::clone(state)))
         .merge(alerts::routes(Arc::clone(state)))
+        .merge(incidents::routes(Arc::clone(state)))
         .merge(silences::routes(Arc::clone(state)))
         .merge(webhooks::routes(Arc::clone(state)))
 }

@@ -1,60 +1,116 @@
-//! `/v1/rules`: make, list, show and delete rules.
+//! `/v1/rules`: make, list, show, change and delete rules.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::rules::{InvalidRule, Rule};
+use riskgrid_ingest::EventTime;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::access::{Caller, Reads};
-use crate::alerts::store::Versioned;
-use crate::alerts::{Alerting, RuleError};
-use crate::http::extract::JsonBody;
+use crate::alerts::store::StoredRule;
+use crate::alerts::{Alerting, Maker, RuleError};
+use crate::http::extract::{JsonBody, Parameters};
 use crate::http::forwarded::External;
 use crate::http::{expected_version, tagged, version_tag};
 use crate::problem::Problem;
+
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1_000;
+/// Who says that they act, where nobody has to prove it.
+const ACTOR: &str = "riskgrid-actor";
+const MAX_ACTOR_CHARS: usize = 64;
 
 /// The routes under `/v1/rules`.
 pub(super) fn routes(state: Arc<Alerting>) -> Router {
     Router::new()
         .route("/v1/rules", get(list).post(create))
-        .route("/v1/rules/{id}", get(show).delete(delete))
+        .route("/v1/rules/{id}", get(show).put(update).delete(delete))
+        .route("/v1/rules/{id}/versions", get(versions))
         .with_state(state)
 }
 
-type Created = (StatusCode, [(HeaderName, String); 2], Json<Value>);
+/// Who makes a change: their identity; without keys, what they call themselves, from where they come, which proves nothing.
+pub(super) fn author_of(caller: &Caller, headers: &HeaderMap) -> String {
+    if !caller.identity.is_anonymous() {
+        return caller.identity.who.clone();
+    }
+    let actor = headers.get(ACTOR).and_then(|actor| actor.to_str().ok());
+    let actor = actor.map(str::trim).filter(|actor| !actor.is_empty());
+    let actor: String = actor
+        .unwrap_or("anonymous")
+        .chars()
+        .take(MAX_ACTOR_CHARS)
+        .collect();
+    match caller.address {
+        Some(address) => format!("{actor}@{address}"),
+        None => actor,
+    }
+}
 
 async fn create(
     State(alerting): State<Arc<Alerting>>,
     caller: Caller,
+    Reads(seen): Reads,
     external: External,
+    headers: HeaderMap,
     JsonBody(json): JsonBody<Value>,
-) -> Result<Created, Problem> {
-    let made = alerting.create_rule(&json, &caller.deed("rules.create")).await;
-    let rule = made.map_err(|error| match error {
-        RuleError::Invalid(invalid) => invalid_rule(&invalid),
-        RuleError::Decisions(error) => error.into(),
-    })?;
-    let location = [
-        (
-            header::LOCATION,
-            format!("{}/v1/rules/{}", external.base, rule.id),
-        ),
-        (header::ETAG, version_tag(1)),
+) -> Result<Response, Problem> {
+    let (author, deed) = (author_of(&caller, &headers), caller.deed("rule.create"));
+    let by = Maker {
+        author: &author,
+        permission: &seen,
+        deed: &deed,
+    };
+    let rule = alerting.create_rule(&json, &by).await?;
+    let location = format!("{}/v1/rules/{}", external.base, rule.id);
+    let head: [(HeaderName, String); 2] = [
+        (header::LOCATION, location),
+        (header::ETAG, version_tag(rule.version)),
     ];
-    Ok((StatusCode::CREATED, location, Json(shown(&alerting, &rule)?)))
+    let stored = seen_rule(&alerting, &seen, &rule.id).await?;
+    Ok((StatusCode::CREATED, head, Json(shown(&alerting, &stored)?)).into_response())
 }
 
-async fn list(State(alerting): State<Arc<Alerting>>, Reads(seen): Reads) -> Result<Json<Value>, Problem> {
-    let rules = alerting.decisions.rules().await?;
-    let rules = rules.iter().filter(|rule| seen.admits_layer(Some(&rule.layer)));
-    let rules = rules.map(|rule| shown(&alerting, rule));
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListParameters {
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+async fn list(
+    State(alerting): State<Arc<Alerting>>,
+    Reads(seen): Reads,
+    Parameters(parameters): Parameters<ListParameters>,
+) -> Result<Json<Value>, Problem> {
+    let limit = parameters.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(Problem::bad_request(format!(
+            "`limit` is {limit}; allowed: 1 to {MAX_LIMIT}"
+        )));
+    }
+    let after = parameters.after.as_deref().map(read_token).transpose()?;
+    let mut rules = alerting.decisions.rules().await?;
+    // Newest first.
+    rules.reverse();
+    let place = |stored: &StoredRule| (stored.created_at, stored.rule.id.clone());
+    let mut page = rules
+        .into_iter()
+        .filter(|stored| is_seen(&seen, &stored.rule))
+        .filter(|stored| after.as_ref().is_none_or(|after| place(stored) < *after));
+    let of_page: Vec<StoredRule> = page.by_ref().take(limit).collect();
+    let next = page.next().and(of_page.last());
+    let next = next.map(|last| format!("{}.{}", last.created_at, last.rule.id));
+    let rules = of_page.iter().map(|stored| shown(&alerting, stored));
     let rules: Vec<Value> = rules.collect::<Result<_, _>>()?;
-    Ok(Json(json!({ "rules": rules })))
+    Ok(Json(json!({ "rules": rules, "next": next })))
 }
 
 async fn show(
@@ -63,47 +119,126 @@ async fn show(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    // Before the rule: a change in between is then seen, at the latest when something is sent against this version.
-    let version = alerting.decisions.version_of(Versioned::Rule, &id).await?;
-    let version = version.ok_or_else(no_such_rule)?;
-    let rule = alerting.decisions.rule(&id).await?;
-    let rule = rule.filter(|rule| seen.admits_layer(Some(&rule.layer)));
-    let rule = rule.ok_or_else(no_such_rule)?;
-    Ok(tagged(
-        &headers,
-        &version_tag(version),
-        Json(shown(&alerting, &rule)?),
-    ))
+    let stored = seen_rule(&alerting, &seen, &id).await?;
+    let tag = version_tag(stored.rule.version);
+    Ok(tagged(&headers, &tag, Json(shown(&alerting, &stored)?)))
 }
 
-/// The rule, with a `warning` while it does nothing.
-fn shown(alerting: &Alerting, rule: &Rule) -> Result<Value, Problem> {
-    let mut shown = serde_json::to_value(rule).map_err(|error| Problem::internal(&error))?;
-    if let Some(warning) = alerting.warning_of(rule) {
-        shown["warning"] = warning.into();
+async fn versions(
+    State(alerting): State<Arc<Alerting>>,
+    Reads(seen): Reads,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    seen_rule(&alerting, &seen, &id).await?;
+    let versions = alerting.decisions.rule_versions(&id).await?;
+    Ok(Json(json!({ "versions": versions })))
+}
+
+async fn update(
+    State(alerting): State<Arc<Alerting>>,
+    caller: Caller,
+    Reads(seen): Reads,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    JsonBody(json): JsonBody<Value>,
+) -> Result<Response, Problem> {
+    let stored = seen_rule(&alerting, &seen, &id).await?;
+    if !headers.contains_key(header::IF_MATCH) {
+        return Err(Problem::precondition_required(format!(
+            "send `If-Match` with the ETag of the version that you have read; the rule is at {}",
+            version_tag(stored.rule.version)
+        )));
     }
-    Ok(shown)
+    let expected = expected_version(&headers)?.unwrap_or(stored.rule.version);
+    let (author, deed) = (author_of(&caller, &headers), caller.deed("rule.update"));
+    let by = Maker {
+        author: &author,
+        permission: &seen,
+        deed: &deed,
+    };
+    let rule = alerting.update_rule(&id, expected, &as_sent(json), &by).await?;
+    let tag = [(header::ETAG, version_tag(rule.version))];
+    let stored = seen_rule(&alerting, &seen, &id).await?;
+    Ok((tag, Json(shown(&alerting, &stored)?)).into_response())
+}
+
+/// What a client read may be sent back: the members that the server adds are no part of the rule.
+fn as_sent(mut json: Value) -> Value {
+    if let Some(object) = json.as_object_mut() {
+        for added in [
+            "id",
+            "version",
+            "author",
+            "origin",
+            "created_at",
+            "updated_at",
+            "warning",
+        ] {
+            object.remove(added);
+        }
+    }
+    json
 }
 
 async fn delete(
     State(alerting): State<Arc<Alerting>>,
     caller: Caller,
+    Reads(seen): Reads,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     let expected = expected_version(&headers)?;
-    if alerting
-        .delete_rule(&id, expected, &caller.deed("rules.delete"))
-        .await?
-    {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(no_such_rule())
-    }
+    let (author, deed) = (author_of(&caller, &headers), caller.deed("rule.delete"));
+    let by = Maker {
+        author: &author,
+        permission: &seen,
+        deed: &deed,
+    };
+    alerting.delete_rule(&id, expected, &by).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
-fn no_such_rule() -> Problem {
-    Problem::not_found("there is no rule of this id; GET /v1/rules lists them")
+fn is_seen(seen: &Permission, rule: &Rule) -> bool {
+    seen.admits_layer(rule.layer())
+}
+
+async fn seen_rule(alerting: &Alerting, seen: &Permission, id: &str) -> Result<StoredRule, Problem> {
+    let stored = alerting.decisions.rule(id).await?;
+    let stored = stored.filter(|stored| is_seen(seen, &stored.rule));
+    Ok(stored.ok_or(RuleError::NotFound)?)
+}
+
+/// The rule, who made it when, and a `warning` while it does nothing.
+fn shown(alerting: &Alerting, stored: &StoredRule) -> Result<Value, Problem> {
+    let time = |micros: i64| EventTime::from_micros(micros).to_string();
+    let mut shown = serde_json::to_value(&stored.rule).map_err(|error| Problem::internal(&error))?;
+    shown["version"] = stored.rule.version.into();
+    shown["author"] = json!(stored.author);
+    shown["origin"] = json!(stored.origin);
+    shown["created_at"] = json!(time(stored.created_at));
+    shown["updated_at"] = json!(time(stored.updated_at));
+    if let Some(warning) = alerting.warning_of(&stored.rule) {
+        shown["warning"] = warning.into();
+    }
+    Ok(shown)
+}
+
+fn read_token(token: &str) -> Result<(i64, String), Problem> {
+    token
+        .split_once('.')
+        .and_then(|(made_at, id)| Some((made_at.parse().ok()?, id.to_owned())))
+        .ok_or_else(|| Problem::bad_request("`after` must be the `next` of an earlier answer, unchanged"))
+}
+
+impl From<RuleError> for Problem {
+    fn from(error: RuleError) -> Self {
+        match error {
+            RuleError::Invalid(invalid) => invalid_rule(&invalid),
+            RuleError::Decisions(error) => error.into(),
+            RuleError::Forbidden(detail) => Self::forbidden(detail),
+            RuleError::NotFound => Self::not_found(error.to_string()),
+        }
+    }
 }
 
 fn invalid_rule(invalid: &InvalidRule) -> Problem {

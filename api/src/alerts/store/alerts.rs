@@ -1,5 +1,7 @@
 //! Alerts as they are stored and shown.
 
+use std::collections::BTreeMap;
+
 use riskgrid_analytics::rules::Audience;
 use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize, Serializer};
@@ -64,8 +66,20 @@ pub struct Alert {
     pub state: AlertState,
     /// minor, moderate, major or critical.
     pub severity: String,
-    /// The layer of its rule.
-    pub layer: String,
+    /// The layer of its rule, where that watches one.
+    pub layer: Option<String>,
+    /// The kind of its rule.
+    pub kind: String,
+    /// The version of its rule as it began.
+    pub rule_version: i64,
+    /// What it is known by within its rule: a sensor, a cell, an area's id, the keys of a row.
+    pub instance: String,
+    /// What it is gathered in incidents by.
+    pub group: String,
+    /// Of its rule.
+    pub labels: BTreeMap<String, String>,
+    /// Ids of the areas that hold its place.
+    pub areas: Vec<String>,
     /// For rules per sensor.
     pub sensor: Option<String>,
     /// An H3 cell.
@@ -92,8 +106,12 @@ pub struct Alert {
     /// Until when they took it; `None`: for as long as it lasts.
     #[serde(serialize_with = "as_optional_rfc3339")]
     pub acknowledged_until: Option<i64>,
+    /// Why it ended, where the data did not end it.
+    pub reason: Option<String>,
     /// Why it fired, by value.
     pub evidence: Value,
+    /// Id of the incident that it is part of.
+    pub incident: Option<String>,
     /// Who is told of it, as its rule said when it began.
     #[serde(skip)]
     pub audience: Audience,
@@ -106,7 +124,7 @@ pub struct PublicAlert {
     rule: String,
     state: AlertState,
     severity: String,
-    layer: String,
+    layer: Option<String>,
     #[serde(serialize_with = "as_h3")]
     cell: Option<u64>,
     #[serde(serialize_with = "as_rfc3339")]
@@ -156,6 +174,13 @@ pub(super) struct AlertRow {
     state: String,
     severity: String,
     layer: String,
+    kind: String,
+    rule_version: i64,
+    instance: String,
+    incident_group: String,
+    labels: String,
+    areas: String,
+    reason: Option<String>,
     sensor: Option<String>,
     cell: Option<i64>,
     value: f64,
@@ -167,6 +192,7 @@ pub(super) struct AlertRow {
     acknowledged_comment: Option<String>,
     acknowledged_until: Option<i64>,
     evidence: String,
+    incident: Option<String>,
     audience: String,
 }
 
@@ -177,6 +203,13 @@ read_from_row!(AlertRow {
     state,
     severity,
     layer,
+    kind,
+    rule_version,
+    instance,
+    incident_group,
+    labels,
+    areas,
+    reason,
     sensor,
     cell,
     value,
@@ -188,6 +221,7 @@ read_from_row!(AlertRow {
     acknowledged_comment,
     acknowledged_until,
     evidence,
+    incident,
     audience
 });
 
@@ -195,15 +229,22 @@ impl AlertRow {
     pub(super) fn into_alert(self) -> Result<Alert, DecisionsError> {
         let state = AlertState::from_name(&self.state)
             .ok_or_else(|| DecisionsError::unreadable("alert", &format!("state {}", self.state)))?;
-        let evidence = serde_json::from_str(&self.evidence)
-            .map_err(|error| DecisionsError::unreadable("alert", &error))?;
+        let unreadable = |error| DecisionsError::unreadable("alert", &error);
+        let evidence = serde_json::from_str(&self.evidence).map_err(unreadable)?;
         Ok(Alert {
             id: self.id,
             rule: self.rule,
             rule_id: self.rule_id,
             state,
             severity: self.severity,
-            layer: self.layer,
+            layer: Some(self.layer).filter(|layer| !layer.is_empty()),
+            kind: self.kind,
+            rule_version: self.rule_version,
+            instance: self.instance,
+            group: self.incident_group,
+            labels: serde_json::from_str(&self.labels).map_err(unreadable)?,
+            areas: serde_json::from_str(&self.areas).map_err(unreadable)?,
+            reason: self.reason,
             sensor: self.sensor,
             cell: self.cell.map(i64::cast_unsigned),
             value: self.value,
@@ -215,6 +256,7 @@ impl AlertRow {
             acknowledged_comment: self.acknowledged_comment,
             acknowledged_until: self.acknowledged_until,
             evidence,
+            incident: self.incident,
             // What is not known is not for the public.
             audience: Audience::from_name(&self.audience).unwrap_or_default(),
         })

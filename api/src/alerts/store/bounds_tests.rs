@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use riskgrid_analytics::rules::{CellRules, Rule, RuleBounds, SensorReading, SensorRules, Transition};
+use riskgrid_analytics::rules::{
+    Absent, Evaluated, InstanceKey, Instances, Judged, Known, Row, Rule, RuleBounds, SensorReading,
+    SensorRules, Transition,
+};
 use riskgrid_ingest::EventTime;
 use serde_json::json;
 use tempfile::TempDir;
 
+use super::tests::by;
 use super::*;
 use crate::alerts::webhook::{Attempt, NewEndpoint, Secret};
 
@@ -49,6 +53,7 @@ fn decided(
                 cell: 0x0894_11d3_68b7_ffff,
                 value,
                 at: EventTime::from_micros(START + at * SECOND),
+                areas: &[],
             };
             rules.observe("p0", reading);
         }
@@ -87,6 +92,9 @@ async fn a_full_rule_opens_no_more_says_so_once_and_goes_on_when_a_tenth_is_free
         (&river.id, None, None)
     );
     assert_eq!(full.evidence["limit"], "alerts.max_open_per_rule");
+    // Of one time the first by id begin, whichever sensors these are.
+    let number = |alert: &Alert| alert.sensor.as_ref()?.strip_prefix('s')?.parse::<usize>().ok();
+    let began: Vec<usize> = recorded.alerts.iter().filter_map(number).collect();
     // Read again it is the same; and further ones are refused without a further word.
     let again = decisions.record(&first, Notify::Send, START, None).await.unwrap();
     assert_eq!(again.alerts.len(), 0);
@@ -112,10 +120,13 @@ async fn a_full_rule_opens_no_more_says_so_once_and_goes_on_when_a_tenth_is_free
         10
     );
 
-    let one = decided(&mut rules, 0..0, 0..1, 2);
+    let one = decided(&mut rules, 0..0, began[0]..began[0] + 1, 2);
     let recorded = decisions.record(&one, Notify::Send, START, None).await.unwrap();
     assert_eq!(recorded.alerts.len(), 1, "one is not a tenth");
-    let others = decided(&mut rules, 0..0, 1..5, 3);
+    let others: Vec<Transition> = began[1..5]
+        .iter()
+        .flat_map(|sensor| decided(&mut rules, 0..0, *sensor..sensor + 1, 3))
+        .collect();
     let recorded = decisions
         .record(&others, Notify::Send, START, None)
         .await
@@ -149,9 +160,9 @@ async fn all_rules_together_have_a_bound_and_so_has_their_number() {
     let (_folder, decisions) = opened(bounds).await;
     let all: Vec<Rule> = ["a", "b", "c"].iter().map(|name| rule(name, &[])).collect();
     for rule in &all {
-        decisions.create_rule(rule, START, &deed()).await.unwrap();
+        decisions.create_rule(rule, &by(START)).await.unwrap();
     }
-    let refused = decisions.create_rule(&rule("d", &[]), START, &deed()).await;
+    let refused = decisions.create_rule(&rule("d", &[]), &by(START)).await;
     assert!(matches!(
         refused,
         Err(DecisionsError::TooMany {
@@ -184,12 +195,12 @@ async fn all_rules_together_have_a_bound_and_so_has_their_number() {
 async fn a_deleted_rule_ends_piece_by_piece_and_begins_nothing_more() {
     let (folder, decisions) = opened(Bounds::default()).await;
     let river = rule("river", &[]);
-    decisions.create_rule(&river, START, &deed()).await.unwrap();
+    decisions.create_rule(&river, &by(START)).await.unwrap();
     let mut rules = SensorRules::new([river.clone()].into());
     let all = decided(&mut rules, 0..1_000, 0..0, 0);
     decisions.record(&all, Notify::Send, START, None).await.unwrap();
     let first = decisions
-        .delete_rule(&river.id, None, START, &deed())
+        .delete_rule(&river.id, None, &by(START))
         .await
         .unwrap()
         .unwrap();
@@ -208,13 +219,13 @@ async fn a_deleted_rule_ends_piece_by_piece_and_begins_nothing_more() {
     // The name is free while the rest is ended, also by the next process.
     let mut twin = rule("river", &[]);
     twin.id = "another".to_owned();
-    decisions.create_rule(&twin, START, &deed()).await.unwrap();
+    decisions.create_rule(&twin, &by(START)).await.unwrap();
     decisions.close().await;
     drop(decisions);
     let decisions = Decisions::open(folder.path(), Bounds::default()).await.unwrap();
     let mut pieces = 0;
     while !decisions
-        .end_alerts_of_deleted_rules(ENDED_AT_ONCE, START)
+        .end_alerts_of_gone_rules(ENDED_AT_ONCE, START)
         .await
         .unwrap()
         .alerts
@@ -384,42 +395,106 @@ fn cell_rule() -> Rule {
     Rule::from_json("calls", &json, &RuleBounds::default()).unwrap()
 }
 
+fn judged(rule: &Rule, value: f64) -> Judged {
+    Judged {
+        verdict: rule.what.limit().unwrap().judge(value),
+        value,
+    }
+}
+
+fn rows(rule: &Rule, values: &BTreeMap<u64, f64>) -> Vec<Row> {
+    let row = |(cell, value): (&u64, &f64)| Row {
+        key: InstanceKey::Cell(*cell),
+        cell: Some(*cell),
+        judged: Some(judged(rule, *value)),
+    };
+    values.iter().map(row).collect()
+}
+
+fn state_of<'a>(rule: &'a Rule, found: &'a Evaluated, at: EventTime) -> RuleState<'a> {
+    RuleState {
+        rule_id: &rule.id,
+        rule_version: rule.version,
+        standing: crate::database::Standing::Alone,
+        evaluated: at,
+        changes: &found.changes,
+        before: &found.undo,
+        of: at,
+    }
+}
+
 #[tokio::test]
-async fn a_state_that_was_one_value_is_taken_apart() {
+async fn cells_that_an_older_riskgrid_kept_by_number_are_taken_over() {
     let (_folder, decisions) = opened(Bounds::default()).await;
     let rule = cell_rule();
-    let mut cells = CellRules::new();
-    cells.evaluate(
-        &rule,
-        [(7, 30.0), (u64::MAX >> 4, 40.0)].into_iter(),
-        EventTime::from_micros(START),
-    );
-    // The format before: of each rule by its id, when it was looked at, and its cells.
-    let all: BTreeMap<
-        &str,
-        (
-            Option<EventTime>,
-            BTreeMap<u64, riskgrid_analytics::rules::InstanceState>,
-        ),
-    > = cells
-        .all()
-        .map(|(id, evaluated, known)| {
-            let known = known.into_iter().map(|(cell, state)| (cell, state.unwrap()));
-            (id, (evaluated, known.collect()))
-        })
+    let at = EventTime::from_micros(START);
+    let values = BTreeMap::from([(7, 30.0), (u64::MAX >> 4, 40.0)]);
+    let mut cells = Instances::new();
+    cells.evaluate(&rule, rows(&rule, &values), Absent::NoValue, at);
+    let known: Vec<(InstanceKey, Known)> = cells
+        .of_rule(&rule.id)
+        .map(|(key, known)| (key.clone(), *known))
         .collect();
+    let mut bytes = vec![(0, postcard::to_allocvec(&at).unwrap())];
+    bytes.extend(known.iter().map(|(_, known)| {
+        (
+            known.cell.unwrap().cast_signed(),
+            postcard::to_allocvec(&known.state).unwrap(),
+        )
+    }));
     let mut transaction = decisions.begin().await.unwrap();
-    sqlx::query("INSERT INTO meta (key, value) VALUES ('cell_rules', $1)")
-        .bind(postcard::to_extend(&all, vec![1]).unwrap())
-        .execute(&mut *transaction)
-        .await
-        .unwrap();
+    for (cell, state) in bytes {
+        sqlx::query("INSERT INTO rule_cells (rule_id, cell, state) VALUES ($1, $2, $3)")
+            .bind(&rule.id)
+            .bind(cell)
+            .bind(state)
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+    }
     transaction.commit().await.unwrap();
     for _ in 0..2 {
-        let restored = decisions.cell_rules().await.unwrap();
-        assert!(restored.all().eq(cells.all()));
+        let restored = decisions
+            .rule_instances(std::slice::from_ref(&rule))
+            .await
+            .unwrap();
+        let found: Vec<_> = restored
+            .of_rule(&rule.id)
+            .map(|(key, known)| (key.clone(), *known))
+            .collect();
+        assert_eq!((restored.evaluated(&rule.id), found), (Some(at), known.clone()));
     }
-    assert_eq!(count(&decisions, "SELECT COUNT(*) FROM meta").await, 0);
+    assert_eq!(count(&decisions, "SELECT COUNT(*) FROM rule_cells").await, 0);
+}
+
+#[tokio::test]
+async fn what_was_judged_by_an_earlier_version_of_a_rule_is_not_stored() {
+    let (_folder, decisions) = opened(Bounds::default()).await;
+    let rule = cell_rule();
+    decisions.create_rule(&rule, &by(START)).await.unwrap();
+    let mut louder = rule.clone();
+    louder.severity = riskgrid_analytics::rules::Severity::Minor;
+    assert_eq!(
+        decisions.update_rule(&louder, 1, None, &by(START)).await.unwrap(),
+        Some(2)
+    );
+    let at = EventTime::from_micros(START);
+    let found = Instances::new().evaluate(
+        &rule,
+        rows(&rule, &BTreeMap::from([(7, 30.0)])),
+        Absent::NoValue,
+        at,
+    );
+    let late = decisions
+        .record(
+            &found.transitions,
+            Notify::Send,
+            START,
+            Some(state_of(&rule, &found, at)),
+        )
+        .await;
+    assert!(matches!(late, Err(DecisionsError::Conflict(_))));
+    assert_eq!(count(&decisions, "SELECT COUNT(*) FROM rule_instances").await, 0);
 }
 
 proptest! {
@@ -433,22 +508,20 @@ proptest! {
         runtime.block_on(async {
             let (_folder, decisions) = opened(Bounds::default()).await;
             let rule = cell_rule();
-            let (mut straight, mut killed) = (CellRules::new(), CellRules::new());
-            for (minute, (rows, is_killed)) in looks.into_iter().enumerate() {
-                let at = START + minute as i64 * 60 * SECOND;
-                let expected = straight.evaluate(&rule, rows.clone().into_iter(), EventTime::from_micros(at));
-                let found = killed.evaluate(&rule, rows.into_iter(), EventTime::from_micros(at));
+            decisions.create_rule(&rule, &by(START)).await.unwrap();
+            let absent = Absent::Is(judged(&rule, 0.0));
+            let (mut straight, mut killed) = (Instances::new(), Instances::new());
+            for (minute, (values, is_killed)) in looks.into_iter().enumerate() {
+                let at = EventTime::from_micros(START + minute as i64 * 60 * SECOND);
+                let expected = straight.evaluate(&rule, rows(&rule, &values), absent, at);
+                let found = killed.evaluate(&rule, rows(&rule, &values), absent, at);
                 assert_eq!(found.transitions, expected.transitions);
-                let state = CellState {
-                    rule_id: &rule.id,
-                    evaluated: EventTime::from_micros(at),
-                    changes: &found.changes,
-                };
-                let changed = (!found.changes.is_empty()).then_some(state);
-                let recorded = decisions.record(&found.transitions, Notify::Send, at, changed).await.unwrap();
+                let changed = (!found.changes.is_empty()).then(|| state_of(&rule, &found, at));
+                let recorded =
+                    decisions.record(&found.transitions, Notify::Send, at.micros(), changed).await.unwrap();
                 assert_eq!(recorded.alerts.len(), found.transitions.len());
                 if is_killed {
-                    killed = decisions.cell_rules().await.unwrap();
+                    killed = decisions.rule_instances(std::slice::from_ref(&rule)).await.unwrap();
                 }
             }
         });

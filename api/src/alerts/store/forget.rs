@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::incidents::forget_incidents;
 use super::{Decisions, DecisionsError, PIECE, Tally};
 use crate::database::Connection;
 
@@ -72,6 +73,7 @@ impl Decisions {
         forgotten.deliveries += self.forget_deleted_webhooks().await?;
         self.forget_deleted_rules(before(DELETED_RULES_KEPT)).await?;
         self.forget_silences(before(keep.ended_alerts)).await?;
+        self.forget_incidents(before(keep.ended_alerts)).await?;
         let tally = self.tally();
         Tally::add(&tally.forgotten_alerts, forgotten.alerts);
         Tally::add(&tally.forgotten_deliveries, forgotten.deliveries);
@@ -194,12 +196,24 @@ impl Decisions {
         Ok(transaction.commit().await?)
     }
 
+    async fn forget_incidents(&self, before: i64) -> Result<(), DecisionsError> {
+        loop {
+            let mut transaction = self.begin().await?;
+            let gone = forget_incidents(&mut transaction, before).await?;
+            transaction.commit().await?;
+            if gone == 0 {
+                return Ok(());
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn forget_deleted_rules(&self, before: i64) -> Result<(), DecisionsError> {
         loop {
             let mut transaction = self.begin().await?;
             let gone = sqlx::query(
-                "DELETE FROM rule_cells WHERE (rule_id, cell) IN
-                    (SELECT rule_id, cell FROM rule_cells WHERE rule_id IN (SELECT id FROM rules_deleted) LIMIT $1)",
+                "DELETE FROM rule_instances WHERE (rule_id, instance) IN
+                    (SELECT rule_id, instance FROM rule_instances WHERE rule_id IN (SELECT id FROM rules_deleted) LIMIT $1)",
             )
             .bind(PIECE)
             .execute(&mut *transaction)

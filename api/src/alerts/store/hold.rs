@@ -14,7 +14,7 @@ impl<'a> From<&'a Alert> for Subject<'a> {
         Self {
             rule: &alert.rule,
             rule_id: &alert.rule_id,
-            layer: &alert.layer,
+            layer: alert.layer.as_deref().unwrap_or_default(),
             severity: &alert.severity,
             cell: alert.cell,
         }

@@ -1,7 +1,7 @@
 //! Alerts as the SQL table shows them: read page by page, filtered by the database.
 
 use super::{Decisions, DecisionsError};
-use crate::database::read_from_row;
+use crate::database::{numbered, read_from_row};
 
 /// Alerts of one page.
 const PAGE: u32 = 1_000;
@@ -35,8 +35,24 @@ pub struct AlertLine {
     pub state: String,
     /// minor, moderate, major or critical.
     pub severity: String,
-    /// The layer of its rule.
+    /// The layer of its rule; empty where that watches none.
     pub layer: String,
+    /// The kind of its rule.
+    pub kind: String,
+    /// Id of the rule.
+    pub rule_id: String,
+    /// The version of its rule as it began.
+    pub rule_version: i64,
+    /// What it is known by within its rule.
+    pub instance: String,
+    /// What it is gathered in incidents by.
+    pub incident_group: String,
+    /// JSON: of its rule.
+    pub labels: String,
+    /// JSON: ids of the areas that hold its place.
+    pub areas: String,
+    /// Why it ended, where the data did not end it.
+    pub reason: Option<String>,
     /// For rules per sensor.
     pub sensor: Option<String>,
     /// An H3 cell, its bits.
@@ -57,6 +73,8 @@ pub struct AlertLine {
     pub acknowledged_comment: Option<String>,
     /// Until when they took it, µs.
     pub acknowledged_until: Option<i64>,
+    /// Id of its incident.
+    pub incident: Option<String>,
 }
 
 read_from_row!(AlertLine {
@@ -65,6 +83,14 @@ read_from_row!(AlertLine {
     state,
     severity,
     layer,
+    kind,
+    rule_id,
+    rule_version,
+    instance,
+    incident_group,
+    labels,
+    areas,
+    reason,
     sensor,
     cell,
     value,
@@ -74,7 +100,8 @@ read_from_row!(AlertLine {
     acknowledged_at,
     acknowledged_by,
     acknowledged_comment,
-    acknowledged_until
+    acknowledged_until,
+    incident
 });
 
 /// A place in the table, newest first.
@@ -100,11 +127,12 @@ impl Decisions {
         let wanted = if all.is_empty() {
             String::new()
         } else {
-            format!("WHERE {}", all.join(" AND "))
+            format!("WHERE {}", numbered(&all.join(" AND ")))
         };
         let sql = format!(
-            "SELECT id, rule, state, severity, layer, sensor, cell, value, at, fired_at, resolved_at, acknowledged_at,
-                acknowledged_by, acknowledged_comment, acknowledged_until
+            "SELECT id, rule, state, severity, layer, kind, rule_id, rule_version, instance, incident_group, labels, areas, reason,
+                sensor, cell, value, at, fired_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_comment,
+                acknowledged_until, incident
                FROM alerts {wanted} ORDER BY fired_at DESC, id DESC LIMIT {limit}"
         );
         // The conditions are the program's own words.

@@ -6,12 +6,13 @@
 mod acknowledge;
 mod alerts;
 mod bounds;
-mod cells;
 mod endpoints;
 mod error;
 mod forget;
 mod hold;
 mod ids;
+mod incidents;
+mod instances;
 mod lines;
 mod notice;
 mod outbox;
@@ -22,29 +23,36 @@ mod tally;
 mod versions;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use riskgrid_ingest::NoRoom;
+use h3o::{CellIndex, LatLng};
+use riskgrid_ingest::grid::GridReader;
 use riskgrid_ingest::places::Places;
+use riskgrid_ingest::{LIVE_DOMAIN, NoRoom};
 
 pub use acknowledge::Terms;
 pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, PublicAlert, rfc3339};
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
-pub use cells::CellState;
 pub use error::DecisionsError;
 pub use forget::{Forgotten, Keep};
 pub use ids::{random_hex, webhook_id};
+use incidents::Gathered;
+pub use incidents::{
+    Incident, IncidentPlace, IncidentQuery, IncidentReader, IncidentSettings, IncidentState, LineageRow,
+    NearBy,
+};
+pub use instances::RuleState;
 pub use lines::{AlertLine, Bound, Conditions, LinePlace};
 pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
 pub use record::{Notify, Recorded};
-pub use rules::ENDED_AT_ONCE;
+pub use rules::{Authorship, BY_HTTP, ENDED_AT_ONCE, RuleVersion, StoredRule, rules_of};
 pub use silences::{MAX_SILENCES, Preview, SilencePlace, StoredSilence};
 pub use tally::{Held, Tally};
 pub use versions::Versioned;
 
-use crate::database::{Database, Pool, Transaction};
+use crate::database::{Database, Pool, Standing, Transaction};
 
 /// Transitions older than this are recorded and wake nobody.
 pub const MAX_NOTIFY_AGE: Duration = Duration::from_hours(1);
@@ -64,6 +72,10 @@ struct Inner {
     census: Mutex<Census>,
     tally: Tally,
     places: Arc<Places>,
+    incident_settings: IncidentSettings,
+    gathered: Gathered,
+    /// Tells of which domain a layer is, once the grid is there.
+    grid: OnceLock<GridReader>,
 }
 
 impl Decisions {
@@ -81,11 +93,38 @@ impl Decisions {
                 census: Mutex::default(),
                 tally: Tally::default(),
                 places: Arc::default(),
+                incident_settings: IncidentSettings::default(),
+                gathered: Gathered::default(),
+                grid: OnceLock::new(),
             }),
         };
         let census = Census::take(&decisions).await?;
         *decisions.census() = census;
         Ok(decisions)
+    }
+
+    /// The same, whose transactions fail unless its lease is still held.
+    #[must_use]
+    pub fn under(&self, standing: Standing) -> Self {
+        Self {
+            database: self.database.under(standing),
+            inner: Arc::clone(&self.inner),
+        }
+    }
+
+    /// Counts anew what is open, where other nodes may have decided too.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count_anew(&self) -> Result<(), DecisionsError> {
+        if self.database.is_shared() {
+            // Nobody decides meanwhile.
+            let transaction = self.begin().await?;
+            let census = Census::take(self).await?;
+            *self.census() = census;
+            transaction.rollback().await?;
+        }
+        Ok(())
     }
 
     /// Where they are stored, with keys, sessions and the audit.
@@ -112,9 +151,59 @@ impl Decisions {
         self
     }
 
+    /// The same, which gathers alerts in incidents so.
+    #[must_use]
+    pub fn gathering(mut self, settings: IncidentSettings) -> Self {
+        // Nobody has another copy yet.
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.incident_settings = settings;
+        }
+        self
+    }
+
+    fn incident_settings(&self) -> &IncidentSettings {
+        &self.inner.incident_settings
+    }
+
+    fn gathered(&self) -> &Gathered {
+        &self.inner.gathered
+    }
+
+    /// From now on the domains of layers are those of this grid.
+    pub fn watch_layers_of(&self, grid: GridReader) {
+        // Set once, at the start.
+        let _ = self.inner.grid.set(grid);
+    }
+
+    /// The domain of a layer, whose clock its alerts follow.
+    fn domain_of(&self, layer: &str) -> String {
+        let snapshot = self.inner.grid.get().map(GridReader::snapshot);
+        let domain = snapshot.and_then(|snapshot| {
+            let index = snapshot.layers.find(layer)?;
+            Some(snapshot.layers.get(index)?.domain.clone())
+        });
+        domain.unwrap_or_else(|| LIVE_DOMAIN.to_owned())
+    }
+
     /// The areas that silences name.
-    pub fn places(&self) -> &Places {
+    pub fn places(&self) -> &Arc<Places> {
         &self.inner.places
+    }
+
+    /// What an alert is gathered in incidents by.
+    fn group_of<'a>(&'a self, transition: &'a riskgrid_analytics::rules::Transition) -> &'a str {
+        let layer = transition.layer.as_deref().unwrap_or_default();
+        let own = transition.group.as_deref();
+        self.incident_settings().group_of(own, layer, &transition.rule_id)
+    }
+
+    /// The ids of the areas that hold the centre of a cell.
+    fn areas_of(&self, cell: Option<u64>) -> Arc<[Arc<str>]> {
+        let cell = cell.and_then(|cell| CellIndex::try_from(cell).ok());
+        cell.map_or_else(Arc::default, |cell| {
+            let centre = LatLng::from(cell);
+            self.places().areas.ids_of([centre.lng(), centre.lat()])
+        })
     }
 
     /// See [`Database::ask_for_room`].

@@ -1,15 +1,19 @@
 //! Storing what the rules decided: alert, transition and outbox rows in one transaction, once.
 
-use riskgrid_analytics::rules::{Audience, Rule, RuleInstance, Transition, TransitionKind};
+use std::collections::HashMap;
+
+use riskgrid_analytics::rules::{Audience, RuleInstance, Transition, TransitionKind};
+use riskgrid_ingest::EventTime;
 use serde_json::{Value, json};
 
 use super::alerts::{Alert, AlertRow, AlertState, alert_row};
-use super::bounds::{Draft, RULE_FULL, Reached};
-use super::cells::CellState;
+use super::bounds::{Draft, RULE_FULL, RULE_FULL_INSTANCE, Reached};
 use super::hold::{SilencesInForce, never_sent};
+use super::incidents::Gathering;
+use super::instances::RuleState;
 use super::notice::{Told, add_transition};
 use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE, Tally};
-use crate::database::{Connection, Transaction};
+use crate::database::{Connection, Row, Transaction};
 
 /// Whether transitions wake anybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +34,7 @@ pub struct Recorded {
 }
 
 impl Decisions {
-    /// Stores transitions in their order, in one transaction, with the state of a rule on cells beside them.
+    /// Stores transitions in their order, in one transaction, with the state of a rule beside them.
     ///
     /// A transition that is stored already changes nothing; nor does a re-derived episode that overlaps a stored
     /// one of the same rule and instance, nor one of a rule that is deleted. `now`, in µs, is the clock that judges their
@@ -41,50 +45,78 @@ impl Decisions {
         transitions: &[Transition],
         notify: Notify,
         now: i64,
-        cells: Option<CellState<'_>>,
+        state: Option<RuleState<'_>>,
     ) -> Result<Recorded, DecisionsError> {
-        if transitions.is_empty() && cells.is_none() {
+        if transitions.is_empty() && state.is_none() {
             return Ok(Recorded::default());
         }
         let mut recording = Recording::begin(self, notify, now).await?;
-        for transition in transitions {
+        for transition in in_stored_order(transitions) {
             match transition.kind {
                 TransitionKind::Firing => recording.begin_alert(transition).await?,
                 TransitionKind::Resolved => recording.end_alert(transition, AlertState::Resolved).await?,
                 TransitionKind::Expired => recording.end_alert(transition, AlertState::Expired).await?,
             }
         }
-        if let Some(cells) = cells {
-            cells.write(&mut recording.transaction).await?;
+        if let Some(state) = state {
+            state.write(&mut recording.transaction).await?;
         }
         recording.end_full_alerts().await?;
         recording.commit().await
     }
 
-    /// Ends up to `most` open alerts of rules that are deleted, telling those who were told that they fire.
-    pub async fn end_alerts_of_deleted_rules(&self, most: u32, now: i64) -> Result<Recorded, DecisionsError> {
+    /// Ends up to `most` open alerts of rules that are deleted, off, or changed into others, telling those who were told
+    /// that they fire.
+    pub async fn end_alerts_of_gone_rules(&self, most: u32, now: i64) -> Result<Recorded, DecisionsError> {
         let mut recording = Recording::begin(self, Notify::Send, now).await?;
-        let open: Vec<AlertRow> = sqlx::query_as(
-            "SELECT alerts.* FROM rules_deleted JOIN alerts ON alerts.rule_id = rules_deleted.id
-                WHERE alerts.resolved_at IS NULL LIMIT $1",
-        )
-        .bind(i64::from(most))
-        .fetch_all(&mut *recording.transaction)
-        .await?;
-        let evidence = json!({"reason": "the rule was deleted"});
-        for row in open {
-            let alert = row.into_alert()?;
-            let end = End {
-                becomes: AlertState::Resolved,
-                at: now.max(alert.fired_at),
-                value: alert.value,
-                evidence: &evidence,
-                reason: Some("rule_deleted"),
-            };
-            recording.end(alert, end).await?;
+        for (sql, why) in [
+            (
+                "SELECT alerts.*, 'rule_deleted' AS gone FROM rules_deleted JOIN alerts ON alerts.rule_id = rules_deleted.id
+                    WHERE alerts.resolved_at IS NULL LIMIT $1",
+                "the rule was deleted",
+            ),
+            (
+                "SELECT alerts.*, rules_changed.reason AS gone FROM rules_changed JOIN alerts
+                    ON alerts.rule_id = rules_changed.id AND alerts.rule_version < rules_changed.before_version
+                    WHERE alerts.resolved_at IS NULL LIMIT $1",
+                "the rule watches something else now, or is off",
+            ),
+        ] {
+            let open: Vec<GoneRow> = sqlx::query_as(sql)
+                .bind(i64::from(most))
+                .fetch_all(&mut *recording.transaction)
+                .await?;
+            let evidence = json!({"reason": why});
+            for row in open {
+                let alert = row.alert.into_alert()?;
+                let end = End {
+                    becomes: AlertState::Resolved,
+                    at: now.max(alert.fired_at),
+                    value: alert.value,
+                    evidence: &evidence,
+                    reason: Some(&row.gone),
+                };
+                recording.end(alert, end).await?;
+            }
         }
         recording.end_full_alerts().await?;
         recording.commit().await
+    }
+}
+
+/// An open alert, and why its rule is no more.
+struct GoneRow {
+    alert: AlertRow,
+    gone: String,
+}
+
+impl sqlx::FromRow<'_, Row> for GoneRow {
+    fn from_row(row: &Row) -> sqlx::Result<Self> {
+        use sqlx::Row as _;
+        Ok(Self {
+            alert: AlertRow::from_row(row)?,
+            gone: row.try_get("gone")?,
+        })
     }
 }
 
@@ -93,6 +125,7 @@ struct Recording<'a> {
     decisions: &'a Decisions,
     transaction: Transaction,
     draft: Draft,
+    gathering: Gathering,
     recorded: Recorded,
     refused: [u64; 2],
     /// Read when the first alert begins.
@@ -107,6 +140,7 @@ impl<'a> Recording<'a> {
             decisions,
             transaction: decisions.begin().await?,
             draft: Draft::default(),
+            gathering: Gathering::new(decisions),
             recorded: Recorded::default(),
             refused: [0, 0],
             silences: None,
@@ -123,6 +157,7 @@ impl<'a> Recording<'a> {
             decisions.census().apply(&draft, -1);
             return Err(error.into());
         }
+        self.gathering.keep();
         let tally = decisions.tally();
         let ended = self
             .recorded
@@ -142,12 +177,14 @@ impl<'a> Recording<'a> {
         let known: Option<i64> = sqlx::query_scalar(
             "SELECT 1 FROM alerts WHERE id = $1 OR (rule_id = $2 AND instance = $3
                 AND (resolved_at IS NULL OR (fired_at <= $4 AND resolved_at > $4)))
-             UNION ALL SELECT 1 FROM rules_deleted WHERE id = $2 LIMIT 1",
+             UNION ALL SELECT 1 FROM rules_deleted WHERE id = $2
+             UNION ALL SELECT 1 FROM rules_changed WHERE id = $2 AND before_version > $5 LIMIT 1",
         )
         .bind(&transition.episode)
         .bind(&transition.rule_id)
-        .bind(transition.instance())
+        .bind(&transition.instance)
         .bind(transition.fired_at.micros())
+        .bind(transition.rule_version)
         .fetch_optional(&mut *self.transaction)
         .await?;
         if known.is_some() {
@@ -195,6 +232,9 @@ impl<'a> Recording<'a> {
         self.insert(&Transition {
             episode,
             rule: RULE_FULL.to_owned(),
+            instance: RULE_FULL_INSTANCE.to_owned(),
+            // What riskgrid tells of the rule itself is nobody else's.
+            audience: Audience::Staff,
             sensor: None,
             cell: None,
             value: open as f64,
@@ -206,32 +246,18 @@ impl<'a> Recording<'a> {
         .await
     }
 
-    /// Who is told of what begins: that of its rule, but what riskgrid tells of the rule itself is nobody else's.
-    async fn audience_of(&mut self, transition: &Transition) -> Result<Audience, DecisionsError> {
-        if transition.rule == RULE_FULL {
-            return Ok(Audience::Staff);
-        }
-        let body: Option<String> = sqlx::query_scalar("SELECT body FROM rules WHERE id = $1")
-            .bind(&transition.rule_id)
-            .fetch_optional(&mut *self.transaction)
-            .await?;
-        let rule = body.as_deref().and_then(|body| Rule::from_stored(body).ok());
-        Ok(rule.map_or(Audience::Staff, |rule| rule.audience))
-    }
-
     async fn insert(&mut self, transition: &Transition) -> Result<(), DecisionsError> {
-        let audience = self.audience_of(transition).await?;
         sqlx::query(
             "INSERT INTO alerts (id, rule_id, rule, instance, state, severity, layer, sensor, cell, value, at, fired_at,
-                evidence, webhooks, audience)
-                VALUES ($1, $2, $3, $4, 'firing', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                evidence, webhooks, audience, kind, rule_version, incident_group, labels, areas) VALUES
+                ($1, $2, $3, $4, 'firing', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
         )
         .bind(&transition.episode)
         .bind(&transition.rule_id)
         .bind(&transition.rule)
-        .bind(transition.instance())
+        .bind(&transition.instance)
         .bind(transition.severity.name())
-        .bind(&transition.layer)
+        .bind(transition.layer.as_deref().unwrap_or_default())
         .bind(&transition.sensor)
         .bind(transition.cell.map(u64::cast_signed))
         .bind(transition.value)
@@ -239,10 +265,18 @@ impl<'a> Recording<'a> {
         .bind(transition.fired_at.micros())
         .bind(transition.evidence.to_string())
         .bind(json!(transition.webhooks).to_string())
-        .bind(audience.name())
+        .bind(transition.audience.name())
+        .bind(transition.rule_kind)
+        .bind(transition.rule_version)
+        .bind(self.decisions.group_of(transition))
+        .bind(json!(transition.labels).to_string())
+        .bind(json!(self.decisions.areas_of(transition.cell)).to_string())
         .execute(&mut *self.transaction)
         .await?;
-        let alert = stored_alert(&mut self.transaction, &transition.episode).await?;
+        let mut alert = stored_alert(&mut self.transaction, &transition.episode).await?;
+        self.gathering
+            .fire(&mut self.transaction, &mut alert, transition.group.as_deref())
+            .await?;
         let how = if self.is_stale(transition.at.micros()) {
             "not_sent_stale"
         } else if self.is_held(&alert).await? {
@@ -277,7 +311,7 @@ impl<'a> Recording<'a> {
         )
         .bind(&transition.episode)
         .bind(&transition.rule_id)
-        .bind(transition.instance())
+        .bind(&transition.instance)
         .bind(transition.fired_at.micros())
         .bind(transition.at.micros())
         .fetch_optional(&mut *self.transaction)
@@ -348,15 +382,20 @@ impl<'a> Recording<'a> {
     async fn end(&mut self, mut alert: Alert, end: End<'_>) -> Result<(), DecisionsError> {
         let is_late = self.is_stale(end.at);
         let connection = &mut *self.transaction;
-        sqlx::query("UPDATE alerts SET state = $4, resolved_at = $2, at = $2, value = $3 WHERE id = $1")
-            .bind(&alert.id)
-            .bind(end.at)
-            .bind(end.value)
-            .bind(end.becomes.name())
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(
+            "UPDATE alerts SET state = $4, resolved_at = $2, at = $2, value = $3, reason = $5 WHERE id = $1",
+        )
+        .bind(&alert.id)
+        .bind(end.at)
+        .bind(end.value)
+        .bind(end.becomes.name())
+        .bind(end.reason)
+        .execute(&mut *connection)
+        .await?;
         alert.state = end.becomes;
         (alert.resolved_at, alert.at, alert.value) = (Some(end.at), end.at, end.value);
+        alert.reason = end.reason.map(str::to_owned);
+        self.gathering.end(&mut *connection, &alert).await?;
         let number: i64 = sqlx::query_scalar("SELECT MAX(number) + 1 FROM transitions WHERE alert = $1")
             .bind(&alert.id)
             .fetch_one(&mut *connection)
@@ -398,7 +437,24 @@ struct End<'a> {
     value: f64,
     evidence: &'a Value,
     /// Where the data did not end it.
-    reason: Option<&'static str>,
+    reason: Option<&'a str>,
+}
+
+/// The order in which transitions of one transaction are stored: by their times, and of one time by alert. Those of one
+/// instance stay as they were made.
+fn in_stored_order(transitions: &[Transition]) -> Vec<&Transition> {
+    let mut newest: HashMap<(&str, &str), (EventTime, &str)> = HashMap::new();
+    let mut keyed: Vec<((EventTime, &str), &Transition)> = Vec::with_capacity(transitions.len());
+    for transition in transitions {
+        let own = (transition.at, transition.episode.as_str());
+        let of_instance = newest
+            .entry((&transition.rule_id, &transition.instance))
+            .or_insert(own);
+        *of_instance = own.max(*of_instance);
+        keyed.push((*of_instance, transition));
+    }
+    keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    keyed.into_iter().map(|(_, transition)| transition).collect()
 }
 
 async fn stored_alert(connection: &mut Connection, id: &str) -> Result<Alert, DecisionsError> {

@@ -1,3 +1,6 @@
+use std::sync::LazyLock;
+
+use riskgrid_analytics::permission::Scope;
 use riskgrid_analytics::rules::{Rule, RuleBounds, SensorReading, SensorRules, Severity, Transition};
 use riskgrid_ingest::EventTime;
 use serde_json::{Value, json};
@@ -15,6 +18,18 @@ pub(super) const START: i64 = 1_795_334_400 * SECOND;
 /// What stands in the audit for what these tests do.
 pub(super) fn deed() -> crate::audit::Deed {
     crate::audit::Deed::of_the_command_line("test")
+}
+
+/// Who makes rules in these tests, and when.
+pub(super) fn by(now: i64) -> Authorship<'static> {
+    static DEED: LazyLock<crate::audit::Deed> = LazyLock::new(deed);
+    Authorship {
+        author: "cli",
+        scope: &Scope::ALL,
+        origin: BY_HTTP,
+        now,
+        deed: &DEED,
+    }
 }
 
 pub(super) fn taken_by_anna() -> Terms {
@@ -59,6 +74,7 @@ pub(super) fn decided(rule: &Rule, sensor: &str, readings: &[(i64, f64)]) -> Vec
             cell: 0x0894_11d3_68b7_ffff,
             value: *value,
             at: EventTime::from_micros(at),
+            areas: &[],
         };
         rules.observe("p0", reading);
     }
@@ -103,23 +119,21 @@ async fn a_second_process_is_told_who_has_the_file() {
 #[tokio::test]
 async fn rules_and_webhooks_keep_their_names_to_themselves() {
     let (_folder, decisions) = opened().await;
-    let unknown = decisions
-        .create_rule(&rule("river", &["ops"]), START, &deed())
-        .await;
+    let unknown = decisions.create_rule(&rule("river", &["ops"]), &by(START)).await;
     assert!(matches!(unknown, Err(DecisionsError::UnknownWebhook { .. })));
     let ops = endpoint(&decisions, "ops", vec![]).await;
     decisions
-        .create_rule(&rule("river", &["ops"]), START, &deed())
+        .create_rule(&rule("river", &["ops"]), &by(START))
         .await
         .unwrap();
     let mut twin = rule("river", &[]);
     twin.id = "another".to_owned();
     assert!(matches!(
-        decisions.create_rule(&twin, START, &deed()).await,
+        decisions.create_rule(&twin, &by(START)).await,
         Err(DecisionsError::NameTaken { kind: "rule", .. })
     ));
     assert_eq!(
-        decisions.rules().await.unwrap().to_vec(),
+        rules_of(decisions.rules().await.unwrap()).to_vec(),
         [rule("river", &["ops"])]
     );
     assert!(matches!(
@@ -127,7 +141,7 @@ async fn rules_and_webhooks_keep_their_names_to_themselves() {
         Err(DecisionsError::Conflict(_))
     ));
     decisions
-        .delete_rule("id of river", None, START, &deed())
+        .delete_rule("id of river", None, &by(START))
         .await
         .unwrap()
         .unwrap();
@@ -341,13 +355,13 @@ async fn deleting_a_rule_ends_its_alerts_and_tells_it() {
     let (_folder, decisions) = opened().await;
     let ops = endpoint(&decisions, "ops", vec![]).await;
     let rule = rule("river", &["ops"]);
-    decisions.create_rule(&rule, START, &deed()).await.unwrap();
+    decisions.create_rule(&rule, &by(START)).await.unwrap();
     decisions
         .record(&decided(&rule, "a", &[(0, 4.0)]), Notify::Send, START, None)
         .await
         .unwrap();
     let recorded = decisions
-        .delete_rule(&rule.id, None, START + SECOND, &deed())
+        .delete_rule(&rule.id, None, &by(START + SECOND))
         .await
         .unwrap()
         .unwrap();
@@ -356,7 +370,7 @@ async fn deleting_a_rule_ends_its_alerts_and_tells_it() {
     assert_eq!(states(&decisions, &ops.id).await.len(), 2);
     assert!(
         decisions
-            .delete_rule(&rule.id, None, START, &deed())
+            .delete_rule(&rule.id, None, &by(START))
             .await
             .unwrap()
             .is_none()
@@ -368,7 +382,7 @@ async fn everything_is_there_after_reopening() {
     let (folder, decisions) = opened().await;
     let ops = endpoint(&decisions, "ops", vec![Severity::Major]).await;
     let rule = rule("river", &["ops"]);
-    decisions.create_rule(&rule, START, &deed()).await.unwrap();
+    decisions.create_rule(&rule, &by(START)).await.unwrap();
     let fired = decided(&rule, "a", &[(0, 4.0)]);
     decisions.record(&fired, Notify::Send, START, None).await.unwrap();
     let alert = decisions.alert(&fired[0].episode).await.unwrap().unwrap();
@@ -379,7 +393,7 @@ async fn everything_is_there_after_reopening() {
         .await
         .unwrap();
     assert_eq!(decisions.alert(&alert.id).await.unwrap().unwrap(), alert);
-    assert_eq!(decisions.rules().await.unwrap().to_vec(), [rule]);
+    assert_eq!(rules_of(decisions.rules().await.unwrap()).to_vec(), [rule]);
     let stored = decisions.endpoint(&ops.id).await.unwrap().unwrap();
     assert_eq!((stored.secret, stored.severities), (ops.secret, ops.severities));
     assert_eq!(decisions.due(&ops.id, START, 10).await.unwrap().len(), 1);

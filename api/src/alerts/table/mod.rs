@@ -1,5 +1,7 @@
-//! The SQL tables `alerts` and `silences`. Alerts are read page by page from the database when a query runs that scans it.
+//! The SQL tables of the wing, a file each, and here `alerts`. Alerts are read page by page from the database when a query runs that scans it.
 
+mod incidents;
+mod lineage;
 mod silences;
 
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use riskgrid_analytics::tables::stored::{
 };
 use riskgrid_ingest::EventTime;
 
+pub(crate) use incidents::incidents_table;
+pub(crate) use lineage::incident_lineage_table;
 pub(crate) use silences::silences_table;
 
 use crate::alerts::store::{AlertLine, Bound, Conditions, Decisions};
@@ -23,6 +27,10 @@ pub(crate) fn alerts_table(decisions: Decisions, seen: Arc<Permission>) -> Store
         let asked = (conditions_of(asked), asked.most);
         pages(decisions.clone(), Arc::clone(&seen), asked)
     })
+}
+
+fn layer_of(layer: &str) -> Option<&str> {
+    Some(layer).filter(|layer| !layer.is_empty())
 }
 
 /// The table of the public: what of the alerts for it is shown to it.
@@ -44,15 +52,20 @@ pub(crate) fn public_alerts_table(decisions: Decisions) -> StoredTable<AlertLine
     })
 }
 
+/// Whether staff of these rights see what is told of a layer in a cell.
+pub(crate) fn is_layer_and_cell_seen(seen: &Permission, layer: &str, cell: Option<u64>) -> bool {
+    seen.admits_layer(layer_of(layer)) && seen.admits_centre_of(cell)
+}
+
 /// Whether an alert of this layer and cell is seen. Of the public it is not asked where: an alert is for it or is not.
 pub(crate) fn is_alert_seen(
     seen: &Permission,
-    (layer, cell): (&str, Option<u64>),
+    (layer, cell): (Option<&str>, Option<u64>),
     audience: Audience,
 ) -> bool {
     match seen.role() {
         Role::Public => audience == Audience::Public,
-        _ => seen.admits_layer(Some(layer)) && seen.admits_centre_of(cell),
+        _ => is_layer_and_cell_seen(seen, layer.unwrap_or_default(), cell),
     }
 }
 
@@ -78,7 +91,11 @@ fn columns() -> Vec<Column<AlertLine>> {
             "minor, moderate, major or critical",
             Values::Text(|line| &line.severity),
         ),
-        column("layer", "layer of the rule", Values::Text(|line| &line.layer)),
+        column(
+            "layer",
+            "layer of the rule, where it watches one",
+            Values::TextOrNull(|line| layer_of(&line.layer)),
+        ),
         column(
             "sensor",
             "the sensor, for rules per sensor",
@@ -129,6 +146,11 @@ fn columns() -> Vec<Column<AlertLine>> {
             "until when they took it",
             Values::TimeOrNull(|line| line.acknowledged_until.map(EventTime::from_micros)),
         ),
+        column(
+            "incident",
+            "the incident that it is part of",
+            Values::TextOrNull(|line| line.incident.as_deref()),
+        ),
     ]
 }
 
@@ -158,7 +180,7 @@ fn pages(
 
 /// Rows of the public were asked for by their audience.
 fn is_line_seen(seen: &Permission, line: &AlertLine) -> bool {
-    let place = (line.layer.as_str(), line.cell.map(i64::cast_unsigned));
+    let place = (layer_of(&line.layer), line.cell.map(i64::cast_unsigned));
     is_alert_seen(seen, place, Audience::Staff)
 }
 

@@ -32,6 +32,7 @@ async fn decisions(sensors: usize) -> (TempDir, Decisions) {
             cell: 0x0894_11d3_68b7_ffff,
             value,
             at: EventTime::from_micros(at),
+            areas: &[],
         };
         rules.observe("p0", reading(4.0 + (number % 3) as f64, at));
         if number % 2 == 0 {
