@@ -59,7 +59,7 @@ fn a_burst_where_much_is_at_risk_is_a_black_swan_for_three_hours() {
 #[test]
 fn before_the_hour_is_over_there_is_no_burst() {
     let mut ingest = burst();
-    let class = look(&mut engine(2 * HOUR), &mut ingest, 59);
+    let class = look(&mut engine(2 * HOUR), &mut ingest, 58);
     assert!(matches!(class, Class::Watch | Class::Normal), "{class:?}");
     let risk_alone = look(&mut engine(2 * HOUR).without_classes(), &mut ingest, 64);
     assert!(
