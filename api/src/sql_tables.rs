@@ -13,6 +13,7 @@ use crate::alerts::table::{
     alerts_table, incident_lineage_table, incidents_table, public_alerts_table, silences_table,
 };
 use crate::app::App;
+use crate::hotline::table::{Reader, with_cases};
 use crate::risk::scores_table;
 
 /// Tables and table functions of a query over what `asker` may see of `snapshot`.
@@ -35,7 +36,11 @@ pub fn of(
     let silences = silences_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
     let incidents = incidents_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
     let lineage = incident_lineage_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
-    tables
+    let reader = Reader {
+        seen: Arc::clone(permission),
+        offices: Arc::clone(&asker.offices),
+    };
+    with_cases(tables, &app.desk, &reader)
         .with(Arc::new(alerts))
         .with(Arc::new(incidents))
         .with(Arc::new(lineage))

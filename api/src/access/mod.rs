@@ -37,7 +37,7 @@ mod spans;
 mod store;
 
 pub use access::{Access, AccessError, AccessSettings};
-pub(crate) use admit::admit;
+pub(crate) use admit::{AskedWithout, admit};
 pub(crate) use caching::Immutable;
 pub(crate) use credential::without_keys;
 pub use identity::{Caller, Identity, Ingest, Reads};

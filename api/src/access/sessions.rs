@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use riskgrid_analytics::hotline::moves::Duty;
 use riskgrid_analytics::permission::{Role, Scope};
 
 use super::base62;
@@ -38,6 +39,10 @@ pub(super) struct Session {
     pub role: Role,
     /// Of what.
     pub scope: Scope,
+    /// What they do at the hotline.
+    pub duties: Vec<Duty>,
+    /// For which offices; none: all.
+    pub offices: Vec<String>,
     /// The key they signed in with, with which the session ends.
     pub key: Option<String>,
     /// From where.
@@ -74,6 +79,8 @@ pub(super) struct SignIn {
     pub(super) name: Option<String>,
     pub(super) role: Role,
     pub(super) scope: Scope,
+    pub(super) duties: Vec<Duty>,
+    pub(super) offices: Vec<String>,
     pub(super) key: Option<String>,
     pub(super) address: String,
 }
@@ -165,6 +172,8 @@ impl Sessions {
             name: sign_in.name,
             role: sign_in.role,
             scope: sign_in.scope,
+            duties: sign_in.duties,
+            offices: sign_in.offices,
             key: sign_in.key,
             address: sign_in.address,
             created_at: now,
@@ -228,6 +237,8 @@ struct SessionRow {
     name: Option<String>,
     role: String,
     scope: String,
+    duties: String,
+    offices: String,
     key_id: Option<String>,
     address: String,
     created_at: i64,
@@ -241,6 +252,8 @@ read_from_row!(SessionRow {
     name,
     role,
     scope,
+    duties,
+    offices,
     key_id,
     address,
     created_at,
@@ -261,6 +274,8 @@ impl Database {
                     .map_err(|_| unreadable(&"its hash has another length"))?,
                 role: row.role.parse().map_err(|error| unreadable(&error))?,
                 scope: serde_json::from_str(&row.scope).map_err(|error| unreadable(&error))?,
+                duties: serde_json::from_str(&row.duties).map_err(|error| unreadable(&error))?,
+                offices: serde_json::from_str(&row.offices).map_err(|error| unreadable(&error))?,
                 id: row.id,
                 who: row.who,
                 name: row.name,
@@ -275,12 +290,14 @@ impl Database {
     }
 
     async fn begin_session(&self, session: &Session) -> Result<(), DatabaseError> {
-        let scope = serde_json::to_string(&session.scope)
-            .map_err(|error| DatabaseError::unreadable("session", &error))?;
+        let unreadable = |error: serde_json::Error| DatabaseError::unreadable("session", &error);
+        let scope = serde_json::to_string(&session.scope).map_err(unreadable)?;
+        let duties = serde_json::to_string(&session.duties).map_err(unreadable)?;
+        let offices = serde_json::to_string(&session.offices).map_err(unreadable)?;
         let mut transaction = self.begin().await?;
         sqlx::query(
-            "INSERT INTO sessions (id, hash, who, role, scope, key_id, address, created_at, seen_at, name)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
+            "INSERT INTO sessions (id, hash, who, role, scope, key_id, address, created_at, seen_at, duties, offices, name)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11)",
         )
         .bind(&session.id)
         .bind(session.hash.to_vec())
@@ -290,6 +307,8 @@ impl Database {
         .bind(&session.key)
         .bind(&session.address)
         .bind(session.created_at)
+        .bind(duties)
+        .bind(offices)
         .bind(&session.name)
         .execute(&mut *transaction)
         .await?;

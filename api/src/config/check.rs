@@ -204,6 +204,7 @@ impl Loaded {
             return wrong("`sql.max_concurrent` is 0, it must be at least 1".to_owned());
         }
         check_http(&config.server)?;
+        config.hotline.check()?;
         let decisions = config.decisions.address(&folder)?;
         let layers = LayerTable::new(&config.layers, grid.max_layers)
             .map_err(|error| ConfigError(error.to_string()))?;

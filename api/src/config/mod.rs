@@ -4,6 +4,7 @@ mod access;
 mod alerts;
 mod check;
 mod decisions;
+mod hotline;
 pub mod risk;
 mod sections;
 mod sql_roles;
@@ -28,6 +29,7 @@ pub use access::{
 };
 pub use check::{Checked, CheckedFeed, layer_rule};
 pub use decisions::DecisionsSection;
+pub use hotline::{DutyOrder, HotlineSection, Open311Section};
 pub use sections::{
     AlertsSection, ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection,
     SqlSection, WebhooksSection,
@@ -64,6 +66,10 @@ pub struct Config {
     pub webhooks: WebhooksSection,
     /// `[alerts]`: how many rules and alerts there may be, and how long they are kept.
     pub alerts: AlertsSection,
+    /// `[hotline]`: cases and their deadlines.
+    pub hotline: HotlineSection,
+    /// `[open311]`: who asks by Open311.
+    pub open311: Open311Section,
     /// `[console]`: the page at `/`.
     pub console: ConsoleSection,
     /// `[risk]`: the risk surface.
@@ -203,7 +209,7 @@ mod tests {
         let object_store = &defaults["storage"]["object_store"];
         for (section, value) in [
             "access", "audit", "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "alerts",
-            "console",
+            "hotline", "open311", "console",
         ]
         .map(|section| (section, &defaults[section]))
         .into_iter()

@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0008_incidents.sql"),
     ),
     (9, "audience", include_str!("../../migrations/0009_audience.sql")),
+    (10, "hotline", include_str!("../../migrations/0010_hotline.sql")),
     (
         16,
         "key limits",

@@ -24,6 +24,7 @@ use crate::config::{Checked, Config};
 use crate::console::{self, ConsoleSettings};
 use crate::dead_letters::{Lists, Replays};
 use crate::durations::Durations;
+use crate::hotline::desk::Desk;
 use crate::http::{
     Bodies, BodyBudget, ConnectionSettings, Connections, HttpCounters, Tls, connections_within, serve,
 };
@@ -43,6 +44,7 @@ pub(super) struct Below {
     pub(super) reader: GridReader,
     pub(super) surfaces: Arc<Surfaces>,
     pub(super) alerting: Arc<Alerting>,
+    pub(super) desk: Arc<Desk>,
     pub(super) dead_letters: DeadLetterStore,
     pub(super) durable: Arc<Durable>,
     pub(super) ingest: Ingest,
@@ -59,6 +61,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         reader,
         surfaces,
         alerting,
+        desk,
         dead_letters,
         durable,
         ingest,
@@ -80,6 +83,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         ingest.dead_letter_topic,
         next_refused,
     ));
+    desk.log_to(Arc::clone(&intake));
     let sql = SqlEngine::over(&checked.places, sql_limits(config))?.fenced(
         config.sql.memory_margin.as_usize(),
         process_memory::beside_the_grid(reader.clone()),
@@ -96,7 +100,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         http_counters: HttpCounters::new()?,
         durations: Durations::new()?,
         body_budget: BodyBudget::new(config.server.body_memory.as_usize()),
-        changes: Changes::follow(reader.clone(), &alerting),
+        changes: Changes::follow(reader.clone(), &alerting, &desk),
         publication,
         public_late,
         audits_queries: config.audit.queries,
@@ -105,6 +109,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         intake,
         sql,
         alerting,
+        desk,
         dead_letters,
         dead_letter_lists: Lists::default(),
         tiles: TileCaches::new(config.edge.bounds),

@@ -19,6 +19,7 @@ mod exit_status;
 mod feeds;
 mod full_disk;
 mod generate;
+mod hotline;
 mod intake;
 mod journal;
 mod places;
