@@ -372,7 +372,7 @@ mod tests {
     fn refusals_say_what_is_allowed() {
         assert_eq!(
             refusal("metrics=sum"),
-            "unknown parameter `metrics`; tiles know `metric`, `window`, `at`"
+            "unknown parameter `metrics`; tiles know `metric`, `window`, `at`, `rev`"
         );
         assert!(refusal("metric=mode").contains("`weight`"));
         assert!(refusal("metric=mode").contains("`risk_if_true`"));
