@@ -10,7 +10,8 @@ use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::GridSnapshot;
 
 use crate::alerts::table::{
-    alerts_table, incident_lineage_table, incidents_table, public_alerts_table, silences_table,
+    alerts_table, incident_lineage_table, incidents_table, public_alerts_table, rules_table, silences_table,
+    transitions_table,
 };
 use crate::app::App;
 
@@ -34,7 +35,11 @@ pub fn of(
     let silences = silences_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
     let incidents = incidents_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
     let lineage = incident_lineage_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
+    let rules = rules_table(Arc::clone(&app.alerting), Arc::clone(permission));
+    let transitions = transitions_table(app.alerting.decisions.clone(), Arc::clone(permission));
     tables
+        .with(Arc::new(rules))
+        .with(Arc::new(transitions))
         .with(Arc::new(alerts))
         .with(Arc::new(incidents))
         .with(Arc::new(lineage))

@@ -23,6 +23,7 @@ mod intake;
 mod journal;
 mod places;
 mod risk;
+mod rule_kinds;
 mod seeds;
 mod server;
 mod small_disk;
