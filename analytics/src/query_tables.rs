@@ -48,10 +48,15 @@ impl QueryTables {
         tables
     }
 
-    /// The same, and what was published: the tables of the public.
+    /// The same, and what was published, with the layers of the grid that are open: the tables of the public.
     #[must_use]
-    pub fn with_published(mut self, snapshot: &Arc<GridSnapshot>, publication: &Arc<Publication>) -> Self {
-        for (name, table) in published_tables(snapshot, publication) {
+    pub fn with_published(
+        mut self,
+        snapshot: &Arc<GridSnapshot>,
+        permission: &Arc<Permission>,
+        publication: &Arc<Publication>,
+    ) -> Self {
+        for (name, table) in published_tables(snapshot, permission, publication) {
             self.add(name, table);
         }
         self

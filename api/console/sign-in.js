@@ -3,7 +3,7 @@
 import { byId, showProblem } from './dom.js';
 import { ask, onSignedOut } from './server.js';
 
-/** Waits until the server knows who asks, and shows it. Gives `{ who, role, … }`. */
+/** Waits until the server knows who asks, and shows it. Gives `{ who, name, role, … }`: `name` where the issuer says one. */
 export async function signIn() {
   const whoami = () => ask('/v1/whoami').then(({ body }) => body);
   let identity;
@@ -45,13 +45,13 @@ function keyIsTaken(ways = []) {
   });
 }
 
-function show({ who, role }) {
+function show({ who, name, role }) {
   document.body.dataset.role = role ?? '';
   const button = byId('sign-in-out');
   const isSomebody = who !== 'anonymous';
   // Where everybody is an admin there is nobody else to be.
   byId('identity').hidden = !isSomebody && role !== 'public';
-  byId('who').textContent = isSomebody ? `${who}, ${role}` : '';
+  byId('who').textContent = isSomebody ? `${name ?? who}, ${role}` : '';
   button.textContent = isSomebody ? 'Sign out' : 'Sign in';
   button.addEventListener('click', async () => {
     if (isSomebody) await ask('/auth/logout', {}).catch(() => {});

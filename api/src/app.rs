@@ -1,6 +1,6 @@
 //! What all routes share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ use crate::access::Access;
 use crate::alerts::Alerting;
 use crate::dead_letters::{Lists, Replays};
 use crate::durations::Durations;
+use crate::hotline::desk::Desk;
 use crate::http::{BodyBudget, HttpCounters};
 use crate::intake::Intake;
 use crate::publication::Published;
@@ -44,18 +45,24 @@ pub struct App {
     pub sql: SqlEngine,
     /// Rules, alerts, webhooks.
     pub alerting: Arc<Alerting>,
+    /// Cases.
+    pub desk: Arc<Desk>,
     /// Refused records.
     pub dead_letters: DeadLetterStore,
     /// Bounds the lists of them that are made at once.
     pub dead_letter_lists: Lists,
     /// Replays some of them.
     pub replays: Replays,
+    /// Whether each question in SQL is in the audit.
+    pub audits_queries: bool,
     /// What tiles keep between requests.
     pub tiles: TileCaches,
     /// What pages are told.
     pub changes: Changes,
     /// What the public sees.
     pub publication: Published,
+    /// Events that came too late for it.
+    pub public_late: Arc<AtomicU64>,
     /// Applies events, publishes and saves.
     pub pipeline: PipelineHandle,
     /// The Kafka source, when there is one.

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use axum::http::StatusCode;
-use prometheus::{HistogramOpts, HistogramVec, Registry};
+use axum::extract::MatchedPath;
+use axum::http::{Method, StatusCode};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, Registry};
 
 /// Upper bounds, in seconds: from a cached tile to the longest query.
 const BOUNDS: [f64; 14] = [
@@ -19,6 +20,7 @@ const OUTCOMES: [&str; 3] = ["answered", "refused", "abandoned"];
 pub struct Durations {
     requests: HistogramVec,
     queries: HistogramVec,
+    left: IntCounter,
 }
 
 impl Durations {
@@ -44,7 +46,15 @@ impl Durations {
         for outcome in OUTCOMES {
             queries.with_label_values(&[outcome]);
         }
-        Ok(Self { requests, queries })
+        let left = IntCounter::new(
+            "riskgrid_http_left_total",
+            "requests whose client left before the end of the answer: in the log they are 499",
+        )?;
+        Ok(Self {
+            requests,
+            queries,
+            left,
+        })
     }
 
     /// Puts them on a page.
@@ -53,6 +63,7 @@ impl Durations {
     /// When a name is there already, which is a defect.
     pub fn register(&self, registry: &Registry) -> prometheus::Result<()> {
         registry.register(Box::new(self.requests.clone()))?;
+        registry.register(Box::new(self.left.clone()))?;
         registry.register(Box::new(self.queries.clone()))
     }
 
@@ -70,13 +81,80 @@ impl Durations {
             .observe(took.as_secs_f64());
     }
 
+    /// Waits for the answer to a request: should it be dropped before, the client has left.
+    pub(crate) fn waiting(&self, request: Asked) -> Waiting {
+        Waiting {
+            durations: self.clone(),
+            request,
+            started: Instant::now(),
+            is_answered: false,
+        }
+    }
+
     /// Begins to time a query. It is abandoned unless something else is said of it.
     pub(crate) fn query(&self) -> QueryTime {
         QueryTime {
             queries: self.queries.clone(),
+            left: self.left.clone(),
             started: Instant::now(),
             outcome: "abandoned",
+            is_left: false,
         }
+    }
+}
+
+/// A request, as the log names it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// As routes are written.
+    pub(crate) route: Option<MatchedPath>,
+    /// The method.
+    pub(crate) method: Method,
+    /// The path, without keys.
+    pub(crate) path: String,
+}
+
+/// What nginx began to call it when the client closes before it is answered; hyper then drops what makes the answer.
+fn client_closed() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+/// A request that is not answered yet.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    durations: Durations,
+    request: Asked,
+    started: Instant,
+    is_answered: bool,
+}
+
+impl Waiting {
+    /// Its answer begins.
+    pub(crate) fn answered(mut self, status: StatusCode) {
+        self.is_answered = true;
+        self.count(status);
+    }
+
+    fn count(&self, status: StatusCode) {
+        let route = self.request.route.as_ref().map(MatchedPath::as_str);
+        self.durations.request(route, status, self.started.elapsed());
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
+        self.count(client_closed());
+        self.durations.left.inc();
+        tracing::info!(
+            status = 499,
+            method = %self.request.method,
+            path = self.request.path.as_str(),
+            after = ?self.started.elapsed(),
+            "the client left before it was answered"
+        );
     }
 }
 
@@ -84,8 +162,11 @@ impl Durations {
 #[derive(Debug)]
 pub(crate) struct QueryTime {
     queries: HistogramVec,
+    left: IntCounter,
     started: Instant,
     outcome: &'static str,
+    /// Its answer had begun.
+    is_left: bool,
 }
 
 impl QueryTime {
@@ -94,14 +175,29 @@ impl QueryTime {
         self.outcome = "refused";
     }
 
+    /// Its answer begins: whoever does not read it to its end has left.
+    pub(crate) fn begun(&mut self) {
+        self.is_left = true;
+    }
+
     /// The end of its answer was reached.
     pub(crate) fn answered(&mut self) {
         self.outcome = "answered";
+        self.is_left = false;
     }
 }
 
 impl Drop for QueryTime {
     fn drop(&mut self) {
+        if self.is_left {
+            self.left.inc();
+            tracing::info!(
+                status = 499,
+                path = "/v1/sql",
+                after = ?self.started.elapsed(),
+                "the client left before the end of its answer"
+            );
+        }
         self.queries
             .with_label_values(&[self.outcome])
             .observe(self.started.elapsed().as_secs_f64());

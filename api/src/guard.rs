@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
@@ -16,7 +16,7 @@ use tracing::Span;
 
 use crate::access::{Access, admit, without_keys};
 use crate::config::ServerSection;
-use crate::durations::Durations;
+use crate::durations::{Asked, Durations};
 use crate::http::forwarded::{Addresses, External, note};
 use crate::http::{Bodies, HttpCounters, Refused, Sites, add_safety, tag_whole_answers, take_body};
 use crate::problem::Problem;
@@ -79,6 +79,7 @@ pub(crate) fn protect(
                 "riskgrid-window",
                 "riskgrid-query-id",
                 "riskgrid-limit",
+                "riskgrid-rev",
                 "etag",
                 "retry-after",
             ]
@@ -111,9 +112,18 @@ fn span(request: &Request) -> Span {
     tracing::debug_span!(
         "request",
         method = %request.method(),
-        path = without_keys(request.uri().path()),
+        path = shown_path(request.uri().path()),
         version = ?request.version(),
     )
+}
+
+/// A rating link is a secret of whoever has it.
+fn shown_path(path: &str) -> String {
+    if path.starts_with("/r/") {
+        "/r/…".to_owned()
+    } else {
+        without_keys(path)
+    }
 }
 
 /// That something is away for a while is said by who waits for it, once; clients ask again and again.
@@ -129,11 +139,13 @@ fn tell_failure(class: &ServerErrorsFailureClass, latency: Duration) {
 }
 
 async fn time(State(durations): State<Durations>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let started = Instant::now();
+    let waiting = durations.waiting(Asked {
+        route: request.extensions().get::<MatchedPath>().cloned(),
+        method: request.method().clone(),
+        path: without_keys(request.uri().path()),
+    });
     let response = next.run(request).await;
-    let route = route.as_ref().map(MatchedPath::as_str);
-    durations.request(route, response.status(), started.elapsed());
+    waiting.answered(response.status());
     response
 }
 

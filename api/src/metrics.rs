@@ -3,8 +3,10 @@
 
 mod alerts;
 mod grid;
+mod hotline;
 mod ingest;
 mod kafka;
+mod publication;
 mod reading;
 mod risk;
 mod sql;
@@ -28,13 +30,15 @@ struct Seen<'a> {
 }
 
 /// The subjects.
-const SUBJECTS: [&[Reading]; 6] = [
+const SUBJECTS: [&[Reading]; 8] = [
     ingest::READINGS,
     grid::READINGS,
     kafka::READINGS,
     sql::READINGS,
     risk::READINGS,
+    publication::READINGS,
     alerts::READINGS,
+    hotline::READINGS,
 ];
 
 /// The page as text.

@@ -14,6 +14,8 @@ use crate::alerts::table::{
     transitions_table,
 };
 use crate::app::App;
+use crate::hotline::table::{Reader, with_cases};
+use crate::risk::scores_table;
 
 /// Tables and table functions of a query over what `asker` may see of `snapshot`.
 pub fn of(
@@ -27,7 +29,7 @@ pub fn of(
     if permission.role() == Role::Public {
         let alerts = public_alerts_table(app.alerting.decisions.clone());
         return tables
-            .with_published(snapshot, publication)
+            .with_published(snapshot, permission, publication)
             .with(Arc::new(alerts));
     }
     let alerts = alerts_table(app.alerting.decisions.clone(), Arc::clone(permission));
@@ -37,12 +39,17 @@ pub fn of(
     let lineage = incident_lineage_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
     let rules = rules_table(Arc::clone(&app.alerting), Arc::clone(permission));
     let transitions = transitions_table(app.alerting.decisions.clone(), Arc::clone(permission));
-    tables
+    let reader = Reader {
+        seen: Arc::clone(permission),
+        offices: Arc::clone(&asker.offices),
+    };
+    with_cases(tables, &app.desk, &reader)
         .with(Arc::new(rules))
         .with(Arc::new(transitions))
         .with(Arc::new(alerts))
         .with(Arc::new(incidents))
         .with(Arc::new(lineage))
         .with(Arc::new(silences))
+        .with(Arc::new(scores_table(app.surfaces.scores(), permission)))
         .with_risk(&app.surfaces.newest(), permission)
 }

@@ -17,15 +17,34 @@ pub async fn rows(engine: &SqlEngine, snapshot: &Arc<GridSnapshot>, sql: &str) -
     Ok(batches.iter().map(RecordBatch::num_rows).sum())
 }
 
+/// The same, of what a permission shows.
+pub async fn rows_for(
+    engine: &SqlEngine,
+    snapshot: &Arc<GridSnapshot>,
+    permission: &Arc<Permission>,
+    sql: &str,
+) -> Result<usize, SqlError> {
+    let batches = batches_for(engine, snapshot, permission, sql).await?;
+    Ok(batches.iter().map(RecordBatch::num_rows).sum())
+}
+
 /// Plans and runs a query.
 pub async fn batches(
     engine: &SqlEngine,
     snapshot: &Arc<GridSnapshot>,
     sql: &str,
 ) -> Result<Vec<RecordBatch>, SqlError> {
+    batches_for(engine, snapshot, &Arc::new(Permission::admin()), sql).await
+}
+
+async fn batches_for(
+    engine: &SqlEngine,
+    snapshot: &Arc<GridSnapshot>,
+    permission: &Arc<Permission>,
+    sql: &str,
+) -> Result<Vec<RecordBatch>, SqlError> {
     let schema = MemorySchemaProvider::new();
-    let permission = Arc::new(Permission::admin());
-    for (name, table) in grid_tables(snapshot, &permission, None) {
+    for (name, table) in grid_tables(snapshot, permission, None) {
         schema.register_table(name, table).ok();
     }
     let request = SqlRequest {
@@ -35,10 +54,13 @@ pub async fn batches(
         limit: None,
         query_id: None,
         now: chrono::Utc::now(),
-        asker: Asker::system(),
+        asker: Asker {
+            permission: Arc::clone(permission),
+            ..Asker::system()
+        },
     };
     let mut stream = engine
-        .query(request, Arc::new(schema), table_functions(snapshot, &permission))
+        .query(request, Arc::new(schema), table_functions(snapshot, permission))
         .await?
         .stream;
     let mut batches = Vec::new();

@@ -35,6 +35,9 @@ pub struct Purge {
     pub topic: String,
     /// The layers that only it had taught.
     pub layers: Vec<String>,
+    /// All layers that its partitions name: what was published of them is taken out, too.
+    #[serde(default)]
+    pub named: BTreeSet<String>,
 }
 
 /// What was taken out.
@@ -108,6 +111,7 @@ impl Purge {
         Ok(Self {
             feed: name.to_owned(),
             topic: topic.to_owned(),
+            named: own.into_iter().chain(taught.iter().cloned()).collect(),
             layers: taught.into_iter().collect(),
         })
     }

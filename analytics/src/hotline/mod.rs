@@ -5,6 +5,10 @@
 //!
 //! | what | where |
 //! |---|---|
+//! | when people work | [`calendar`] |
+//! | clocks, deadlines, cards | [`deadlines`] |
+//! | which terms a case has | [`rule_set`] |
+//! | whose it is | [`duty`] |
 //! | states, moves, who may make them, what refuses them | [`moves`] |
 
 #![cfg_attr(
@@ -19,4 +23,15 @@
     )
 )]
 
+pub mod calendar;
+pub mod deadlines;
+mod document;
+pub mod duty;
+mod kind;
 pub mod moves;
+mod reading;
+pub mod rule_set;
+
+pub use document::{DocumentError, read_document};
+pub use kind::CaseKind;
+pub use reading::InvalidData;

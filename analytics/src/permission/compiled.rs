@@ -17,6 +17,8 @@ pub struct Permission {
     role: Role,
     scope: Scope,
     class: Class,
+    /// Layers of the grid: those of the scope, and of the public those that are open to everybody.
+    layers: Names,
     /// Cells of the grid whose centre is in an area of the scope.
     cells: CellSet,
     /// `None`: everywhere.
@@ -37,9 +39,17 @@ impl Permission {
         Self::everywhere(Role::Admin)
     }
 
-    /// What was published.
+    /// What was published, and nothing of the grid.
     pub fn public() -> Self {
         Self::everywhere(Role::Public)
+    }
+
+    /// What was published, and of the grid these layers, which are open to everybody.
+    pub fn public_with(open: BTreeSet<String>) -> Self {
+        Self {
+            layers: Names::Only(open),
+            ..Self::public()
+        }
     }
 
     /// The rights of a role over all layers and areas.
@@ -47,6 +57,10 @@ impl Permission {
         Self {
             role,
             class: Class::of(role, &Scope::ALL),
+            layers: match role {
+                Role::Public => Names::Only(BTreeSet::new()),
+                Role::Analyst | Role::Operator | Role::Admin => Names::All,
+            },
             scope: Scope::ALL,
             cells: CellSet::all(),
             areas: None,
@@ -77,6 +91,7 @@ impl Permission {
         Self {
             role,
             class: Class::of(role, &scope),
+            layers: scope.layers.clone(),
             scope,
             cells,
             areas,
@@ -108,9 +123,9 @@ impl Permission {
         self.areas.is_none()
     }
 
-    /// Whether layers do not matter. Of the grid the public sees none: what was published is not read from it.
+    /// Whether layers do not matter. Of the grid the public sees open ones only: what was published is not read from it.
     pub const fn has_all_layers(&self) -> bool {
-        self.scope.layers.are_all() && !matches!(self.role, Role::Public)
+        self.layers.are_all()
     }
 
     /// The cells of the grid that are seen; a coarser cell is seen as far as it holds some of these.
@@ -135,7 +150,7 @@ impl Permission {
     /// Whether rows of this layer are seen; those of no layer are only where all are.
     pub fn admits_layer(&self, layer: Option<&str>) -> bool {
         match layer {
-            Some(layer) => self.role != Role::Public && self.scope.layers.hold(layer),
+            Some(layer) => self.layers.hold(layer),
             None => self.has_all_layers(),
         }
     }
@@ -185,6 +200,8 @@ fn with_descendants(named: &BTreeSet<String>, places: &Places) -> BTreeSet<Arc<s
 pub struct Permissions {
     places: Arc<Places>,
     resolution: Resolution,
+    /// Layers that are open to the public.
+    open: BTreeSet<String>,
     held: Mutex<HashMap<Class, Weak<Permission>>>,
 }
 
@@ -194,8 +211,15 @@ impl Permissions {
         Self {
             places,
             resolution,
+            open: BTreeSet::new(),
             held: Mutex::default(),
         }
+    }
+
+    /// The same, where the public sees these layers of the grid.
+    #[must_use]
+    pub fn with_open(self, open: BTreeSet<String>) -> Self {
+        Self { open, ..self }
     }
 
     /// The rights of a role within a scope.
@@ -207,7 +231,12 @@ impl Permissions {
             return known;
         }
         // Large areas take a while: nobody waits for it who asks for another class.
-        let made = Arc::new(Permission::within(role, scope, &self.places, self.resolution));
+        let made = Arc::new(match role {
+            Role::Public => Permission::public_with(self.open.clone()),
+            Role::Analyst | Role::Operator | Role::Admin => {
+                Permission::within(role, scope, &self.places, self.resolution)
+            }
+        });
         let mut all = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = held(&all) {
             return known;

@@ -77,7 +77,7 @@ impl Publishing<'_> {
         let Some(complete_to) = snapshot.clock_of(layer).and_then(|clock| clock.complete_to) else {
             return due;
         };
-        let mut start = self.published.newest().map(|step| step.span().end);
+        let mut start = self.published.published_to();
         while due.len() < most {
             let from = start.unwrap_or(totals.first_time);
             let Some((rule, resolution)) =

@@ -10,9 +10,11 @@
 //! | the number that rounds, from a key that stays secret | [`rounding`] |
 //! | which atoms are shown, and what becomes of the others | [`judging`] |
 //! | where steps begin and end | [`steps`] |
+//! | how high the risk is where something is shown | [`bands`] |
 //! | which steps come next | [`due`] |
 //! | a step as it was published, and all of them | [`relation`] |
 
+mod bands;
 mod due;
 mod judging;
 mod relation;
@@ -21,8 +23,9 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use bands::bands;
 pub use due::{LayerRule, Publishing};
 pub use judging::{Atom, Judged, Threshold, judge};
-pub use relation::{Publication, PublishedLayer, PublishedStep};
+pub use relation::{Publication, PublishedLayer, PublishedStep, RiskBands};
 pub use rounding::RoundingKey;
 pub use steps::{NoSuchStep, PublicStep};

@@ -5,11 +5,21 @@ use std::sync::Arc;
 
 use h3o::Resolution;
 use riskgrid_ingest::EventTime;
-use riskgrid_ingest::grid::{Span, parent_of};
+use riskgrid_ingest::grid::{LayerTotals, Span, parent_of};
 use serde::{Deserialize, Serialize};
-use twox_hash::XxHash3_64;
+use twox_hash::{XxHash3_64, XxHash3_128};
 
 use super::judging::Judged;
+
+/// How high the risk of the cells that are shown was when a step was published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RiskBands {
+    /// The moment of the risk, in microseconds.
+    pub at: i64,
+    /// Cells with their bands, 0 to 4, by cell.
+    pub cells: Vec<(u64, u8)>,
+}
 
 /// One step of one layer, as it was published. It is written once and stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +35,9 @@ pub struct PublishedStep {
     pub cells: Vec<(u64, u64)>,
     /// What is left over, by the cell that holds it; none is the whole layer.
     pub rests: Vec<(Option<u64>, u64)>,
+    /// Of layers on the risk surface, where the step was the newest when it was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub risk: Option<RiskBands>,
 }
 
 impl PublishedStep {
@@ -36,6 +49,7 @@ impl PublishedStep {
             resolution: resolution.into(),
             cells: judged.cells,
             rests: judged.rests,
+            risk: None,
         }
     }
 
@@ -58,13 +72,21 @@ impl PublishedStep {
 #[derive(Clone, Debug, Default)]
 pub struct PublishedLayer {
     steps: BTreeMap<EventTime, Arc<PublishedStep>>,
+    /// The end of what was ever published, also of what was taken out since.
+    published_to: Option<EventTime>,
 }
 
 impl PublishedLayer {
     /// The same with one step more; a step that is there already stays.
     pub fn add(&mut self, step: PublishedStep) {
         let start = EventTime::from_micros(step.start);
+        self.published_to = self.published_to.max(Some(step.span().end));
         self.steps.entry(start).or_insert_with(|| Arc::new(step));
+    }
+
+    /// Until when steps were published, also those that are gone: no time is published twice.
+    pub const fn published_to(&self) -> Option<EventTime> {
+        self.published_to
     }
 
     /// All steps, the oldest first.
@@ -80,6 +102,21 @@ impl PublishedLayer {
     /// Leaves out the steps that end by `time`.
     pub fn forget(&mut self, time: EventTime) {
         self.steps.retain(|_, step| step.span().end > time);
+    }
+
+    /// The number that stands for what these steps show: equal ones have the same.
+    pub fn revision(steps: &[&Arc<PublishedStep>]) -> u128 {
+        let mut bytes = Vec::new();
+        for step in steps {
+            bytes.extend_from_slice(&step.start.to_be_bytes());
+            bytes.extend_from_slice(&step.seconds.to_be_bytes());
+            bytes.push(step.resolution);
+            for (cell, count) in &step.cells {
+                bytes.extend_from_slice(&cell.to_be_bytes());
+                bytes.extend_from_slice(&count.to_be_bytes());
+            }
+        }
+        XxHash3_128::oneshot(&bytes)
     }
 
     /// Whole steps that meet `[start, end)`, snapped outward to what was published; none where that is nothing.
@@ -125,9 +162,20 @@ impl Publication {
         newest.map(|step| step.span().end).max()
     }
 
-    /// A name of this state: of the newest step of each layer.
-    pub fn version(&self) -> u64 {
+    /// A name of this state: of the newest step of each layer, and of what the layers that are open hold.
+    pub fn version(&self, open: &[(String, LayerTotals)]) -> u64 {
         let mut bytes = Vec::new();
+        for (id, totals) in open {
+            bytes.extend_from_slice(id.as_bytes());
+            bytes.push(1);
+            for number in [
+                totals.count.cast_signed(),
+                totals.first_time.micros(),
+                totals.last_time.micros(),
+            ] {
+                bytes.extend_from_slice(&number.to_be_bytes());
+            }
+        }
         for (id, layer) in &self.layers {
             bytes.extend_from_slice(id.as_bytes());
             bytes.push(0);

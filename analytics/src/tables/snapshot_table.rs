@@ -67,7 +67,7 @@ impl fmt::Debug for SnapshotTable {
 }
 
 impl SnapshotTable {
-    fn scan_now(
+    pub(super) fn scan_now(
         &self,
         _: &dyn Session,
         projection: Option<&Vec<usize>>,

@@ -15,6 +15,8 @@ fn asker(who: &str, role: Role) -> Asker {
         via: "http",
         turn: who.into(),
         permission: Arc::new(Permission::everywhere(role)),
+        offices: Arc::new([]),
+        limits: RoleOverrides::default(),
     }
 }
 
@@ -164,12 +166,56 @@ async fn who_asked_ends_a_query_and_nobody_else_but_an_admin() {
         query_id: Some(id.to_owned()),
         ..by("a", Role::Analyst, "SELECT value FROM range(10000000000)")
     };
+    // Two who are unknown have one name, and their queries are their own.
+    let unknown = |from: &str| Asker {
+        turn: format!("anonymous {from}").into(),
+        ..asker("anonymous", Role::Public)
+    };
+    let of_unknown = SqlRequest {
+        asker: unknown("192.0.2.1"),
+        query_id: Some("unknown".to_owned()),
+        ..by("a", Role::Public, "SELECT value FROM range(1000000)")
+    };
+    let _unknown = start(&engine, of_unknown).await.expect("it runs");
+    assert!(!engine.cancel("unknown", &unknown("192.0.2.2")));
+    assert!(engine.cancel("unknown", &unknown("192.0.2.1")));
     let _one = start(&engine, named("one")).await.expect("it runs");
     let _other = start(&engine, named("other")).await.expect("it runs");
     assert!(!engine.cancel("one", &asker("b", Role::Operator)));
     assert!(engine.cancel("one", &asker("a", Role::Analyst)));
     assert!(engine.cancel("other", &asker("b", Role::Admin)));
     assert!(!engine.cancel("none", &asker("b", Role::Admin)));
+}
+
+#[tokio::test]
+async fn an_asker_may_take_less_than_the_role_and_never_more() {
+    let engine = engine_of_analysts(RoleOverrides {
+        rows: Some(100),
+        ..RoleOverrides::default()
+    });
+    let with = |rows: usize| {
+        let mut request = by("a", Role::Analyst, "SELECT value FROM range(1000)");
+        request.asker.limits.rows = Some(rows);
+        request
+    };
+    for (own, rows) in [(7, 7), (100, 100), (500, 100)] {
+        let answer = ask(&engine, with(own), AnswerFormat::Csv).await.expect("rows");
+        let lines = answer
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        assert_eq!(lines.count() - 1, rows, "{own}");
+    }
+    let mut expensive = by(
+        "a",
+        Role::Analyst,
+        "SELECT count(*) FROM range(1000) a CROSS JOIN range(1000) b",
+    );
+    expensive.asker.limits.estimated_pairs = Some(1_000);
+    let refused = ask(&engine, expensive, AnswerFormat::Csv).await;
+    assert!(
+        matches!(refused, Err(SqlError::TooExpensive { .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
@@ -189,7 +235,7 @@ async fn a_sort_that_does_not_fit_goes_to_disk_where_the_role_may() {
             small,
             operator,
             RoleOverrides {
-                spills: Some(false),
+                spill_bytes: Some(0),
                 ..small.or(admin)
             },
         ],

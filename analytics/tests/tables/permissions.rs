@@ -93,7 +93,7 @@ const SCOPES: [(&[&str], &[&str]); 6] = [
 ];
 
 /// What is asked. Columns of units are named where they are meant.
-const QUESTIONS: [&str; 34] = [
+const QUESTIONS: [&str; 38] = [
     "SELECT * FROM cells ORDER BY layer, bucket, cell",
     "SELECT count(*) FROM cells",
     "SELECT count(*), min(bucket), max(bucket) FROM cells WHERE layer <> 'water'",
@@ -121,6 +121,10 @@ const QUESTIONS: [&str; 34] = [
     "SELECT e.id FROM events e JOIN sensors s ON e.sensor = s.sensor ORDER BY 1",
     "SELECT * FROM hotspots(layer => 'noise', window => INTERVAL '3 hours', at => '2026-11-22T10:00:00Z') ORDER BY cell",
     "SELECT * FROM local_moran(layer => 'water', metric => 'mean', window => INTERVAL '3 hours', at => '2026-11-22T10:00:00Z') ORDER BY cell",
+    "SELECT * FROM trends(layer => 'noise', step => INTERVAL '10 minutes', window => INTERVAL '150 minutes', season => 3, at => '2026-11-22T10:00:00Z') ORDER BY cell",
+    "SELECT * FROM trends(layer => 'water', metric => 'max', step => INTERVAL '1 minute', window => INTERVAL '2 hours', method => 'plain') ORDER BY cell",
+    "SELECT * FROM bursts(layer => 'noise', gap => INTERVAL '30 minutes', baseline => INTERVAL '5 hours', at => '2026-11-22T10:00:00Z') ORDER BY cell",
+    "SELECT * FROM bursts(layer => 'flooding', model => 'ears_c1', at => '2026-11-22T10:00:00Z') ORDER BY cell",
     "SELECT * FROM hotspots(layer => 'flodding')",
     "SELECT * FROM hotspots(layer => 'flooding', domain => 'three', at => '2026-11-22T10:00:00Z') ORDER BY cell",
     "EXPLAIN SELECT count(*) FROM cells WHERE bucket > TIMESTAMP '2026-11-22T08:10:00Z'",
@@ -129,6 +133,83 @@ const QUESTIONS: [&str; 34] = [
     "EXPLAIN SELECT id FROM events WHERE lon > 113.95",
     "EXPLAIN SELECT * FROM hotspots(layer => 'noise')",
 ];
+
+/// A condition on rows of `cells`, or of `events`; some fail for some rows.
+fn condition(table: &'static str) -> impl Strategy<Value = String> {
+    let layer = prop::sample::select(vec!["water", "noise", "flooding", "nothing"]);
+    let minute = 0..180_u32;
+    let of_cells = prop_oneof![
+        Just("h3_in_area(cell, 'two')".to_owned()),
+        Just("h3_parent(cell, 8) IS NOT NULL".to_owned()),
+        (1..4_u32).prop_map(|number| format!("1 / (CAST(count AS BIGINT) - {number}) >= 0")),
+        (0..4_u32).prop_map(|number| format!("count > {number}")),
+        Just("CAST(max AS BIGINT) % 2 = 0".to_owned()),
+        Just("bucket_seconds = 60".to_owned()),
+    ];
+    let of_events = prop_oneof![
+        (0..60_u32).prop_map(|east| format!("lon > {}", WEST + f64::from(east) / 1_000.0)),
+        (-8..8_i32).prop_map(|number| format!("1 / (CAST(value AS BIGINT) - {number}) >= 0")),
+        Just("value IS NULL".to_owned()),
+        Just("severity > 1 OR layer IS NULL".to_owned()),
+        Just("array_length(areas) > 1".to_owned()),
+    ];
+    let (time, own) = if table == "cells" {
+        ("bucket", of_cells.boxed())
+    } else {
+        ("time", of_events.boxed())
+    };
+    let one = prop_oneof![
+        layer.clone().prop_map(|layer| format!("layer = '{layer}'")),
+        layer.prop_map(|layer| format!("layer NOT IN ('{layer}')")),
+        Just("layer LIKE '%o%'".to_owned()),
+        minute.prop_map(move |minute| format!(
+            "{time} >= TIMESTAMP '2026-11-22T{:02}:{:02}:00Z'",
+            8 + minute / 60,
+            minute % 60
+        )),
+        own,
+    ];
+    (one.clone(), one, 0..4_u8).prop_map(|(one, other, how)| match how {
+        0 => one,
+        1 => format!("{one} AND {other}"),
+        2 => format!("{one} OR {other}"),
+        _ => format!("NOT ({one}) AND {other}"),
+    })
+}
+
+/// A statement over one of these: rows, sums, windows, counts by themselves, plans, queries in queries.
+fn statement() -> impl Strategy<Value = String> {
+    let of_cells = (condition("cells"), 0..8_u8).prop_map(|(condition, shape)| match shape {
+        0 => format!("SELECT layer, cell, bucket, count FROM cells WHERE {condition} ORDER BY 1, 2, 3"),
+        1 => format!("SELECT count(*) FROM cells WHERE {condition}"),
+        2 => format!("SELECT layer, sum(count), min(bucket), max(last) FROM cells WHERE {condition} GROUP BY layer ORDER BY 1"),
+        3 => format!("SELECT cell, rank() OVER (PARTITION BY layer ORDER BY bucket, cell) FROM cells WHERE {condition} ORDER BY 1, 2"),
+        4 => format!(
+            "WITH kept AS (SELECT * FROM cells WHERE {condition}) SELECT count(*), sum(count), (SELECT count(*) FROM cells) FROM kept"
+        ),
+        5 => format!("EXPLAIN SELECT cell, count FROM cells WHERE {condition}"),
+        6 => format!("SELECT h3_parent(cell, 7), sum(count) FROM cells WHERE {condition} GROUP BY 1 ORDER BY 1"),
+        _ => format!(
+            "SELECT count(*) FROM cells WHERE cell IN (SELECT cell FROM events WHERE lon > 113.94) AND ({condition})"
+        ),
+    });
+    let of_events = (condition("events"), 0..6_u8).prop_map(|(condition, shape)| match shape {
+        0 => format!("SELECT id, layer, value FROM events WHERE {condition} ORDER BY id"),
+        1 => format!("SELECT count(*), min(time), max(value) FROM events WHERE {condition}"),
+        2 => format!(
+            "SELECT layer, count(DISTINCT cell) FROM events WHERE {condition} GROUP BY layer ORDER BY 1"
+        ),
+        3 => format!(
+            "SELECT id, lag(value) OVER (ORDER BY time, id) FROM events WHERE {condition} ORDER BY id"
+        ),
+        4 => format!("EXPLAIN SELECT id FROM events WHERE {condition}"),
+        _ => format!(
+            "SELECT a.area, count(*) FROM areas a JOIN (SELECT * FROM events WHERE {condition}) e
+             ON st_within(st_point(e.lon, e.lat), a.geometry) GROUP BY 1 ORDER BY 1"
+        ),
+    });
+    prop_oneof![of_cells, of_events]
+}
 
 /// Of no layer, so only for who sees all; and the table that it makes.
 const UNITS: &str = "SELECT * FROM units ORDER BY unit";
@@ -204,6 +285,7 @@ proptest! {
         made in events(),
         others in events(),
         (role, scope) in (prop_oneof![Just(Role::Analyst), Just(Role::Operator)], 0..SCOPES.len()),
+        statements in prop::collection::vec(statement(), 12),
     ) {
         let places = places();
         let (layers, areas) = SCOPES[scope];
@@ -228,7 +310,8 @@ proptest! {
         let alone = with(Vec::new(), &|layer| seen_by.admits_layer(Some(layer)));
         let admin = Arc::new(Permission::admin());
         let units = seen_by.sees_units().then_some(UNITS);
-        for question in QUESTIONS.into_iter().chain(units) {
+        let statements = statements.iter().map(String::as_str);
+        for question in QUESTIONS.into_iter().chain(units).chain(statements) {
             let (in_one, in_other) = (seen(&one, &seen_by, question), seen(&other, &seen_by, question));
             prop_assert_eq!(&in_one, &in_other, "{}", question);
             prop_assert_eq!(&in_one, &seen(&alone, &admin, question), "{}", question);
@@ -291,7 +374,7 @@ fn the_public_reads_no_statistic_and_nothing_of_the_grid_by_them() {
             .collect::<Vec<_>>(),
     );
     let public = Arc::new(Permission::public());
-    for function in ["hotspots", "local_moran"] {
+    for function in ["hotspots", "local_moran", "trends", "bursts"] {
         let said = seen(
             &snapshot,
             &public,

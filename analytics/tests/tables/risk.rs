@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use chrono_tz::Tz;
-use h3o::Resolution;
+use h3o::{CellIndex, Resolution};
 use riskgrid_analytics::permission::{Names, Permission, Role, Scope};
+use riskgrid_analytics::publication::{Publication, PublishedLayer, PublishedStep, bands};
 use riskgrid_analytics::risk::all_layers::AllLayers;
 use riskgrid_analytics::risk::combination::{Reference, Risk};
 use riskgrid_analytics::risk::corroboration::{CLASSES, Corroboration, Device, PRIORS, corroborate};
@@ -20,8 +21,8 @@ use riskgrid_analytics::risk::scoring::{Surroundings, felt_in, score_reports};
 use riskgrid_analytics::risk::spread::{CellGraph, Kernel};
 use riskgrid_analytics::risk::surface::{LayerSurface, Row, RowFacts, Surface};
 use riskgrid_analytics::sql::format::AnswerFormat;
-use riskgrid_analytics::tables::risk_table;
-use riskgrid_ingest::grid::{Calendar, Span};
+use riskgrid_analytics::tables::{published_tables, risk_table};
+use riskgrid_ingest::grid::{Calendar, Span, parent_of};
 use riskgrid_ingest::{EventTime, HOUR, MINUTE, SECOND};
 use serde_json::{Value, json};
 
@@ -455,6 +456,61 @@ async fn who_sees_one_layer_sees_its_rows_and_all_together_made_of_it_alone() {
     let beside = "SELECT count(*) FROM risk WHERE layer = 'noise' AND loo_layer = 0";
     assert_eq!(asked(&seen, beside).await, [[json!(1)]]);
     assert!(Arc::ptr_eq(&whole, &whole.seen_by(&Permission::admin())));
+}
+
+#[tokio::test]
+async fn the_public_is_told_the_band_of_the_greatest_risk_of_each_cell_that_is_shown() {
+    let surface = surface(&example());
+    let of_fire = &surface.layers[0];
+    let shown = parent_of(CELLS[0], Resolution::Seven);
+    let calm = u64::from(CellIndex::try_from(0x0874_11c0_00ff_ffff_u64).unwrap());
+    let step = PublishedStep {
+        start: AT - HOUR,
+        seconds: 3600,
+        resolution: 7,
+        cells: vec![(calm, 5), (shown, 20)],
+        rests: Vec::new(),
+        risk: None,
+    };
+    let below = of_fire
+        .rows
+        .iter()
+        .filter(|row| parent_of(row.cell, Resolution::Seven) == shown);
+    let greatest = below.map(|row| row.risk.risk).fold(0.0, f64::max);
+    assert!(greatest > 0.2, "{greatest}");
+    let band = [0.2, 0.4, 0.6, 0.8]
+        .iter()
+        .filter(|from| greatest >= **from)
+        .count();
+    let told = bands(&surface, "fire", &step).unwrap();
+    assert_eq!(
+        (told.at, &told.cells),
+        (AT, &vec![(calm, 0), (shown, band as u8)])
+    );
+    assert_eq!(bands(&surface, "flooding", &step), None);
+    // As the public asks for it.
+    let mut layer = PublishedLayer::default();
+    layer.add(PublishedStep {
+        risk: Some(told),
+        ..step
+    });
+    let publication = Publication {
+        layers: [("fire".to_owned(), Arc::new(layer))].into(),
+    };
+    let public = Arc::new(Permission::public());
+    let tables = published_tables(&grid(&[]), &public, &Arc::new(publication));
+    let sql = "SELECT cell, layer, at, band FROM risk ORDER BY band";
+    let answer = answer_beside(
+        &ENGINE,
+        (&grid(&[]), &public),
+        &tables,
+        (sql, None),
+        AnswerFormat::Json,
+    )
+    .await;
+    let answer: Value = serde_json::from_slice(&answer.unwrap()).unwrap();
+    let row = |cell: u64, band: usize| json!([format!("{cell:x}"), "fire", "2026-11-22T08:00:00Z", band]);
+    assert_eq!(answer["rows"], json!([row(calm, 0), row(shown, band)]));
 }
 
 #[tokio::test]

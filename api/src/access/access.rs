@@ -17,6 +17,7 @@ use super::counters::AccessCounters;
 use super::failures::Failures;
 use super::identity::{ANONYMOUS, Caller, Identity, Ingest};
 use super::key::Key;
+use super::key_limits::KeyLimits;
 use super::live_keys::{LAST_USED_STEP, LiveKey, LiveKeys};
 use super::new_key::{Draft, Grant};
 use super::oidc::{Logins, OfToken, Oidc, OidcSettings};
@@ -41,6 +42,8 @@ const SIGN_INS_WAITING: usize = 1_000;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often uses are written down.
 const NOTE_EVERY: Duration = Duration::from_mins(1);
+/// How often it is looked what other nodes did to keys and sessions: within 5 s it holds here too.
+const OTHERS_FOLLOWED_EVERY: Duration = Duration::from_secs(2);
 /// Longest wait between two looks at whether a credential is still good.
 const LOOK_AGAIN: Duration = Duration::from_hours(1);
 
@@ -225,7 +228,9 @@ impl Access {
     pub(super) async fn of_key(self: &Arc<Self>, key: &Arc<LiveKey>) -> Identified {
         let who = format!("key:{}", key.row.id);
         Identified {
-            identity: self.identity(who, &key.row.grant, Some(Arc::clone(key))).await,
+            identity: self
+                .identity(who, &key.row.grant, (Some(Arc::clone(key)), None))
+                .await,
             stay: Stay::Key(key.row.id.clone()),
         }
     }
@@ -238,6 +243,7 @@ impl Access {
         };
         session.is_used(now);
         let permission = self.permission(session.role, &session.scope).await;
+        let limits = key.as_ref().map(|key| key.row.grant.limits.clone());
         let ingest = (session.role == Role::Admin).then(|| Ingest {
             sources: Vec::new(),
             key,
@@ -247,6 +253,11 @@ impl Access {
                 who: session.who.clone(),
                 permission: Some(permission),
                 ingest,
+                duties: session.duties.clone(),
+                offices: session.offices.clone(),
+                is_of_open_mode: false,
+                limits: limits.unwrap_or_default(),
+                name: session.name.clone(),
             }),
             stay: Stay::Session(session.hash),
         })
@@ -262,7 +273,7 @@ impl Access {
         let known = |name: &String| Some((name.clone(), self.settings.certificates.get(name)?.clone()));
         let (san, grant) = names.iter().find_map(known)?;
         Some(Identified {
-            identity: self.identity(format!("cert:{san}"), &grant, None).await,
+            identity: self.identity(format!("cert:{san}"), &grant, (None, None)).await,
             stay: Stay::Always,
         })
     }
@@ -279,14 +290,18 @@ impl Access {
     /// Whom a token lets in as.
     pub(super) async fn of_token(self: &Arc<Self>, of: &OfToken) -> Identified {
         Identified {
-            identity: self.identity(of.who.clone(), &of.grant, None).await,
+            identity: self
+                .identity(of.who.clone(), &of.grant, (None, of.name.clone()))
+                .await,
             stay: Stay::Until(of.ends_at),
         }
     }
 
     /// Whom a token is of, from where.
     pub(super) async fn caller(self: &Arc<Self>, of: &OfToken, address: Option<IpAddr>) -> Caller {
-        let identity = self.identity(of.who.clone(), &of.grant, None).await;
+        let identity = self
+            .identity(of.who.clone(), &of.grant, (None, of.name.clone()))
+            .await;
         Caller { identity, address }
     }
 
@@ -294,7 +309,7 @@ impl Access {
         self: &Arc<Self>,
         who: String,
         grant: &Grant,
-        key: Option<Arc<LiveKey>>,
+        (key, name): (Option<Arc<LiveKey>>, Option<String>),
     ) -> Arc<Identity> {
         let permission = match grant.role {
             Some(role) => Some(self.permission(role, &grant.scope).await),
@@ -308,6 +323,11 @@ impl Access {
             who,
             permission,
             ingest,
+            duties: grant.duties.clone(),
+            offices: grant.offices.clone(),
+            is_of_open_mode: false,
+            limits: grant.limits.clone(),
+            name,
         })
     }
 
@@ -321,6 +341,11 @@ impl Access {
                 who: ANONYMOUS.to_owned(),
                 permission: Some(self.permission(Role::Public, &Scope::ALL).await),
                 ingest: None,
+                duties: Vec::new(),
+                offices: Vec::new(),
+                is_of_open_mode: false,
+                limits: KeyLimits::default(),
+                name: None,
             }),
             stay: Stay::Always,
         })
@@ -487,6 +512,25 @@ impl Access {
         }
     }
 
+    /// Takes up what other nodes did to keys and sessions.
+    async fn follow_other_nodes(&self) {
+        let followed = async {
+            let keys = self.database.keys().await?;
+            let keys_changed = self.keys.follow(&keys);
+            Ok::<_, DatabaseError>(self.sessions.follow(&self.database, self.now()).await? || keys_changed)
+        };
+        match followed.await {
+            Ok(true) => {
+                self.changed.send_replace(());
+            }
+            Ok(false) => {}
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what other nodes did to keys and sessions is not taken up yet"
+            ),
+        }
+    }
+
     async fn note_uses(&self, step: i64) {
         let uses = self.keys.all().into_iter().filter_map(|key| {
             let used = key.last_used()?;
@@ -521,12 +565,16 @@ impl Access {
 async fn write_down(access: Arc<Access>, mut sign_ins: mpsc::Receiver<Deed>) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut noted = Instant::now();
+    let (mut noted, mut followed) = (Instant::now(), Instant::now());
     loop {
         tokio::select! {
             Some(deed) = sign_ins.recv() => access.write(&deed).await,
             _ = ticks.tick() => {
                 access.tell_refusals(false).await;
+                if access.database.is_shared() && followed.elapsed() >= OTHERS_FOLLOWED_EVERY {
+                    followed = Instant::now();
+                    access.follow_other_nodes().await;
+                }
                 if noted.elapsed() >= NOTE_EVERY {
                     noted = Instant::now();
                     access.note_uses(LAST_USED_STEP).await;

@@ -15,7 +15,7 @@ use hyper::body::{Frame, SizeHint};
 use riskgrid_analytics::permission::Role;
 
 use super::access::{Access, Identified, Stay};
-use super::caching::{AnswerOf, say_who_may_keep};
+use super::caching::{AnswerOf, Answered, Immutable, say_who_may_keep};
 use super::client_network::ClientNetwork;
 use super::cookie::{CookiePlace, SESSION, is_of_our_page, must_be_of_our_page};
 use super::credential::{Credential, is_in_query, read_authorization};
@@ -49,7 +49,11 @@ pub(crate) async fn admit(State(access): State<Arc<Access>>, mut request: Reques
     };
     if route.needs == Needs::Nothing {
         let mut answer = next.run(request).await;
-        say_who_may_keep(answer.headers_mut(), AnswerOf::OpenMode, route.path, true);
+        let answered = Answered {
+            is_good: true,
+            is_immutable: false,
+        };
+        say_who_may_keep(answer.headers_mut(), AnswerOf::OpenMode, route.path, answered);
         return answer;
     }
     let origin = external.as_ref().map_or("", External::origin);
@@ -64,6 +68,23 @@ pub(crate) async fn admit(State(access): State<Arc<Access>>, mut request: Reques
     };
     let identified = match asks.identify().await {
         Ok(identified) => identified,
+        Err(refused) if route.needs == Needs::OwnWay => {
+            let without = if refused.brought_none {
+                AskedWithout::Credential
+            } else {
+                access.note_refusal(address, refused.kind, &refused.who, route.path);
+                AskedWithout::GoodCredential(refused.problem.detail().to_owned())
+            };
+            request.extensions_mut().insert(without);
+            let mut answer = next.run(request).await;
+            let status = answer.status();
+            let answered = Answered {
+                is_good: status.is_success() || status == StatusCode::NOT_MODIFIED,
+                is_immutable: false,
+            };
+            say_who_may_keep(answer.headers_mut(), AnswerOf::Anonymous, route.path, answered);
+            return answer;
+        }
         Err(refused) => return refused.answer(&access, address, route),
     };
     let Identified { identity, stay } = identified;
@@ -86,8 +107,11 @@ pub(crate) async fn admit(State(access): State<Arc<Access>>, mut request: Reques
     request.extensions_mut().insert(caller);
     let mut answer = while_good(access, stay, stream, next.run(request)).await;
     let status = answer.status();
-    let is_good = status.is_success() || status == StatusCode::NOT_MODIFIED;
-    say_who_may_keep(answer.headers_mut(), of, route.path, is_good);
+    let answered = Answered {
+        is_good: status.is_success() || status == StatusCode::NOT_MODIFIED,
+        is_immutable: answer.extensions().get::<Immutable>().is_some(),
+    };
+    say_who_may_keep(answer.headers_mut(), of, route.path, answered);
     answer
 }
 
@@ -100,8 +124,19 @@ fn wrong_method(allowed: &str) -> Response {
     answer
 }
 
+/// A request of a route that asks by itself who it is, without that being known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AskedWithout {
+    /// It brought no credential.
+    Credential,
+    /// It brought one that lets nobody in: why.
+    GoodCredential(String),
+}
+
 /// Why a request is answered here.
 struct Refused {
+    /// No credential came.
+    brought_none: bool,
     kind: &'static str,
     /// Whether it is for the audit, too.
     is_told: bool,
@@ -112,10 +147,18 @@ struct Refused {
 impl Refused {
     fn of_nobody(kind: &'static str, problem: Problem) -> Self {
         Self {
+            brought_none: false,
             kind,
             is_told: true,
             who: ANONYMOUS.to_owned(),
             problem,
+        }
+    }
+
+    fn without_credential(problem: Problem) -> Self {
+        Self {
+            brought_none: true,
+            ..Self::of_nobody("unauthenticated", problem)
         }
     }
 
@@ -167,7 +210,7 @@ impl Asks<'_> {
             // For the page on which one signs in.
             let by_issuer = access.oidc().is_some_and(Oidc::signs_browsers_in);
             let ways: &[&str] = if by_issuer { &["key", "issuer"] } else { &["key"] };
-            Refused::of_nobody("unauthenticated", problem.with("sign_in", ways))
+            Refused::without_credential(problem.with("sign_in", ways))
         })
     }
 
@@ -191,6 +234,7 @@ impl Asks<'_> {
                     "over HTTP; use it by one of its `protocols`, or make a key for this one"
                 };
                 Err(Refused {
+                    brought_none: false,
                     kind: "forbidden",
                     is_told: true,
                     who: format!("key:{}", key.id()),
@@ -209,6 +253,7 @@ impl Asks<'_> {
             Ok(of) => Ok(access.of_token(&of).await),
             Err(NotOfToken::Wrong) => Err(self.wrong()),
             Err(NotOfToken::NoRole { who }) => Err(Refused {
+                brought_none: false,
                 kind: "no-role",
                 is_told: true,
                 problem: Problem::no_role(format!(
@@ -217,6 +262,7 @@ impl Asks<'_> {
                 who,
             }),
             Err(NotOfToken::NoAnswer(why)) => Err(Refused {
+                brought_none: false,
                 kind: "identity-provider",
                 is_told: false,
                 who: ANONYMOUS.to_owned(),
@@ -237,6 +283,7 @@ impl Asks<'_> {
         };
         if must_be_of_our_page(self.method, self.path) && !is_of_our_page(self.headers, self.origin) {
             return Err(Refused {
+                brought_none: false,
                 kind: "cross-site",
                 is_told: true,
                 who: identified.identity.who.clone(),
@@ -253,6 +300,7 @@ impl Asks<'_> {
         self.access.of_certificate(&names.0).await.ok_or_else(|| {
             let shown = names.0.join(", ");
             Refused {
+                brought_none: false,
                 kind: "no-role",
                 is_told: true,
                 who: format!("cert:{shown}"),
@@ -281,6 +329,28 @@ fn wrong_credential(access: &Access, address: Option<IpAddr>) -> Refused {
     }
 }
 
+impl Access {
+    /// Whom a key lets in that came in a form.
+    ///
+    /// # Errors
+    /// It lets nobody in.
+    pub(crate) async fn caller_of_key(
+        self: &Arc<Self>,
+        key: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Caller, Problem> {
+        let live = super::key::Key::parse(key)
+            .and_then(|key| self.keys.check(&key, Protocol::Http, address, self.now()).ok());
+        let Some(live) = live else {
+            let refused = wrong_credential(self, address);
+            self.note_refusal(address, refused.kind, ANONYMOUS, "api_key");
+            return Err(refused.problem);
+        };
+        let identity = self.of_key(&live).await.identity;
+        Ok(Caller { identity, address })
+    }
+}
+
 /// The answer to a wrong credential that came by another way than a header.
 pub(super) fn refuse_credential(access: &Access, address: Option<IpAddr>, route: &'static str) -> Problem {
     let refused = wrong_credential(access, address);
@@ -299,7 +369,7 @@ fn may(access: &Access, identity: &Identity, route: Route) -> Result<(), Refused
             .is_some_and(|permission| permission.is_whole())
     };
     let (is_allowed, wanted) = match route.needs {
-        Needs::Nothing | Needs::AnyIdentity => (true, ""),
+        Needs::Nothing | Needs::OwnWay | Needs::AnyIdentity => (true, ""),
         Needs::Sql if role == Some(Role::Public) => (
             access.public_asks_sql(),
             "the role analyst, operator or admin: access.public.sql is off",
@@ -325,6 +395,7 @@ fn may(access: &Access, identity: &Identity, route: Route) -> Result<(), Refused
         ));
     }
     Err(Refused {
+        brought_none: false,
         kind: "forbidden",
         is_told: true,
         who: identity.who.clone(),
@@ -347,7 +418,9 @@ fn pace(
     } else {
         identity.who.clone()
     };
+    let own = (role, identity.limits.of_requests());
     let too_many = |problem| Refused {
+        brought_none: false,
         kind: "too-many-requests",
         is_told: false,
         who: identity.who.clone(),
@@ -355,7 +428,7 @@ fn pace(
     };
     access
         .rates
-        .ask(&name, role, route.pace, Instant::now())
+        .ask(&name, own, route.pace, Instant::now())
         .map_err(|seconds| {
             let what = if route.pace == Pace::Sql { "questions in SQL" } else { "requests" };
             too_many(Problem::too_many_requests(
@@ -366,7 +439,7 @@ fn pace(
     if route.path != STREAM {
         return Ok(None);
     }
-    let stream = access.rates.stream(&name, role).ok_or_else(|| {
+    let stream = access.rates.stream(&name, own).ok_or_else(|| {
         let detail =
             "this identity has as many streams open as its role may; close one, or share one between pages";
         too_many(Problem::too_many_requests(detail, 5))

@@ -14,6 +14,10 @@ pub(super) enum AnswerOf {
     Identity,
 }
 
+/// Of an answer whose address names what it holds: it can never be another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Immutable;
+
 /// Paths of which nothing is kept anywhere.
 fn is_secret(path: &str) -> bool {
     [
@@ -22,24 +26,44 @@ fn is_secret(path: &str) -> bool {
         "/v1/sessions",
         "/v1/audit",
         "/v1/whoami",
+        "/v1/cases/{id}/texts",
+        "/v1/cases/{id}/contact",
+        "/v1/cases/{id}/rating-link",
+        "/r/",
         "/auth/",
     ]
     .iter()
     .any(|begin| path.starts_with(begin))
 }
 
+/// What is known of an answer before it is said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answered {
+    /// It is what was asked for, or the news that the asker has it.
+    pub(super) is_good: bool,
+    /// See [`Immutable`].
+    pub(super) is_immutable: bool,
+}
+
 /// Says it in the headers of an answer to a request for this path.
-pub(super) fn say_who_may_keep(headers: &mut HeaderMap, of: AnswerOf, path: &str, is_good: bool) {
+pub(super) fn say_who_may_keep(headers: &mut HeaderMap, of: AnswerOf, path: &str, answered: Answered) {
     if is_secret(path) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         return;
     }
-    let word = match of {
-        AnswerOf::OpenMode => return,
+    let Answered {
+        is_good,
+        is_immutable,
+    } = answered;
+    let word = match (of, is_good && is_immutable) {
+        (AnswerOf::OpenMode, false) => return,
         // A refusal to one is none to another.
         _ if !is_good => "no-store",
-        AnswerOf::Anonymous => "public, max-age=60",
-        AnswerOf::Identity => "private, no-cache",
+        (AnswerOf::Anonymous, true) => "public, max-age=31536000, immutable",
+        (AnswerOf::Anonymous, false) => "public, max-age=60",
+        // Whoever asks the server for it is authorised first: a name that cannot be guessed is no right.
+        (AnswerOf::OpenMode | AnswerOf::Identity, true) => "private, max-age=31536000, immutable",
+        (AnswerOf::Identity, false) => "private, no-cache",
     };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(word));
     // Before what a route says itself, so that no credential is left out.
@@ -54,8 +78,16 @@ mod tests {
     use super::*;
 
     fn kept(of: AnswerOf, path: &str, is_good: bool) -> Option<String> {
+        told(of, path, is_good, false)
+    }
+
+    fn told(of: AnswerOf, path: &str, is_good: bool, is_immutable: bool) -> Option<String> {
         let mut headers = HeaderMap::new();
-        say_who_may_keep(&mut headers, of, path, is_good);
+        let answered = Answered {
+            is_good,
+            is_immutable,
+        };
+        say_who_may_keep(&mut headers, of, path, answered);
         let varies = headers
             .get(VARY)
             .is_some_and(|vary| vary.as_bytes().starts_with(b"Authorization, Cookie"));
@@ -79,6 +111,19 @@ mod tests {
         );
         assert_eq!(kept(AnswerOf::Anonymous, tile, false).unwrap(), "no-store");
         assert_eq!(kept(AnswerOf::OpenMode, tile, true), None);
+        for (of, is_good, word) in [
+            (AnswerOf::Anonymous, true, "public, max-age=31536000, immutable"),
+            (AnswerOf::Identity, true, "private, max-age=31536000, immutable"),
+            (AnswerOf::OpenMode, true, "private, max-age=31536000, immutable"),
+            (AnswerOf::Identity, false, "no-store"),
+            (AnswerOf::Anonymous, false, "no-store"),
+        ] {
+            assert_eq!(told(of, tile, is_good, true).unwrap(), word, "{of:?}");
+        }
+        assert_eq!(
+            told(AnswerOf::Identity, "/v1/sql", true, true).unwrap(),
+            "no-store"
+        );
         for path in [
             "/v1/sql",
             "/v1/sql/id",

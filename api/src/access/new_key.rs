@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
+use riskgrid_analytics::hotline::moves::Duty;
 use riskgrid_analytics::permission::{Role, Scope};
 use serde::{Deserialize, Serialize};
 
+use super::key_limits::KeyLimits;
 use super::spans;
 
 /// Letters of a name.
@@ -58,6 +60,12 @@ pub struct NewKey {
     /// From which addresses and networks; any, unless it is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub addresses: Option<Vec<String>>,
+    /// What its owner does at the hotline; nothing, unless it is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duties: Option<Vec<String>>,
+    /// For which offices; all, unless it is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offices: Option<Vec<String>>,
     /// `365d` or `never`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
@@ -73,6 +81,9 @@ pub struct NewKey {
     /// Most bytes a second, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
+    /// Where it may take less than its role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<KeyLimits>,
 }
 
 /// What a key gives.
@@ -84,6 +95,10 @@ pub struct Grant {
     pub ingest: bool,
     /// Of which layers and areas it reads.
     pub scope: Scope,
+    /// What its owner does at the hotline.
+    pub duties: Vec<Duty>,
+    /// For which offices; none: all.
+    pub offices: Vec<String>,
     /// Beginnings of `source` that it may bring; none: any.
     pub sources: Vec<String>,
     /// By which protocols; none: all.
@@ -94,6 +109,8 @@ pub struct Grant {
     pub events_per_second: Option<u64>,
     /// Most bytes a second.
     pub bytes_per_second: Option<u64>,
+    /// Where it may take less than its role.
+    pub limits: KeyLimits,
 }
 
 /// A key that can be made.
@@ -188,11 +205,14 @@ impl NewKey {
             ("ingest", self.ingest.is_some()),
             ("layers", self.layers.is_some()),
             ("areas", self.areas.is_some()),
+            ("duties", self.duties.is_some()),
+            ("offices", self.offices.is_some()),
             ("sources", self.sources.is_some()),
             ("protocols", self.protocols.is_some()),
             ("addresses", self.addresses.is_some()),
             ("events_per_second", self.events_per_second.is_some()),
             ("bytes_per_second", self.bytes_per_second.is_some()),
+            ("limits", self.limits.is_some()),
         ];
         match given.into_iter().find(|(_, is_given)| *is_given) {
             Some((member, _)) => Err(unfit(
@@ -225,6 +245,16 @@ impl NewKey {
                 format!("and `areas` go with analyst and operator; a key that is {of} has no scope"),
             ));
         }
+        let duties = words("duties", self.duties.unwrap_or_default())?;
+        let duties = duties.iter().map(|text| read_duty(text));
+        let duties = duties.collect::<Result<Vec<_>, _>>()?;
+        let offices = words("offices", self.offices.unwrap_or_default())?;
+        if (!duties.is_empty() || !offices.is_empty()) && !role.is_some_and(|role| role > Role::Public) {
+            return Err(unfit(
+                "duties",
+                "and `offices` go with analyst, operator and admin: others see no cases",
+            ));
+        }
         let may_bring = ingest || role == Some(Role::Admin);
         let sources = words("sources", self.sources.unwrap_or_default())?;
         for (member, is_given) in [
@@ -243,6 +273,14 @@ impl NewKey {
             if rate == Some(0) {
                 return Err(unfit(member, "is 0; it must be at least 1"));
             }
+        }
+        let limits = self.limits.unwrap_or_default();
+        limits.check()?;
+        if role.is_none() && limits != KeyLimits::default() {
+            return Err(unfit(
+                "limits",
+                "go with a role that reads; see `events_per_second`",
+            ));
         }
         let protocols = words("protocols", self.protocols.unwrap_or_default())?;
         let protocols = protocols.iter().map(|text| match text.as_str() {
@@ -267,11 +305,14 @@ impl NewKey {
             role,
             ingest,
             scope,
+            duties,
+            offices,
             sources,
             protocols: protocols.collect::<Result<_, _>>()?,
             addresses: addresses.collect::<Result<_, _>>()?,
             events_per_second: self.events_per_second,
             bytes_per_second: self.bytes_per_second,
+            limits,
         })
     }
 }
@@ -283,11 +324,14 @@ impl Grant {
             role: Some(Role::Admin),
             ingest: false,
             scope: Scope::ALL,
+            duties: Vec::new(),
+            offices: Vec::new(),
             sources: Vec::new(),
             protocols: Vec::new(),
             addresses: Vec::new(),
             events_per_second: None,
             bytes_per_second: None,
+            limits: KeyLimits::default(),
         }
     }
 }
@@ -310,6 +354,17 @@ pub(super) fn read_role(text: &str) -> Result<Role, Unfit> {
         unfit(
             "role",
             format!("is \"{shown}\"; allowed: public, analyst, operator, admin"),
+        )
+    })
+}
+
+/// The system's duty is nobody's to have.
+fn read_duty(text: &str) -> Result<Duty, Unfit> {
+    let duty = Duty::from_name(text).filter(|duty| *duty != Duty::System);
+    duty.ok_or_else(|| {
+        unfit(
+            "duties",
+            format!("has \"{text}\"; allowed: operator, dispatcher, handler, reviewer, supervisor, caller"),
         )
     })
 }
@@ -428,6 +483,34 @@ mod tests {
                 "`bytes_per_second`",
             ),
             (r#"{"name": "a", "role": "analyst", "scope": "all"}"#, "`scope`"),
+            (
+                r#"{"name": "a", "role": "analyst", "duties": ["system"]}"#,
+                "`duties`",
+            ),
+            (
+                r#"{"name": "a", "ingest": true, "duties": ["operator"]}"#,
+                "`duties`",
+            ),
+            (
+                r#"{"name": "a", "role": "public", "offices": ["roads"]}"#,
+                "`duties`",
+            ),
+            (
+                r#"{"name": "a", "role": "analyst", "limits": {"rows": 0}}"#,
+                "`rows`",
+            ),
+            (
+                r#"{"name": "a", "role": "analyst", "limits": {"timeout": "soon"}}"#,
+                "`timeout`",
+            ),
+            (
+                r#"{"name": "a", "role": "analyst", "limits": {"row": 1}}"#,
+                "`row`",
+            ),
+            (
+                r#"{"name": "a", "ingest": true, "limits": {"rows": 1}}"#,
+                "`limits`",
+            ),
         ] {
             let error = checked(json).unwrap_err();
             assert!(error.contains(member), "{json}: {error}");

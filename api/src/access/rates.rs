@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use moka::sync::Cache;
 use riskgrid_analytics::permission::Role;
 
+use super::key_limits::KeyRates;
 use super::route_table::Pace;
 
 /// Identities whose rates are known at a time.
@@ -19,6 +20,21 @@ struct Allowance {
     sql: (u32, u32),
     rest: (u32, u32),
     streams: u32,
+}
+
+impl Allowance {
+    /// It, or less where a key says less; as much at once as in that many seconds.
+    fn within(self, own: KeyRates) -> Self {
+        let least = |(per_second, at_once): (u32, u32), own: Option<u32>| match own {
+            Some(own) if own < per_second => (own, (at_once / per_second).saturating_mul(own).max(1)),
+            _ => (per_second, at_once),
+        };
+        Self {
+            sql: least(self.sql, own.sql_per_second),
+            rest: least(self.rest, own.requests_per_second),
+            streams: self.streams.min(own.streams.unwrap_or(u32::MAX)),
+        }
+    }
 }
 
 /// Requests a second and at once, and open streams, of one identity of a role.
@@ -63,8 +79,14 @@ impl Rates {
     ///
     /// # Errors
     /// It comes too soon: after how many seconds it would not.
-    pub(super) fn ask(&self, name: &str, role: Role, pace: Pace, now: Instant) -> Result<(), u32> {
-        let allowance = allowance(role);
+    pub(super) fn ask(
+        &self,
+        name: &str,
+        (role, own): (Role, KeyRates),
+        pace: Pace,
+        now: Instant,
+    ) -> Result<(), u32> {
+        let allowance = allowance(role).within(own);
         let (per_second, at_once) = match pace {
             Pace::Free => return Ok(()),
             Pace::Sql => allowance.sql,
@@ -77,10 +99,10 @@ impl Rates {
     }
 
     /// Room for one more stream of whom the name stands for, until it is dropped; none when it holds as many as it may.
-    pub(super) fn stream(&self, name: &str, role: Role) -> Option<OpenStream> {
+    pub(super) fn stream(&self, name: &str, (role, own): (Role, KeyRates)) -> Option<OpenStream> {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let open = streams.entry(name.to_owned()).or_default();
-        if *open >= allowance(role).streams {
+        if *open >= allowance(role).within(own).streams {
             return None;
         }
         *open += 1;
@@ -198,7 +220,8 @@ mod tests {
     #[test]
     fn an_identity_may_ask_so_often_at_once_and_another_is_not_held_up_by_it() {
         let (rates, now) = (Rates::new(), Instant::now());
-        let ask = |name: &str, pace, now| rates.ask(name, Role::Analyst, pace, now);
+        let of_role = (Role::Analyst, KeyRates::default());
+        let ask = |name: &str, pace, now| rates.ask(name, of_role, pace, now);
         assert_eq!(
             (0..400).filter(|_| ask("key:a", Pace::Sql, now).is_ok()).count(),
             100
@@ -217,14 +240,50 @@ mod tests {
     }
 
     #[test]
+    fn a_key_may_ask_less_often_than_its_role_and_never_more_often() {
+        let (rates, now) = (Rates::new(), Instant::now());
+        let at_once = |name: &str, sql_per_second| {
+            let own = KeyRates {
+                sql_per_second: Some(sql_per_second),
+                ..KeyRates::default()
+            };
+            let ask = |_: &i32| rates.ask(name, (Role::Analyst, own), Pace::Sql, now).is_ok();
+            (0..400).filter(ask).count()
+        };
+        assert_eq!((at_once("key:a", 2), at_once("key:b", 1_000)), (10, 100));
+        let own = KeyRates {
+            streams: Some(1),
+            ..KeyRates::default()
+        };
+        let _first = rates.stream("key:a", (Role::Analyst, own)).unwrap();
+        assert!(rates.stream("key:a", (Role::Analyst, own)).is_none());
+    }
+
+    #[test]
     fn streams_are_counted_while_they_are_open() {
         let rates = Rates::new();
-        let first = rates.stream("anonymous 192.0.2.1", Role::Public).unwrap();
-        let _second = rates.stream("anonymous 192.0.2.1", Role::Public).unwrap();
-        assert!(rates.stream("anonymous 192.0.2.1", Role::Public).is_none());
-        assert!(rates.stream("anonymous 192.0.2.2", Role::Public).is_some());
+        let first = rates
+            .stream("anonymous 192.0.2.1", (Role::Public, KeyRates::default()))
+            .unwrap();
+        let _second = rates
+            .stream("anonymous 192.0.2.1", (Role::Public, KeyRates::default()))
+            .unwrap();
+        assert!(
+            rates
+                .stream("anonymous 192.0.2.1", (Role::Public, KeyRates::default()))
+                .is_none()
+        );
+        assert!(
+            rates
+                .stream("anonymous 192.0.2.2", (Role::Public, KeyRates::default()))
+                .is_some()
+        );
         drop(first);
-        assert!(rates.stream("anonymous 192.0.2.1", Role::Public).is_some());
+        assert!(
+            rates
+                .stream("anonymous 192.0.2.1", (Role::Public, KeyRates::default()))
+                .is_some()
+        );
     }
 
     proptest! {

@@ -55,11 +55,14 @@ impl StoredGrant {
             "ingest": grant.ingest,
             "layers": grant.scope.layers,
             "areas": grant.scope.areas,
+            "duties": grant.duties,
+            "offices": grant.offices,
             "sources": grant.sources,
             "protocols": if grant.protocols.is_empty() { &all[..] } else { &grant.protocols },
             "addresses": addresses,
             "events_per_second": grant.events_per_second,
             "bytes_per_second": grant.bytes_per_second,
+            "limits": grant.limits,
             "replaces": self.replaces,
             "created": rfc3339(self.created_at),
             "created_by": self.created_by,
@@ -110,11 +113,14 @@ struct KeyRow {
     role: Option<String>,
     ingest: i64,
     scope: String,
+    duties: String,
+    offices: String,
     sources: String,
     protocols: String,
     addresses: String,
     events_per_second: Option<i64>,
     bytes_per_second: Option<i64>,
+    limits: String,
     replaces: Option<String>,
     created_at: i64,
     created_by: String,
@@ -131,11 +137,14 @@ read_from_row!(KeyRow {
     role,
     ingest,
     scope,
+    duties,
+    offices,
     sources,
     protocols,
     addresses,
     events_per_second,
     bytes_per_second,
+    limits,
     replaces,
     created_at,
     created_by,
@@ -160,6 +169,8 @@ impl KeyRow {
                 role: role.map_err(|error| DatabaseError::unreadable("key", &error))?,
                 ingest: self.ingest != 0,
                 scope: read(&self.scope)?,
+                duties: read(&self.duties)?,
+                offices: read(&self.offices)?,
                 sources: read(&self.sources)?,
                 protocols: read(&self.protocols)?,
                 addresses: read::<Vec<String>>(&self.addresses)?
@@ -169,6 +180,7 @@ impl KeyRow {
                     .map_err(|error| DatabaseError::unreadable("key", &error))?,
                 events_per_second: self.events_per_second.map(i64::cast_unsigned),
                 bytes_per_second: self.bytes_per_second.map(i64::cast_unsigned),
+                limits: read(&self.limits)?,
             },
             id: self.id,
             hash: self.hash,
@@ -279,6 +291,9 @@ impl Database {
             "ingest": row.grant.ingest,
             "layers": row.grant.scope.layers,
             "areas": row.grant.scope.areas,
+            "duties": row.grant.duties,
+            "offices": row.grant.offices,
+            "limits": row.grant.limits,
             "expires_at": row.expires_at,
             "replaces": row.replaces,
         }));
@@ -360,8 +375,8 @@ async fn insert(transaction: &mut Transaction, row: &StoredGrant) -> Result<(), 
     let addresses: Vec<String> = grant.addresses.iter().map(ToString::to_string).collect();
     sqlx::query(
         "INSERT INTO keys (id, hash, scram, name, role, ingest, scope, sources, protocols, addresses, events_per_second,
-                           bytes_per_second, replaces, created_at, created_by, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                           bytes_per_second, replaces, created_at, created_by, expires_at, duties, offices, limits)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
     )
     .bind(&row.id)
     .bind(&row.hash)
@@ -379,6 +394,9 @@ async fn insert(transaction: &mut Transaction, row: &StoredGrant) -> Result<(), 
     .bind(row.created_at)
     .bind(&row.created_by)
     .bind(row.expires_at)
+    .bind(written(&grant.duties)?)
+    .bind(written(&grant.offices)?)
+    .bind(written(&grant.limits)?)
     .execute(&mut **transaction)
     .await?;
     Ok(())

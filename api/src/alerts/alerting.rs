@@ -26,6 +26,7 @@ use crate::alerts::store::{
     RuleState, StoredRule, Terms, random_hex,
 };
 use crate::audit::Deed;
+use crate::database::Standing;
 
 /// Changes of alerts that a slow follower may be behind; one that is further behind is told that it missed some.
 const CHANGES_KEPT: usize = 1_024;
@@ -35,6 +36,8 @@ const STORED_AT_ONCE: usize = 500;
 const HELD_WITHIN: Duration = Duration::from_secs(2);
 /// How often what has ended is looked at.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
+/// How often it is looked what other nodes were told.
+const OTHERS_FOLLOWED_EVERY: Duration = Duration::from_secs(2);
 /// When to try again after the database refused.
 const AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
 
@@ -56,6 +59,10 @@ pub struct Alerting {
     pub evaluators: EvaluatorCounts,
     /// What is over and does not fire yet.
     pub pending: PendingInstances,
+    /// Whether it is the one that sends.
+    sends: watch::Receiver<Standing>,
+    /// Whether this node is the one that judges what rules ask of the grid.
+    pub judges: watch::Receiver<Standing>,
     bounds: RuleBounds,
     /// Tells which layers there are, once the grid is there.
     grid: OnceLock<GridReader>,
@@ -158,7 +165,25 @@ impl Alerting {
             .collect();
         decisions.gather_open().await?;
         let sender = Sender::new(settings.allow_private, settings.timeout)?;
-        let deliveries = Deliveries::start(decisions.clone(), sender.clone(), settings, Arc::clone(&clock));
+        let database = decisions.database();
+        let (sends, mut leases) = {
+            let clock = Arc::clone(&clock);
+            let (standing, keeping) = database.keep_lease("outbox", move || clock()).await;
+            (standing, Vec::from_iter(keeping))
+        };
+        let of_cells = {
+            let clock = Arc::clone(&clock);
+            let (standing, keeping) = database.keep_lease("cells", move || clock()).await;
+            leases.extend(keeping);
+            standing
+        };
+        let deliveries = Deliveries::start(
+            decisions.clone(),
+            sends.clone(),
+            sender.clone(),
+            settings,
+            Arc::clone(&clock),
+        );
         let alerting = Arc::new(Self {
             decisions,
             sender,
@@ -168,6 +193,8 @@ impl Alerting {
             clock,
             evaluators: EvaluatorCounts::default(),
             pending: PendingInstances::default(),
+            judges: of_cells,
+            sends,
             bounds,
             grid: OnceLock::new(),
             sight: OnceLock::new(),
@@ -189,9 +216,11 @@ impl Alerting {
                 Arc::clone(&alerting.rule_gone),
             )),
             tokio::spawn(watch_terms(Arc::downgrade(&alerting))),
+            tokio::spawn(follow_other_nodes(Arc::downgrade(&alerting))),
         ];
         if let Ok(mut running) = alerting.tasks.lock() {
             running.extend(tasks);
+            running.extend(leases);
         }
         Ok(alerting)
     }
@@ -201,6 +230,30 @@ impl Alerting {
         self.decisions.watch_layers_of(grid.clone());
         // Set once, at the start.
         let _ = self.grid.set(grid);
+    }
+
+    /// Announces the rules as they are stored, if they are others than were announced.
+    async fn take_up_rules(&self) {
+        let _turn = self.rule_changes.lock().await;
+        match self.decisions.rules().await {
+            Ok(stored) => {
+                let rules = stored
+                    .into_iter()
+                    .map(|stored| with_sight(&self.permissions, stored));
+                let rules: Arc<[Rule]> = rules.collect();
+                self.on_rules_changed.send_if_modified(|known| {
+                    let is_new = *known != rules;
+                    if is_new {
+                        *known = rules;
+                    }
+                    is_new
+                });
+            }
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "rules of other nodes are not taken up yet"
+            ),
+        }
     }
 
     /// The state of the grid, once it is there.
@@ -237,6 +290,7 @@ impl Alerting {
         now: i64,
         state: RuleState<'_>,
     ) -> Result<(), DecisionsError> {
+        let decisions = self.decisions.under(state.standing);
         let (mut changes, mut before): (&[InstanceChange], &[InstanceChange]) = (state.changes, state.before);
         while !transitions.is_empty() || !changes.is_empty() {
             let mut end = transitions.len().min(STORED_AT_ONCE);
@@ -267,7 +321,7 @@ impl Alerting {
                 },
                 ..state
             };
-            let recorded = self.decisions.record(piece, notify, now, Some(state)).await?;
+            let recorded = decisions.record(piece, notify, now, Some(state)).await?;
             self.announce(recorded);
             (transitions, changes, before) = (later, changed_later, stood_later);
         }
@@ -743,6 +797,13 @@ impl Alerting {
             let _ = task.await;
         }
         self.deliveries.stop().await;
+        for standing in [&self.judges, &self.sends] {
+            let standing = *standing.borrow();
+            if let Standing::Holder(lease) = standing {
+                // Else it ends by itself.
+                let _ = self.decisions.database().give_back(lease).await;
+            }
+        }
     }
 
     fn announce(&self, recorded: Recorded) {
@@ -764,6 +825,12 @@ async fn keep_house(decisions: Decisions, keep: Keep, clock: Clock) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if let Err(error) = decisions.count_anew().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what other nodes decided is not counted yet"
+            );
+        }
         match decisions.forget_old(&keep, clock()).await {
             Ok(forgotten) if forgotten != crate::alerts::store::Forgotten::default() => {
                 tracing::info!(?forgotten, "what had ended long ago was forgotten");
@@ -774,6 +841,21 @@ async fn keep_house(decisions: Decisions, keep: Keep, clock: Clock) {
                 "what ended long ago stays for now"
             ),
         }
+    }
+}
+
+/// Takes up the rules that other nodes were told of, where there are any.
+async fn follow_other_nodes(alerting: std::sync::Weak<Alerting>) {
+    loop {
+        let Some(alerting) = alerting
+            .upgrade()
+            .filter(|alerting| alerting.decisions.database().is_shared())
+        else {
+            return;
+        };
+        alerting.take_up_rules().await;
+        drop(alerting);
+        tokio::time::sleep(OTHERS_FOLLOWED_EVERY).await;
     }
 }
 

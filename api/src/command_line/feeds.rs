@@ -18,6 +18,7 @@ use crate::audit::Deed;
 use crate::config::{Checked, CheckedFeed, Config};
 use crate::data_dir;
 use crate::database::Database;
+use crate::publication;
 use crate::server::wall_clock;
 
 /// List or purge.
@@ -130,9 +131,11 @@ async fn purge(checked: &Checked, name: &str, is_agreed: bool) -> VerbResult {
         .into());
     }
     data_dir::prepare(data_dir)?;
-    let database = Database::open(data_dir).await.map_err(|error| {
-        format!("{error}. A feed is purged while the server is stopped; nothing was touched")
-    })?;
+    let database = match &checked.decisions {
+        Some(address) => Database::open_shared(data_dir, address).await,
+        None => Database::open(data_dir).await,
+    }
+    .map_err(|error| format!("{error}. A feed is purged while the server is stopped; nothing was touched"))?;
     let purged = purge_locked(checked, feed, &database, data_dir, is_agreed).await;
     database.close().await;
     if let Some(purged) = purged? {
@@ -154,7 +157,7 @@ async fn purge_locked(
 ) -> Result<Option<Purged>, Box<dyn std::error::Error + Send + Sync>> {
     let name = &feed.settings.name;
     let (checkpoints, shared) = open_checkpoints(checked)?;
-    let mut layers = LayerStore::open(shared)?;
+    let mut layers = LayerStore::open(shared.clone())?;
     let dead_letters = DeadLetterStore::open(&data_dir.join("dead-letters"))?;
     let deed = Deed::of_the_command_line("feeds.purge").to(name);
     let plan = match Purge::unfinished(data_dir)? {
@@ -193,6 +196,10 @@ async fn purge_locked(
             plan
         }
     };
+    let gone = publication::purge(shared, &plan.named)?;
+    if !gone.is_empty() {
+        println!("no longer published, and not again: {}", gone.join(", "));
+    }
     match plan.finish(data_dir, &checkpoints, &mut layers, &dead_letters) {
         Ok(purged) => Ok(Some(purged)),
         Err(error) => {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::VerbResult;
 use super::answer::{ServerAddress, ask};
-use crate::access::{Asked, Key, NewKey};
+use crate::access::{Asked, Key, KeyLimits, NewKey};
 use crate::audit::Deed;
 use crate::data_dir;
 use crate::database::Database;
@@ -54,6 +54,12 @@ pub(super) struct CreateArguments {
     /// The areas, likewise.
     #[arg(long, value_delimiter = ',')]
     areas: Option<Vec<String>>,
+    /// operator, dispatcher, handler, reviewer, supervisor, caller: what its owner does at the hotline, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    duties: Option<Vec<String>>,
+    /// For which offices, separated by commas. Default: all.
+    #[arg(long, value_delimiter = ',')]
+    offices: Option<Vec<String>>,
     /// With what the source of events begins that it may bring, separated by commas. Default: anything.
     #[arg(long, value_delimiter = ',')]
     sources: Option<Vec<String>>,
@@ -78,6 +84,10 @@ pub(super) struct CreateArguments {
     /// Most bytes a second that it may bring.
     #[arg(long, value_name = "NUMBER")]
     bytes_per_second: Option<u64>,
+    /// Where it may take less than its role, separated by commas: timeout=10s,rows=1000,sql_per_second=2. Names are those of
+    /// [sql.roles.ROLE], and sql_per_second, requests_per_second, streams; sizes are bytes.
+    #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
+    limits: Option<Vec<String>>,
     #[command(flatten)]
     place: Place,
 }
@@ -111,6 +121,21 @@ pub(super) async fn run(verb: KeysVerb) -> VerbResult {
     }
 }
 
+/// Limits as flags have them: numbers, but for spans.
+fn read_limits(limits: &[String]) -> Result<KeyLimits, String> {
+    let mut members = serde_json::Map::new();
+    for limit in limits {
+        let (name, value) = limit
+            .split_once('=')
+            .ok_or_else(|| format!("--limits has `{limit}`; write NAME=VALUE as in rows=1000"))?;
+        let value = value
+            .parse::<u64>()
+            .map_or_else(|_| Value::from(value), Value::from);
+        members.insert(name.to_owned(), value);
+    }
+    serde_json::from_value(members.into()).map_err(|error| format!("--limits: {error}"))
+}
+
 async fn create(arguments: CreateArguments) -> VerbResult {
     let new = NewKey {
         name: arguments.name,
@@ -118,6 +143,8 @@ async fn create(arguments: CreateArguments) -> VerbResult {
         ingest: arguments.ingest.then_some(true),
         layers: arguments.layers,
         areas: arguments.areas,
+        duties: arguments.duties,
+        offices: arguments.offices,
         sources: arguments.sources,
         protocols: arguments.protocols,
         addresses: arguments.addresses,
@@ -126,6 +153,7 @@ async fn create(arguments: CreateArguments) -> VerbResult {
         overlap: arguments.overlap,
         events_per_second: arguments.events_per_second,
         bytes_per_second: arguments.bytes_per_second,
+        limits: arguments.limits.map(|limits| read_limits(&limits)).transpose()?,
     };
     let (key, shown) = if let Some(folder) = &arguments.place.data_dir {
         create_in(folder, new).await?

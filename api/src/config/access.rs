@@ -40,6 +40,10 @@ pub struct CertificateSettings {
     pub layers: Option<Vec<String>>,
     /// The areas. Default all.
     pub areas: Option<Vec<String>>,
+    /// What it does at the hotline. Default nothing.
+    pub duties: Option<Vec<String>>,
+    /// For which offices. Default all.
+    pub offices: Option<Vec<String>>,
     /// Beginnings of the `source` of events that it may bring. Default any.
     pub sources: Option<Vec<String>>,
 }
@@ -61,6 +65,8 @@ impl CertificateSettings {
             ingest: Some(self.ingest),
             layers: self.layers.clone(),
             areas: self.areas.clone(),
+            duties: self.duties.clone(),
+            offices: self.offices.clone(),
             sources: self.sources.clone(),
             ..NewKey::default()
         };
@@ -82,6 +88,8 @@ pub struct OidcSection {
     pub client_secret_file: Option<PathBuf>,
     /// Where in the claims the roles are: a JSON pointer to a text or a list. Default `/roles`.
     pub roles_claim: String,
+    /// Where the name is by which people know somebody: a JSON pointer to a text. Default none (empty): pages show the subject.
+    pub name_claim: String,
     /// `[[access.oidc.map]]`: what roles give; the first that a token has counts alone.
     pub map: Vec<OidcMapSettings>,
 }
@@ -94,6 +102,7 @@ impl Default for OidcSection {
             client_id: String::new(),
             client_secret_file: None,
             roles_claim: "/roles".to_owned(),
+            name_claim: String::new(),
             map: Vec::new(),
         }
     }
@@ -113,6 +122,10 @@ pub struct OidcMapSettings {
     pub layers: Option<Vec<String>>,
     /// The areas. Default all.
     pub areas: Option<Vec<String>>,
+    /// What it does at the hotline. Default nothing.
+    pub duties: Option<Vec<String>>,
+    /// For which offices. Default all.
+    pub offices: Option<Vec<String>>,
 }
 
 impl OidcSection {
@@ -145,6 +158,8 @@ impl OidcSection {
                 ingest: Some(entry.ingest),
                 layers: entry.layers.clone(),
                 areas: entry.areas.clone(),
+                duties: entry.duties.clone(),
+                offices: entry.offices.clone(),
                 ..NewKey::default()
             };
             Ok((entry.value.clone(), given(&what, asked)?))
@@ -161,6 +176,7 @@ impl OidcSection {
             client_id: self.client_id.clone(),
             client_secret: secret.transpose()?,
             roles_claim: self.roles_claim.clone(),
+            name_claim: self.name_claim.clone(),
             map: map.collect::<Result<_, _>>()?,
         }))
     }
@@ -289,12 +305,15 @@ pub enum ClientAuth {
 pub struct AuditSection {
     /// How long rows are kept; whole days of UTC are trimmed. Default `400d`.
     pub keep: Span,
+    /// Each question in SQL is a row, with its statement. Default false.
+    pub queries: bool,
 }
 
 impl Default for AuditSection {
     fn default() -> Self {
         Self {
             keep: Span::seconds(400 * 24 * 3600),
+            queries: false,
         }
     }
 }

@@ -13,11 +13,12 @@ use riskgrid_ingest::decode::feed::{FeedMapper, FeedOrigin, FeedSettings};
 use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, PartitionId, Retention};
 use riskgrid_ingest::pipeline::Feed;
 use riskgrid_ingest::places::{self, Places};
-use riskgrid_ingest::{DAY, HOUR, LayerSettings, LayerTable};
+use riskgrid_ingest::{DAY, HOUR, LayerKind, LayerSettings, LayerTable, VisibleToPublic};
 
 use super::{Config, ConfigError, Loaded, ServerSection, risk};
 use crate::alerts::rule_files::{self, FileRule};
 use crate::alerts::store::IncidentSettings;
+use crate::database::PostgresAddress;
 use crate::http::forwarded::Addresses;
 use crate::http::read_hosts;
 
@@ -69,6 +70,8 @@ pub struct Checked {
     pub rule_bounds: RuleBounds,
     /// Rules that stand in files.
     pub rules: Vec<FileRule>,
+    /// Where decisions are, if not in a file.
+    pub decisions: Option<PostgresAddress>,
 }
 
 /// How a layer is published, if it is.
@@ -195,11 +198,20 @@ impl Loaded {
         }
         for layer in &config.layers {
             layer_rule(layer, &config)?;
+            if layer.public == VisibleToPublic::Open && layer.kind != LayerKind::Observation {
+                return wrong(format!(
+                    "layers: layer `{}`: public is `open`, which is for sensors of places: what people report is published \
+                     with `suppressed`",
+                    layer.id
+                ));
+            }
         }
         if config.sql.max_concurrent == 0 {
             return wrong("`sql.max_concurrent` is 0, it must be at least 1".to_owned());
         }
         check_http(&config.server)?;
+        config.hotline.check()?;
+        let decisions = config.decisions.address(&folder)?;
         let layers = LayerTable::new(&config.layers, grid.max_layers)
             .map_err(|error| ConfigError(error.to_string()))?;
         let feeds = compile_feeds(&config, &folder)?;
@@ -262,6 +274,7 @@ impl Loaded {
             risk,
             rule_bounds,
             rules,
+            decisions,
         })
     }
 }

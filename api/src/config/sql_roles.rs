@@ -29,8 +29,8 @@ pub struct RoleSection {
     pub longest_timeout: Option<Span>,
     /// Memory of one query. `public`: 64MiB.
     pub query_memory: Option<ByteSize>,
-    /// Whether a query may put on disk what does not fit into its memory. `public`: false, others: true.
-    pub spill: Option<bool>,
+    /// Bytes on disk of what does not fit into the memory of one query; 0 is none. `public`: 0, others: 4GiB.
+    pub spill: Option<ByteSize>,
     /// Most rows of an answer; 0 is no limit. `public`: 10000, others: 0.
     pub rows: Option<usize>,
     /// Most bytes of an answer; 0 is no limit. `public`: 10MiB, `analyst`: 4GiB, others: 0.
@@ -63,7 +63,7 @@ impl RoleSection {
             timeout: self.timeout.map(|span| span.0),
             longest_timeout: self.longest_timeout.map(|span| span.0),
             query_memory_bytes: self.query_memory.map(ByteSize::as_usize),
-            spills: self.spill,
+            spill_bytes: self.spill.map(|bytes| bytes.0),
             rows: self.rows,
             answer_bytes: self.answer.map(|bytes| bytes.0),
             running: self.running,

@@ -1,5 +1,7 @@
 //! The log of what was published: rules and steps, each written once, beside the checkpoints.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use riskgrid_analytics::publication::{LayerRule, PublishedStep};
 use riskgrid_ingest::checkpoint::{Files, NumberedError, NumberedFiles};
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,13 @@ pub(super) enum Entry {
         /// What is shown of it.
         step: PublishedStep,
     },
+    /// A feed of the layer was purged: its steps so far are gone, and none of their time is published again.
+    Purged {
+        /// The layer's id.
+        layer: String,
+        /// The end of the newest of them, in microseconds.
+        before: i64,
+    },
 }
 
 /// The log, which all nodes that share checkpoints share.
@@ -48,6 +57,36 @@ impl PublicationLog {
     pub(super) fn read_on(&mut self) -> Result<Vec<Entry>, PublicationError> {
         let pages = self.0.read_on::<Page>()?;
         Ok(pages.into_iter().flat_map(|page| page.entries).collect())
+    }
+
+    /// Takes out what was published of these layers, on all nodes; the layers of which there was something.
+    pub(super) fn purge(&mut self, layers: &BTreeSet<String>) -> Result<Vec<String>, PublicationError> {
+        let mut ends: BTreeMap<String, i64> = BTreeMap::new();
+        loop {
+            for entry in self.read_on()? {
+                match entry {
+                    Entry::Step { layer, step } => {
+                        let end = ends.entry(layer).or_insert(i64::MIN);
+                        *end = step.span().end.micros().max(*end);
+                    }
+                    Entry::Purged { layer, .. } => {
+                        ends.remove(&layer);
+                    }
+                    Entry::Rule { .. } => {}
+                }
+            }
+            let purged = ends.iter().filter(|(layer, _)| layers.contains(*layer));
+            let entries: Vec<Entry> = purged
+                .map(|(layer, before)| Entry::Purged {
+                    layer: layer.clone(),
+                    before: *before,
+                })
+                .collect();
+            if entries.is_empty() || self.append(&entries)? {
+                let layers = ends.into_keys().filter(|layer| layers.contains(layer));
+                return Ok(layers.collect());
+            }
+        }
     }
 
     /// Writes what follows on what was read; `false`: another node has written meanwhile.

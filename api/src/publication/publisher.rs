@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use riskgrid_analytics::publication::{
-    LayerRule, Publication, PublishedLayer, PublishedStep, Publishing, RoundingKey,
+    LayerRule, Publication, PublishedLayer, PublishedStep, Publishing, RoundingKey, bands,
 };
+use riskgrid_analytics::risk::Surface;
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::checkpoint::Files;
 use riskgrid_ingest::grid::{Calendar, GridSnapshot, Step};
 
+use super::late::LateEvents;
 use super::log::{Entry, PublicationError, PublicationLog};
 
 /// Steps of a layer that are published at once: a year of days is caught up with in a few looks.
@@ -39,6 +42,8 @@ pub struct Publisher {
     rules: BTreeMap<String, Vec<LayerRule>>,
     layers: BTreeMap<String, PublishedLayer>,
     published: Published,
+    late: LateEvents,
+    late_total: Arc<AtomicU64>,
 }
 
 impl Publisher {
@@ -61,6 +66,8 @@ impl Publisher {
             rules: BTreeMap::new(),
             layers: BTreeMap::new(),
             published: Published::default(),
+            late: LateEvents::default(),
+            late_total: Arc::default(),
         };
         publisher.write(|publisher| publisher.new_rules(calendar, now))?;
         publisher.show();
@@ -72,16 +79,32 @@ impl Publisher {
         Arc::clone(&self.published)
     }
 
+    /// How many events came after their step was published; it grows while this publishes.
+    pub fn late_total(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.late_total)
+    }
+
+    /// Partitions went or came: what is counted as late begins anew.
+    pub fn has_not_all(&mut self) {
+        self.late.forget();
+    }
+
     /// Publishes what is complete in `snapshot`, which has all partitions; the layers of which something was published.
+    /// `surface` has the newest risk.
     ///
     /// # Errors
     /// Files that cannot be written: then nothing is published, and the next look tries again.
-    pub fn publish(&mut self, snapshot: &GridSnapshot) -> Result<Vec<String>, PublicationError> {
-        let written = self.write(|publisher| publisher.due(snapshot))?;
+    pub fn publish(
+        &mut self,
+        snapshot: &GridSnapshot,
+        surface: &Surface,
+    ) -> Result<Vec<String>, PublicationError> {
+        self.count_late(snapshot);
+        let written = self.write(|publisher| publisher.due(snapshot, surface))?;
         let mut layers: Vec<String> = written
             .into_iter()
             .filter_map(|entry| match entry {
-                Entry::Step { layer, .. } => Some(layer),
+                Entry::Step { layer, .. } | Entry::Purged { layer, .. } => Some(layer),
                 Entry::Rule { .. } => None,
             })
             .collect();
@@ -89,7 +112,19 @@ impl Publisher {
         if !layers.is_empty() {
             self.show();
         }
+        // What was late for a step that is published only now is no news at the next look.
+        self.count_late(snapshot);
         Ok(layers)
+    }
+
+    fn count_late(&mut self, snapshot: &GridSnapshot) {
+        for (id, layer) in &self.layers {
+            let Some(index) = snapshot.layers.find(id) else {
+                continue;
+            };
+            let late = self.late.since(snapshot, (id, index), layer);
+            self.late_total.fetch_add(late, Ordering::Relaxed);
+        }
     }
 
     /// Writes the entries that are called for once all that others wrote is known; these and those of others.
@@ -118,6 +153,10 @@ impl Publisher {
         match entry {
             Entry::Rule { layer, rule } => self.rules.entry(layer).or_default().push(rule),
             Entry::Step { layer, step } => self.layers.entry(layer).or_default().add(step),
+            Entry::Purged { layer, before } => {
+                let layer = self.layers.entry(layer).or_default();
+                layer.forget(EventTime::from_micros(before));
+            }
         }
     }
 
@@ -137,10 +176,10 @@ impl Publisher {
         rules.collect()
     }
 
-    fn due(&self, snapshot: &GridSnapshot) -> Vec<Entry> {
+    fn due(&self, snapshot: &GridSnapshot, surface: &Surface) -> Vec<Entry> {
         let none = PublishedLayer::default();
         let of_layers = self.settings.layers.keys().flat_map(|layer| {
-            let steps: Vec<PublishedStep> = match (self.rules.get(layer), snapshot.layers.find(layer)) {
+            let mut steps: Vec<PublishedStep> = match (self.rules.get(layer), snapshot.layers.find(layer)) {
                 (Some(rules), Some(index)) => {
                     let publishing = Publishing {
                         rules,
@@ -151,6 +190,10 @@ impl Publisher {
                 }
                 _ => Vec::new(),
             };
+            // The risk is that of now, and not of steps that are caught up with.
+            if let Some(newest) = steps.last_mut() {
+                newest.risk = bands(surface, layer, newest);
+            }
             steps.into_iter().map(|step| Entry::Step {
                 layer: layer.clone(),
                 step,
@@ -227,6 +270,7 @@ mod tests {
             resolution: 7,
             cells: vec![(7, count)],
             rests: Vec::new(),
+            risk: None,
         };
         let entry = |count| Entry::Step {
             layer: "noise".to_owned(),

@@ -12,7 +12,7 @@ use riskgrid_ingest::LayerIndex;
 use riskgrid_ingest::grid::{GridSnapshot, Metric};
 use serde_json::{Value, json};
 
-use super::public;
+use super::public::PublicView;
 use crate::access::Reads;
 use crate::app::App;
 use crate::problem::Problem;
@@ -29,10 +29,13 @@ pub fn routes(app: Arc<App>) -> Router {
 async fn all(State(app): State<Arc<App>>, Reads(seen): Reads) -> Response {
     let snapshot = app.reader.snapshot();
     if seen.role() == Role::Public {
-        let publication = app.publication.load();
-        let layers = public::layers(&snapshot, &publication);
-        let mut response = Json(json!({ "layers": layers })).into_response();
-        public::set_headers(&mut response, &publication, None);
+        let view = PublicView {
+            snapshot: &snapshot,
+            seen: &seen,
+            publication: &app.publication.load(),
+        };
+        let mut response = Json(json!({ "layers": view.layers() })).into_response();
+        view.set_headers(&mut response, None);
         return response;
     }
     let layers: Vec<Value> = visible_layers(&snapshot, &seen)
@@ -59,10 +62,13 @@ async fn one(
 ) -> Result<Response, Problem> {
     let snapshot = app.reader.snapshot();
     if seen.role() == Role::Public {
-        let publication = app.publication.load();
-        let layer = public::layer(&snapshot, &publication, &id)?;
-        let mut response = Json(layer).into_response();
-        public::set_headers(&mut response, &publication, None);
+        let view = PublicView {
+            snapshot: &snapshot,
+            seen: &seen,
+            publication: &app.publication.load(),
+        };
+        let mut response = Json(view.layer(&id)?).into_response();
+        view.set_headers(&mut response, None);
         return Ok(response);
     }
     let index = find(&snapshot, &seen, &id)?;

@@ -15,16 +15,20 @@ use riskgrid_analytics::permission::Role;
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
 use riskgrid_analytics::sql::{Asker, SqlError, SqlRequest};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::public;
-use crate::access::{Caller, Reads};
+use super::public::PublicView;
+use crate::access::{Caller, Reads, without_keys};
 use crate::app::App;
+use crate::audit::Deed;
 use crate::durations::QueryTime;
 use crate::http::accept::best_format;
 use crate::http::media_type;
 use crate::problem::{Kind, Problem};
 use crate::sql_tables;
+
+/// Letters of a statement that the audit keeps.
+const AUDITED: usize = 1_000;
 
 /// A query as a client sends it.
 #[allow(clippy::struct_field_names, reason = "the names are those of the JSON fields")]
@@ -55,7 +59,7 @@ async fn by_get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = parse_parameters(&query.unwrap_or_default())?;
-    run(&app, asker(&caller, reads), query, &headers).await
+    run(&app, (caller, reads), query, &headers).await
 }
 
 /// Whether the parameters of a `GET` make a question. This is for fuzzing.
@@ -117,7 +121,7 @@ async fn by_post(
             ));
         }
     };
-    run(&app, asker(&caller, reads), request, &headers).await
+    run(&app, (caller, reads), request, &headers).await
 }
 
 async fn cancel(
@@ -135,15 +139,63 @@ async fn cancel(
     }
 }
 
-async fn run(app: &Arc<App>, asker: Asker, query: Query, headers: &HeaderMap) -> Result<Response, Problem> {
+async fn run(
+    app: &Arc<App>,
+    (caller, reads): (Caller, Reads),
+    query: Query,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    for (member, text) in [("sql", &query.sql), ("query_id", &query.query_id)] {
+        if text.as_deref().is_some_and(|text| without_keys(text) != text) {
+            return Err(Problem::bad_request(format!(
+                "`{member}` has a key in it, and what is asked is kept in `queries`; leave it out, and make another key in its place"
+            )));
+        }
+    }
     let mut time = app.durations.query();
-    match answer(app, asker, query, headers).await {
-        Ok(response) => Ok(response.map(|body| timed(body, time))),
+    let asked = query_deed(app, &caller, &query);
+    if let Some(deed) = &asked {
+        // Before the deed: what cannot be noted is not done.
+        app.alerting
+            .decisions
+            .database()
+            .audit(deed, (app.clock)().micros())
+            .await?;
+    }
+    let answered = answer(app, asker(&caller, reads), query, headers).await;
+    // An answer is not to be looked at by several threads, so it is not held as such while this waits.
+    let has_failed = answered.is_err();
+    if let Some(deed) = asked.filter(|_| has_failed) {
+        let database = app.alerting.decisions.database();
+        database.audit_failure(deed, (app.clock)().micros()).await;
+    }
+    match answered {
+        Ok(response) => {
+            time.begun();
+            Ok(response.map(|body| timed(body, time)))
+        }
         Err(problem) => {
             time.refused();
             Err(problem)
         }
     }
+}
+
+/// The row of the audit for a question, where these are in it.
+fn query_deed(app: &App, caller: &Caller, query: &Query) -> Option<Deed> {
+    if !app.audits_queries {
+        return None;
+    }
+    let statement: String = query
+        .sql
+        .iter()
+        .flat_map(|sql| sql.chars())
+        .take(AUDITED)
+        .collect();
+    let deed = caller
+        .deed("sql.query")
+        .to(query.query_id.as_deref().unwrap_or_default());
+    Some(deed.with(json!({ "sql": without_keys(&statement) })))
 }
 
 /// The same body, whose end is the end of the query.
@@ -179,7 +231,7 @@ async fn answer(
         now: (app.clock)().to_utc(),
         asker,
     };
-    let is_public = request.asker.permission.role() == Role::Public;
+    let seen = Arc::clone(&request.asker.permission);
     let publication = app.publication.load_full();
     let tables = sql_tables::of(app, (&snapshot, &publication), &request.asker);
     let answer = app.sql.ask(request, tables).await.map_err(problem)?;
@@ -201,8 +253,13 @@ async fn answer(
         let name = HeaderName::from_static("riskgrid-limit");
         response.headers_mut().insert(name, HeaderValue::from(limit));
     }
-    if is_public {
-        public::set_headers(&mut response, &publication, None);
+    if seen.role() == Role::Public {
+        let view = PublicView {
+            snapshot: &snapshot,
+            seen: &seen,
+            publication: &publication,
+        };
+        view.set_headers(&mut response, None);
     } else {
         app.set_data_headers(&mut response, &snapshot, snapshot.complete_to(), None);
     }
@@ -221,6 +278,8 @@ fn asker(caller: &Caller, Reads(permission): Reads) -> Asker {
         via: "http",
         turn: turn.into(),
         permission,
+        offices: caller.identity.offices.clone().into(),
+        limits: caller.identity.limits.of_queries(),
     }
 }
 

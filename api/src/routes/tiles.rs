@@ -6,25 +6,27 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chrono::TimeDelta;
 use h3o::CellIndex;
 use riskgrid_analytics::permission::{Permission, Role};
-use riskgrid_ingest::grid::{GridSnapshot, Metric};
-use riskgrid_ingest::{EventTime, LayerIndex};
+use riskgrid_ingest::grid::{GridSnapshot, Metric, Span};
+use riskgrid_ingest::{EventTime, Layer, LayerIndex};
+use serde_json::Value;
 
 use super::layers::find;
-use super::public;
-use crate::access::Reads;
+use super::public::PublicView;
+use crate::access::{Immutable, Reads};
 use crate::app::App;
 use crate::http::accept::prefers_gzip;
 use crate::http::forwarded::External;
 use crate::http::is_known;
 use crate::problem::Problem;
 use crate::tiles::{
-    ContentCoding, Extent, Tile, TileJson, TileMetric, TileRequest, TileSet, resolution_for_zoom, tilejson,
+    ContentCoding, Extent, Revision, Tile, TileJson, TileMetric, TileQuery, TileRequest, TileSet,
+    resolution_for_zoom, tilejson,
 };
 
 mod risk;
@@ -54,7 +56,7 @@ async fn describe(
         ));
     };
     let snapshot = app.reader.snapshot();
-    let request = crate::tiles::TileQuery::parse(
+    let request = TileQuery::parse(
         query.as_deref().unwrap_or_default(),
         TimeDelta::microseconds(app.retention),
     )
@@ -62,11 +64,18 @@ async fn describe(
     if seen.role() == Role::Public {
         let suffix = query.map_or_else(String::new, |query| format!("?{query}"));
         let url = format!("{}/v1/tiles/{id}/{{z}}/{{x}}/{{y}}.mvt{suffix}", external.base);
-        let publication = app.publication.load();
-        let body = public::describe_tiles(&snapshot, &publication, (id, &url), &request?)?;
-        let mut response = axum::Json(body).into_response();
-        public::set_headers(&mut response, &publication, None);
-        return Ok(response);
+        let (request, id, publication) = (request?, id.to_owned(), app.publication.load_full());
+        let work = move || {
+            let view = PublicView {
+                snapshot: &snapshot,
+                seen: &seen,
+                publication: &publication,
+            };
+            view.describe_tiles(&app, (&id, &url), &request)
+        };
+        return tokio::task::spawn_blocking(work)
+            .await
+            .map_err(|error| Problem::internal(&error))?;
     }
     let request = request?;
     let metric = match risk::asked(id, request.metric, query.as_deref())? {
@@ -83,13 +92,32 @@ async fn describe(
     };
     let suffix = query.map_or_else(String::new, |query| format!("?{query}"));
     let url = format!("{}/v1/tiles/{id}/{{z}}/{{x}}/{{y}}.mvt{suffix}", external.base);
-    let (of, at) = (Arc::clone(&app), Arc::clone(&snapshot));
-    let (bounds, newest) = tokio::task::spawn_blocking(move || {
-        (of.tiles.bounds(&at, &seen, index), newest_day(&at, &seen, index))
-    })
-    .await
-    .map_err(|error| Problem::internal(&error))?;
-    let body = tilejson(&TileJson {
+    let work = move || {
+        let of = (&*snapshot, &*seen);
+        let body = described(&app, of, (index, &layer), metric, &url);
+        let mut response = axum::Json(body).into_response();
+        let window = window(&snapshot, index, &request);
+        let as_of = snapshot.clock_of(index).and_then(|clock| clock.complete_to);
+        app.set_data_headers(&mut response, &snapshot, as_of, window);
+        if let Some(window) = window {
+            set_revision(&mut response, app.tiles.revision(of, index, metric, window));
+        }
+        response
+    };
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Problem::internal(&error))
+}
+
+/// How a map finds the tiles of a layer of the grid, and what is in them.
+pub(super) fn described(
+    app: &App,
+    (snapshot, seen): (&GridSnapshot, &Permission),
+    (index, layer): (LayerIndex, &Layer),
+    metric: Metric,
+    url: &str,
+) -> Value {
+    tilejson(&TileJson {
         layer: &layer.id,
         label: &layer.label,
         metric: metric.as_str(),
@@ -98,16 +126,41 @@ async fn describe(
         } else {
             layer.unit.as_deref().unwrap_or_default()
         },
-        tiles: &url,
+        tiles: url,
         base: snapshot.resolution,
-        bounds,
-        newest,
+        bounds: app.tiles.bounds(snapshot, seen, index),
+        newest: newest_day(snapshot, seen, index),
         legend: None,
-    });
-    let mut response = axum::Json(body).into_response();
-    let as_of = snapshot.clock_of(index).and_then(|clock| clock.complete_to);
-    app.set_data_headers(&mut response, &snapshot, as_of, None);
-    Ok(response)
+    })
+}
+
+/// What a question is about: whole steps of the grid; none before the first event.
+fn window(snapshot: &GridSnapshot, index: LayerIndex, query: &TileQuery) -> Option<Span> {
+    let newest = || snapshot.clock_of(index)?.newest_bucket_end;
+    let at = query.at.map(EventTime::from).or_else(newest)?;
+    let length = query.window.num_microseconds().unwrap_or(i64::MAX);
+    Some(snapshot.snap(index, at.plus(-length), at))
+}
+
+/// Tells the revision of what the document's tiles show in its window: with it, and the end of the window as `at`, an address
+/// is for ever.
+pub(super) fn set_revision<B>(response: &mut axum::http::Response<B>, revision: Revision) {
+    if let Ok(value) = HeaderValue::from_str(&revision.to_string()) {
+        let name = HeaderName::from_static("riskgrid-rev");
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// The answer, which can never be another if it is of the revision that was asked for.
+pub(super) fn is_still(
+    mut response: Response,
+    query: &TileQuery,
+    revision: impl FnOnce() -> Revision,
+) -> Response {
+    if query.rev.is_some_and(|asked| asked == revision()) {
+        response.extensions_mut().insert(Immutable);
+    }
+    response
 }
 
 /// Where the hexagons of the layer's newest day are; none when it is empty.
@@ -162,7 +215,14 @@ async fn tile(
     let snapshot = app.reader.snapshot();
     if seen.role() == Role::Public {
         let publication = app.publication.load_full();
-        let work = move || public::tile(&app, (&snapshot, &publication), &id, &request, &headers);
+        let work = move || {
+            let view = PublicView {
+                snapshot: &snapshot,
+                seen: &seen,
+                publication: &publication,
+            };
+            view.tile(&app, &id, &request, &headers)
+        };
         return tokio::task::spawn_blocking(work)
             .await
             .map_err(|error| Problem::internal(&error))?;
@@ -193,26 +253,33 @@ fn answer(
     request: &TileRequest,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let clock = snapshot.clock_of(index);
-    let as_of = clock.and_then(|clock| clock.complete_to);
-    let newest = clock.and_then(|clock| clock.newest_bucket_end);
-    let at = request.query.at.map(EventTime::from).or(newest);
-    let Some(at) = at else {
+    let as_of = snapshot.clock_of(index).and_then(|clock| clock.complete_to);
+    let Some(window) = window(snapshot, index, &request.query) else {
         let mut response = StatusCode::NO_CONTENT.into_response();
         app.set_data_headers(&mut response, snapshot, as_of, None);
         return Ok(response);
     };
-    let length = request.query.window.num_microseconds().unwrap_or(i64::MAX);
-    let window = snapshot.snap(index, at.plus(-length), at);
+    let mut response = summed(app, (snapshot, seen), (index, metric, window), request, headers)?;
+    app.set_data_headers(&mut response, snapshot, as_of, Some(window));
+    Ok(response)
+}
+
+/// A tile of what the grid has of a layer in a window.
+pub(super) fn summed(
+    app: &App,
+    (snapshot, seen): (&GridSnapshot, &Permission),
+    (index, metric, window): (LayerIndex, Metric, Span),
+    request: &TileRequest,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
     let resolution = resolution_for_zoom(request.tile.z(), snapshot.resolution);
     let set = app
         .tiles
         .set((snapshot, seen), index, metric, window, resolution)
         .map_err(|error| Problem::internal(&*error))?;
-
-    let mut response = send(tile_of(app, &set, request), headers)?;
-    app.set_data_headers(&mut response, snapshot, as_of, Some(window));
-    Ok(response)
+    let response = send(tile_of(app, &set, request), headers)?;
+    let revision = || app.tiles.revision((snapshot, seen), index, metric, window);
+    Ok(is_still(response, &request.query, revision))
 }
 
 /// The tile of a set that is asked for; none where nothing meets it.

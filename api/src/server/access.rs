@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgrid_analytics::permission::Permissions;
+use riskgrid_ingest::VisibleToPublic;
 use serde_json::json;
 
 use super::state::State;
@@ -35,7 +36,13 @@ pub(super) async fn start(
         certificates: certificates(checked, state)?,
         oidc: oidc(checked, state, folder)?,
     };
-    let permissions = Permissions::new(Arc::clone(&checked.places), checked.resolution);
+    let open = config
+        .layers
+        .iter()
+        .filter(|layer| layer.public == VisibleToPublic::Open)
+        .map(|layer| layer.id.clone());
+    let permissions =
+        Permissions::new(Arc::clone(&checked.places), checked.resolution).with_open(open.collect());
     let (access, writing) = Access::start(settings, database.clone(), permissions, wall_clock).await?;
     check_exposure(config, access.is_open())?;
     let ending = Arc::clone(&access);

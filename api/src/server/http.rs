@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use riskgrid_analytics::sql::{Spill, SqlEngine, SqlError, SqlLimits};
@@ -25,6 +25,7 @@ use crate::config::{Checked, Config};
 use crate::console::{self, ConsoleSettings};
 use crate::dead_letters::{Lists, Replays};
 use crate::durations::Durations;
+use crate::hotline::desk::Desk;
 use crate::http::{
     Bodies, BodyBudget, ConnectionSettings, Connections, HttpCounters, Tls, connections_within, serve,
 };
@@ -44,11 +45,13 @@ pub(super) struct Below {
     pub(super) reader: GridReader,
     pub(super) surfaces: Arc<Surfaces>,
     pub(super) alerting: Arc<Alerting>,
+    pub(super) desk: Arc<Desk>,
     pub(super) dead_letters: DeadLetterStore,
     pub(super) durable: Arc<Durable>,
     pub(super) ingest: Ingest,
     pub(super) sources: Sources,
     pub(super) publication: Published,
+    pub(super) public_late: Arc<AtomicU64>,
 }
 
 /// Puts together what routes share.
@@ -59,11 +62,13 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         reader,
         surfaces,
         alerting,
+        desk,
         dead_letters,
         durable,
         ingest,
         sources,
         publication,
+        public_late,
     } = below;
     let log = match ingest.journal {
         Some(journal) if !config.kafka.is_enabled() => Log::Journal(journal),
@@ -79,6 +84,7 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         ingest.dead_letter_topic,
         next_refused,
     ));
+    desk.log_to(Arc::clone(&intake));
     let sql = SqlEngine::over(&checked.places, sql_limits(config))?.fenced(
         config.sql.memory_margin.as_usize(),
         process_memory::beside_the_grid(reader.clone()),
@@ -95,13 +101,16 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         http_counters: HttpCounters::new()?,
         durations: Durations::new()?,
         body_budget: BodyBudget::new(config.server.body_memory.as_usize()),
-        changes: Changes::follow(reader.clone(), &alerting),
+        changes: Changes::follow(reader.clone(), &alerting, &desk),
         publication,
+        public_late,
+        audits_queries: config.audit.queries,
         reader,
         surfaces,
         intake,
         sql,
         alerting,
+        desk,
         dead_letters,
         dead_letter_lists: Lists::default(),
         tiles: TileCaches::new(config.edge.bounds),

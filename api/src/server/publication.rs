@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use riskgrid_ingest::VisibleToPublic;
 
@@ -14,6 +14,9 @@ use crate::publication::{Publisher, PublisherSettings};
 
 /// How often it is looked whether a step is complete.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How long after the start the first risk surface is waited for.
+const LONGEST_WAIT_FOR_RISK: Duration = Duration::from_mins(1);
 
 /// Reads what was published.
 pub(super) async fn open(checked: &Checked, state: &State) -> Result<Publisher, StartError> {
@@ -39,16 +42,23 @@ pub(super) async fn open(checked: &Checked, state: &State) -> Result<Publisher, 
 pub(super) fn follow(mut publisher: Publisher, app: &Arc<App>, started: &mut Started) {
     let app = Arc::clone(app);
     let task = tokio::spawn(async move {
+        let begun = Instant::now();
         let mut looks = tokio::time::interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
             let snapshot = app.reader.snapshot();
             if !app.is_caught_up(&snapshot) {
+                publisher.has_not_all();
+                continue;
+            }
+            let surface = app.surfaces.newest();
+            let is_first_awaited = surface.number == 0 && !surface.model.layers.is_empty();
+            if is_first_awaited && begun.elapsed() < LONGEST_WAIT_FOR_RISK {
                 continue;
             }
             let work = move || {
-                let published = publisher.publish(&snapshot);
+                let published = publisher.publish(&snapshot, &surface);
                 (publisher, published)
             };
             let Ok((back, published)) = tokio::task::spawn_blocking(work).await else {

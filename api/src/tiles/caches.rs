@@ -9,16 +9,19 @@ use riskgrid_analytics::permission::{Class, Permission};
 use riskgrid_ingest::edge::Bounds;
 use riskgrid_ingest::grid::{GridSnapshot, Metric, Span, Version};
 use riskgrid_ingest::{LIVE_DOMAIN, LayerIndex, ValueScale};
+use twox_hash::XxHash3_128;
 
 use riskgrid_analytics::risk::Surface;
 
 use super::risk::{CLASS_NAMES, RiskMetric, values};
-use super::{CellValues, Extent, GeometryCache, InvalidCellValues, TileSet};
+use super::{CellValues, Extent, GeometryCache, InvalidCellValues, Revision, TileSet};
 
 /// Bytes of hexagon outlines that are kept encoded.
 const GEOMETRY_BYTES: u64 = 128 << 20;
 /// Summed windows that are kept: those of the newest states of the grid that maps ask for.
 const SETS: u64 = 64;
+/// Revisions that are kept: a number each.
+const REVISIONS: u64 = 1024;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct SetKey {
@@ -45,6 +48,7 @@ pub struct TileCaches {
     geometry: GeometryCache,
     sets: Cache<SetKey, Arc<TileSet>>,
     risks: Cache<RiskKey, Arc<TileSet>>,
+    revisions: Cache<SetKey, Revision>,
     /// Where events may be, by the configuration.
     places: Option<Bounds>,
     /// Where all that was kept of a layer is, by who sees it and how many events had been counted then.
@@ -64,6 +68,10 @@ impl TileCaches {
                 .build(),
             risks: Cache::builder()
                 .max_capacity(SETS)
+                .time_to_idle(Duration::from_mins(1))
+                .build(),
+            revisions: Cache::builder()
+                .max_capacity(REVISIONS)
                 .time_to_idle(Duration::from_mins(1))
                 .build(),
         }
@@ -150,6 +158,49 @@ impl TileCaches {
         };
         self.sets
             .try_get_with(key.clone(), || sum(snapshot, seen, &key).map(Arc::new))
+    }
+}
+
+impl TileCaches {
+    /// The revision of a metric of a layer in a window, as far as it is seen: of the numbers that all its tiles are made of.
+    pub(crate) fn revision(
+        &self,
+        (snapshot, seen): (&GridSnapshot, &Permission),
+        layer: LayerIndex,
+        metric: Metric,
+        window: Span,
+    ) -> Revision {
+        let key = SetKey {
+            version: snapshot.version,
+            class: seen.class(),
+            layer,
+            metric,
+            window,
+            resolution: snapshot.resolution,
+        };
+        self.revisions.get_with(key, || {
+            let sums = snapshot.sum_within(layer, window, snapshot.resolution, seen.cells());
+            let mut bytes = Vec::with_capacity(64 + 32 * sums.len());
+            bytes.extend_from_slice(metric.as_str().as_bytes());
+            bytes.push(0);
+            for micros in [window.start.micros(), window.end.micros()] {
+                bytes.extend_from_slice(&micros.to_be_bytes());
+            }
+            let (cells, counts) = (sums.cells(), sums.count());
+            let values = sums.metric(metric, ValueScale::ONE);
+            for ((cell, count), value) in cells.iter().zip(counts.iter()).zip(values) {
+                bytes.extend_from_slice(&cell.to_be_bytes());
+                bytes.extend_from_slice(&count.to_be_bytes());
+                bytes.extend_from_slice(&value.to_bits().to_be_bytes());
+            }
+            // Of several cells together more can be said than from what is said of each.
+            if metric == Metric::Sources {
+                for sources in sums.sources().iter() {
+                    bytes.extend_from_slice(&sources.to_be_bytes());
+                }
+            }
+            Revision(XxHash3_128::oneshot(&bytes))
+        })
     }
 }
 

@@ -45,7 +45,7 @@ pub use cache::GeometryCache;
 pub use caches::TileCaches;
 pub use etag::{ContentCoding, ContentHash};
 pub use extent::Extent;
-pub use request::{InvalidTileQuery, TileMetric, TileQuery, TileRequest, TileRequestError};
+pub use request::{InvalidTileQuery, Revision, TileMetric, TileQuery, TileRequest, TileRequestError};
 pub use resolution::{resolution_for_zoom, resolutions};
 pub use risk::{ALL_LAYERS, RiskMetric};
 pub use tile_id::{MAX_ZOOM, NoSuchTile, TileId};

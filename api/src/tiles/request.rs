@@ -1,5 +1,7 @@
 //! What a request for a tile asks: which tile, which metric, which window of time.
 
+use std::fmt;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use riskgrid_ingest::grid::Metric;
 
@@ -7,7 +9,7 @@ use super::risk::RiskMetric;
 use super::tile_id::{NoSuchTile, TileId};
 
 /// The parameters that a tile's query may have.
-const PARAMETERS: [&str; 3] = ["metric", "window", "at"];
+const PARAMETERS: [&str; 4] = ["metric", "window", "at", "rev"];
 
 /// The end of a tile's path.
 const SUFFIX: &str = ".mvt";
@@ -63,6 +65,19 @@ pub struct TileQuery {
     pub window: TimeDelta,
     /// End of the window in event time; `None` means the end of the newest bucket of the layer's clock domain.
     pub at: Option<DateTime<Utc>>,
+    /// What the numbers are expected to be: their revision, as it was handed out.
+    pub rev: Option<Revision>,
+}
+
+/// The number that stands for what all tiles of a metric and a window show: it changes when they do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Revision(pub u128);
+
+impl fmt::Display for Revision {
+    /// 32 hexadecimal digits.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:032x}", self.0)
+    }
 }
 
 /// Why a request for a tile is refused.
@@ -104,8 +119,12 @@ pub enum InvalidTileQuery {
         value: String,
     },
     /// A time for the surface of now.
-    #[error("`at` does not go with the metric `{metric}`: the risk surface is that of now; leave it out")]
+    #[error(
+        "`{parameter}` does not go with the metric `{metric}`: the risk surface is that of now; leave it out"
+    )]
     OnlyNow {
+        /// The parameter.
+        parameter: &'static str,
         /// The metric given.
         metric: &'static str,
     },
@@ -122,6 +141,14 @@ pub enum InvalidTileQuery {
         value: String,
         /// The retention in whole hours.
         longest_hours: i64,
+    },
+    /// Not a revision.
+    #[error(
+        "rev `{value}` is not 32 hexadecimal digits, as the header riskgrid-rev of the layer's TileJSON has them"
+    )]
+    Revision {
+        /// The value given.
+        value: String,
     },
     /// Not a time.
     #[error("at `{value}` is not a time as in RFC 3339 with its offset, as in 2026-11-22T08:00:00Z")]
@@ -170,12 +197,13 @@ impl TileRequest {
 impl TileQuery {
     /// Reads the query of a tile or of a layer's `TileJSON`, without its `?`.
     pub fn parse(query: &str, retention: TimeDelta) -> Result<Self, InvalidTileQuery> {
-        let (mut metric, mut window, mut at) = (None, None, None);
+        let (mut metric, mut window, mut at, mut rev) = (None, None, None, None);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
                 "metric" => set_once("metric", &mut metric, parse_metric(&value)?)?,
                 "window" => set_once("window", &mut window, parse_window(&value, retention)?)?,
                 "at" => set_once("at", &mut at, parse_at(&value)?)?,
+                "rev" => set_once("rev", &mut rev, parse_revision(&value)?)?,
                 _ => {
                     return Err(InvalidTileQuery::Unknown {
                         name: name.into_owned(),
@@ -183,14 +211,17 @@ impl TileQuery {
                 }
             }
         }
-        if let (Some(TileMetric::Risk(metric)), true) = (metric, at.is_some()) {
+        let of_time = [("at", at.is_some()), ("rev", rev.is_some())];
+        let of_time = of_time.into_iter().find(|(_, is_given)| *is_given);
+        if let (Some(TileMetric::Risk(metric)), Some((parameter, _))) = (metric, of_time) {
             let metric = metric.as_str();
-            return Err(InvalidTileQuery::OnlyNow { metric });
+            return Err(InvalidTileQuery::OnlyNow { parameter, metric });
         }
         Ok(Self {
             metric: metric.unwrap_or(TileMetric::Cells(Metric::Count)),
             window: window.unwrap_or(TimeDelta::hours(1)),
             at,
+            rev,
         })
     }
 }
@@ -245,6 +276,14 @@ fn parse_at(value: &str) -> Result<DateTime<Utc>, InvalidTileQuery> {
     })
 }
 
+fn parse_revision(value: &str) -> Result<Revision, InvalidTileQuery> {
+    let is_hex = value.len() == 32 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u128::from_str_radix(value, 16).ok().filter(|_| is_hex);
+    number.map(Revision).ok_or_else(|| InvalidTileQuery::Revision {
+        value: value.to_owned(),
+    })
+}
+
 fn listed(names: &[&str]) -> String {
     names
         .iter()
@@ -279,7 +318,8 @@ mod tests {
             TileQuery {
                 metric: TileMetric::Cells(Metric::Count),
                 window: TimeDelta::hours(1),
-                at: None
+                at: None,
+                rev: None,
             }
         );
     }
@@ -297,7 +337,8 @@ mod tests {
             TileQuery {
                 metric: TileMetric::Cells(Metric::Max),
                 window: TimeDelta::minutes(15),
-                at: Some(at)
+                at: Some(at),
+                rev: None,
             }
         );
         let unescaped = parse("3/4/5.mvt", "at=2026-11-22T16:00:00+08:00").expect("valid");

@@ -94,6 +94,16 @@ async fn a_key_is_in_no_log_at_any_level_and_in_no_file() {
             "{path}"
         );
     }
+    // One that is pasted into a question goes no further than there.
+    for sql in [
+        format!("SELECT '{key}'"),
+        format!("SELECT 1 AS \"{key}\""),
+        format!("SELEC {key}"),
+    ] {
+        let refused = ask(Method::POST, "/v1/sql", false, Some(json!({"sql": sql}))).await;
+        assert_eq!(refused.status(), 400);
+        assert!(!refused.text().await.unwrap().contains(&key[17..]));
+    }
     let queries = json!({"sql": "SELECT * FROM queries"});
     let page = ask(Method::POST, "/v1/sql", false, Some(queries))
         .await

@@ -1,16 +1,23 @@
 //! Who is let in, to what, and what is kept of it: against the built program, with keys as their users have them.
 
 mod audit;
+mod console;
 mod endings;
 mod files;
 mod hygiene;
 mod ingest;
 mod keys;
+mod limits;
 mod oidc;
+mod one_permission;
+mod open_layers;
 mod publication;
 mod rights;
 mod roles;
 mod sessions;
+mod shared_cache;
+mod solver;
+mod tile_reader;
 mod tls;
 mod wrong_credentials;
 

@@ -14,14 +14,16 @@ use serde_json::{Value, json};
 use crate::server::{Answer, Server, eventually, program, skip};
 
 /// The issuer, until it is dropped.
-struct Issuer {
+pub(super) struct Issuer {
     process: Child,
     url: String,
+    python: String,
+    port: u16,
 }
 
 impl Issuer {
     /// None, which is said, where there is no Python or not the package.
-    async fn start() -> Option<Self> {
+    pub(super) async fn start() -> Option<Self> {
         let python = program("RISKGRID_PYTHON")?;
         let has = Command::new(&python)
             .args(["-c", "import oidc_provider_mock"])
@@ -36,8 +38,21 @@ impl Issuer {
             .local_addr()
             .unwrap()
             .port();
-        let user = |name: &str, roles: Value| json!({"sub": name, "roles": roles, "name": name}).to_string();
-        let process = Command::new(python)
+        let issuer = Self {
+            process: Self::spawn(&python, port),
+            url: format!("http://127.0.0.1:{port}"),
+            python,
+            port,
+        };
+        issuer.answers().await;
+        Some(issuer)
+    }
+
+    fn spawn(python: &str, port: u16) -> Child {
+        let user = |name: &str, roles: Value| {
+            json!({"sub": name, "roles": roles, "name": name.to_uppercase()}).to_string()
+        };
+        Command::new(python)
             .args(["-m", "oidc_provider_mock", "-p", &port.to_string()])
             .args(["--user-claims", &user("ann", json!(["staff", "duty"]))])
             .args(["--user-claims", &user("bob", json!("staff"))])
@@ -45,13 +60,24 @@ impl Issuer {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap();
-        let issuer = Self {
-            process,
-            url: format!("http://127.0.0.1:{port}"),
-        };
+            .unwrap()
+    }
+
+    /// Goes away, and comes back with other keys.
+    async fn rotates(&mut self) {
+        self.goes_away();
+        self.process = Self::spawn(&self.python, self.port);
+        self.answers().await;
+    }
+
+    fn goes_away(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    async fn answers(&self) {
         let client = browser();
-        let place = format!("{}/.well-known/openid-configuration", issuer.url);
+        let place = format!("{}/.well-known/openid-configuration", self.url);
         eventually("the issuer answers", async || {
             client
                 .get(&place)
@@ -62,15 +88,14 @@ impl Issuer {
                 .map(drop)
         })
         .await;
-        Some(issuer)
     }
 
-    fn configuration(&self, server: &Server) -> String {
+    pub(super) fn configuration(&self, server: &Server) -> String {
         let secret = server.path("client.secret");
         std::fs::write(&secret, "a secret\n").unwrap();
         std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
         format!(
-            "[access.oidc]\nissuer = \"{}\"\naudience = [\"api\"]\nclient_id = \"console\"\nclient_secret_file = \"{}\"\n\
+            "[access.oidc]\nissuer = \"{}\"\naudience = [\"api\"]\nclient_id = \"console\"\nclient_secret_file = \"{}\"\nname_claim = \"/name\"\n\
              [[access.oidc.map]]\nvalue = \"duty\"\nrole = \"operator\"\n[[access.oidc.map]]\nvalue = \"staff\"\nrole = \"analyst\"",
             self.url,
             secret.display()
@@ -164,6 +189,7 @@ async fn a_token_of_the_issuer_lets_in_with_what_its_first_role_gives() {
         seen.body
     );
     assert_eq!(whoami(&server, &bob).await.body["role"], "analyst");
+    assert_eq!(seen.body["name"], "ANN");
     let eve = whoami(&server, &issuer.token("eve", "api").await).await;
     assert_eq!(
         (eve.status, &eve.body["type"]),
@@ -193,8 +219,7 @@ async fn a_token_of_the_issuer_lets_in_with_what_its_first_role_gives() {
         assert_eq!(whoami(&server, &forged).await.status, 401, "{forged}");
     }
     // The issuer goes away: its keys are known.
-    issuer.process.kill().unwrap();
-    issuer.process.wait().unwrap();
+    issuer.goes_away();
     assert_eq!(whoami(&server, &ann).await.status, 200);
     // Where they are not, nobody can say whether a token is good.
     server.stop().await;
@@ -206,6 +231,127 @@ async fn a_token_of_the_issuer_lets_in_with_what_its_first_role_gives() {
     );
     assert!(unknown.retry_after.is_some());
     assert_eq!(server.get("/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn keys_that_an_issuer_puts_in_the_place_of_others_are_taken_up_and_those_are_forgotten() {
+    let Some(mut issuer) = Issuer::start().await else {
+        return;
+    };
+    let mut server = Server::not_started();
+    server.configure(&issuer.configuration(&server));
+    server.restart();
+    let before = issuer.token("ann", "api").await;
+    assert_eq!(whoami(&server, &before).await.status, 200);
+    issuer.rotates().await;
+    let after = issuer.token("ann", "api").await;
+    // It is asked once in half a minute, whoever asks; the one before is good until then.
+    eventually("the new key is known", async || {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let seen = whoami(&server, &after).await;
+        assert!([200, 401, 429].contains(&seen.status), "{}", seen.body);
+        (seen.status == 200).then_some(())
+    })
+    .await;
+    assert!([401, 429].contains(&whoami(&server, &before).await.status));
+    assert_eq!(whoami(&server, &after).await.status, 200);
+}
+
+/// A token that nobody but this test signed, with a header that would have us take the key from there.
+fn signed_by_nobody(header: &Value, claims: &Value) -> String {
+    use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+    let random = ring::rand::SystemRandom::new();
+    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
+    let pair =
+        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document.as_ref(), &random).unwrap();
+    let message = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header.to_string()),
+        URL_SAFE_NO_PAD.encode(claims.to_string())
+    );
+    let signature = pair.sign(&random, message.as_bytes()).unwrap();
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
+}
+
+#[tokio::test]
+async fn a_token_is_believed_for_its_signature_by_the_issuers_keys_alone() {
+    let Some(issuer) = Issuer::start().await else {
+        return;
+    };
+    let mut server = Server::not_started();
+    server.configure(&issuer.configuration(&server));
+    server.restart();
+    let good = issuer.token("ann", "api").await;
+    assert_eq!(whoami(&server, &good).await.status, 200);
+    let claims: Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(good.split('.').nth(1).unwrap()).unwrap()).unwrap();
+    let set = browser()
+        .get(format!("{}/jwks", issuer.url))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    let key = serde_json::from_str::<Value>(&set).unwrap()["keys"][0].clone();
+    let modulus = URL_SAFE_NO_PAD.decode(key["n"].as_str().unwrap()).unwrap();
+    let mut forged = Vec::new();
+    // The public key as the secret of HS256, as it is written here and there.
+    for secret in [
+        set.as_bytes(),
+        key.to_string().as_bytes(),
+        key["n"].as_str().unwrap().as_bytes(),
+        &modulus,
+        b"",
+    ] {
+        let header = json!({"alg": "HS256", "typ": "JWT", "kid": key["kid"]});
+        let message = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header.to_string()),
+            URL_SAFE_NO_PAD.encode(claims.to_string())
+        );
+        let secret = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret);
+        let signature = ring::hmac::sign(&secret, message.as_bytes());
+        forged.push(format!(
+            "{message}.{}",
+            URL_SAFE_NO_PAD.encode(signature.as_ref())
+        ));
+    }
+    for algorithm in ["none", "None", "NONE", "nOnE", ""] {
+        let header = URL_SAFE_NO_PAD.encode(json!({"alg": algorithm, "kid": key["kid"]}).to_string());
+        let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
+        forged.push(format!("{header}.{claims}."));
+        forged.push(format!("{header}.{claims}.{}", good.rsplit('.').next().unwrap()));
+    }
+    let mut audience = claims.clone();
+    audience["aud"] = json!("another");
+    forged.push(signed_by_nobody(
+        &json!({"alg": "ES256", "kid": key["kid"]}),
+        &audience,
+    ));
+    // Names of keys that are places, statements, or bring a key along.
+    let evil = "http://127.0.0.1:1/evil";
+    for header in [
+        json!({"alg": "ES256", "kid": "../../../../dev/null"}),
+        json!({"alg": "ES256", "kid": "' OR '1' = '1"}),
+        json!({"alg": "ES256", "kid": evil, "jku": evil, "x5u": evil}),
+        json!({"alg": "ES256", "kid": "x".repeat(4_000)}),
+        json!({"alg": "ES256", "jwk": {"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}}),
+        json!({"alg": "ES256", "kid": key["kid"], "crit": ["b64"], "b64": false}),
+    ] {
+        forged.push(signed_by_nobody(&header, &claims));
+    }
+    // Tokens of the issuer that are for others.
+    for client in ["another", "API", "console"] {
+        forged.push(issuer.token("ann", client).await);
+    }
+    for token in &forged {
+        let refused = whoami(&server, token).await;
+        assert!([401, 429].contains(&refused.status), "{token}: {}", refused.body);
+        assert!(!refused.body.to_string().contains(token.as_str()));
+    }
+    // A good one goes on being good.
+    assert_eq!(whoami(&server, &good).await.status, 200);
 }
 
 fn cookie(answer: &Response, name: &str) -> String {

@@ -22,6 +22,11 @@ public_step = "1h"
 [[layers]]
 id = "flooding"
 kind = "report"
+[[layers]]
+id = "water_level"
+kind = "observation"
+unit = "m"
+public = "open"
 "#;
 
 /// A server whose numbers are rounded as in every other one of these.
@@ -46,6 +51,14 @@ fn report(number: usize, layer: &str, east: f64, minutes: usize) -> Value {
         "data": {"category": layer, "reporter": format!("somebody {number}"), "lon": 113.9 + east, "lat": 22.55}})
 }
 
+/// What a gauge of a place reads, which is the same in all worlds.
+fn measured(number: usize) -> Value {
+    json!({"specversion": "1.0", "id": format!("m{number}"), "source": "//gauges", "type": "riskgrid.observation.v1",
+        "time": format!("2026-11-22T08:{number:02}:00Z"),
+        "data": {"sensor": format!("g{}", number % 3), "property": "water_level", "value": number, "unit": "m",
+            "lon": 113.9 + 0.001 * number as f64, "lat": 22.55}})
+}
+
 /// Many in one place, then what is hidden, then what moves the clock past the steps.
 fn world(hidden: &[(f64, usize)]) -> Vec<Value> {
     let shown = (0..23).map(|number| report(number, "noise", 0.0, 2 * number));
@@ -54,6 +67,7 @@ fn world(hidden: &[(f64, usize)]) -> Vec<Value> {
         .zip(hidden)
         .map(|(number, (east, minutes))| report(number, "noise", *east, *minutes));
     shown
+        .chain((0..9).map(measured))
         .chain(few)
         .chain(next)
         .chain([report(900, "flooding", 0.0, 130)])
@@ -108,6 +122,15 @@ fn questions() -> Vec<String> {
         "/v1/layers",
         "/v1/layers/noise",
         "/v1/layers/flooding",
+        "/v1/layers/water_level",
+        "/v1/tiles/water_level.json",
+        "/v1/tiles/water_level.json?metric=max&window=2h",
+        "/v1/tiles/water_level/0/0/0.mvt?metric=mean",
+        "/v1/tiles/water_level/0/0/0.mvt?metric=sources",
+        "/v1/tiles/water_level/11/1671/892.mvt?window=30m",
+        "/v1/alerts",
+        "/v1/sql?sql=SELECT * FROM alerts",
+        "/v1/sql?sql=SELECT * FROM risk",
         "/v1/tiles/noise.json",
         "/v1/tiles/noise.json?metric=weight",
         "/v1/tiles/flooding.json",
@@ -115,12 +138,16 @@ fn questions() -> Vec<String> {
         "/v1/tiles/noise/0/0/0.mvt?at=2026-11-22T07:00:00Z",
         "/v1/sql?sql=SELECT * FROM cells ORDER BY layer, bucket, cell",
         "/v1/sql?sql=SELECT * FROM cells_rest ORDER BY layer, bucket, cell",
-        "/v1/sql?sql=SELECT * FROM layers",
+        "/v1/sql?sql=SELECT * FROM cells WHERE layer = 'noise' ORDER BY bucket, cell",
+        "/v1/sql?sql=SELECT layer, sum(count) FROM cells WHERE layer <> 'noise' GROUP BY layer",
+        "/v1/sql?sql=SELECT * FROM layers ORDER BY layer",
         "/v1/sql?sql=SELECT sum(count), count(*), min(bucket), max(bucket) FROM cells",
-        "/v1/sql?sql=SELECT cell FROM cells WHERE 1 / (CAST(count AS BIGINT) - 20) > 0",
+        "/v1/sql?sql=SELECT cell FROM cells WHERE 1 / (CAST(count AS BIGINT) - 20) > 0 ORDER BY cell",
         "/v1/sql?sql=SELECT weight FROM cells",
         "/v1/sql?sql=SELECT * FROM events",
         "/v1/sql?sql=SELECT * FROM hotspots(layer => 'noise')",
+        "/v1/sql?sql=SELECT * FROM trends(layer => 'noise')",
+        "/v1/sql?sql=SELECT * FROM bursts(layer => 'noise')",
         "/v1/sql?sql=EXPLAIN SELECT * FROM cells",
         "/v1/sql?sql=SELECT table_name, column_name FROM information_schema.columns ORDER BY 1, 2",
     ]
@@ -139,6 +166,7 @@ fn questions() -> Vec<String> {
             "?window=90m&at=2026-11-22T09:30:00Z",
         ] {
             all.push(format!("/v1/tiles/noise/{zoom}/{column}/{row}.mvt{window}"));
+            all.push(format!("/v1/tiles/water_level/{zoom}/{column}/{row}.mvt{window}"));
         }
     }
     all
@@ -175,7 +203,11 @@ async fn two_worlds_of_one_publication_are_answered_alike() {
     let rows = |answer: &(u16, Vec<(String, String)>, Vec<u8>)| -> Value {
         serde_json::from_slice::<Value>(&answer.2).unwrap()["rows"].clone()
     };
-    let cells = rows(&first[8]);
+    let at = |sql: &str| {
+        let place = questions().iter().position(|question| question.ends_with(sql));
+        rows(&first[place.unwrap()])
+    };
+    let cells = at("SELECT * FROM cells WHERE layer = 'noise' ORDER BY bucket, cell");
     let counts: Vec<u64> = cells
         .as_array()
         .unwrap()
@@ -187,7 +219,12 @@ async fn two_worlds_of_one_publication_are_answered_alike() {
         [20, 25].contains(&counts[0]) && [5, 10].contains(&counts[1]),
         "{cells}"
     );
-    assert_eq!(rows(&first[9]), json!([]));
+    assert_eq!(
+        at("SELECT * FROM cells_rest ORDER BY layer, bucket, cell"),
+        json!([])
+    );
+    let open = "SELECT layer, sum(count) FROM cells WHERE layer <> 'noise' GROUP BY layer";
+    assert_eq!(at(open), json!([["water_level", 9]]));
     // What comes late is never shown, and a restart changes nothing.
     feed(
         &one,

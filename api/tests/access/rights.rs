@@ -24,7 +24,7 @@ id = "code"
 "#;
 
 /// Two squares side by side.
-fn districts() -> String {
+pub(super) fn districts() -> String {
     let feature = |code: &str, west: f64| {
         let (east, south, north) = (west + 0.05, 22.5, 22.6);
         let ring = json!([
@@ -65,7 +65,7 @@ fn events() -> (Vec<Value>, Vec<Value>) {
     (seen, hidden)
 }
 
-async fn feed(server: &Server, key: Option<&str>, events: &[Value]) {
+pub(super) async fn feed(server: &Server, key: Option<&str>, events: &[Value]) {
     let mut request = server.client.post(format!("{}/v1/events", server.url));
     if let Some(key) = key {
         request = request.bearer_auth(key);
@@ -80,7 +80,7 @@ async fn feed(server: &Server, key: Option<&str>, events: &[Value]) {
 }
 
 /// Everything that is read, and says nothing of the state of the whole grid.
-const QUESTIONS: [&str; 16] = [
+const QUESTIONS: [&str; 18] = [
     "/v1/layers",
     "/v1/layers/noise",
     "/v1/layers/flooding",
@@ -97,11 +97,13 @@ const QUESTIONS: [&str; 16] = [
     "/v1/sql?sql=SELECT layer, count, first_time, last_time FROM layers ORDER BY layer",
     "/v1/sql?sql=SELECT id, layer, cell, areas FROM events ORDER BY id",
     "/v1/sql?sql=SELECT * FROM hotspots(layer => 'noise', window => INTERVAL '1 hour', at => '2026-11-22T09:00:00Z')",
+    "/v1/sql?sql=SELECT * FROM trends(layer => 'noise', step => INTERVAL '5 minutes', window => INTERVAL '1 hour', method => 'plain', at => '2026-11-22T09:00:00Z')",
+    "/v1/sql?sql=SELECT * FROM bursts(layer => 'noise', baseline => INTERVAL '3 hours', gap => INTERVAL '1 hour', at => '2026-11-22T09:00:00Z')",
     "/v1/sql?sql=SELECT * FROM dead_letters",
 ];
 
 /// The same answer, whoever gives it: status, tag, body, without what names the server and a query.
-async fn answer(server: &Server, key: Option<&str>, path: &str) -> (u16, Option<String>, String) {
+pub(super) async fn answer(server: &Server, key: Option<&str>, path: &str) -> (u16, Option<String>, String) {
     let mut request = server.client.get(format!("{}{path}", server.url));
     if let Some(key) = key {
         request = request.bearer_auth(key);

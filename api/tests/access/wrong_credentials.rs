@@ -69,6 +69,92 @@ async fn ten_wrong_keys_bar_more_wrong_ones_and_never_a_good_one() {
 }
 
 #[tokio::test]
+async fn a_flood_of_wrong_keys_is_cheap_and_one_row_a_minute_of_the_audit() {
+    const TASKS: usize = 16;
+    const EACH: usize = 625;
+    let guarded = Guarded::start();
+    // Of good form, so that each is looked up: one that has ended.
+    let wrong = guarded.key(json!({"role": "analyst", "expires": "2s"})).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let tasks = (0..TASKS).map(|_| {
+        let (client, url, key) = (
+            guarded.server.client.clone(),
+            format!("{}/v1/layers", guarded.server.url),
+            wrong.clone(),
+        );
+        tokio::spawn(async move {
+            for _ in 0..EACH {
+                let answer = client.get(&url).bearer_auth(&key).send().await.unwrap();
+                assert!(
+                    [401, 429].contains(&answer.status().as_u16()),
+                    "{}",
+                    answer.status()
+                );
+            }
+        })
+    });
+    let tasks: Vec<_> = tasks.collect();
+    // Meanwhile a good one is let in.
+    while tasks.iter().any(|task| !task.is_finished()) {
+        assert_eq!(guarded.get("/v1/layers", Some(&guarded.admin)).await.status, 200);
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let rows = eventually("all are in the audit", async || {
+        let rows = guarded.audited("access.refused").await;
+        let counted: u64 = rows.iter().map(|row| row["count"].as_u64().unwrap()).sum();
+        (counted >= 10).then_some(rows)
+    })
+    .await;
+    // A row a minute and kind, however many there were.
+    assert!(rows.len() <= 12, "{}", rows.len());
+}
+
+#[tokio::test]
+async fn a_credential_of_ten_megabytes_is_refused_and_the_next_one_is_served() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let guarded = Guarded::start();
+    let address = guarded.server.url.trim_start_matches("http://").to_owned();
+    for name in [
+        "authorization: Bearer ",
+        "cookie: riskgrid-session=",
+        "x-forwarded-for: ",
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let begin = format!("GET /v1/layers HTTP/1.1\r\nhost: {address}\r\n{name}");
+        stream.write_all(begin.as_bytes()).await.unwrap();
+        let piece = vec![b'a'; 64 << 10];
+        for _ in 0..160 {
+            // It need not be taken to its end.
+            if stream.write_all(&piece).await.is_err() {
+                break;
+            }
+        }
+        let _ = stream.write_all(b"\r\n\r\n").await;
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        // Closed with or without an answer; never let in.
+        let _ = tokio::time::timeout(crate::server::DEADLINE, read).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+        assert_eq!(guarded.get("/v1/layers", Some(&guarded.admin)).await.status, 200);
+    }
+    let foreign = guarded
+        .server
+        .client
+        .get(format!("{}/v1/layers", guarded.server.url));
+    for cookie in [
+        "riskgrid-session=of another site",
+        "riskgrid-session=",
+        "__Host-riskgrid=x; riskgrid-session=y",
+    ] {
+        let request = foreign.try_clone().unwrap().header("cookie", cookie);
+        assert_eq!(request.send().await.unwrap().status(), 401, "{cookie}");
+    }
+}
+
+#[tokio::test]
 async fn a_credential_in_a_url_is_refused_everywhere() {
     let guarded = Guarded::start();
     let key = &guarded.admin;

@@ -21,7 +21,10 @@ pub use bounds::{Bounds, LonLat};
 pub use candidate::{Candidate, CandidateTime, Number};
 pub use event::{AreaIds, Event, EventHash, EventName, Position, SourceKey};
 pub use event_kind::{Channel, EventKind, ReportOp};
-pub use layer::{LIVE_DOMAIN, Layer, LayerIndex, LayerKind, LayerSettings, ValueScale, VisibleToPublic};
+pub use layer::{
+    AttributeSettings, AttributeType, AttributeValue, CasesOf, LIVE_DOMAIN, Layer, LayerIndex, LayerKind,
+    LayerSettings, ValueScale, VisibleToPublic,
+};
 pub use layer_table::{InvalidLayer, LayerLookup, LayerName, LayerTable};
 pub use likeness::{Likeness, nearest};
 pub use partition::{PartitionClock, PartitionId};

@@ -1,3 +1,4 @@
+mod classes;
 mod incremental;
 mod made;
 mod places;

@@ -26,6 +26,8 @@ pub struct QueryRecord {
     pub sql: String,
     /// Who asked it.
     pub who: Arc<str>,
+    /// Whose turn it took, and whose it is: of somebody unknown their address. No column.
+    pub turn: Arc<str>,
     /// By which protocol.
     pub via: &'static str,
     /// Whether it runs, or how it ended.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::limits::RoleOverrides;
 use crate::permission::{Permission, Role};
 
 /// Somebody, as far as a query knows them.
@@ -15,6 +16,10 @@ pub struct Asker {
     pub turn: Arc<str>,
     /// What they may see, and how much they may take.
     pub permission: Arc<Permission>,
+    /// Of which offices they see cases; none: of all.
+    pub offices: Arc<[String]>,
+    /// Where they may take less than their role.
+    pub limits: RoleOverrides,
 }
 
 impl Asker {
@@ -25,11 +30,14 @@ impl Asker {
             via: "system",
             turn: "system".into(),
             permission: Arc::new(Permission::admin()),
+            offices: Arc::new([]),
+            limits: RoleOverrides::default(),
         }
     }
 
-    /// Whether a query of `who` is theirs to see and to end.
-    pub(super) fn may_see(&self, who: &str) -> bool {
-        *self.who == *who || self.permission.role() == Role::Admin
+    /// Whether a query that took this turn is theirs to see and to end. All who are unknown have one name, and each their own
+    /// turns.
+    pub(super) fn may_see(&self, turn: &str) -> bool {
+        *self.turn == *turn || self.permission.role() == Role::Admin
     }
 }

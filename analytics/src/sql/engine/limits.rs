@@ -49,8 +49,8 @@ pub struct RoleOverrides {
     pub longest_timeout: Option<Duration>,
     /// Memory of one query, in bytes.
     pub query_memory_bytes: Option<usize>,
-    /// Whether a query may put on disk what does not fit into its memory.
-    pub spills: Option<bool>,
+    /// Bytes on disk of what does not fit into the memory of one query; 0 is none.
+    pub spill_bytes: Option<u64>,
     /// Rows of an answer; 0 is no limit.
     pub rows: Option<usize>,
     /// Bytes of an answer; 0 is no limit.
@@ -74,8 +74,8 @@ pub struct RoleLimits {
     pub longest_timeout: Duration,
     /// Memory of one query, in bytes.
     pub query_memory_bytes: usize,
-    /// Whether a query may put on disk what does not fit into its memory.
-    pub spills: bool,
+    /// Bytes on disk of what does not fit into the memory of one query.
+    pub spill_bytes: u64,
     /// Rows of an answer.
     pub rows: Option<usize>,
     /// Bytes of an answer.
@@ -96,7 +96,7 @@ impl RoleOverrides {
         timeout: Some(Duration::from_secs(5)),
         longest_timeout: Some(Duration::from_secs(10)),
         query_memory_bytes: Some(64 << 20),
-        spills: Some(false),
+        spill_bytes: Some(0),
         rows: Some(10_000),
         answer_bytes: Some(10 << 20),
         running: Some(2),
@@ -109,7 +109,7 @@ impl RoleOverrides {
         timeout: None,
         longest_timeout: None,
         query_memory_bytes: None,
-        spills: Some(true),
+        spill_bytes: Some(4 << 30),
         rows: Some(0),
         answer_bytes: Some(4 << 30),
         running: Some(4),
@@ -122,7 +122,7 @@ impl RoleOverrides {
         timeout: None,
         longest_timeout: None,
         query_memory_bytes: None,
-        spills: Some(true),
+        spill_bytes: Some(4 << 30),
         rows: Some(0),
         answer_bytes: Some(0),
         running: Some(8),
@@ -140,7 +140,7 @@ impl RoleOverrides {
             timeout: self.timeout.or(others.timeout),
             longest_timeout: self.longest_timeout.or(others.longest_timeout),
             query_memory_bytes: self.query_memory_bytes.or(others.query_memory_bytes),
-            spills: self.spills.or(others.spills),
+            spill_bytes: self.spill_bytes.or(others.spill_bytes),
             rows: self.rows.or(others.rows),
             answer_bytes: self.answer_bytes.or(others.answer_bytes),
             running: self.running.or(others.running),
@@ -167,13 +167,38 @@ impl SqlLimits {
             timeout: own.timeout.unwrap_or(self.timeout).min(longest_timeout),
             longest_timeout,
             query_memory_bytes: own.query_memory_bytes.unwrap_or(self.query_memory_bytes),
-            spills: own.spills.unwrap_or(false),
+            spill_bytes: own.spill_bytes.unwrap_or(0),
             rows: own.rows.filter(|rows| *rows > 0),
             answer_bytes: own.answer_bytes.filter(|bytes| *bytes > 0),
             running: own.running.unwrap_or(all).clamp(1, all),
             waiting: own.waiting.unwrap_or(self.max_waiting),
             estimated_rows: own.estimated_rows.filter(|rows| *rows > 0),
             estimated_pairs: own.estimated_pairs.filter(|pairs| *pairs > 0),
+        }
+    }
+}
+
+impl RoleLimits {
+    /// These, or less where `own` says less: nobody may take more than their role.
+    #[must_use]
+    pub fn within(self, own: &RoleOverrides) -> Self {
+        fn least<T: Ord>(limit: Option<T>, own: Option<T>) -> Option<T> {
+            [limit, own].into_iter().flatten().min()
+        }
+        let longest_timeout = least(Some(self.longest_timeout), own.longest_timeout).unwrap_or_default();
+        Self {
+            timeout: least(Some(self.timeout.min(longest_timeout)), own.timeout).unwrap_or_default(),
+            longest_timeout,
+            query_memory_bytes: self
+                .query_memory_bytes
+                .min(own.query_memory_bytes.unwrap_or(usize::MAX)),
+            spill_bytes: self.spill_bytes.min(own.spill_bytes.unwrap_or(u64::MAX)),
+            rows: least(self.rows, own.rows),
+            answer_bytes: least(self.answer_bytes, own.answer_bytes),
+            running: self.running.min(own.running.unwrap_or(usize::MAX)).max(1),
+            waiting: self.waiting.min(own.waiting.unwrap_or(usize::MAX)),
+            estimated_rows: least(self.estimated_rows, own.estimated_rows),
+            estimated_pairs: least(self.estimated_pairs, own.estimated_pairs),
         }
     }
 }

@@ -25,6 +25,7 @@ mod request;
 mod rows;
 mod running;
 mod session;
+mod shared_disk;
 mod sql_engine;
 mod statement;
 mod turns;

@@ -118,7 +118,9 @@ impl Query {
             ticket.reads(estimate.rows);
             ticket.is_in(QueryPhase::Running);
         }
-        let context = self.session.task_context(&state, self.memory, self.limits.spills);
+        let context = self
+            .session
+            .task_context(&state, self.memory, self.limits.spill_bytes)?;
         Ok((execute_stream(physical, context)?, last))
     }
 }

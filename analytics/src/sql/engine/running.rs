@@ -35,6 +35,7 @@ pub(crate) struct Ticket {
     /// Rows that have been read from it.
     rows: AtomicU64,
     who: Arc<str>,
+    turn: Arc<str>,
     via: &'static str,
     /// Bytes that have been written of its answer.
     bytes: Arc<AtomicU64>,
@@ -160,6 +161,7 @@ impl Ticket {
             query_id: self.query_id.clone(),
             sql: self.sql.clone(),
             who: Arc::clone(&self.who),
+            turn: Arc::clone(&self.turn),
             via: self.via,
             state: match self.phase() {
                 QueryPhase::Queued => QueryState::Waiting,
@@ -276,6 +278,7 @@ impl Running {
             peak,
             rows: AtomicU64::new(0),
             who: Arc::clone(&asker.who),
+            turn: Arc::clone(&asker.turn),
             via: asker.via,
             bytes: Arc::default(),
             cells: AtomicU64::new(0),
@@ -308,7 +311,7 @@ impl Running {
 
     pub(crate) fn cancel(&self, query_id: &str, asker: &Asker) -> bool {
         let ticket = self.tickets().get(query_id).and_then(Weak::upgrade);
-        match ticket.filter(|ticket| asker.may_see(&ticket.who)) {
+        match ticket.filter(|ticket| asker.may_see(&ticket.turn)) {
             Some(ticket) => {
                 ticket.stop(SqlError::Cancelled);
                 true

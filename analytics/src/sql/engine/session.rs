@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use datafusion::catalog::SchemaProvider;
 use datafusion::common::Result;
 use datafusion::config::ConfigOptions;
-use datafusion::execution::disk_manager::{DiskManager, DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
@@ -20,6 +20,7 @@ use datafusion::prelude::SessionConfig;
 use super::estimate::PairsOfLeaf;
 use super::limits::Spill;
 use super::named_arguments::{NamedArguments, NamedTableFunction};
+use super::shared_disk::SharedDisk;
 use crate::sql::bounds::{BoundOperators, QueryGuard};
 use crate::sql::catalogue::{CATALOG, SCHEMA, catalog_of};
 use crate::sql::cell_type::{CellComparison, cell_min_max, cell_unnest};
@@ -47,7 +48,7 @@ pub(crate) struct Session {
     base: SessionState,
     runtime: RuntimeEnv,
     /// Where what does not fit into memory is put.
-    disk: Option<Arc<DiskManager>>,
+    disk: Option<SharedDisk>,
     pairs_of_leaf: PairsOfLeaf,
 }
 
@@ -56,7 +57,7 @@ impl Session {
     pub(crate) fn new(threads: usize, spill: Option<&Spill>, ours: Registration) -> Result<Self> {
         let pairs_of_leaf = ours.pairs_of_leaf;
         let disk = spill.and_then(|spill| {
-            let disk = disk_of(spill);
+            let disk = SharedDisk::open(spill);
             let warn = |error: &_| {
                 let folder = spill.folder.display();
                 tracing::warn!(%error, %folder, "queries that do not fit into memory end: nothing can be put on disk");
@@ -142,41 +143,37 @@ impl Session {
         self.pairs_of_leaf
     }
 
-    /// The context in which the plan of `state` runs, with the memory of one query, and the disk if it may spill.
+    /// Shares the disk anew between the queries that may use it, until it is dropped.
+    pub(crate) async fn keep_sharing_disk(&self) {
+        match &self.disk {
+            Some(disk) => disk.keep_sharing().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The context in which the plan of `state` runs, with the memory of one query, and so many bytes on disk.
+    ///
+    /// # Errors
+    /// The disk's.
     pub(crate) fn task_context(
         &self,
         state: &SessionState,
         memory: Arc<dyn MemoryPool>,
-        spills: bool,
-    ) -> Arc<TaskContext> {
-        let none = &self.runtime.disk_manager;
-        let disk = self.disk.as_ref().filter(|_| spills).unwrap_or(none);
+        spill_bytes: u64,
+    ) -> Result<Arc<TaskContext>> {
+        let disk_manager = match self.disk.as_ref().filter(|_| spill_bytes > 0) {
+            Some(disk) => disk.of_query(spill_bytes)?,
+            None => Arc::clone(&self.runtime.disk_manager),
+        };
         let runtime = RuntimeEnv {
             memory_pool: memory,
-            disk_manager: Arc::clone(disk),
+            disk_manager,
             ..self.runtime.clone()
         };
         // With all functions: `information_schema.routines` finds them here.
         let context = TaskContext::from(state).with_runtime(Arc::new(runtime));
-        Arc::new(context)
+        Ok(Arc::new(context))
     }
-}
-
-/// The folder of what does not fit into memory: empty, and nobody else's.
-fn disk_of(spill: &Spill) -> Result<Arc<DiskManager>> {
-    if spill.folder.exists() {
-        std::fs::remove_dir_all(&spill.folder)?;
-    }
-    let mut folder = std::fs::DirBuilder::new();
-    folder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
-    folder.create(&spill.folder)?;
-    let disk = DiskManagerBuilder::default()
-        .with_mode(DiskManagerMode::Directories(vec![spill.folder.clone()]))
-        .with_max_temp_directory_size(spill.bytes)
-        .build()?;
-    Ok(Arc::new(disk))
 }
 
 /// Changes the options of one query. Functions see them when they run, and the query's guard in them.

@@ -124,6 +124,7 @@ impl SqlEngine {
             return Err(SqlError::Cancelled);
         };
         let limits = self.limits.of(request.asker.permission.role());
+        let limits = limits.within(&request.asker.limits);
         let timeout = request
             .timeout
             .unwrap_or(limits.timeout)
@@ -198,9 +199,14 @@ impl SqlEngine {
         ticket.runs_as(task.abort_handle());
         let watchdog = {
             let ticket = Arc::downgrade(&ticket);
+            let session = Arc::clone(&self.session);
             // On the caller's runtime: the query's own threads may all be busy.
             AbortOnDrop(tokio::spawn(async move {
-                tokio::time::sleep_until(deadline).await;
+                if limits.spill_bytes > 0 {
+                    let _ = tokio::time::timeout_at(deadline, session.keep_sharing_disk()).await;
+                } else {
+                    tokio::time::sleep_until(deadline).await;
+                }
                 if let Some(ticket) = ticket.upgrade() {
                     let phase = ticket.phase();
                     ticket.stop(SqlError::TimedOut { milliseconds, phase });
@@ -268,7 +274,7 @@ impl SqlEngine {
         Arc::new(QueriesTable::new(move || {
             let mut queries = running.list();
             queries.extend(running.ended());
-            queries.retain(|query| asker.may_see(&query.who));
+            queries.retain(|query| asker.may_see(&query.turn));
             queries
         }))
     }

@@ -128,7 +128,7 @@ impl fmt::Debug for CellsTable {
 }
 
 impl CellsTable {
-    pub(super) fn new(snapshot: &Arc<GridSnapshot>, permission: &Arc<Permission>) -> Self {
+    pub(in crate::tables) fn new(snapshot: &Arc<GridSnapshot>, permission: &Arc<Permission>) -> Self {
         Self {
             snapshot: Arc::clone(snapshot),
             permission: Arc::clone(permission),
@@ -290,7 +290,7 @@ impl CellsTable {
         pieces
     }
 
-    fn scan_now(
+    pub(in crate::tables) fn scan_now(
         &self,
         state: &dyn Session,
         projection: Option<&Vec<usize>>,

@@ -100,15 +100,20 @@ impl Issuer {
         {
             return Ok(known.keys.clone().into());
         }
+        match self.keys_asked_anew().await {
+            Some(keys) => Ok(keys),
+            None => Err(NoAnswer(self.problem().await)),
+        }
+    }
+
+    /// The keys as they are now, unless they were asked for a moment ago: then as they were.
+    pub(super) async fn keys_asked_anew(self: &Arc<Self>) -> Option<Arc<[PublicKey]>> {
         let asking = Arc::clone(self);
         // To its end, whoever waits for it.
         let asking = tokio::spawn(async move { asking.ask_unless_just_asked().await });
         // What goes wrong is told with what is then known.
         let _ = tokio::time::timeout(PATIENCE, asking).await;
-        match self.good() {
-            Some(known) => Ok(known.keys.clone().into()),
-            None => Err(NoAnswer(self.problem().await)),
-        }
+        self.good().map(|known| known.keys.clone().into())
     }
 
     /// Where it is asked for what.

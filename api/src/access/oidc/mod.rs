@@ -14,6 +14,9 @@ pub(super) use self::login::{Logins, NotSignedIn, PATIENCE, is_own_path};
 use self::token::{Claims, Expected, Token};
 use super::new_key::Grant;
 
+/// Letters of a name.
+const LONGEST_NAME: usize = 128;
+
 /// What the configuration says of an issuer.
 #[derive(Clone, Debug)]
 pub struct OidcSettings {
@@ -27,6 +30,8 @@ pub struct OidcSettings {
     pub client_secret: Option<ClientSecret>,
     /// Where in the claims the roles are: a JSON pointer to a text or a list.
     pub roles_claim: String,
+    /// Where in the claims the name is by which people know somebody: a JSON pointer to a text; empty: nowhere.
+    pub name_claim: String,
     /// What they give: the first that is there counts alone.
     pub map: Vec<(String, Grant)>,
 }
@@ -57,6 +62,8 @@ impl std::fmt::Debug for ClientSecret {
 pub(super) struct OfToken {
     /// As the audit names them.
     pub(super) who: String,
+    /// As people know them.
+    pub(super) name: Option<String>,
     /// What they may.
     pub(super) grant: Grant,
     /// Until when, microseconds since 1970.
@@ -90,11 +97,15 @@ impl Oidc {
     /// What of the settings cannot be.
     pub(super) fn new(settings: OidcSettings) -> Result<Self, String> {
         let issuer = Issuer::new(&settings.issuer).map_err(|why| format!("`access.oidc.issuer`: {why}"))?;
-        if !settings.roles_claim.starts_with('/') {
-            return Err(format!(
-                "`access.oidc.roles_claim` is `{}`; it must be a JSON pointer such as /roles",
-                settings.roles_claim
-            ));
+        for (key, claim, is_optional) in [
+            ("roles_claim", &settings.roles_claim, false),
+            ("name_claim", &settings.name_claim, true),
+        ] {
+            if !claim.starts_with('/') && !(is_optional && claim.is_empty()) {
+                return Err(format!(
+                    "`access.oidc.{key}` is `{claim}`; it must be a JSON pointer such as /roles or /name"
+                ));
+            }
         }
         Ok(Self {
             settings,
@@ -117,7 +128,15 @@ impl Oidc {
             audiences: &self.settings.audiences,
             now: now.div_euclid(1_000_000),
         };
-        let claims = token.verify(&keys, &expected).ok_or(NotOfToken::Wrong)?;
+        let claims = match token.verify(&keys, &expected) {
+            // One that names no key may be of one that is new.
+            None if token.key_id.is_none() => {
+                let keys = self.issuer.keys_asked_anew().await;
+                keys.and_then(|keys| token.verify(&keys, &expected))
+            }
+            claims => claims,
+        };
+        let claims = claims.ok_or(NotOfToken::Wrong)?;
         self.given_to(&claims)
     }
 
@@ -134,9 +153,22 @@ impl Oidc {
         };
         Ok(OfToken {
             who,
+            name: self.name_of(&claims.all),
             grant,
             ends_at: claims.ends_at.saturating_mul(1_000_000),
         })
+    }
+
+    /// The name that people know; what is on one line, and no longer than a name.
+    fn name_of(&self, claims: &Value) -> Option<String> {
+        let claim = Some(self.settings.name_claim.as_str()).filter(|claim| !claim.is_empty())?;
+        let name = claims.pointer(claim)?.as_str()?.trim();
+        let shown: String = name
+            .chars()
+            .filter(|letter| !letter.is_control())
+            .take(LONGEST_NAME)
+            .collect();
+        (!shown.is_empty()).then_some(shown)
     }
 
     fn grant_of(&self, roles: Option<&Value>) -> Option<Grant> {
@@ -171,6 +203,7 @@ mod tests {
             client_id: String::new(),
             client_secret: None,
             roles_claim: "/roles".to_owned(),
+            name_claim: "/name".to_owned(),
             map: vec![
                 ("duty".to_owned(), grant(Role::Operator)),
                 ("staff".to_owned(), grant(Role::Analyst)),
@@ -186,5 +219,22 @@ mod tests {
         assert_eq!(role(json!("duty staff")), None);
         assert_eq!(role(json!([])), None);
         assert!(oidc.grant_of(None).is_none());
+        let name = |claims: Value| oidc.name_of(&claims);
+        assert_eq!(
+            name(json!({"name": " Ann\u{7} Lee "})),
+            Some("Ann Lee".to_owned())
+        );
+        assert_eq!(
+            (
+                name(json!({"name": 7})),
+                name(json!({"name": " "})),
+                name(json!({}))
+            ),
+            (None, None, None)
+        );
+        assert_eq!(
+            name(json!({"name": "n".repeat(500)})).map(|name| name.len()),
+            Some(LONGEST_NAME)
+        );
     }
 }

@@ -110,12 +110,15 @@ async fn callback(
     let caller = access.caller(&returned.of, external.client).await;
     let sign_in = SignIn {
         who: returned.of.who,
+        name: returned.of.name,
         role,
         scope: if role == Role::Admin {
             riskgrid_analytics::permission::Scope::ALL
         } else {
             returned.of.grant.scope
         },
+        duties: returned.of.grant.duties,
+        offices: returned.of.grant.offices,
         key: None,
         address: external
             .client

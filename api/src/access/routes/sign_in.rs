@@ -85,8 +85,11 @@ async fn by_key(
     };
     let sign_in = SignIn {
         who: caller.identity.who.clone(),
+        name: None,
         role,
         scope: key.row.grant.scope.clone(),
+        duties: key.row.grant.duties.clone(),
+        offices: key.row.grant.offices.clone(),
         key: Some(key.row.id.clone()),
         address: caller
             .address

@@ -77,6 +77,7 @@ pub(crate) async fn rows_of(
             via: "rule",
             turn: "rules".into(),
             permission: permission.unwrap_or_else(|| Arc::new(Permission::admin())),
+            ..Asker::system()
         },
     };
     let answer = (sight.ask)(request, Arc::clone(snapshot))
@@ -157,6 +158,7 @@ pub(super) async fn objects_of(
             via: "rule",
             turn: who.into(),
             permission: Arc::clone(permission),
+            ..Asker::system()
         },
     };
     let failed =

@@ -7,7 +7,7 @@ use riskgrid_analytics::rules::{InstanceChange, InstanceKey, InstanceState, Inst
 use riskgrid_ingest::EventTime;
 
 use super::{Decisions, DecisionsError, PIECE};
-use crate::database::{Connection, read_from_row};
+use crate::database::{Connection, Standing, read_from_row};
 
 /// The state of one rule after an evaluation, as far as it changed.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,8 @@ pub struct RuleState<'a> {
     pub rule_id: &'a str,
     /// Its version by which it was judged.
     pub rule_version: i64,
+    /// How this node stood to the lease when it judged: its transactions fail once another has taken over.
+    pub standing: Standing,
     /// Event time of the evaluation.
     pub evaluated: EventTime,
     /// The instances whose phase changed.

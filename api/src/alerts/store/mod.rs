@@ -58,7 +58,7 @@ pub use transitions::TransitionLine;
 pub use versions::Versioned;
 pub use wanted::AlertQuery;
 
-use crate::database::{Database, Pool, Transaction};
+use crate::database::{Database, Pool, Standing, Transaction};
 
 /// Transitions older than this are recorded and wake nobody.
 pub const MAX_NOTIFY_AGE: Duration = Duration::from_hours(1);
@@ -107,6 +107,30 @@ impl Decisions {
         let census = Census::take(&decisions).await?;
         *decisions.census() = census;
         Ok(decisions)
+    }
+
+    /// The same, whose transactions fail unless its lease is still held.
+    #[must_use]
+    pub fn under(&self, standing: Standing) -> Self {
+        Self {
+            database: self.database.under(standing),
+            inner: Arc::clone(&self.inner),
+        }
+    }
+
+    /// Counts anew what is open, where other nodes may have decided too.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count_anew(&self) -> Result<(), DecisionsError> {
+        if self.database.is_shared() {
+            // Nobody decides meanwhile.
+            let transaction = self.begin().await?;
+            let census = Census::take(self).await?;
+            *self.census() = census;
+            transaction.rollback().await?;
+        }
+        Ok(())
     }
 
     /// Where they are stored, with keys, sessions and the audit.

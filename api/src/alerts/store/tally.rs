@@ -72,7 +72,7 @@ impl Decisions {
     /// What there is now.
     pub async fn held(&self) -> Result<Held, DecisionsError> {
         let waiting: Waiting = sqlx::query_as(
-            "SELECT COUNT(*) AS number, COALESCE(SUM(attempts > 0), 0) AS failed, MIN(created_at) AS oldest
+            "SELECT COUNT(*) AS number, COUNT(*) FILTER (WHERE attempts > 0) AS failed, MIN(created_at) AS oldest
                FROM deliveries WHERE state = 'pending'",
         )
         .fetch_one(self.readers())
