@@ -126,6 +126,10 @@ pub struct Draft {
 
 /// Where the rights of a new key are from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, while a key is made"
+)]
 pub enum Rights {
     /// They are given.
     Given(Grant),

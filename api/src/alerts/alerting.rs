@@ -171,9 +171,9 @@ impl Alerting {
             let (standing, keeping) = database.keep_lease("outbox", move || clock()).await;
             (standing, Vec::from_iter(keeping))
         };
-        let of_cells = {
+        let of_rules = {
             let clock = Arc::clone(&clock);
-            let (standing, keeping) = database.keep_lease("cells", move || clock()).await;
+            let (standing, keeping) = database.keep_lease("rules", move || clock()).await;
             leases.extend(keeping);
             standing
         };
@@ -193,7 +193,7 @@ impl Alerting {
             clock,
             evaluators: EvaluatorCounts::default(),
             pending: PendingInstances::default(),
-            judges: of_cells,
+            judges: of_rules,
             sends,
             bounds,
             grid: OnceLock::new(),
