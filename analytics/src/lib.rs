@@ -14,6 +14,7 @@ mod registration;
 pub mod risk;
 pub mod rules;
 mod scan_at_once;
+pub mod series;
 pub mod sql;
 pub mod statistics;
 pub mod table_functions;

@@ -37,7 +37,7 @@ export function startMode(done) {
         area: byId('mode-area').value,
         ...(hours > 0 ? { until: new Date(Date.now() + hours * HOUR_MS).toISOString() } : {}),
         ...(reason ? { reason } : {}),
-      }, 'PUT');
+      }, { method: 'PUT' });
       dialog.close();
       await load();
       byId('announcement').textContent = button.textContent;

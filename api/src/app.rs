@@ -17,6 +17,7 @@ use crate::access::Access;
 use crate::alerts::Alerting;
 use crate::dead_letters::{Lists, Replays};
 use crate::durations::Durations;
+use crate::hotline::desk::Desk;
 use crate::http::{BodyBudget, HttpCounters};
 use crate::intake::Intake;
 use crate::publication::Published;
@@ -44,6 +45,8 @@ pub struct App {
     pub sql: SqlEngine,
     /// Rules, alerts, webhooks.
     pub alerting: Arc<Alerting>,
+    /// Cases.
+    pub desk: Arc<Desk>,
     /// Refused records.
     pub dead_letters: DeadLetterStore,
     /// Bounds the lists of them that are made at once.

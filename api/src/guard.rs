@@ -112,9 +112,18 @@ fn span(request: &Request) -> Span {
     tracing::debug_span!(
         "request",
         method = %request.method(),
-        path = without_keys(request.uri().path()),
+        path = shown_path(request.uri().path()),
         version = ?request.version(),
     )
+}
+
+/// A rating link is a secret of whoever has it.
+fn shown_path(path: &str) -> String {
+    if path.starts_with("/r/") {
+        "/r/…".to_owned()
+    } else {
+        without_keys(path)
+    }
 }
 
 /// That something is away for a while is said by who waits for it, once; clients ask again and again.

@@ -13,6 +13,7 @@ pub mod dead_letters;
 pub mod digest;
 pub mod durations;
 mod guard;
+pub mod hotline;
 pub mod http;
 pub mod intake;
 pub mod metrics;

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod grid;
+mod hotline;
 mod ingest;
 mod kafka;
 mod publication;
@@ -29,7 +30,7 @@ struct Seen<'a> {
 }
 
 /// The subjects.
-const SUBJECTS: [&[Reading]; 7] = [
+const SUBJECTS: [&[Reading]; 8] = [
     ingest::READINGS,
     grid::READINGS,
     kafka::READINGS,
@@ -37,6 +38,7 @@ const SUBJECTS: [&[Reading]; 7] = [
     risk::READINGS,
     publication::READINGS,
     alerts::READINGS,
+    hotline::READINGS,
 ];
 
 /// The page as text.

@@ -18,6 +18,7 @@ use tokio::sync::broadcast;
 
 use crate::alerts::Alerting;
 use crate::alerts::store::{Alert, PublicAlert};
+use crate::hotline::desk::{CaseChange, Desk};
 
 /// Changes that a slow page may be behind; one further behind is told to look at everything again.
 const CHANGES_KEPT: usize = 256;
@@ -49,6 +50,11 @@ enum Of {
         layer: Option<String>,
         cell: Option<u64>,
     },
+    /// Those who see this layer and what lies there.
+    Position {
+        layer: String,
+        position: Option<[f64; 2]>,
+    },
     /// The public.
     Public,
     /// Everybody.
@@ -68,8 +74,22 @@ impl Change {
                     && seen.admits_layer(layer.as_deref())
                     && seen.admits_centre_of(*cell)
             }
+            Of::Position { layer, position } => {
+                seen.role() != Role::Public && seen.admits_layer(Some(layer)) && seen.admits_place(*position)
+            }
             Of::Public => seen.role() == Role::Public,
             Of::All => true,
+        }
+    }
+
+    fn of_case(change: &CaseChange) -> Self {
+        Self {
+            name: change.name,
+            data: change.data.to_string(),
+            of: Of::Position {
+                layer: change.layer.clone(),
+                position: change.position,
+            },
         }
     }
 
@@ -99,7 +119,7 @@ impl Changes {
     }
 
     /// Follows the grid and the alerts until the runtime ends.
-    pub fn follow(reader: GridReader, alerting: &Alerting) -> Self {
+    pub fn follow(reader: GridReader, alerting: &Alerting, desk: &Desk) -> Self {
         let (sender, _) = broadcast::channel(CHANGES_KEPT);
         let changes = Self {
             to_pages: sender,
@@ -144,6 +164,22 @@ impl Changes {
                 for change in changes {
                     let _ = to_pages.send(Arc::new(change));
                 }
+            }
+        });
+        let mut cases = desk.changes.subscribe();
+        let to_pages = changes.to_pages.clone();
+        tokio::spawn(async move {
+            loop {
+                let change = match cases.recv().await {
+                    Ok(change) => Change::of_case(&change),
+                    Err(broadcast::error::RecvError::Lagged(_)) => Change {
+                        name: "case",
+                        data: "{}".to_owned(),
+                        of: Of::All,
+                    },
+                    Err(broadcast::error::RecvError::Closed) => return,
+                };
+                let _ = to_pages.send(Arc::new(change));
             }
         });
         changes
@@ -199,7 +235,7 @@ impl Changes {
                         json!({})
                     };
                     let changes = Event::default().event("missed").data(changes.to_string());
-                    let unnamed = [("tiles", "{\"layers\":null}"), ("alert", "{}")];
+                    let unnamed = [("tiles", "{\"layers\":null}"), ("alert", "{}"), ("case", "{}")];
                     let unnamed = unnamed.map(|(name, data)| Event::default().event(name).data(data));
                     std::iter::once(changes).chain(unnamed).collect()
                 }

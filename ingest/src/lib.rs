@@ -32,7 +32,8 @@ pub mod words;
 pub use disk::{NoRoom, Room, Writer, state_folder};
 pub use threads::on_threads;
 pub use words::{
-    Candidate, CandidateTime, Channel, DAY, Event, EventHash, EventKind, EventTime, HOUR, InvalidLayer,
-    LIVE_DOMAIN, Layer, LayerIndex, LayerKind, LayerLookup, LayerSettings, LayerTable, MINUTE, Number,
-    Position, Refusal, RefusalReason, ReportOp, SECOND, SourceKey, Unit, ValueScale, VisibleToPublic, slug,
+    AttributeSettings, AttributeType, AttributeValue, Candidate, CandidateTime, CasesOf, Channel, DAY, Event,
+    EventHash, EventKind, EventTime, HOUR, InvalidLayer, LIVE_DOMAIN, Layer, LayerIndex, LayerKind,
+    LayerLookup, LayerSettings, LayerTable, MINUTE, Number, Position, Refusal, RefusalReason, ReportOp,
+    SECOND, SourceKey, Unit, ValueScale, VisibleToPublic, slug,
 };

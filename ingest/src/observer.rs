@@ -21,6 +21,9 @@ pub trait EventObserver: Send {
     /// An accepted observation that is now the newest of its sensor. `value` is in the layer's unit.
     fn newest_reading(&mut self, partition: &PartitionId, event: &Event<'_>, layer: &Layer, value: f64);
 
+    /// An accepted report, whatever it does to it. `layer` is its own; updates and closes may name none.
+    fn accepted_report(&mut self, _: &PartitionId, _: &Event<'_>, _: Option<&Layer>) {}
+
     /// All records at hand of a partition are applied; `now` is the clock by which its timers run.
     fn advance(&mut self, partition: &PartitionId, domain: &str, now: EventTime);
 

@@ -23,11 +23,15 @@ pub enum Table {
     Deliveries,
     DeadLetters,
     Queries,
+    Cases,
+    CaseMoves,
+    CaseClocks,
+    CaseAssessed,
 }
 
 impl Table {
     /// All.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Cells,
         Self::CellsRest,
         Self::Risk,
@@ -44,6 +48,10 @@ impl Table {
         Self::Deliveries,
         Self::DeadLetters,
         Self::Queries,
+        Self::Cases,
+        Self::CaseMoves,
+        Self::CaseClocks,
+        Self::CaseAssessed,
     ];
 
     /// Its name in SQL.
@@ -65,6 +73,10 @@ impl Table {
             Self::Deliveries => "deliveries",
             Self::DeadLetters => "dead_letters",
             Self::Queries => "queries",
+            Self::Cases => "cases",
+            Self::CaseMoves => "case_moves",
+            Self::CaseClocks => "case_clocks",
+            Self::CaseAssessed => "case_assessed",
         }
     }
 }
@@ -83,7 +95,11 @@ impl Permission {
             | Table::Sensors
             | Table::Facilities
             | Table::Population
-            | Table::Rules => !matches!(self.role(), Role::Public),
+            | Table::Rules
+            | Table::Cases
+            | Table::CaseMoves
+            | Table::CaseClocks
+            | Table::CaseAssessed => !matches!(self.role(), Role::Public),
             Table::Units => self.sees_units(),
             Table::Deliveries | Table::DeadLetters => self.sees_letters(),
         }

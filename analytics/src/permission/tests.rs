@@ -178,6 +178,10 @@ fn tables_are_those_of_the_contract() {
         "alerts",
         "rules",
         "queries",
+        "cases",
+        "case_moves",
+        "case_clocks",
+        "case_assessed",
     ]);
     let operator: BTreeSet<&str> = analyst.iter().copied().chain(["units"]).collect();
     let whole: BTreeSet<&str> = operator

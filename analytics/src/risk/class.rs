@@ -31,16 +31,20 @@ impl Class {
 
 /// Days between bursts of a layer that make one rare.
 const RARE_DAYS: f64 = 100.0;
+/// The same in an emergency.
+const RARE_DAYS_OF_EMERGENCY: f64 = 10.0;
 /// The risk of a black swan.
 const SWAN_RISK: f64 = 0.4;
 /// Weeks over which a trend rises, its false discovery rate.
-const TREND_Q: f64 = 0.05;
+pub(super) const TREND_Q: f64 = 0.05;
 /// The level of a trend that is a rhino.
 const RHINO_LEVEL: f64 = 0.3;
-/// The share of 28 days in which a level was 0.6 or more.
-const HIGH_SHARE: f64 = 0.8;
+/// A level that is high.
+pub(super) const HIGH_LEVEL: f64 = 0.6;
+/// The share of 28 days in which a level was high.
+pub(super) const HIGH_SHARE: f64 = 0.8;
 /// The risk that is watched whatever its past.
-const WATCH_RISK: f64 = 0.6;
+pub(super) const WATCH_RISK: f64 = 0.6;
 
 /// What the class of a cell is made of; what is not known does not count for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -55,11 +59,18 @@ pub struct Signs {
     pub rising_q: Option<f64>,
     /// The share of the last 28 days in which its level was 0.6 or more.
     pub high_share: Option<f64>,
+    /// Whether its area is in an emergency.
+    pub is_emergency: bool,
 }
 
 /// The first that matches.
 pub fn class_of(signs: &Signs) -> Class {
-    let is_rare = signs.recurrence_days.is_some_and(|days| days >= RARE_DAYS);
+    let rare_days = if signs.is_emergency {
+        RARE_DAYS_OF_EMERGENCY
+    } else {
+        RARE_DAYS
+    };
+    let is_rare = signs.recurrence_days.is_some_and(|days| days >= rare_days);
     let rises = signs.rising_q.is_some_and(|q| q < TREND_Q);
     let stays_high = signs.high_share.is_some_and(|share| share >= HIGH_SHARE);
     if is_rare && signs.risk >= SWAN_RISK {
@@ -97,6 +108,22 @@ mod tests {
             (
                 Signs {
                     recurrence_days: Some(99.0),
+                    ..rare
+                },
+                Class::Normal,
+            ),
+            (
+                Signs {
+                    recurrence_days: Some(10.0),
+                    is_emergency: true,
+                    ..rare
+                },
+                Class::BlackSwan,
+            ),
+            (
+                Signs {
+                    recurrence_days: Some(9.9),
+                    is_emergency: true,
                     ..rare
                 },
                 Class::Normal,

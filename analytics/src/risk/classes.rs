@@ -1,9 +1,12 @@
 //! The class of each row, and those that cells keep for a while though they no longer meet them.
 
+use h3o::Resolution;
 use hashbrown::HashMap;
+use riskgrid_ingest::grid::CellSet;
 use riskgrid_ingest::{EventTime, HOUR};
 
-use super::class::{Class, Signs, class_of};
+use super::class::{Class, Signs, WATCH_RISK, class_of};
+use super::hourly_signs::HourlySigns;
 use super::model::{HazardModel, RiskModel};
 use super::surface::LayerSurface;
 
@@ -24,25 +27,45 @@ pub(super) struct HeldClasses {
 }
 
 impl HeldClasses {
-    /// Gives each row its class.
-    pub(super) fn classify(&mut self, model: &RiskModel, layers: &mut [LayerSurface]) {
+    /// Gives each row its class; `signs` are those of each layer of the model.
+    pub(super) fn classify(
+        &mut self,
+        model: &RiskModel,
+        resolution: Resolution,
+        signs: &[Option<(EventTime, HourlySigns)>],
+        emergency: &CellSet,
+        layers: &mut [LayerSurface],
+    ) {
         let mut moments: HashMap<usize, EventTime> = HashMap::new();
         for layer in layers {
             moments.insert(layer.layer, layer.at);
-            let scale = model
-                .layers
-                .get(layer.layer)
-                .and_then(|layer| match &layer.hazard {
-                    HazardModel::Reports { scale, .. } => Some(scale),
-                    HazardModel::Observations { .. } => None,
-                });
+            let hazard = model.layers.get(layer.layer).map(|layer| &layer.hazard);
+            let of_layer = signs.get(layer.layer).and_then(Option::as_ref);
             for row in &mut layer.rows {
-                let met = class_of(&Signs {
-                    risk: row.risk.risk,
-                    level: scale.map_or(row.hazard, |scale| scale.level(row.intensity)),
-                    ..Signs::default()
+                let met = class_of(&match (hazard, of_layer) {
+                    // Of a sensor layer only the risk is looked at.
+                    (Some(HazardModel::Reports { scale, .. }), of_layer) => {
+                        let signs = of_layer.map(|(_, signs)| signs);
+                        let parent = HourlySigns::parent(resolution, row.cell);
+                        Signs {
+                            risk: row.risk.risk,
+                            level: scale.level(row.intensity),
+                            recurrence_days: signs
+                                .and_then(|signs| signs.recurrence_days.get(&parent).copied()),
+                            rising_q: signs.and_then(|signs| signs.rising_q.get(&parent).copied()),
+                            high_share: signs.and_then(|signs| signs.high_share.get(&row.cell).copied()),
+                            is_emergency: emergency.holds(row.cell),
+                        }
+                    }
+                    _ => Signs {
+                        risk: row.risk.risk,
+                        ..Signs::default()
+                    },
                 });
                 let key = (layer.layer, row.cell);
+                // What an hour showed is kept from that hour on, so that a restart comes to the same.
+                let is_by_risk = met == Class::Watch && row.risk.risk >= WATCH_RISK;
+                let since = of_layer.map(|(hour, _)| *hour).filter(|_| !is_by_risk);
                 row.class = match self.held.get(&key) {
                     Some(held) if held.class < met && layer.at.since(held.met) < HELD => held.class,
                     _ => met,
@@ -50,7 +73,7 @@ impl HeldClasses {
                 if row.class == met && met != Class::Normal {
                     let met = HeldClass {
                         class: met,
-                        met: layer.at,
+                        met: since.unwrap_or(layer.at),
                     };
                     self.held.insert(key, met);
                 }

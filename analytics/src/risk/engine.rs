@@ -1,23 +1,24 @@
 //! Makes one surface after the other from the grid: takes in what is new since the one before, and scores the cells that
 //! have something to say.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use h3o::Resolution;
 use hashbrown::HashMap;
 use riskgrid_ingest::grid::{GridSnapshot, Step};
 use riskgrid_ingest::places::{Places, cells_of};
-use riskgrid_ingest::{EventTime, LIVE_DOMAIN, LayerIndex, LayerKind};
+use riskgrid_ingest::{EventTime, HOUR, LIVE_DOMAIN, LayerIndex, LayerKind};
 
 use super::around::{Around, StaticFacts, units_of};
 use super::channels::{Channels, RINGS};
 use super::classes::HeldClasses;
+use super::conditions::Conditions;
 use super::corroboration::{CLASSES, Device, SENSORS};
+use super::hourly_signs::{HourlySigns, last_full_hour};
 use super::marks::LayerMarks;
 use super::model::{HazardModel, LayerModel, RiskModel};
-use super::outcomes::KnownOutcomes;
-use super::past::{Hours, Past, PastNow};
+use super::outcomes::{KnownOutcomes, Reliabilities};
+use super::past::{Past, PastNow, PastSlices};
 use super::reach::{SensorNow, heard, sensor_now};
 use super::reference::{InvalidReference, ReferenceCells};
 use super::scoring::{felt_in, score_observations, score_reports};
@@ -27,6 +28,9 @@ use crate::statistics::MAX_STUDY_AREA;
 
 /// Cells of which no row is left are forgotten when there are so many beside those with one.
 const CELLS_BESIDE: usize = 1_000_000;
+
+/// Full hours before the first surface whose classes may still hold.
+const HOURS_BEFORE: i64 = 3;
 
 /// Why no surface can be made.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -62,6 +66,12 @@ pub struct RiskEngine {
     marks: Vec<Option<LayerMarks>>,
     pasts: Vec<Option<Arc<Past>>>,
     classes: HeldClasses,
+    /// Of each layer, judged at an hour.
+    signs: Vec<Option<(EventTime, HourlySigns)>>,
+    /// Whether the hours before the first surface were looked at.
+    has_begun: bool,
+    /// Whether bursts and trends are looked for.
+    judges_hours: bool,
     outcomes: KnownOutcomes,
 }
 
@@ -122,6 +132,9 @@ impl RiskEngine {
             marks: vec![None; layers],
             pasts: vec![None; layers],
             classes: HeldClasses::default(),
+            signs: vec![None; layers],
+            has_begun: false,
+            judges_hours: true,
             outcomes: KnownOutcomes::default(),
         })
     }
@@ -130,7 +143,23 @@ impl RiskEngine {
     pub fn start_again(&mut self) {
         self.marks.fill(None);
         self.pasts.fill(None);
+        self.classes = HeldClasses::default();
+        self.signs.fill(None);
+        self.has_begun = !self.judges_hours;
         self.outcomes = KnownOutcomes::default();
+    }
+
+    /// One that judges no bursts and no trends: all rows are of the class that their risk alone gives.
+    #[must_use]
+    pub fn without_classes(mut self) -> Self {
+        self.judges_hours = false;
+        self.has_begun = true;
+        self
+    }
+
+    /// Of the cells of its surfaces.
+    pub const fn resolution(&self) -> Resolution {
+        self.resolution
     }
 
     /// By what it scores.
@@ -144,26 +173,48 @@ impl RiskEngine {
         self.domains.get(position)?.clone()
     }
 
-    /// The surface of a snapshot. `now` is the wall clock, for layers that are live; hours that begin at `left_out` are no
-    /// part of anybody's past.
-    pub fn surface(
+    /// The surface of a snapshot. `now` is the wall clock, for layers that are live.
+    ///
+    /// The first one after a start is made after those of the full hours before it: classes are kept for three hours.
+    pub fn surface(&mut self, snapshot: &GridSnapshot, now: EventTime, conditions: &Conditions) -> Surface {
+        let present = self.present(snapshot, now);
+        if !std::mem::replace(&mut self.has_begun, true) {
+            for hours in (0..HOURS_BEFORE).rev() {
+                let earlier: Vec<Present> = present
+                    .iter()
+                    .filter_map(|layer| {
+                        let hour = last_full_hour(snapshot, layer.index, layer.at)?;
+                        let at = hour.plus(-hours * HOUR);
+                        Some(Present { at, ..layer.clone() })
+                    })
+                    .collect();
+                self.surface_of(snapshot, &earlier, conditions, true);
+            }
+        }
+        self.surface_of(snapshot, &present, conditions, false)
+    }
+
+    /// At the moments of `present`; `are_full_hours` where these are full hours that are over.
+    fn surface_of(
         &mut self,
         snapshot: &GridSnapshot,
-        now: EventTime,
-        left_out: &BTreeSet<EventTime>,
+        present: &[Present],
+        conditions: &Conditions,
+        are_full_hours: bool,
     ) -> Surface {
-        let present = self.present(snapshot, now);
-        let sensors = self.sensors(snapshot, &present);
+        let mut sensors = self.sensors(snapshot, present);
         let model = Arc::clone(&self.model);
         let newest = present.iter().map(|layer| layer.at).max();
         let units = units_of(snapshot, &model, newest);
         let clocks: Vec<(usize, EventTime)> = present.iter().map(|layer| (layer.layer, layer.at)).collect();
         let reliabilities = self.outcomes.reliabilities(snapshot, &model, &clocks);
+        believe(&model, &mut sensors, &reliabilities);
         let (mut layers, mut facts) = (Vec::new(), HashMap::new());
-        for layer in &present {
+        for layer in present {
             self.follow(snapshot, layer);
+            self.judge_hour(snapshot, layer, are_full_hours);
         }
-        for (group, reliabilities) in model.groups.iter().zip(&reliabilities) {
+        for (group, reliabilities) in model.groups.iter().zip(&reliabilities.of_classes) {
             let members: Vec<&Present> = present
                 .iter()
                 .filter(|layer| group.layers.contains(&layer.layer))
@@ -183,16 +234,48 @@ impl RiskEngine {
                     reliabilities,
                     &sensors,
                     &units,
-                    left_out,
+                    conditions,
                     (&mut layers, &mut facts),
                 );
             }
         }
         layers.sort_by_key(|layer| layer.layer);
-        self.classes.classify(&model, &mut layers);
-        let surface = Surface::new(model, layers, facts);
+        let emergency = &conditions.emergency;
+        self.classes
+            .classify(&model, self.resolution, &self.signs, emergency, &mut layers);
+        let surface = Surface::new(model, layers, facts).in_emergency(emergency.clone());
         self.forget(&surface);
         surface
+    }
+
+    /// R of each cell of `domain` at an origin, of what a snapshot tells of one layer before it; 0 where there is no row.
+    pub fn risks_at(
+        &mut self,
+        snapshot: &GridSnapshot,
+        layer: &str,
+        origin: EventTime,
+        domain: &[u64],
+    ) -> Vec<f64> {
+        let of_layer = |present: &Present| {
+            let model = self.model.layers.get(present.layer);
+            model.is_some_and(|model| model.id == layer)
+        };
+        let present: Vec<Present> = self
+            .present(snapshot, origin)
+            .into_iter()
+            .filter(of_layer)
+            .map(|layer| Present { at: origin, ..layer })
+            .collect();
+        let surface = self.surface_of(snapshot, &present, &Conditions::default(), false);
+        let mut risks = vec![0.0; domain.len()];
+        for row in surface.layers.iter().flat_map(|layer| &layer.rows) {
+            if let Ok(position) = domain.binary_search(&row.cell)
+                && let Some(slot) = risks.get_mut(position)
+            {
+                *slot = row.risk.risk;
+            }
+        }
+        risks
     }
 
     fn present(&self, snapshot: &GridSnapshot, now: EventTime) -> Vec<Present> {
@@ -226,7 +309,7 @@ impl RiskEngine {
         layers.collect()
     }
 
-    fn sensors(&self, snapshot: &GridSnapshot, present: &[Present]) -> HashMap<usize, Vec<SensorNow>> {
+    fn sensors(&self, snapshot: &GridSnapshot, present: &[Present]) -> Sensors {
         let mut by_id: HashMap<&str, &Present> = HashMap::new();
         for layer in present {
             if let Some(model) = self.model.layers.get(layer.layer)
@@ -235,7 +318,7 @@ impl RiskEngine {
                 by_id.insert(&model.id, layer);
             }
         }
-        let mut found: HashMap<usize, Vec<SensorNow>> = HashMap::new();
+        let mut found = Sensors::new();
         if by_id.is_empty() {
             return found;
         }
@@ -255,7 +338,10 @@ impl RiskEngine {
             let scale = known.scale();
             let now = sensor_now(model, key, sensor, layer.at, |units| scale.value(units as f64));
             if let Some(now) = now {
-                found.entry(layer.layer).or_default().push(now);
+                found
+                    .entry(layer.layer)
+                    .or_default()
+                    .push((Arc::from(&*key.name), now));
             }
         }
         found
@@ -272,20 +358,43 @@ impl RiskEngine {
         }
     }
 
+    /// Judges the last full hour of a report layer, if that was not done.
+    fn judge_hour(&mut self, snapshot: &GridSnapshot, layer: &Present, is_full_hour: bool) {
+        let Some(model) = self.model.layers.get(layer.layer) else {
+            return;
+        };
+        let is_of_reports = self.judges_hours && matches!(model.hazard, HazardModel::Reports { .. });
+        let hour = if is_full_hour {
+            Some(layer.at)
+        } else {
+            last_full_hour(snapshot, layer.index, layer.at)
+        };
+        let Some(hour) = hour.filter(|_| is_of_reports) else {
+            return;
+        };
+        let graph = self
+            .graph_of
+            .get(layer.layer)
+            .and_then(|graph| self.graphs.get_mut(*graph));
+        if let (Some(slot), Some(graph)) = (self.signs.get_mut(layer.layer), graph)
+            && slot.as_ref().is_none_or(|(judged, _)| *judged != hour)
+        {
+            let factor = self.model.severity_factor;
+            let signs = HourlySigns::of(snapshot, layer.index, model, factor, graph, hour);
+            *slot = Some((hour, signs));
+        }
+    }
+
     /// What was expected of a layer, learnt again where a new day began or its hours changed.
-    fn past(
-        &mut self,
-        snapshot: &GridSnapshot,
-        layer: &Present,
-        left_out: &BTreeSet<EventTime>,
-    ) -> Option<PastNow> {
+    fn past(&mut self, snapshot: &GridSnapshot, layer: &Present, conditions: &Conditions) -> Option<PastNow> {
         let model = self.model.layers.get(layer.layer)?;
         let HazardModel::Reports { dispersion, .. } = &model.hazard else {
             return None;
         };
         let domain = self.domains.get(layer.layer)?.as_ref()?;
         let slot = self.pasts.get_mut(layer.layer)?;
-        let Some(hours) = Hours::of(snapshot, layer.index, layer.at) else {
+        let left_out = conditions.left_out_of(&model.id);
+        let Some(hours) = PastSlices::of(snapshot, layer.index, layer.at, left_out) else {
             *slot = None;
             return None;
         };
@@ -300,7 +409,6 @@ impl RiskEngine {
                 domain,
                 self.resolution,
                 self.model.severity_factor,
-                left_out,
                 (graph, &model.kernel),
             )
             .map(Arc::new);
@@ -324,9 +432,9 @@ impl RiskEngine {
         snapshot: &GridSnapshot,
         members: &[&Present],
         reliabilities: &[f64; CLASSES],
-        sensors: &HashMap<usize, Vec<SensorNow>>,
+        sensors: &Sensors,
         units: &[Vec<[f64; 2]>],
-        left_out: &BTreeSet<EventTime>,
+        conditions: &Conditions,
         (layers, facts): (&mut Vec<LayerSurface>, &mut HashMap<u64, RowFacts>),
     ) {
         let model = Arc::clone(&self.model);
@@ -361,7 +469,7 @@ impl RiskEngine {
             let Some(layer) = model.layers.get(member.layer) else {
                 continue;
             };
-            let past = self.past(snapshot, member, left_out);
+            let past = self.past(snapshot, member, conditions);
             let felt = match (
                 &layer.hazard,
                 self.marks.get(member.layer),
@@ -443,6 +551,25 @@ impl RiskEngine {
     /// Cells of all layers that something is kept of.
     pub fn cells(&self) -> usize {
         self.marks.iter().flatten().map(LayerMarks::len).sum()
+    }
+}
+
+/// The sensors of each layer, with their names.
+type Sensors = HashMap<usize, Vec<(Arc<str>, SensorNow)>>;
+
+/// Notes how far each sensor is believed.
+fn believe(model: &RiskModel, sensors: &mut Sensors, reliabilities: &Reliabilities) {
+    if reliabilities.of_devices.is_empty() {
+        return;
+    }
+    for (layer, sensors) in sensors {
+        let Some(group) = model.groups.iter().position(|group| group.layers.contains(layer)) else {
+            continue;
+        };
+        for (name, sensor) in sensors {
+            let device = (group, name.to_string());
+            sensor.reliability = reliabilities.of_devices.get(&device).copied();
+        }
     }
 }
 

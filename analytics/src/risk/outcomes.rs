@@ -1,10 +1,10 @@
-//! How reports turned out, by hazard group and class of channel, over all that the grid knows of.
+//! How reports turned out, by hazard group and class of channel, and by device, over all that the grid knows of.
 
 use hashbrown::HashMap;
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::GridSnapshot;
 
-use super::corroboration::{CLASSES, PRIORS};
+use super::corroboration::{CLASSES, PRIORS, SENSORS};
 use super::model::RiskModel;
 use super::reliability::Outcomes;
 
@@ -14,17 +14,35 @@ const REPORTS_COUNTED_EACH_TIME: usize = 20_000;
 /// What was counted last, and when.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KnownOutcomes {
-    counted: Option<(EventTime, Vec<[Outcomes; CLASSES]>)>,
+    counted: Option<(EventTime, Counted)>,
+}
+
+/// How reports turned out.
+#[derive(Clone, Debug, Default)]
+struct Counted {
+    /// By group.
+    of_classes: Vec<[Outcomes; CLASSES]>,
+    /// By group and device, of what devices reported themselves.
+    of_devices: HashMap<(usize, String), Outcomes>,
+}
+
+/// How far each is believed.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reliabilities {
+    /// r of each class, by group of the model.
+    pub(super) of_classes: Vec<[f64; CLASSES]>,
+    /// r of a device whose reports were closed with an outcome, by group and name.
+    pub(super) of_devices: HashMap<(usize, String), f64>,
 }
 
 impl KnownOutcomes {
-    /// r of each class in each group of the model; `clocks` are the layers that are there, each with its moment.
+    /// r of each class in each group of the model, and of devices; `clocks` are the layers that are there, each with its moment.
     pub(super) fn reliabilities(
         &mut self,
         snapshot: &GridSnapshot,
         model: &RiskModel,
         clocks: &[(usize, EventTime)],
-    ) -> Vec<[f64; CLASSES]> {
+    ) -> Reliabilities {
         let newest = clocks.iter().map(|(_, at)| *at).max();
         let partitions = snapshot.partitions.iter();
         let reports: usize = partitions.map(|partition| partition.reports.len()).sum();
@@ -36,18 +54,32 @@ impl KnownOutcomes {
             self.counted = Some((newest, count(snapshot, model, clocks)));
         }
         match &self.counted {
-            Some((_, outcomes)) => outcomes.iter().map(reliabilities_of).collect(),
-            None => vec![PRIORS; model.groups.len()],
+            Some((_, counted)) => Reliabilities {
+                of_classes: counted.of_classes.iter().map(reliabilities_of).collect(),
+                of_devices: counted
+                    .of_devices
+                    .iter()
+                    .map(|(device, outcomes)| (device.clone(), outcomes.reliability(SENSORS)))
+                    .collect(),
+            },
+            None => Reliabilities {
+                of_classes: vec![PRIORS; model.groups.len()],
+                of_devices: HashMap::new(),
+            },
         }
     }
 }
 
-fn count(
-    snapshot: &GridSnapshot,
-    model: &RiskModel,
-    clocks: &[(usize, EventTime)],
-) -> Vec<[Outcomes; CLASSES]> {
-    let mut outcomes = vec![[Outcomes::default(); CLASSES]; model.groups.len()];
+/// The device that a report of a device is of: it names itself last in its source, as in `//sensors/river-7`.
+fn device_of(source: &str) -> &str {
+    source.rsplit('/').next().unwrap_or(source)
+}
+
+fn count(snapshot: &GridSnapshot, model: &RiskModel, clocks: &[(usize, EventTime)]) -> Counted {
+    let mut counted = Counted {
+        of_classes: vec![[Outcomes::default(); CLASSES]; model.groups.len()],
+        of_devices: HashMap::new(),
+    };
     let mut groups: HashMap<&str, (usize, EventTime)> = HashMap::new();
     for (layer, at) in clocks {
         let group = model.groups.iter().position(|group| group.layers.contains(layer));
@@ -55,8 +87,8 @@ fn count(
             groups.insert(&model.id, (group, *at));
         }
     }
-    let mut closed: Vec<(usize, usize, i64, &'static str)> = Vec::new();
-    for (_, report) in snapshot.reports() {
+    let mut closed: Vec<(usize, usize, i64, &'static str, String)> = Vec::new();
+    for (key, report) in snapshot.reports() {
         let (Some(layer), Some(channel), Some(outcome), Some(closed_at)) =
             (&report.layer, report.channel, &report.outcome, report.closed_at())
         else {
@@ -68,17 +100,31 @@ fn count(
             _ => continue,
         };
         if let Some((group, at)) = groups.get(layer.value.as_str()) {
-            closed.push((*group, channel.value as usize, at.since(closed_at), word));
+            let class = channel.value as usize;
+            let device = if class == SENSORS {
+                device_of(&key.scope)
+            } else {
+                ""
+            };
+            closed.push((*group, class, at.since(closed_at), word, device.to_owned()));
         }
     }
     // Sums must not depend on the order in which a table has its reports.
     closed.sort_unstable();
-    for (group, class, age, outcome) in closed {
-        if let Some(outcomes) = outcomes.get_mut(group).and_then(|classes| classes.get_mut(class)) {
+    for (group, class, age, outcome, device) in closed {
+        let of_group = counted.of_classes.get_mut(group);
+        if let Some(outcomes) = of_group.and_then(|classes| classes.get_mut(class)) {
             outcomes.add(outcome, age);
         }
+        if class == SENSORS {
+            counted
+                .of_devices
+                .entry((group, device))
+                .or_default()
+                .add(outcome, age);
+        }
     }
-    outcomes
+    counted
 }
 
 fn reliabilities_of(outcomes: &[Outcomes; CLASSES]) -> [f64; CLASSES] {

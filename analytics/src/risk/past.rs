@@ -1,6 +1,5 @@
 //! The past of a layer in its domain, learnt from the grid's hours and ready to be felt by the cells around.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use h3o::Resolution;
@@ -10,6 +9,7 @@ use riskgrid_ingest::grid::{
 use riskgrid_ingest::{EventTime, HOUR, LayerIndex};
 
 use super::baseline::{Baseline, Expected, FEWEST_DAYS, HOURS_OF_WEEK, MOST_DAYS, PastHours};
+use super::conditions::Hours;
 use super::intensity::{HalfLife, mark};
 use super::spread::{CellGraph, Kernel, total_weight};
 
@@ -34,6 +34,7 @@ pub(crate) struct LearntFrom {
     slices: usize,
     rows: usize,
     revisions: u64,
+    left_out: Hours,
 }
 
 /// The whole local days that a baseline at `at` is learnt from; `None` where they are too few.
@@ -58,13 +59,20 @@ pub fn days_of(snapshot: &GridSnapshot, layer: LayerIndex, at: EventTime) -> Opt
 }
 
 /// The hours of the past of a layer, and what tells whether they have changed.
-pub(crate) struct Hours {
+pub(crate) struct PastSlices {
     slices: Vec<SpanSlices>,
     days: Span,
+    left_out: Hours,
 }
 
-impl Hours {
-    pub(crate) fn of(snapshot: &GridSnapshot, layer: LayerIndex, at: EventTime) -> Option<Self> {
+impl PastSlices {
+    /// The hours that `left_out` names are no part of it.
+    pub(crate) fn of(
+        snapshot: &GridSnapshot,
+        layer: LayerIndex,
+        at: EventTime,
+        left_out: Hours,
+    ) -> Option<Self> {
         let days = days_of(snapshot, layer, at)?;
         let within = StartsWithin {
             first: SliceStart::at(days.start),
@@ -73,6 +81,7 @@ impl Hours {
         Some(Self {
             slices: snapshot.slices(layer, within),
             days,
+            left_out,
         })
     }
 
@@ -82,6 +91,7 @@ impl Hours {
             slices: self.slices.iter().map(|span| span.parts.len()).sum(),
             rows: self.slices.iter().map(SpanSlices::rows).sum(),
             revisions: self.slices.iter().map(|span| u64::from(span.revision())).sum(),
+            left_out: Arc::clone(&self.left_out),
         }
     }
 }
@@ -93,12 +103,11 @@ impl Past {
 
     /// Learns from the hours of a domain, less those that are left out.
     pub(crate) fn learn(
-        hours: &Hours,
+        hours: &PastSlices,
         calendar: &Calendar,
         domain: &Arc<[u64]>,
         resolution: Resolution,
         severity_factor: f64,
-        left_out: &BTreeSet<EventTime>,
         spread: (&mut CellGraph, &Kernel),
     ) -> Option<Self> {
         let mut past = PastHours {
@@ -108,7 +117,7 @@ impl Past {
         };
         let mut time = hours.days.start;
         while time < hours.days.end {
-            if !left_out.contains(&time)
+            if !hours.left_out.contains(&time)
                 && let Some(count) = past.hours.get_mut(calendar.hour_of_week(time))
             {
                 *count += 1;
@@ -117,7 +126,7 @@ impl Past {
         }
         for span in &hours.slices {
             let hour = calendar.span(Step::Hour, span.span.start).start;
-            if left_out.contains(&hour) {
+            if hours.left_out.contains(&hour) {
                 continue;
             }
             let of_week = calendar.hour_of_week(hour);
@@ -199,6 +208,7 @@ impl Past {
             slices: 0,
             rows: 0,
             revisions: 0,
+            left_out: Hours::default(),
         };
         Self::over(domain, Baseline::even(rates), learnt_from, spread)
     }

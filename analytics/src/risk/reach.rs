@@ -1,5 +1,7 @@
 //! What the sensors of an observation layer say, and which cells hear of it.
 
+use std::sync::Arc;
+
 use h3o::CellIndex;
 use hashbrown::HashMap;
 use riskgrid_ingest::EventTime;
@@ -21,6 +23,8 @@ pub struct SensorNow {
     pub freshness: f64,
     /// Whether it is past its time.
     pub is_stale: bool,
+    /// How far it is believed, after what it reported itself; none where nothing of it was closed.
+    pub reliability: Option<f64>,
 }
 
 /// What a sensor says at a moment; `None` once it is out of reach, and before its first reading. `value` turns units of the
@@ -51,6 +55,7 @@ pub fn sensor_now(
         hazard,
         freshness: fresh.factor,
         is_stale: fresh.is_stale,
+        reliability: None,
     })
 }
 
@@ -64,23 +69,23 @@ pub struct Heard {
 }
 
 /// What is heard in each cell of the domain, ascending by cell; and devices that count for a group are added to `devices`
-/// for all cells in their reach.
+/// for all cells in their reach; `reliability` is that of devices of which nothing else is known.
 pub fn heard(
     model: &LayerModel,
-    sensors: &[SensorNow],
+    sensors: &[(Arc<str>, SensorNow)],
     graph: &CellGraph,
     reliability: f64,
     devices: &mut HashMap<u64, Vec<Device>>,
 ) -> Vec<(u64, Heard)> {
     let mut loudest: HashMap<u64, Heard> = HashMap::new();
-    for sensor in sensors {
+    for (_, sensor) in sensors {
         let Ok(cell) = CellIndex::try_from(sensor.cell) else {
             continue;
         };
         for (near, ring) in rings_around(cell, model.kernel.rings()) {
             let weight = model.kernel.weight(ring);
             devices.entry(near).or_default().push(Device {
-                reliability,
+                reliability: sensor.reliability.unwrap_or(reliability),
                 hazard: sensor.hazard,
                 freshness: sensor.freshness,
                 weight,

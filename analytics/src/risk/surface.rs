@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use riskgrid_ingest::EventTime;
+use riskgrid_ingest::grid::CellSet;
 
 use super::all_layers::AllLayers;
 use super::class::Class;
@@ -144,6 +145,8 @@ pub struct Surface {
     pub all: Vec<AllSurface>,
     /// Of each cell with a row.
     pub facts: Arc<HashMap<u64, RowFacts>>,
+    /// Cells in an area in emergency mode.
+    pub emergency: CellSet,
 }
 
 /// What explains a row.
@@ -178,6 +181,7 @@ impl Surface {
             layers: Vec::new(),
             all: Vec::new(),
             facts: Arc::default(),
+            emergency: CellSet::none(),
         }
     }
 
@@ -189,9 +193,26 @@ impl Surface {
             layers,
             all: Vec::new(),
             facts: facts.into(),
+            emergency: CellSet::none(),
         };
         surface.join();
         surface
+    }
+
+    /// The same, with these cells in emergency mode.
+    #[must_use]
+    pub fn in_emergency(mut self, cells: CellSet) -> Self {
+        self.emergency = cells;
+        self
+    }
+
+    /// `normal` or `emergency`, as the area is that a cell lies in.
+    pub fn mode_of(&self, cell: u64) -> &'static str {
+        if self.emergency.holds(cell) {
+            "emergency"
+        } else {
+            "normal"
+        }
     }
 
     /// What of it is seen: the layers, and of them the cells by their centres; all together is made of these alone.
@@ -219,6 +240,7 @@ impl Surface {
             layers: layers.collect(),
             all: Vec::new(),
             facts: Arc::clone(&self.facts),
+            emergency: self.emergency.clone(),
         };
         seen.join();
         Arc::new(seen)

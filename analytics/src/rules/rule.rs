@@ -98,6 +98,9 @@ pub struct Rule {
     /// Who is told of its alerts.
     #[serde(skip_serializing_if = "Audience::is_staff")]
     pub audience: Audience,
+    /// Its alerts are cases of the hotline.
+    #[serde(rename = "case", skip_serializing_if = "std::ops::Not::not")]
+    pub makes_case: bool,
     /// How often it was changed, and once more; the store's.
     #[serde(skip)]
     pub version: i64,
@@ -169,6 +172,7 @@ impl Rule {
         let audience = fields.optional("audience", "staff, public", |value| {
             Audience::from_name(value.as_str()?)
         });
+        let makes_case = fields.optional("case", "true or false", Value::as_bool);
         let mut rule = match (name, what, severity) {
             (Some(name), Some(what), Some(severity)) => Some(Self {
                 id: id.to_owned(),
@@ -189,6 +193,7 @@ impl Rule {
                 enabled: enabled.unwrap_or(true),
                 comment: comment.map(str::to_owned),
                 audience: audience.unwrap_or_default(),
+                makes_case: makes_case.unwrap_or(false),
                 version: 1,
                 seen: Seen::default(),
             }),

@@ -48,13 +48,20 @@ pub enum StatisticsError {
     /// Sums of squares beyond 127 bits: exact arithmetic ends here.
     #[error("values are too large for exact sums: n · Σx² must stay below 2^127 units squared")]
     Overflow,
+    /// There is no room for what would have to be kept.
+    #[error("{reason}")]
+    Memory {
+        /// As the one who has the room says it.
+        reason: String,
+    },
     /// The caller asked to stop.
     #[error("stopped before the answer was complete")]
     Stopped,
 }
 
 impl StatisticsError {
-    pub(super) fn argument(name: &'static str, value: impl Into<String>, allowed: impl Into<String>) -> Self {
+    /// [`Self::Argument`].
+    pub(crate) fn argument(name: &'static str, value: impl Into<String>, allowed: impl Into<String>) -> Self {
         Self::Argument {
             name,
             value: value.into(),
@@ -64,7 +71,7 @@ impl StatisticsError {
 }
 
 /// Long loops ask this between their steps, so that a query's time limit frees the processor.
-pub(super) fn check_stop(stop: &AtomicBool) -> Result<(), StatisticsError> {
+pub(crate) fn check_stop(stop: &AtomicBool) -> Result<(), StatisticsError> {
     // Relaxed: nothing else is read on the strength of this flag.
     if stop.load(Ordering::Relaxed) {
         Err(StatisticsError::Stopped)

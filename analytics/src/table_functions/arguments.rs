@@ -28,6 +28,19 @@ impl Length {
         micros: DAY,
     };
 
+    pub(super) const fn days(days: i64) -> Self {
+        Self::of_micros(days * DAY)
+    }
+
+    pub(super) const fn of_micros(micros: i64) -> Self {
+        Self { months: 0, micros }
+    }
+
+    /// In microseconds, where no month is in it.
+    pub(super) fn micros(self) -> Option<i64> {
+        (self.months == 0).then_some(self.micros)
+    }
+
     /// This long before `time`; stops at the ends of the range.
     pub(super) fn before(self, time: EventTime) -> EventTime {
         let earlier = if self.months == 0 {
@@ -121,6 +134,21 @@ impl Arguments<'_> {
             &value.to_string(),
             "an INTERVAL above 0, as in INTERVAL '24 hours'",
         ))
+    }
+
+    /// As [`length`](Self::length) without months, in microseconds.
+    pub(super) fn micros(&self, name: &str) -> Result<Option<i64>, SqlError> {
+        let Some(length) = self.length(name)? else {
+            return Ok(None);
+        };
+        length.micros().map(Some).ok_or_else(|| {
+            let value = self.value(name).ok().flatten().map(ToString::to_string);
+            self.refuse(
+                name,
+                &value.unwrap_or_default(),
+                "an INTERVAL of weeks, days, hours or less: months differ in length",
+            )
+        })
     }
 
     /// A timestamp (UTC where it has no zone), a date, or RFC 3339 text.

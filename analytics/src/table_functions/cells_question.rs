@@ -5,19 +5,18 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use h3o::Resolution;
-use riskgrid_ingest::grid::{CellAggregate, CellSet, GridSnapshot, Metric, Span, WindowSum};
+use riskgrid_ingest::grid::{CellSet, GridSnapshot, Metric, Span};
 use riskgrid_ingest::places::cells_of;
 use riskgrid_ingest::{EventTime, LayerIndex, ValueScale};
 
 use super::arguments::{Arguments, Length};
+use super::statistic::CellStatistic;
 use crate::named_area::{close_ids, named_area};
 use crate::permission::Permission;
+use crate::series::{scale_of, whole_units};
 use crate::sql::SqlError;
 use crate::statistics::{Absent, Domain, MAX_K, MAX_STUDY_AREA};
 use crate::tables::{visible_layer, visible_layers};
-
-/// Estimates of distinct sources are rounded to this part of one source, to be summed as whole numbers.
-const SOURCE_PARTS: f64 = 1e6;
 
 /// `layer`, `metric`, `resolution`, `window`, `at`, `domain` and `k`, checked as far as that needs no snapshot.
 #[derive(Clone, Debug)]
@@ -26,7 +25,7 @@ pub(super) struct CellsArguments {
     layer: String,
     metric: Metric,
     resolution: Option<Resolution>,
-    window: Length,
+    length: Length,
     at: Option<EventTime>,
     /// `None`: the metric's own default.
     domain: Option<NamedDomain>,
@@ -45,7 +44,7 @@ enum NamedDomain {
 impl CellsArguments {
     /// # Errors
     /// [`SqlError::BadRequest`] that names the argument, its value and what is allowed.
-    pub(super) fn read(args: &Arguments<'_>) -> Result<Self, SqlError> {
+    pub(super) fn read(args: &Arguments<'_>, usual_length: Length) -> Result<Self, SqlError> {
         let layer = args
             .text("layer")?
             .ok_or_else(|| args.refuse("layer", "NULL", "the id of a layer: see the table layers"))?;
@@ -68,7 +67,7 @@ impl CellsArguments {
             layer: layer.to_owned(),
             metric,
             resolution: resolution.and_then(|level| Resolution::try_from(level as u8).ok()),
-            window: args.length("window")?.unwrap_or(Length::DAY),
+            length: args.length("window")?.unwrap_or(usual_length),
             at: args.time("at")?,
             domain,
             k: args.whole("k", u64::from(MAX_K))?.map_or(1, |k| k as u32),
@@ -84,6 +83,7 @@ impl CellsArguments {
         &self,
         snapshot: &GridSnapshot,
         permission: &Permission,
+        statistic: &dyn CellStatistic,
     ) -> Result<CellsQuestion, SqlError> {
         let bad = |text: String| SqlError::BadRequest(format!("{}: {text}", self.function));
         let found = visible_layer(snapshot, permission, &self.layer);
@@ -140,21 +140,20 @@ impl CellsArguments {
         let at = self
             .at
             .or_else(|| complete_to().map(|complete| complete.floor(bucket)));
-        let scale = match self.metric {
-            Metric::Count | Metric::Weight => ValueScale::ONE,
-            Metric::Sources => ValueScale {
-                multiplier: 1.0,
-                divisor: SOURCE_PARTS,
-            },
-            Metric::Sum | Metric::Mean | Metric::Min | Metric::Max | Metric::Last => layer.scale(),
-        };
+        let asked = at.map(|at| AskedWindow {
+            at,
+            is_named: self.at.is_some(),
+            length: self.length,
+        });
+        let scale = scale_of(self.metric, layer);
         Ok(CellsQuestion {
             layer: index,
             layer_id: Arc::from(self.layer.as_str()),
             metric: self.metric,
             scale,
             resolution,
-            window: at.map(|at| snapshot.snap(index, self.window.before(at), at)),
+            window: asked.map(|asked| statistic.window(snapshot, index, asked)),
+            asked,
             domain,
             area,
             absent,
@@ -180,17 +179,37 @@ fn unknown_layer(name: &str, snapshot: &GridSnapshot, permission: &Permission) -
     }
 }
 
+/// A window as it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AskedWindow {
+    /// Its end.
+    pub(super) at: EventTime,
+    /// Whether somebody named it, or it is where the layer is complete.
+    pub(super) is_named: bool,
+    /// How long it is.
+    pub(super) length: Length,
+}
+
+impl AskedWindow {
+    /// Snapped outward to what the grid keeps.
+    pub(super) fn snapped(self, snapshot: &GridSnapshot, layer: LayerIndex) -> Span {
+        snapshot.snap(layer, self.length.before(self.at), self.at)
+    }
+}
+
 /// A call resolved against one snapshot.
 #[derive(Clone, Debug)]
 pub(super) struct CellsQuestion {
-    layer: LayerIndex,
+    pub(super) layer: LayerIndex,
     layer_id: Arc<str>,
-    metric: Metric,
+    pub(super) metric: Metric,
     /// From the whole numbers that are summed to the metric's unit.
     pub(super) scale: ValueScale,
-    resolution: Resolution,
-    /// The window as it was snapped; `None` while the layer's clock domain has no event.
-    window: Option<Span>,
+    pub(super) resolution: Resolution,
+    /// The window as it was asked for; `None` while the layer's clock domain has no event and none was named.
+    pub(super) asked: Option<AskedWindow>,
+    /// The same as it was snapped.
+    pub(super) window: Option<Span>,
     /// The study area.
     pub(super) domain: Domain,
     /// The area whose cells it is.
@@ -200,13 +219,21 @@ pub(super) struct CellsQuestion {
     /// How far the study area reaches round an event, and a neighbourhood round a cell.
     pub(super) k: u32,
     /// The cells of the grid that are seen: the others are as if nothing had been observed there.
-    seen: CellSet,
+    pub(super) seen: CellSet,
 }
 
 impl CellsQuestion {
     /// Whether its study area has cells even where nothing was observed: a named area has, as zeros.
     pub(super) fn has_cells_without_events(&self) -> bool {
         matches!(self.domain, Domain::Cells(_)) && self.absent == Absent::Zero
+    }
+
+    /// Cells of the named area that is its study area; 0 without one.
+    pub(super) fn cells_of_area(&self) -> usize {
+        match &self.domain {
+            Domain::Cells(area) => area.len(),
+            Domain::Neighbours | Domain::Observed => 0,
+        }
     }
 
     /// The cells with an event in the window, ascending, and the metric of each in whole units.
@@ -236,42 +263,6 @@ impl CellsQuestion {
     }
 }
 
-fn whole_units(metric: Metric, sums: &WindowSum) -> Vec<i128> {
-    let whole = |numbers: &[u64]| numbers.iter().map(|number| i128::from(*number)).collect();
-    let values = |units: &[i64]| units.iter().map(|units| i128::from(*units)).collect();
-    match metric {
-        Metric::Count => whole(&sums.count()),
-        Metric::Weight => whole(&sums.weight()),
-        Metric::Sum => sums.sum().to_vec(),
-        Metric::Mean => {
-            let (of_cells, counts) = (sums.sum(), sums.count());
-            of_cells
-                .iter()
-                .zip(&*counts)
-                .map(|(sum, count)| nearest_mean(*sum, *count))
-                .collect()
-        }
-        Metric::Min => values(&sums.min()),
-        Metric::Max => values(&sums.max()),
-        Metric::Last => values(&sums.last().0),
-        Metric::Sources => {
-            let bitmaps = sums.sources();
-            let estimates = bitmaps
-                .iter()
-                .map(|bitmap| CellAggregate::estimated_sources(*bitmap));
-            estimates
-                .map(|sources| (sources * SOURCE_PARTS).round() as i128)
-                .collect()
-        }
-    }
-}
-
-/// The mean to the nearest unit, halves upwards.
-fn nearest_mean(sum: i128, count: u64) -> i128 {
-    let count = i128::from(count.max(1));
-    (2 * sum + count).div_euclid(2 * count)
-}
-
 impl fmt::Display for CellsQuestion {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -293,16 +284,5 @@ impl fmt::Display for CellsQuestion {
             }
             (Domain::Cells(cells), None) => write!(formatter, "study_area={} cells", cells.len()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_mean_is_rounded_to_the_nearest_unit() {
-        let means = [(7, 2), (-7, 2), (10, 3), (-10, 3)].map(|(sum, count)| nearest_mean(sum, count));
-        assert_eq!(means, [4, -3, 3, -3]);
     }
 }

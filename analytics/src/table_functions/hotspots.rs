@@ -4,18 +4,17 @@
 //! The window is `[at - window, at)`, snapped outward to what the grid still keeps; EXPLAIN shows the actual one.
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{ArrayRef, Float64Array};
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Length};
 use super::local::{
     column, first_columns, first_fields, last_columns, last_fields, options_for, permutations_of,
     read_options, scores, words,
 };
-use super::statistic::{CellStatistic, Definition, Observed, refused};
+use super::statistic::{AnsweredCall, CellStatistic, Definition, refused};
 use crate::sql::SqlError;
 use crate::statistics::{HotspotClass, HotspotTable, LocalOptions, StatisticsError, Weights, hotspots};
 
@@ -36,6 +35,7 @@ pub(super) static HOTSPOTS: Definition = Definition {
         "seed",
         "fdr",
     ],
+    usual_window: Length::DAY,
     schema: || Arc::clone(&SCHEMA),
     read,
 };
@@ -91,8 +91,11 @@ impl CellStatistic for Hotspots {
         permutations_of(&self.options)
     }
 
-    fn columns(&self, observed: &Observed<'_>, stop: &AtomicBool) -> Result<Vec<ArrayRef>, StatisticsError> {
-        let options = options_for(&self.options, observed);
+    fn columns(&self, call: &AnsweredCall<'_>) -> Result<Option<Vec<ArrayRef>>, StatisticsError> {
+        let Some((cells, values)) = call.observed()? else {
+            return Ok(None);
+        };
+        let options = options_for(&self.options, call);
         let HotspotTable {
             cell,
             value,
@@ -104,14 +107,14 @@ impl CellStatistic for Hotspots {
             n,
             method,
             runs_needed,
-        } = hotspots(observed.cells, observed.values, self.weights, &options, stop)?;
-        let mut columns = first_columns(cell, &value, observed);
+        } = hotspots(&cells, &values, self.weights, &options, call.stop)?;
+        let mut columns = first_columns(cell, &value, call);
         columns.push(scores(z));
         columns.push(Arc::new(Float64Array::from(p)));
         columns.push(Arc::new(Float64Array::from(q)));
         columns.push(words(&class, HotspotClass::as_str));
         columns.extend(last_columns(neighbours, n, method, runs_needed));
-        Ok(columns)
+        Ok(Some(columns))
     }
 }
 

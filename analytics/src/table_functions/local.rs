@@ -8,7 +8,7 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, Field};
 
 use super::arguments::Arguments;
-use super::statistic::{Observed, refused};
+use super::statistic::{AnsweredCall, refused};
 use crate::sql::{SqlError, cell_field, commented};
 use crate::statistics::{FalseDiscovery, LocalOptions, Method, rounded};
 
@@ -36,13 +36,13 @@ pub(super) fn read_options(args: &Arguments<'_>) -> Result<LocalOptions, SqlErro
     })
 }
 
-/// `options` for the study area of `observed`.
-pub(super) fn options_for(options: &LocalOptions, observed: &Observed<'_>) -> LocalOptions {
+/// `options` for the study area of a call.
+pub(super) fn options_for(options: &LocalOptions, call: &AnsweredCall<'_>) -> LocalOptions {
     LocalOptions {
-        domain: observed.question.domain.clone(),
-        absent: observed.question.absent,
-        k: observed.question.k,
-        threads: observed.threads,
+        domain: call.question.domain.clone(),
+        absent: call.question.absent,
+        k: call.question.k,
+        threads: call.threads,
         ..options.clone()
     }
 }
@@ -91,8 +91,8 @@ pub(super) fn last_fields() -> Vec<Field> {
 }
 
 /// The values of [`first_fields`].
-pub(super) fn first_columns(cells: Vec<u64>, values: &[i128], observed: &Observed<'_>) -> Vec<ArrayRef> {
-    let scale = observed.question.scale;
+pub(super) fn first_columns(cells: Vec<u64>, values: &[i128], call: &AnsweredCall<'_>) -> Vec<ArrayRef> {
+    let scale = call.question.scale;
     let in_unit = values.iter().map(|&units| scale.value(rounded(units)));
     vec![
         Arc::new(UInt64Array::from(cells)),

@@ -4,18 +4,17 @@
 //! runs_needed`. The window is that of `hotspots`.
 
 use std::fmt;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{ArrayRef, Float64Array};
 use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Length};
 use super::local::{
     column, first_columns, first_fields, last_columns, last_fields, options_for, permutations_of,
     read_options, scores, words,
 };
-use super::statistic::{CellStatistic, Definition, Observed};
+use super::statistic::{AnsweredCall, CellStatistic, Definition};
 use crate::sql::SqlError;
 use crate::statistics::{LocalMoranTable, LocalOptions, Quadrant, StatisticsError, local_moran};
 
@@ -34,6 +33,7 @@ pub(super) static LOCAL_MORAN: Definition = Definition {
         "seed",
         "fdr",
     ],
+    usual_window: Length::DAY,
     schema: || Arc::clone(&SCHEMA),
     read,
 };
@@ -91,8 +91,11 @@ impl CellStatistic for LocalMoran {
         permutations_of(&self.options)
     }
 
-    fn columns(&self, observed: &Observed<'_>, stop: &AtomicBool) -> Result<Vec<ArrayRef>, StatisticsError> {
-        let options = options_for(&self.options, observed);
+    fn columns(&self, call: &AnsweredCall<'_>) -> Result<Option<Vec<ArrayRef>>, StatisticsError> {
+        let Some((cells, values)) = call.observed()? else {
+            return Ok(None);
+        };
+        let options = options_for(&self.options, call);
         let LocalMoranTable {
             cell,
             value,
@@ -105,15 +108,15 @@ impl CellStatistic for LocalMoran {
             n,
             method,
             runs_needed,
-        } = local_moran(observed.cells, observed.values, &options, stop)?;
-        let mut columns = first_columns(cell, &value, observed);
+        } = local_moran(&cells, &values, &options, call.stop)?;
+        let mut columns = first_columns(cell, &value, call);
         columns.push(scores(i));
         columns.push(words(&quadrant, Quadrant::as_str));
         columns.push(Arc::new(Float64Array::from(p)));
         columns.push(Arc::new(Float64Array::from(q)));
         columns.push(words(&class, Quadrant::as_str));
         columns.extend(last_columns(neighbours, n, method, runs_needed));
-        Ok(columns)
+        Ok(Some(columns))
     }
 }
 

@@ -3,12 +3,14 @@
 //! A function holds the snapshot of its query, so that its rows and those of the tables beside it are of one state.
 
 mod arguments;
+mod bursts;
 mod cells_question;
 mod hotspots;
 mod local;
 mod local_moran;
 mod statistic;
 mod statistic_scan;
+mod trends;
 
 use std::sync::Arc;
 
@@ -28,7 +30,12 @@ pub fn table_functions(
     if permission.role() == Role::Public {
         return Arc::new([]);
     }
-    [&hotspots::HOTSPOTS, &local_moran::LOCAL_MORAN]
-        .map(|definition| definition.over(snapshot, permission))
-        .into()
+    [
+        &hotspots::HOTSPOTS,
+        &local_moran::LOCAL_MORAN,
+        &trends::TRENDS,
+        &bursts::BURSTS,
+    ]
+    .map(|definition| definition.over(snapshot, permission))
+    .into()
 }

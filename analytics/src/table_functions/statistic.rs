@@ -11,15 +11,20 @@ use datafusion::catalog::{Session, TableFunctionArgs, TableFunctionImpl, TablePr
 use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use riskgrid_ingest::grid::GridSnapshot;
+use riskgrid_ingest::LayerIndex;
+use riskgrid_ingest::grid::{GridSnapshot, Span};
 
-use super::arguments::Arguments;
-use super::cells_question::{CellsArguments, CellsQuestion};
+use super::arguments::{Arguments, Length};
+use super::cells_question::{AskedWindow, CellsArguments, CellsQuestion};
 use super::statistic_scan::StatisticScan;
 use crate::permission::Permission;
 use crate::scan_at_once::scan_at_once;
+use crate::series::Reading;
 use crate::sql::{NamedTableFunction, SqlError};
 use crate::statistics::StatisticsError;
+
+/// Bytes that one cell takes, an observed one or one of a named area, while the answer is made: its sum, its place in the study area, its row.
+pub(super) const BYTES_OF_A_CELL: usize = 256;
 
 /// What sets one statistic apart from another.
 #[derive(Debug)]
@@ -28,6 +33,8 @@ pub(super) struct Definition {
     pub(super) name: &'static str,
     /// Its arguments, in order; only `layer` must be given.
     pub(super) arguments: &'static [&'static str],
+    /// How long its window is where nobody says.
+    pub(super) usual_window: Length,
     /// The columns of its answer.
     pub(super) schema: fn() -> SchemaRef,
     /// Reads the arguments that [`CellsArguments`] does not.
@@ -36,26 +43,71 @@ pub(super) struct Definition {
 
 /// A statistic whose arguments have been read. It shows them where EXPLAIN asks.
 pub(super) trait CellStatistic: fmt::Debug + fmt::Display + Send + Sync {
-    /// The answer for these cells, in the order of the schema.
+    /// The window that is looked at: where nothing else is said as much as is asked for, snapped outward to what the grid
+    /// keeps.
+    fn window(&self, snapshot: &GridSnapshot, layer: LayerIndex, asked: AskedWindow) -> Span {
+        asked.snapped(snapshot, layer)
+    }
+
+    /// The answer, in the order of the schema; `None` where it has no rows.
     ///
     /// # Errors
-    /// [`StatisticsError`] for what only the data show, and [`StatisticsError::Stopped`] once `stop` is set.
-    fn columns(&self, observed: &Observed<'_>, stop: &AtomicBool) -> Result<Vec<ArrayRef>, StatisticsError>;
+    /// [`StatisticsError`] for what only the data show, and [`StatisticsError::Stopped`] once the call is to stop.
+    fn columns(&self, call: &AnsweredCall<'_>) -> Result<Option<Vec<ArrayRef>>, StatisticsError>;
 
     /// How often neighbours are permuted; 0 where they are not.
     fn permutations(&self) -> u32;
 }
 
-/// What a statistic is computed from.
-pub(super) struct Observed<'a> {
-    /// The cells with an event in the window, ascending.
-    pub(super) cells: &'a [u64],
-    /// The metric of each, in whole units.
-    pub(super) values: &'a [i128],
+/// Cells, ascending, and a value of each.
+type CellsAndValues = (Vec<u64>, Vec<i128>);
+
+/// A call while it is answered.
+pub(super) struct AnsweredCall<'a> {
     /// What was asked.
     pub(super) question: &'a CellsQuestion,
+    /// Of which state.
+    pub(super) snapshot: &'a GridSnapshot,
     /// Threads to use; no digit depends on it.
     pub(super) threads: NonZeroUsize,
+    /// Set once nobody reads the answer any more.
+    pub(super) stop: &'a AtomicBool,
+    /// Takes so many bytes of what the query may use.
+    pub(super) reserve: &'a dyn Fn(usize) -> Result<(), StatisticsError>,
+}
+
+impl AnsweredCall<'_> {
+    /// What is read for statistics over time.
+    pub(super) fn reading(&self) -> Reading<'_> {
+        Reading {
+            snapshot: self.snapshot,
+            layer: self.question.layer,
+            metric: self.question.metric,
+            resolution: self.question.resolution,
+            cells: &self.question.seen,
+            domain: &self.question.domain,
+            absent: self.question.absent,
+            threads: self.threads,
+            stop: self.stop,
+            reserve: self.reserve,
+        }
+    }
+
+    /// The cells with an event in the window, ascending, and the metric of each in whole units; `None` where that leaves
+    /// nothing to say.
+    pub(super) fn observed(&self) -> Result<Option<CellsAndValues>, StatisticsError> {
+        let (cells, values) = self.question.observed(self.snapshot, self.threads);
+        if cells.is_empty() && !self.question.has_cells_without_events() {
+            return Ok(None);
+        }
+        (self.reserve)(
+            cells
+                .len()
+                .max(self.question.cells_of_area())
+                .saturating_mul(BYTES_OF_A_CELL),
+        )?;
+        Ok(Some((cells, values)))
+    }
 }
 
 impl Definition {
@@ -86,6 +138,7 @@ impl Definition {
 pub(super) fn refused(function: &str, error: StatisticsError) -> SqlError {
     match error {
         StatisticsError::Stopped => SqlError::Cancelled,
+        StatisticsError::Memory { reason } => SqlError::ResourcesExhausted(reason),
         error => SqlError::BadRequest(format!("{function}: {error}")),
     }
 }
@@ -108,7 +161,7 @@ impl TableFunctionImpl for Function {
             definition: self.definition,
             snapshot: Arc::clone(&self.snapshot),
             permission: Arc::clone(&self.permission),
-            cells: CellsArguments::read(&args)?,
+            cells: CellsArguments::read(&args, self.definition.usual_window)?,
             statistic: (self.definition.read)(&args)?,
         }))
     }
@@ -136,7 +189,8 @@ impl Call {
         Ok(Arc::new(StatisticScan::new(
             self.definition,
             Arc::clone(&self.snapshot),
-            self.cells.resolve(&self.snapshot, &self.permission)?,
+            self.cells
+                .resolve(&self.snapshot, &self.permission, &*self.statistic)?,
             Arc::clone(&self.statistic),
             threads,
             projection,

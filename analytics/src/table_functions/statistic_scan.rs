@@ -3,8 +3,8 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::runtime::SpawnedTask;
@@ -24,13 +24,12 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use riskgrid_ingest::grid::GridSnapshot;
 
 use super::cells_question::CellsQuestion;
-use super::statistic::{CellStatistic, Definition, Observed};
-use crate::statistics::Domain;
+use super::statistic::{AnsweredCall, CellStatistic, Definition};
+use crate::sql::SqlError;
+use crate::statistics::{Domain, StatisticsError};
 
 /// Rows of one batch of the answer.
 const BATCH_ROWS: usize = 8192;
-/// Bytes that one cell takes, an observed one or one of a named area, while the answer is made: its sum, its place in the study area, its row.
-const BYTES_OF_A_CELL: usize = 256;
 
 /// The plan's leaf.
 #[derive(Debug)]
@@ -154,24 +153,27 @@ impl ExecutionPlan for StatisticScan {
         let stop = Arc::new(AtomicBool::new(false));
         let held = StopWhenDropped(Arc::clone(&stop));
         let answer = SpawnedTask::spawn_blocking(move || {
-            let (cells, values) = question.observed(&snapshot, threads);
-            if cells.is_empty() && !question.has_cells_without_events() {
-                return Ok(None);
-            }
-            let of_area = match &question.domain {
-                Domain::Cells(area) => area.len(),
-                Domain::Neighbours | Domain::Observed => 0,
+            let memory = Mutex::new(memory);
+            let held = || memory.lock().unwrap_or_else(PoisonError::into_inner);
+            let reserve = |bytes| {
+                held().try_grow(bytes).map_err(|error| StatisticsError::Memory {
+                    reason: SqlError::from(error).to_string(),
+                })
             };
-            memory.try_grow(cells.len().max(of_area).saturating_mul(BYTES_OF_A_CELL))?;
-            let observed = Observed {
-                cells: &cells,
-                values: &values,
+            let call = AnsweredCall {
                 question: &question,
+                snapshot: &snapshot,
                 threads,
+                stop: &stop,
+                reserve: &reserve,
             };
             let columns = statistic
-                .columns(&observed, &stop)
+                .columns(&call)
                 .map_err(|error| definition.refused(error))?;
+            let Some(columns) = columns else {
+                return Ok(None);
+            };
+            let memory = memory.into_inner().unwrap_or_else(PoisonError::into_inner);
             let whole = RecordBatch::try_new((definition.schema)(), columns)?.project(&projection)?;
             Ok::<_, DataFusionError>(Some((whole, memory)))
         });

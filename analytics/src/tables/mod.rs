@@ -61,7 +61,11 @@ pub fn grid_tables(
             | Table::Alerts
             | Table::Rules
             | Table::Deliveries
-            | Table::Queries => None,
+            | Table::Queries
+            | Table::Cases
+            | Table::CaseMoves
+            | Table::CaseClocks
+            | Table::CaseAssessed => None,
         }
     };
     let had = Table::ALL

@@ -232,6 +232,26 @@ async fn a_study_area_is_all_cells_whose_centre_an_area_holds() {
             }
         }
     }
+    let cells = |function: &str| {
+        format!("SELECT count(*) FROM {function}, domain => 'harbour', at => '2026-11-22T10:00:00Z')")
+    };
+    let harbour = cells_of(
+        &places.areas.get("harbour").unwrap().shape,
+        Resolution::Nine,
+        10_000,
+    )
+    .unwrap();
+    for function in [
+        "trends('noise', window => INTERVAL '1 hour', step => INTERVAL '5 minutes'",
+        "bursts('noise', baseline => INTERVAL '9 hours', gap => INTERVAL '1 hour'",
+        "bursts('noise', model => 'cusum'",
+    ] {
+        assert_eq!(
+            rows(&grid, &cells(function)).await,
+            [[json!(harbour.len())]],
+            "{function}"
+        );
+    }
     // Where nothing happened all is alike.
     let quiet = "SELECT count(*), sum(value), count(z), min(p), min(class) FROM hotspots('noise', domain => 'quay', at => '2026-11-20T08:00:00Z')";
     let quay = cells_of(&places.areas.get("quay").unwrap().shape, Resolution::Nine, 100).unwrap();

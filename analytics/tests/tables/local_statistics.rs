@@ -1,4 +1,4 @@
-//! `hotspots` and `local_moran` through SQL: their digits do not depend on how many threads, partitions or batches made them.
+//! `hotspots`, `local_moran`, `trends` and `bursts` through SQL: their digits do not depend on how many threads, partitions or batches made them.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -42,6 +42,10 @@ async fn threads_and_partitions_do_not_change_a_digit() {
         format!("hotspots({window}, weights => 'distance', distance => 700)"),
         format!("local_moran({window}, method => 'exact')"),
         format!("local_moran({window}, method => 'permutation', k => 2, permutations => 199)"),
+        "trends('noise', at => '2026-11-22T08:05:00Z', window => INTERVAL '15 minutes', step => INTERVAL '1 minute', method => 'plain')"
+            .to_owned(),
+        "bursts('noise', at => '2026-11-22T10:00:00Z', baseline => INTERVAL '3 hours', gap => INTERVAL '1 hour')".to_owned(),
+        "bursts('noise', at => '2026-11-22T09:00:00Z', model => 'farrington')".to_owned(),
     ];
     let grids = [district(1), district(3)];
     let mut first: Vec<String> = Vec::new();

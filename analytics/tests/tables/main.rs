@@ -20,6 +20,7 @@ mod grid_rig;
 mod hotspots;
 mod local_statistics;
 mod made;
+mod over_time;
 mod permissions;
 mod risk;
 mod whole_windows;

@@ -93,7 +93,7 @@ const SCOPES: [(&[&str], &[&str]); 6] = [
 ];
 
 /// What is asked. Columns of units are named where they are meant.
-const QUESTIONS: [&str; 34] = [
+const QUESTIONS: [&str; 38] = [
     "SELECT * FROM cells ORDER BY layer, bucket, cell",
     "SELECT count(*) FROM cells",
     "SELECT count(*), min(bucket), max(bucket) FROM cells WHERE layer <> 'water'",
@@ -121,6 +121,10 @@ const QUESTIONS: [&str; 34] = [
     "SELECT e.id FROM events e JOIN sensors s ON e.sensor = s.sensor ORDER BY 1",
     "SELECT * FROM hotspots(layer => 'noise', window => INTERVAL '3 hours', at => '2026-11-22T10:00:00Z') ORDER BY cell",
     "SELECT * FROM local_moran(layer => 'water', metric => 'mean', window => INTERVAL '3 hours', at => '2026-11-22T10:00:00Z') ORDER BY cell",
+    "SELECT * FROM trends(layer => 'noise', step => INTERVAL '10 minutes', window => INTERVAL '150 minutes', season => 3, at => '2026-11-22T10:00:00Z') ORDER BY cell",
+    "SELECT * FROM trends(layer => 'water', metric => 'max', step => INTERVAL '1 minute', window => INTERVAL '2 hours', method => 'plain') ORDER BY cell",
+    "SELECT * FROM bursts(layer => 'noise', gap => INTERVAL '30 minutes', baseline => INTERVAL '5 hours', at => '2026-11-22T10:00:00Z') ORDER BY cell",
+    "SELECT * FROM bursts(layer => 'flooding', model => 'ears_c1', at => '2026-11-22T10:00:00Z') ORDER BY cell",
     "SELECT * FROM hotspots(layer => 'flodding')",
     "SELECT * FROM hotspots(layer => 'flooding', domain => 'three', at => '2026-11-22T10:00:00Z') ORDER BY cell",
     "EXPLAIN SELECT count(*) FROM cells WHERE bucket > TIMESTAMP '2026-11-22T08:10:00Z'",
@@ -370,7 +374,7 @@ fn the_public_reads_no_statistic_and_nothing_of_the_grid_by_them() {
             .collect::<Vec<_>>(),
     );
     let public = Arc::new(Permission::public());
-    for function in ["hotspots", "local_moran"] {
+    for function in ["hotspots", "local_moran", "trends", "bursts"] {
         let said = seen(
             &snapshot,
             &public,

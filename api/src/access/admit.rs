@@ -68,6 +68,23 @@ pub(crate) async fn admit(State(access): State<Arc<Access>>, mut request: Reques
     };
     let identified = match asks.identify().await {
         Ok(identified) => identified,
+        Err(refused) if route.needs == Needs::OwnWay => {
+            let without = if refused.brought_none {
+                AskedWithout::Credential
+            } else {
+                access.note_refusal(address, refused.kind, &refused.who, route.path);
+                AskedWithout::GoodCredential(refused.problem.detail().to_owned())
+            };
+            request.extensions_mut().insert(without);
+            let mut answer = next.run(request).await;
+            let status = answer.status();
+            let answered = Answered {
+                is_good: status.is_success() || status == StatusCode::NOT_MODIFIED,
+                is_immutable: false,
+            };
+            say_who_may_keep(answer.headers_mut(), AnswerOf::Anonymous, route.path, answered);
+            return answer;
+        }
         Err(refused) => return refused.answer(&access, address, route),
     };
     let Identified { identity, stay } = identified;
@@ -107,8 +124,19 @@ fn wrong_method(allowed: &str) -> Response {
     answer
 }
 
+/// A request of a route that asks by itself who it is, without that being known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AskedWithout {
+    /// It brought no credential.
+    Credential,
+    /// It brought one that lets nobody in: why.
+    GoodCredential(String),
+}
+
 /// Why a request is answered here.
 struct Refused {
+    /// No credential came.
+    brought_none: bool,
     kind: &'static str,
     /// Whether it is for the audit, too.
     is_told: bool,
@@ -119,10 +147,18 @@ struct Refused {
 impl Refused {
     fn of_nobody(kind: &'static str, problem: Problem) -> Self {
         Self {
+            brought_none: false,
             kind,
             is_told: true,
             who: ANONYMOUS.to_owned(),
             problem,
+        }
+    }
+
+    fn without_credential(problem: Problem) -> Self {
+        Self {
+            brought_none: true,
+            ..Self::of_nobody("unauthenticated", problem)
         }
     }
 
@@ -174,7 +210,7 @@ impl Asks<'_> {
             // For the page on which one signs in.
             let by_issuer = access.oidc().is_some_and(Oidc::signs_browsers_in);
             let ways: &[&str] = if by_issuer { &["key", "issuer"] } else { &["key"] };
-            Refused::of_nobody("unauthenticated", problem.with("sign_in", ways))
+            Refused::without_credential(problem.with("sign_in", ways))
         })
     }
 
@@ -198,6 +234,7 @@ impl Asks<'_> {
                     "over HTTP; use it by one of its `protocols`, or make a key for this one"
                 };
                 Err(Refused {
+                    brought_none: false,
                     kind: "forbidden",
                     is_told: true,
                     who: format!("key:{}", key.id()),
@@ -216,6 +253,7 @@ impl Asks<'_> {
             Ok(of) => Ok(access.of_token(&of).await),
             Err(NotOfToken::Wrong) => Err(self.wrong()),
             Err(NotOfToken::NoRole { who }) => Err(Refused {
+                brought_none: false,
                 kind: "no-role",
                 is_told: true,
                 problem: Problem::no_role(format!(
@@ -224,6 +262,7 @@ impl Asks<'_> {
                 who,
             }),
             Err(NotOfToken::NoAnswer(why)) => Err(Refused {
+                brought_none: false,
                 kind: "identity-provider",
                 is_told: false,
                 who: ANONYMOUS.to_owned(),
@@ -244,6 +283,7 @@ impl Asks<'_> {
         };
         if must_be_of_our_page(self.method, self.path) && !is_of_our_page(self.headers, self.origin) {
             return Err(Refused {
+                brought_none: false,
                 kind: "cross-site",
                 is_told: true,
                 who: identified.identity.who.clone(),
@@ -260,6 +300,7 @@ impl Asks<'_> {
         self.access.of_certificate(&names.0).await.ok_or_else(|| {
             let shown = names.0.join(", ");
             Refused {
+                brought_none: false,
                 kind: "no-role",
                 is_told: true,
                 who: format!("cert:{shown}"),
@@ -288,6 +329,28 @@ fn wrong_credential(access: &Access, address: Option<IpAddr>) -> Refused {
     }
 }
 
+impl Access {
+    /// Whom a key lets in that came in a form.
+    ///
+    /// # Errors
+    /// It lets nobody in.
+    pub(crate) async fn caller_of_key(
+        self: &Arc<Self>,
+        key: &str,
+        address: Option<IpAddr>,
+    ) -> Result<Caller, Problem> {
+        let live = super::key::Key::parse(key)
+            .and_then(|key| self.keys.check(&key, Protocol::Http, address, self.now()).ok());
+        let Some(live) = live else {
+            let refused = wrong_credential(self, address);
+            self.note_refusal(address, refused.kind, ANONYMOUS, "api_key");
+            return Err(refused.problem);
+        };
+        let identity = self.of_key(&live).await.identity;
+        Ok(Caller { identity, address })
+    }
+}
+
 /// The answer to a wrong credential that came by another way than a header.
 pub(super) fn refuse_credential(access: &Access, address: Option<IpAddr>, route: &'static str) -> Problem {
     let refused = wrong_credential(access, address);
@@ -306,7 +369,7 @@ fn may(access: &Access, identity: &Identity, route: Route) -> Result<(), Refused
             .is_some_and(|permission| permission.is_whole())
     };
     let (is_allowed, wanted) = match route.needs {
-        Needs::Nothing | Needs::AnyIdentity => (true, ""),
+        Needs::Nothing | Needs::OwnWay | Needs::AnyIdentity => (true, ""),
         Needs::Sql if role == Some(Role::Public) => (
             access.public_asks_sql(),
             "the role analyst, operator or admin: access.public.sql is off",
@@ -332,6 +395,7 @@ fn may(access: &Access, identity: &Identity, route: Route) -> Result<(), Refused
         ));
     }
     Err(Refused {
+        brought_none: false,
         kind: "forbidden",
         is_told: true,
         who: identity.who.clone(),
@@ -356,6 +420,7 @@ fn pace(
     };
     let own = (role, identity.limits.of_requests());
     let too_many = |problem| Refused {
+        brought_none: false,
         kind: "too-many-requests",
         is_told: false,
         who: identity.who.clone(),

@@ -26,6 +26,10 @@ fn is_secret(path: &str) -> bool {
         "/v1/sessions",
         "/v1/audit",
         "/v1/whoami",
+        "/v1/cases/{id}/texts",
+        "/v1/cases/{id}/contact",
+        "/v1/cases/{id}/rating-link",
+        "/r/",
         "/auth/",
     ]
     .iter()

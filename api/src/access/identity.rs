@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use riskgrid_analytics::hotline::moves::Duty;
 use riskgrid_analytics::permission::{Permission, Role};
 
 use super::key_limits::KeyLimits;
@@ -60,6 +61,12 @@ pub struct Identity {
     pub permission: Option<Arc<Permission>>,
     /// Whether they may bring events, and which.
     pub ingest: Option<Ingest>,
+    /// What they do at the hotline.
+    pub duties: Vec<Duty>,
+    /// For which offices; none: all.
+    pub offices: Vec<String>,
+    /// They are everybody, for nobody ever said who may what.
+    pub is_of_open_mode: bool,
     /// Where they may take less than their role.
     pub limits: KeyLimits,
     /// As people know them, where an issuer says it.
@@ -73,6 +80,9 @@ impl Identity {
             who: ANONYMOUS.to_owned(),
             permission: Some(Arc::new(Permission::admin())),
             ingest: Some(Ingest::default()),
+            duties: vec![Duty::Supervisor],
+            offices: Vec::new(),
+            is_of_open_mode: true,
             limits: KeyLimits::default(),
             name: None,
         }

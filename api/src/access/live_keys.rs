@@ -100,6 +100,20 @@ impl LiveKeys {
         keys
     }
 
+    /// Takes up those of `rows`, which are all that are stored, that are new or end otherwise; whether there are any.
+    pub(super) fn follow(&self, rows: &[StoredGrant]) -> bool {
+        let is_news = |row: &&StoredGrant| {
+            self.get(&row.id).is_none_or(|key| {
+                (key.row.expires_at, key.row.revoked_at) != (row.expires_at, row.revoked_at)
+            })
+        };
+        let news: Vec<StoredGrant> = rows.iter().filter(is_news).cloned().collect();
+        if !news.is_empty() {
+            self.put(&news);
+        }
+        !news.is_empty()
+    }
+
     /// Puts rows in the place of those of the same id, or beside the others.
     pub(super) fn put(&self, rows: &[StoredGrant]) {
         self.keys.rcu(|keys| {

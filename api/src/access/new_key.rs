@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ipnet::IpNet;
+use riskgrid_analytics::hotline::moves::Duty;
 use riskgrid_analytics::permission::{Role, Scope};
 use serde::{Deserialize, Serialize};
 
@@ -59,6 +60,12 @@ pub struct NewKey {
     /// From which addresses and networks; any, unless it is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub addresses: Option<Vec<String>>,
+    /// What its owner does at the hotline; nothing, unless it is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duties: Option<Vec<String>>,
+    /// For which offices; all, unless it is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offices: Option<Vec<String>>,
     /// `365d` or `never`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
@@ -88,6 +95,10 @@ pub struct Grant {
     pub ingest: bool,
     /// Of which layers and areas it reads.
     pub scope: Scope,
+    /// What its owner does at the hotline.
+    pub duties: Vec<Duty>,
+    /// For which offices; none: all.
+    pub offices: Vec<String>,
     /// Beginnings of `source` that it may bring; none: any.
     pub sources: Vec<String>,
     /// By which protocols; none: all.
@@ -115,6 +126,10 @@ pub struct Draft {
 
 /// Where the rights of a new key are from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, while a key is made"
+)]
 pub enum Rights {
     /// They are given.
     Given(Grant),
@@ -194,6 +209,8 @@ impl NewKey {
             ("ingest", self.ingest.is_some()),
             ("layers", self.layers.is_some()),
             ("areas", self.areas.is_some()),
+            ("duties", self.duties.is_some()),
+            ("offices", self.offices.is_some()),
             ("sources", self.sources.is_some()),
             ("protocols", self.protocols.is_some()),
             ("addresses", self.addresses.is_some()),
@@ -230,6 +247,16 @@ impl NewKey {
             return Err(unfit(
                 "layers",
                 format!("and `areas` go with analyst and operator; a key that is {of} has no scope"),
+            ));
+        }
+        let duties = words("duties", self.duties.unwrap_or_default())?;
+        let duties = duties.iter().map(|text| read_duty(text));
+        let duties = duties.collect::<Result<Vec<_>, _>>()?;
+        let offices = words("offices", self.offices.unwrap_or_default())?;
+        if (!duties.is_empty() || !offices.is_empty()) && !role.is_some_and(|role| role > Role::Public) {
+            return Err(unfit(
+                "duties",
+                "and `offices` go with analyst, operator and admin: others see no cases",
             ));
         }
         let may_bring = ingest || role == Some(Role::Admin);
@@ -282,6 +309,8 @@ impl NewKey {
             role,
             ingest,
             scope,
+            duties,
+            offices,
             sources,
             protocols: protocols.collect::<Result<_, _>>()?,
             addresses: addresses.collect::<Result<_, _>>()?,
@@ -299,6 +328,8 @@ impl Grant {
             role: Some(Role::Admin),
             ingest: false,
             scope: Scope::ALL,
+            duties: Vec::new(),
+            offices: Vec::new(),
             sources: Vec::new(),
             protocols: Vec::new(),
             addresses: Vec::new(),
@@ -327,6 +358,17 @@ pub(super) fn read_role(text: &str) -> Result<Role, Unfit> {
         unfit(
             "role",
             format!("is \"{shown}\"; allowed: public, analyst, operator, admin"),
+        )
+    })
+}
+
+/// The system's duty is nobody's to have.
+fn read_duty(text: &str) -> Result<Duty, Unfit> {
+    let duty = Duty::from_name(text).filter(|duty| *duty != Duty::System);
+    duty.ok_or_else(|| {
+        unfit(
+            "duties",
+            format!("has \"{text}\"; allowed: operator, dispatcher, handler, reviewer, supervisor, caller"),
         )
     })
 }
@@ -445,6 +487,18 @@ mod tests {
                 "`bytes_per_second`",
             ),
             (r#"{"name": "a", "role": "analyst", "scope": "all"}"#, "`scope`"),
+            (
+                r#"{"name": "a", "role": "analyst", "duties": ["system"]}"#,
+                "`duties`",
+            ),
+            (
+                r#"{"name": "a", "ingest": true, "duties": ["operator"]}"#,
+                "`duties`",
+            ),
+            (
+                r#"{"name": "a", "role": "public", "offices": ["roads"]}"#,
+                "`duties`",
+            ),
             (
                 r#"{"name": "a", "role": "analyst", "limits": {"rows": 0}}"#,
                 "`rows`",

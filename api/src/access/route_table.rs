@@ -11,6 +11,8 @@ use matchit::Router;
 pub enum Needs {
     /// Nobody in particular: credentials are not looked at.
     Nothing,
+    /// The route itself asks who it is, in the words of its standard.
+    OwnWay,
     /// Any identity, also one that may only bring events.
     AnyIdentity,
     /// A role that reads; `public` too, which sees what is published.
@@ -83,7 +85,7 @@ const fn rule(method: Verb, path: &'static str, needs: Needs) -> Rule {
     Rule { path, method, needs }
 }
 
-use Needs::{Admin, Analyst, AnyIdentity, Ingest, Nothing, Operator, OperatorOfAll, Reader, Sql};
+use Needs::{Admin, Analyst, AnyIdentity, Ingest, Nothing, Operator, OperatorOfAll, OwnWay, Reader, Sql};
 use Verb::{Delete, Get, GetOnly, Post, Put};
 
 /// All routes.
@@ -106,6 +108,30 @@ pub const RULES: &[Rule] = &[
     rule(Get, "/v1/alerts/{id}", Reader),
     rule(Post, "/v1/alerts/{id}/ack", Operator),
     rule(Post, "/v1/alerts/{id}/unack", Operator),
+    rule(Get, "/v1/cases", Analyst),
+    rule(Post, "/v1/cases", Analyst),
+    rule(Get, "/v1/cases/{id}", Analyst),
+    rule(Get, "/v1/cases/{id}/moves", Analyst),
+    rule(Post, "/v1/cases/{id}/moves", Analyst),
+    rule(Get, "/v1/cases/{id}/clocks", Analyst),
+    rule(Get, "/v1/cases/{id}/why", Analyst),
+    rule(Get, "/v1/cases/{id}/duplicates", Analyst),
+    rule(Get, "/v1/cases/{id}/texts", Analyst),
+    rule(Post, "/v1/cases/{id}/contact/reveal", Analyst),
+    rule(Post, "/v1/cases/{id}/hold", Analyst),
+    rule(Get, "/r/{token}", Nothing),
+    rule(Post, "/r/{token}", Nothing),
+    rule(Post, "/v1/cases/{id}/rating-link", Analyst),
+    rule(Get, "/v1/duty", Analyst),
+    rule(Put, "/v1/duty", Analyst),
+    rule(Post, "/v1/duty/preview", Analyst),
+    rule(Get, "/v1/hotline/rules", Analyst),
+    rule(Put, "/v1/hotline/rules", Analyst),
+    rule(Get, "/v1/calendars/{id}", Analyst),
+    rule(Put, "/v1/calendars/{id}", Analyst),
+    rule(Get, "/open311/{file}", Nothing),
+    rule(Get, "/open311/v2/{*path}", OwnWay),
+    rule(Post, "/open311/v2/{*path}", OwnWay),
     rule(Get, "/v1/incidents", Analyst),
     rule(Get, "/v1/incidents/{id}", Analyst),
     rule(Post, "/v1/incidents/{id}/ack", Operator),
@@ -120,6 +146,7 @@ pub const RULES: &[Rule] = &[
     rule(Delete, "/v1/sql/{query_id}", Sql),
     rule(Get, "/v1/rules", Analyst),
     rule(Post, "/v1/rules", Operator),
+    rule(Post, "/v1/rules/backtest", Analyst),
     rule(Get, "/v1/rules/{id}", Analyst),
     rule(Put, "/v1/rules/{id}", Operator),
     rule(Delete, "/v1/rules/{id}", Operator),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use riskgrid_analytics::hotline::moves::Duty;
 use riskgrid_analytics::permission::{Role, Scope};
 
 use super::base62;
@@ -38,6 +39,10 @@ pub(super) struct Session {
     pub role: Role,
     /// Of what.
     pub scope: Scope,
+    /// What they do at the hotline.
+    pub duties: Vec<Duty>,
+    /// For which offices; none: all.
+    pub offices: Vec<String>,
     /// The key they signed in with, with which the session ends.
     pub key: Option<String>,
     /// From where.
@@ -74,9 +79,14 @@ pub(super) struct SignIn {
     pub(super) name: Option<String>,
     pub(super) role: Role,
     pub(super) scope: Scope,
+    pub(super) duties: Vec<Duty>,
+    pub(super) offices: Vec<String>,
     pub(super) key: Option<String>,
     pub(super) address: String,
 }
+
+/// One as young may be missing in what was read a moment ago, µs.
+const JUST_BEGUN: i64 = 10_000_000;
 
 /// All sessions.
 pub(super) struct Sessions {
@@ -91,6 +101,29 @@ impl Sessions {
         Ok(Self {
             sessions: Mutex::new(open.map(|session| (session.hash, Arc::new(session))).collect()),
         })
+    }
+
+    /// Takes up those that other nodes began, and lets go of those that they ended; whether there were any.
+    pub(super) async fn follow(&self, database: &Database, now: i64) -> Result<bool, DatabaseError> {
+        let stored: HashMap<_, _> = database
+            .sessions()
+            .await?
+            .into_iter()
+            .filter(|session| now < session.ends_at())
+            .map(|session| (session.hash, session))
+            .collect();
+        let mut all = self.all();
+        let before = all.len();
+        // One that begins here is stored first.
+        all.retain(|hash, session| stored.contains_key(hash) || now - session.created_at < JUST_BEGUN);
+        let mut has_changed = all.len() != before;
+        for (hash, session) in stored {
+            if let std::collections::hash_map::Entry::Vacant(place) = all.entry(hash) {
+                place.insert(Arc::new(session));
+                has_changed = true;
+            }
+        }
+        Ok(has_changed)
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<[u8; 32], Arc<Session>>> {
@@ -139,6 +172,8 @@ impl Sessions {
             name: sign_in.name,
             role: sign_in.role,
             scope: sign_in.scope,
+            duties: sign_in.duties,
+            offices: sign_in.offices,
             key: sign_in.key,
             address: sign_in.address,
             created_at: now,
@@ -202,6 +237,8 @@ struct SessionRow {
     name: Option<String>,
     role: String,
     scope: String,
+    duties: String,
+    offices: String,
     key_id: Option<String>,
     address: String,
     created_at: i64,
@@ -215,6 +252,8 @@ read_from_row!(SessionRow {
     name,
     role,
     scope,
+    duties,
+    offices,
     key_id,
     address,
     created_at,
@@ -235,6 +274,8 @@ impl Database {
                     .map_err(|_| unreadable(&"its hash has another length"))?,
                 role: row.role.parse().map_err(|error| unreadable(&error))?,
                 scope: serde_json::from_str(&row.scope).map_err(|error| unreadable(&error))?,
+                duties: serde_json::from_str(&row.duties).map_err(|error| unreadable(&error))?,
+                offices: serde_json::from_str(&row.offices).map_err(|error| unreadable(&error))?,
                 id: row.id,
                 who: row.who,
                 name: row.name,
@@ -249,12 +290,14 @@ impl Database {
     }
 
     async fn begin_session(&self, session: &Session) -> Result<(), DatabaseError> {
-        let scope = serde_json::to_string(&session.scope)
-            .map_err(|error| DatabaseError::unreadable("session", &error))?;
+        let unreadable = |error: serde_json::Error| DatabaseError::unreadable("session", &error);
+        let scope = serde_json::to_string(&session.scope).map_err(unreadable)?;
+        let duties = serde_json::to_string(&session.duties).map_err(unreadable)?;
+        let offices = serde_json::to_string(&session.offices).map_err(unreadable)?;
         let mut transaction = self.begin().await?;
         sqlx::query(
-            "INSERT INTO sessions (id, hash, who, role, scope, key_id, address, created_at, seen_at, name)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
+            "INSERT INTO sessions (id, hash, who, role, scope, key_id, address, created_at, seen_at, duties, offices, name)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11)",
         )
         .bind(&session.id)
         .bind(session.hash.to_vec())
@@ -264,6 +307,8 @@ impl Database {
         .bind(&session.key)
         .bind(&session.address)
         .bind(session.created_at)
+        .bind(duties)
+        .bind(offices)
         .bind(&session.name)
         .execute(&mut *transaction)
         .await?;

@@ -55,6 +55,8 @@ impl StoredGrant {
             "ingest": grant.ingest,
             "layers": grant.scope.layers,
             "areas": grant.scope.areas,
+            "duties": grant.duties,
+            "offices": grant.offices,
             "sources": grant.sources,
             "protocols": if grant.protocols.is_empty() { &all[..] } else { &grant.protocols },
             "addresses": addresses,
@@ -111,6 +113,8 @@ struct KeyRow {
     role: Option<String>,
     ingest: i64,
     scope: String,
+    duties: String,
+    offices: String,
     sources: String,
     protocols: String,
     addresses: String,
@@ -133,6 +137,8 @@ read_from_row!(KeyRow {
     role,
     ingest,
     scope,
+    duties,
+    offices,
     sources,
     protocols,
     addresses,
@@ -163,6 +169,8 @@ impl KeyRow {
                 role: role.map_err(|error| DatabaseError::unreadable("key", &error))?,
                 ingest: self.ingest != 0,
                 scope: read(&self.scope)?,
+                duties: read(&self.duties)?,
+                offices: read(&self.offices)?,
                 sources: read(&self.sources)?,
                 protocols: read(&self.protocols)?,
                 addresses: read::<Vec<String>>(&self.addresses)?
@@ -283,6 +291,8 @@ impl Database {
             "ingest": row.grant.ingest,
             "layers": row.grant.scope.layers,
             "areas": row.grant.scope.areas,
+            "duties": row.grant.duties,
+            "offices": row.grant.offices,
             "limits": row.grant.limits,
             "expires_at": row.expires_at,
             "replaces": row.replaces,
@@ -365,8 +375,8 @@ async fn insert(transaction: &mut Transaction, row: &StoredGrant) -> Result<(), 
     let addresses: Vec<String> = grant.addresses.iter().map(ToString::to_string).collect();
     sqlx::query(
         "INSERT INTO keys (id, hash, scram, name, role, ingest, scope, sources, protocols, addresses, events_per_second,
-                           bytes_per_second, replaces, created_at, created_by, expires_at, limits)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+                           bytes_per_second, replaces, created_at, created_by, expires_at, duties, offices, limits)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
     )
     .bind(&row.id)
     .bind(&row.hash)
@@ -384,6 +394,8 @@ async fn insert(transaction: &mut Transaction, row: &StoredGrant) -> Result<(), 
     .bind(row.created_at)
     .bind(&row.created_by)
     .bind(row.expires_at)
+    .bind(written(&grant.duties)?)
+    .bind(written(&grant.offices)?)
     .bind(written(&grant.limits)?)
     .execute(&mut **transaction)
     .await?;

@@ -1,6 +1,7 @@
-//! `riskgrid evaluate`: plays a period of a layer again from its file feeds, and tells how well `forecast` would have done
+//! `riskgrid evaluate`: plays a period of a layer again from its file feeds, and tells how well `risk` and `forecast` would have done
 //! beside simple methods. Nothing is stored, and no server is asked.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,14 +10,14 @@ use clap::Args;
 use hashbrown::HashSet;
 use indicatif::{ProgressBar, ProgressStyle};
 use riskgrid_analytics::risk::evaluation::{
-    Method, Occurrence, Replay, SHARES, Summary, Tally, interval_of_mean,
+    Method, Occurrence, PlayedGrid, Replay, SHARES, Summary, Tally, interval_of_mean,
 };
 use riskgrid_analytics::risk::intensity::mark;
 use riskgrid_ingest::decode::feed::FeedOrigin;
 use riskgrid_ingest::edge::{Edge, PartitionClock, PlaceCache};
 use riskgrid_ingest::grid::Span;
 use riskgrid_ingest::source::file::{FileOptions, FileRow, FileRows};
-use riskgrid_ingest::{EventTime, LayerKind, LayerTable, SourceKey};
+use riskgrid_ingest::{Event, EventTime, LayerKind, LayerSettings, LayerTable, SourceKey};
 
 use super::VerbResult;
 use crate::config::{Checked, CheckedFeed, Config, Span as Length};
@@ -55,7 +56,7 @@ pub(super) fn run(arguments: &EvaluateArguments) -> VerbResult {
     let loaded = Config::load(Some(&arguments.config), &[])?;
     let folder = loaded.folder.clone();
     let checked = loaded.check()?;
-    let replay = prepare(arguments, &checked, &folder)?;
+    let (replay, mut played, events) = prepare(arguments, &checked, &folder)?;
     let period = Span {
         start: EventTime::from(arguments.from),
         end: EventTime::from(arguments.to),
@@ -68,7 +69,14 @@ pub(super) fn run(arguments: &EvaluateArguments) -> VerbResult {
     bar.set_style(ProgressStyle::with_template(
         "{msg} [{wide_bar}] {pos}/{len} origins, {eta} left",
     )?);
-    let tallies = replay.run(period, |origin| {
+    let mut to_come = events.iter().peekable();
+    let mut risk = |origin| {
+        while let Some(event) = to_come.next_if(|event| event.time < origin) {
+            played.take(event);
+        }
+        played.risk_at(&replay.domain, origin)
+    };
+    let tallies = replay.run(period, Some(&mut risk), |origin| {
         bar.set_message(origin.to_utc().format("%Y-%m-%d").to_string());
         bar.inc(1);
         true
@@ -92,7 +100,7 @@ fn prepare(
     arguments: &EvaluateArguments,
     checked: &Checked,
     folder: &Path,
-) -> Result<Replay, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<(Replay, PlayedGrid, Vec<Event<'static>>), Box<dyn std::error::Error + Send + Sync>> {
     let not_on_surface = || {
         format!(
             "`{}` is not on the risk surface; add [risk.layers.{}] to the configuration",
@@ -104,7 +112,8 @@ fn prepare(
         .model()
         .layer(&arguments.layer)
         .ok_or_else(not_on_surface)?;
-    let events = read_events(&arguments.layer, checked, folder)?;
+    let mut events = read_events(&arguments.layer, checked, folder)?;
+    events.sort_by_key(|event| (event.time, event.hash));
     if events.is_empty() {
         return Err(format!(
             "no file feed of the configuration gives reports of `{}`",
@@ -114,27 +123,30 @@ fn prepare(
     }
     let domain: Arc<[u64]> = engine.domain_of(&arguments.layer).unwrap_or_else(|| {
         // Without an area the cells that ever had an event are all that there is to choose from.
-        let mut cells: Vec<u64> = events.iter().map(|event| event.cell).collect();
+        let mut cells: Vec<u64> = events.iter().filter_map(cell_of).collect();
         cells.sort_unstable();
         cells.dedup();
         cells.into()
     });
     let severity_factor = engine.model().severity_factor;
-    let mut occurrences: Vec<Occurrence> = events
+    let occurrences: Vec<Occurrence> = events
         .iter()
         .filter_map(|event| {
             Some(Occurrence {
                 time: event.time,
-                position: domain.binary_search(&event.cell).ok()?,
+                position: domain.binary_search(&cell_of(event)?).ok()?,
+                events: 1,
                 marks: mark(1, u64::from(event.weight), severity_factor),
             })
         })
         .collect();
-    occurrences.sort_by_key(|occurrence| occurrence.time);
     let horizon = arguments
         .horizon
         .map_or(engine.model().forecast, |horizon| Length(horizon).micros());
-    Ok(Replay {
+    let settings: LayerSettings =
+        serde_json::from_value(serde_json::json!({"id": arguments.layer, "kind": "report"}))?;
+    let played = PlayedGrid::new(engine.clone(), settings, checked.grid, &checked.places)?;
+    let replay = Replay {
         domain,
         resolution: checked.resolution,
         half_life: model.half_life,
@@ -142,21 +154,45 @@ fn prepare(
         horizon: horizon.max(checked.grid.calendar.bucket()),
         calendar: checked.grid.calendar,
         occurrences,
-    })
+    };
+    Ok((replay, played, events))
 }
 
-/// An event of the layer that counts.
-struct Counted {
-    time: EventTime,
-    cell: u64,
-    weight: u8,
+fn cell_of(event: &Event<'_>) -> Option<u64> {
+    event.position.map(|position| position.cell.into())
+}
+
+/// What the surface asks of an event, with no text.
+const fn without_texts(event: &Event<'_>) -> Event<'static> {
+    Event {
+        kind: event.kind,
+        id: Cow::Borrowed(""),
+        source: Cow::Borrowed(""),
+        time: event.time,
+        clock: event.time,
+        received: event.time,
+        hash: event.hash,
+        layer: event.layer,
+        position: event.position,
+        areas: None,
+        value: None,
+        severity: event.severity,
+        weight: event.weight,
+        op: event.op,
+        entity: Cow::Borrowed(""),
+        channel: event.channel,
+        source_hash: event.source_hash,
+        outcome: None,
+        status: None,
+        skills: Vec::new(),
+    }
 }
 
 fn read_events(
     layer: &str,
     checked: &Checked,
     folder: &Path,
-) -> Result<Vec<Counted>, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<Vec<Event<'static>>, Box<dyn std::error::Error + Send + Sync>> {
     let mut layers = checked.layers.clone();
     let mut events = Vec::new();
     for feed in &checked.feeds {
@@ -173,13 +209,13 @@ fn read_feed(
     feed: &CheckedFeed,
     path: &Path,
     layers: &mut LayerTable,
-    events: &mut Vec<Counted>,
+    events: &mut Vec<Event<'static>>,
 ) -> VerbResult {
     let edge = Edge {
         resolution: checked.resolution,
         future_skew: checked.config.edge.future_skew.micros(),
         bounds: checked.config.edge.bounds,
-        // Who reported does not matter here.
+        // Who reported is told apart, under a key that is nobody's.
         source_key: SourceKey([0; 16]),
     };
     let mut places = PlaceCache::new(checked.resolution);
@@ -210,14 +246,10 @@ fn read_feed(
                 .is_some_and(|known| known.id == layer && known.kind == LayerKind::Report);
             if is_asked
                 && judged.event.counts()
-                && let Some(position) = judged.event.position
+                && judged.event.position.is_some()
                 && seen.insert(judged.event.hash)
             {
-                events.push(Counted {
-                    time: judged.event.time,
-                    cell: position.cell.into(),
-                    weight: judged.event.weight,
-                });
+                events.push(without_texts(&judged.event));
             }
         }
     }

@@ -131,9 +131,11 @@ async fn purge(checked: &Checked, name: &str, is_agreed: bool) -> VerbResult {
         .into());
     }
     data_dir::prepare(data_dir)?;
-    let database = Database::open(data_dir).await.map_err(|error| {
-        format!("{error}. A feed is purged while the server is stopped; nothing was touched")
-    })?;
+    let database = match &checked.decisions {
+        Some(address) => Database::open_shared(data_dir, address).await,
+        None => Database::open(data_dir).await,
+    }
+    .map_err(|error| format!("{error}. A feed is purged while the server is stopped; nothing was touched"))?;
     let purged = purge_locked(checked, feed, &database, data_dir, is_agreed).await;
     database.close().await;
     if let Some(purged) = purged? {

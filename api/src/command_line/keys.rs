@@ -54,6 +54,12 @@ pub(super) struct CreateArguments {
     /// The areas, likewise.
     #[arg(long, value_delimiter = ',')]
     areas: Option<Vec<String>>,
+    /// operator, dispatcher, handler, reviewer, supervisor, caller: what its owner does at the hotline, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    duties: Option<Vec<String>>,
+    /// For which offices, separated by commas. Default: all.
+    #[arg(long, value_delimiter = ',')]
+    offices: Option<Vec<String>>,
     /// With what the source of events begins that it may bring, separated by commas. Default: anything.
     #[arg(long, value_delimiter = ',')]
     sources: Option<Vec<String>>,
@@ -137,6 +143,8 @@ async fn create(arguments: CreateArguments) -> VerbResult {
         ingest: arguments.ingest.then_some(true),
         layers: arguments.layers,
         areas: arguments.areas,
+        duties: arguments.duties,
+        offices: arguments.offices,
         sources: arguments.sources,
         protocols: arguments.protocols,
         addresses: arguments.addresses,

@@ -40,6 +40,10 @@ pub struct CertificateSettings {
     pub layers: Option<Vec<String>>,
     /// The areas. Default all.
     pub areas: Option<Vec<String>>,
+    /// What it does at the hotline. Default nothing.
+    pub duties: Option<Vec<String>>,
+    /// For which offices. Default all.
+    pub offices: Option<Vec<String>>,
     /// Beginnings of the `source` of events that it may bring. Default any.
     pub sources: Option<Vec<String>>,
 }
@@ -61,6 +65,8 @@ impl CertificateSettings {
             ingest: Some(self.ingest),
             layers: self.layers.clone(),
             areas: self.areas.clone(),
+            duties: self.duties.clone(),
+            offices: self.offices.clone(),
             sources: self.sources.clone(),
             ..NewKey::default()
         };
@@ -116,6 +122,10 @@ pub struct OidcMapSettings {
     pub layers: Option<Vec<String>>,
     /// The areas. Default all.
     pub areas: Option<Vec<String>>,
+    /// What it does at the hotline. Default nothing.
+    pub duties: Option<Vec<String>>,
+    /// For which offices. Default all.
+    pub offices: Option<Vec<String>>,
 }
 
 impl OidcSection {
@@ -148,6 +158,8 @@ impl OidcSection {
                 ingest: Some(entry.ingest),
                 layers: entry.layers.clone(),
                 areas: entry.areas.clone(),
+                duties: entry.duties.clone(),
+                offices: entry.offices.clone(),
                 ..NewKey::default()
             };
             Ok((entry.value.clone(), given(&what, asked)?))

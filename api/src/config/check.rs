@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use h3o::Resolution;
 use riskgrid_analytics::publication::{LayerRule, PublicStep};
 use riskgrid_analytics::risk::RiskEngine;
+use riskgrid_analytics::rules::RuleBounds;
 use riskgrid_ingest::decode::feed::{FeedMapper, FeedOrigin, FeedSettings};
 use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, PartitionId, Retention};
 use riskgrid_ingest::pipeline::Feed;
@@ -16,7 +17,9 @@ use riskgrid_ingest::places::{self, Places};
 use riskgrid_ingest::{DAY, HOUR, LayerKind, LayerSettings, LayerTable, VisibleToPublic};
 
 use super::{Config, ConfigError, Loaded, ServerSection, alerts, risk};
+use crate::alerts::rule_files::{self, FileRule};
 use crate::alerts::store::{IncidentSettings, NoiseSettings, Pauses};
+use crate::database::PostgresAddress;
 use crate::http::forwarded::Addresses;
 use crate::http::read_hosts;
 
@@ -66,6 +69,12 @@ pub struct Checked {
     pub noise: NoiseSettings,
     /// What makes risk surfaces, if any layer is on them.
     pub risk: Option<RiskEngine>,
+    /// What the grid can answer to rules.
+    pub rule_bounds: RuleBounds,
+    /// Rules that stand in files.
+    pub rules: Vec<FileRule>,
+    /// Where decisions are, if not in a file.
+    pub decisions: Option<PostgresAddress>,
 }
 
 /// How a layer is published, if it is.
@@ -204,6 +213,8 @@ impl Loaded {
             return wrong("`sql.max_concurrent` is 0, it must be at least 1".to_owned());
         }
         check_http(&config.server)?;
+        config.hotline.check()?;
+        let decisions = config.decisions.address(&folder)?;
         let layers = LayerTable::new(&config.layers, grid.max_layers)
             .map_err(|error| ConfigError(error.to_string()))?;
         let feeds = compile_feeds(&config, &folder)?;
@@ -244,6 +255,13 @@ impl Loaded {
             .map(|model| RiskEngine::new(Arc::new(model), Arc::clone(&places), resolution))
             .transpose()
             .map_err(|error| ConfigError(format!("`risk`: {error}")))?;
+        let rule_bounds = RuleBounds {
+            base_resolution: u8::from(resolution),
+            longest_window: config.grid.retention.steps().days.0,
+            shortest_window: config.grid.bucket.0 * 2,
+            bucket: config.grid.bucket.0,
+        };
+        let rules = rule_files::read(&config.alerts.rules, &folder, &rule_bounds).map_err(ConfigError)?;
         let grid = GridSettings {
             calendar: Calendar::new(bucket, zone),
             allowed_lateness: grid.allowed_lateness.micros(),
@@ -272,6 +290,9 @@ impl Loaded {
             incidents,
             noise,
             risk,
+            rule_bounds,
+            rules,
+            decisions,
         })
     }
 }

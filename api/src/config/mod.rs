@@ -3,6 +3,8 @@
 mod access;
 mod alerts;
 mod check;
+mod decisions;
+mod hotline;
 pub mod risk;
 mod sections;
 mod sql_roles;
@@ -26,6 +28,8 @@ pub use access::{
     PublicSection, TlsSection,
 };
 pub use check::{Checked, CheckedFeed, layer_rule};
+pub use decisions::DecisionsSection;
+pub use hotline::{DutyOrder, HotlineSection, Open311Section};
 pub use sections::{
     AlertsSection, ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection,
     SqlSection, WebhooksSection,
@@ -48,6 +52,8 @@ pub struct Config {
     pub audit: AuditSection,
     /// `[storage]`: where state lives.
     pub storage: StorageSection,
+    /// `[decisions]`: where rules, alerts, webhooks, keys and the audit are.
+    pub decisions: DecisionsSection,
     /// `[kafka]`: the log, when it is Kafka.
     pub kafka: KafkaSettings,
     /// `[grid]`: resolution, buckets and how long they are kept.
@@ -60,6 +66,10 @@ pub struct Config {
     pub webhooks: WebhooksSection,
     /// `[alerts]`: how many rules and alerts there may be, and how long they are kept.
     pub alerts: AlertsSection,
+    /// `[hotline]`: cases and their deadlines.
+    pub hotline: HotlineSection,
+    /// `[open311]`: who asks by Open311.
+    pub open311: Open311Section,
     /// `[console]`: the page at `/`.
     pub console: ConsoleSection,
     /// `[risk]`: the risk surface.
@@ -199,7 +209,7 @@ mod tests {
         let object_store = &defaults["storage"]["object_store"];
         for (section, value) in [
             "access", "audit", "server", "storage", "kafka", "grid", "edge", "sql", "webhooks", "alerts",
-            "console",
+            "hotline", "open311", "console",
         ]
         .map(|section| (section, &defaults[section]))
         .into_iter()

@@ -46,6 +46,44 @@ pub enum DatabaseError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The file is not where the decisions are.
+    #[error(
+        "{} says that the decisions of this folder are in PostgreSQL: set `decisions.url`, or ask the server that runs. Remove \
+         that file to begin without what they hold",
+        lock.display()
+    )]
+    Elsewhere {
+        /// What says so.
+        lock: PathBuf,
+    },
+    /// `PostgreSQL` does not let in.
+    #[error(
+        "cannot use the decisions database {server}: {source}. It must be there, and this user may connect and make tables in it"
+    )]
+    Unreachable {
+        /// Which one, without any secret.
+        server: String,
+        /// What it said.
+        source: sqlx::Error,
+    },
+    /// `PostgreSQL` has lost it.
+    #[error(
+        "{server} has no tables of riskgrid, but had before. They held rules, alerts, webhooks and the audit. Nothing was \
+         changed; restore them from a backup; or remove {} to begin without what they held",
+        lock.display()
+    )]
+    Emptied {
+        /// Which one.
+        server: String,
+        /// What says that there were some.
+        lock: PathBuf,
+    },
+    /// Another node has taken over.
+    #[error("another node has taken over ({name}) while this one was away; what it decided is not stored")]
+    LeaseLost {
+        /// Of the lease.
+        name: &'static str,
+    },
     /// Less room than is kept in reserve.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),

@@ -5,18 +5,25 @@
 //! and only types that all have.
 
 mod error;
+mod lease;
+mod lock;
 mod migrations;
+mod pool;
+mod postgres;
 mod problem;
 mod row;
 mod sqlite;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use riskgrid_ingest::{NoRoom, Room, Writer};
 
 pub use error::DatabaseError;
+pub use lease::{LEASE, Lease, Standing};
+use lock::FolderLock;
+use pool::Opened;
+pub use postgres::{PostgresAddress, UnfitAddress};
 pub(crate) use row::read_from_row;
 pub use row::{Connection, Pool, Row, Transaction};
 
@@ -27,31 +34,87 @@ const TRANSACTION: u64 = 256 << 10;
 #[derive(Clone)]
 pub struct Database {
     inner: Arc<Inner>,
+    /// What its transactions hang on.
+    standing: Standing,
 }
 
 struct Inner {
     writer: Pool,
     readers: Pool,
+    is_shared: bool,
+    /// Under which name it holds leases.
+    holder: String,
     room: Option<Room>,
     /// Held as long as anybody may write.
-    _lock: File,
+    _lock: Option<FolderLock>,
 }
 
 impl Database {
-    /// Opens or makes `decisions.sqlite` in `folder`, and locks it to this process.
+    /// Opens or makes `decisions.sqlite` in `folder`, and locks the folder to this process.
     ///
     /// # Errors
     /// Another process has it, it is lost or damaged, or a newer riskgrid wrote it.
     pub async fn open(folder: &Path) -> Result<Self, DatabaseError> {
-        let opened = sqlite::open(folder).await?;
-        Ok(Self {
+        #[cfg(test)]
+        if let Some(other) = Box::pin(on_postgres::instead_of(folder)).await {
+            return other;
+        }
+        let mut lock = FolderLock::take(folder)?;
+        let opened = sqlite::open(folder, &mut lock).await?;
+        Ok(Self::of(opened, false, Some(lock)))
+    }
+
+    /// Opens one of `PostgreSQL`, which other nodes may use too, and locks `folder` to this process.
+    ///
+    /// # Errors
+    /// Another process has the folder; the server cannot be reached; it was emptied, or a newer riskgrid wrote it.
+    pub async fn open_shared(folder: &Path, address: &PostgresAddress) -> Result<Self, DatabaseError> {
+        let mut lock = FolderLock::take(folder)?;
+        let opened = postgres::open(address, &mut lock).await?;
+        Ok(Self::of(opened, true, Some(lock)))
+    }
+
+    fn of(opened: Opened, is_shared: bool, lock: Option<FolderLock>) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 writer: opened.writer,
                 readers: opened.readers,
+                is_shared,
+                holder: opened.holder,
                 room: None,
-                _lock: opened.lock,
+                _lock: lock,
             }),
-        })
+            standing: Standing::Alone,
+        }
+    }
+
+    /// The same database as another node has it.
+    #[cfg(test)]
+    pub(crate) fn as_another_node(&self) -> Self {
+        let opened = Opened {
+            writer: self.inner.writer.clone(),
+            readers: self.inner.readers.clone(),
+            holder: format!("not {}", self.inner.holder),
+        };
+        Self::of(opened, self.inner.is_shared, None)
+    }
+
+    /// Whether other nodes may use it too.
+    pub fn is_shared(&self) -> bool {
+        self.inner.is_shared
+    }
+
+    fn holder(&self) -> &str {
+        &self.inner.holder
+    }
+
+    /// The same, whose transactions fail unless its lease is still held.
+    #[must_use]
+    pub fn under(&self, standing: Standing) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            standing,
+        }
     }
 
     /// The same, which leaves free what `room` says.
@@ -83,10 +146,20 @@ impl Database {
     /// Begins a transaction that may write, after those of others have ended.
     ///
     /// # Errors
-    /// There is no room for it, or the database's.
+    /// There is no room for it, the lease is another's, or the database's.
     pub async fn begin(&self) -> Result<Transaction, DatabaseError> {
         self.ask_for_room()?;
-        Ok(self.inner.writer.begin_with("BEGIN IMMEDIATE").await?)
+        let mut transaction = if self.inner.is_shared {
+            let mut transaction = self.inner.writer.begin().await?;
+            postgres::wait_for_others(&mut transaction).await?;
+            transaction
+        } else {
+            self.inner.writer.begin_with("BEGIN IMMEDIATE").await?
+        };
+        if let Standing::Holder(lease) = self.standing {
+            lease.check(&mut transaction).await?;
+        }
+        Ok(transaction)
     }
 
     /// A value kept under `key`, such as what the oldest row of the audit hangs on.
@@ -105,6 +178,15 @@ impl Database {
     }
 }
 
+/// Conditions with `?` for each value, as both databases take them: `$1`, `$2`, ….
+pub(crate) fn numbered(conditions: &str) -> String {
+    let mut parts = conditions.split('?');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts
+        .enumerate()
+        .fold(first, |text, (place, part)| format!("{text}${}{part}", place + 1))
+}
+
 /// Keeps a value under `key`.
 ///
 /// # Errors
@@ -121,3 +203,12 @@ pub(crate) async fn put_meta(
         .await?;
     Ok(())
 }
+
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+mod on_postgres;

@@ -1,19 +1,20 @@
 //! The database as one `SQLite` file in WAL mode, owned by one process, with one writing connection and several reading ones.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use riskgrid_ingest::state_folder::{FILE_MODE, make_folder};
+use riskgrid_ingest::state_folder::FILE_MODE;
 use sqlx::ConnectOptions;
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::migrations::migrations;
-use super::{DatabaseError, Pool};
+use super::DatabaseError;
+use super::lock::{FolderLock, Where};
+use super::migrations::of_sqlite;
+use super::pool::{Opened, pool};
 
 const READING_CONNECTIONS: u32 = 4;
 /// Bytes of the largest database that is looked through at the start; a larger one would hold the start up.
@@ -25,18 +26,15 @@ const MARK: &[u8; 16] = b"SQLite format 3\0";
 const OF_WRITERS: &str = "PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000";
 const OF_READERS: &str = "PRAGMA synchronous = FULL; PRAGMA busy_timeout = 10000; PRAGMA query_only = ON";
 
-/// An open file.
-pub(super) struct Opened {
-    pub(super) writer: Pool,
-    pub(super) readers: Pool,
-    pub(super) lock: File,
-}
-
-/// Opens or makes `decisions.sqlite` in `folder`, and locks it to this process.
-pub(super) async fn open(folder: &Path) -> Result<Opened, DatabaseError> {
-    let mut lock = lock(folder)?;
+/// Opens or makes `decisions.sqlite` in `folder`, which is locked to this process.
+pub(super) async fn open(folder: &Path, lock: &mut FolderLock) -> Result<Opened, DatabaseError> {
+    if lock.says(Where::Postgres) {
+        return Err(DatabaseError::Elsewhere {
+            lock: lock.path().to_owned(),
+        });
+    }
     let path = folder.join("decisions.sqlite");
-    let bytes = prepare(&path, &lock)?;
+    let bytes = prepare(&path, lock)?;
     let damaged = |error: &dyn std::fmt::Display| DatabaseError::Damaged {
         path: path.clone(),
         problem: error.to_string(),
@@ -61,43 +59,26 @@ pub(super) async fn open(folder: &Path) -> Result<Opened, DatabaseError> {
             return Err(damaged(&found));
         }
     }
-    let up_to_date = migrations().run(&first).await;
+    let up_to_date = of_sqlite().run(&first).await;
     up_to_date.map_err(|error| match error {
         MigrateError::Execute(error) => damaged(&error),
         other => other.into(),
     })?;
+    let url = options.to_url_lossy();
     // Before the first is closed, so that the log of writes is not worked off and made anew.
-    let writer = connect(&options, 1, OF_WRITERS).await?;
-    let readers = connect(&options, READING_CONNECTIONS, OF_READERS).await?;
+    let writer = pool(&url, 1, OF_WRITERS).await?;
+    let readers = pool(&url, READING_CONNECTIONS, OF_READERS).await?;
     first.close().await;
-    mark_as_made(&mut lock).map_err(|source| DatabaseError::File { path, source })?;
     Ok(Opened {
         writer,
         readers,
-        lock,
+        holder: lock.settle(Where::File)?,
     })
-}
-
-async fn connect(
-    options: &SqliteConnectOptions,
-    connections: u32,
-    told: &'static str,
-) -> Result<Pool, DatabaseError> {
-    sqlx::any::install_default_drivers();
-    let options = AnyConnectOptions::from_url(&options.to_url_lossy())?;
-    let pool = AnyPoolOptions::new()
-        .max_connections(connections)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .after_connect(move |connection, _| {
-            Box::pin(async move { sqlx::raw_sql(told).execute(connection).await.map(drop) })
-        });
-    Ok(pool.connect_with(options).await?)
 }
 
 /// Looks for the database, or makes an empty one that only its user can read: its side files get the same rights. Its
 /// bytes.
-fn prepare(path: &Path, mut lock: &File) -> Result<u64, DatabaseError> {
+fn prepare(path: &Path, lock: &FolderLock) -> Result<u64, DatabaseError> {
     let failed = |source| DatabaseError::File {
         path: path.to_owned(),
         source,
@@ -108,12 +89,10 @@ fn prepare(path: &Path, mut lock: &File) -> Result<u64, DatabaseError> {
         Err(error) => return Err(failed(error)),
     };
     if bytes == 0 {
-        let mut made = Vec::new();
-        lock.read_to_end(&mut made).map_err(failed)?;
-        if !made.is_empty() {
+        if lock.says(Where::File) {
             return Err(DatabaseError::Missing {
                 path: path.to_owned(),
-                lock: path.with_extension("lock"),
+                lock: lock.path().to_owned(),
             });
         }
         OpenOptions::new()
@@ -134,35 +113,4 @@ fn prepare(path: &Path, mut lock: &File) -> Result<u64, DatabaseError> {
         }
     }
     Ok(bytes)
-}
-
-/// From now on a database that is not there was lost.
-fn mark_as_made(lock: &mut File) -> std::io::Result<()> {
-    if lock.metadata()?.len() == 0 {
-        lock.write_all(b"decisions.sqlite was made\n")?;
-        lock.sync_all()?;
-    }
-    Ok(())
-}
-
-fn lock(folder: &Path) -> Result<File, DatabaseError> {
-    let path = folder.join("decisions.lock");
-    let failed = |source| DatabaseError::File {
-        path: path.clone(),
-        source,
-    };
-    make_folder(folder).map_err(failed)?;
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .mode(FILE_MODE)
-        .open(&path)
-        .map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DatabaseError::Locked { path }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
 }

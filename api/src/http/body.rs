@@ -22,6 +22,8 @@ use crate::problem::{Kind, Problem};
 
 /// Largest body of a route that takes a rule, a webhook, a choice: what people write.
 const CONTROL_BODY: usize = 64 << 10;
+/// Largest body of duty, rules and calendars.
+const HOTLINE_DATA: usize = 32 << 20;
 /// When memory for bodies is worth another try.
 const RETRY_AFTER_SECONDS: u32 = 1;
 
@@ -110,6 +112,8 @@ impl Bodies {
         match path {
             "/v1/events" => self.largest,
             "/v1/sql" => self.largest_statement,
+            "/v1/duty" | "/v1/duty/preview" | "/v1/hotline/rules" => HOTLINE_DATA,
+            path if path.starts_with("/v1/calendars/") => HOTLINE_DATA,
             _ => CONTROL_BODY,
         }
     }

@@ -2,7 +2,7 @@
 
 use axum::extract::Request;
 use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
@@ -44,11 +44,34 @@ fn put(headers: &mut HeaderMap, is_over_tls: bool) {
     headers
         .entry(CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static(LOADS_NOTHING));
+    vary_on_one_line(headers);
+}
+
+/// Caches are known that look at one line of `Vary` only (nginx before 1.23), and then give to one what another was answered.
+fn vary_on_one_line(headers: &mut HeaderMap) {
+    let lines = headers.get_all(VARY).iter();
+    let lines: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
+    if lines.len() < 2 {
+        return;
+    }
+    if let Ok(line) = HeaderValue::from_str(&lines.join(", ")) {
+        headers.insert(VARY, line);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_answer_varies_with_is_on_one_line() {
+        let mut headers = HeaderMap::new();
+        headers.append(VARY, HeaderValue::from_static("Authorization, Cookie"));
+        headers.append(VARY, HeaderValue::from_static("origin"));
+        put(&mut headers, false);
+        let lines: Vec<_> = headers.get_all(VARY).iter().collect();
+        assert_eq!(lines, ["Authorization, Cookie, origin"]);
+    }
 
     #[test]
     fn a_page_keeps_its_own_policy_and_what_other_origins_may_read_says_so() {

@@ -52,6 +52,23 @@ kinds! {
     RequestTimeout "request-timeout" 408 "The body did not come in time";
     Conflict "conflict" 409 "It conflicts with what is there";
     LastAdmin "last-admin" 409 "It is an admin's last way in";
+    IllegalMove "illegal-move" 409 "No such move from the case's state";
+    Mirrored "mirrored" 409 "Another system decides the case";
+    HasChildren "has-children" 409 "Other cases are merged into it";
+    NoOffice "no-office" 409 "No office is on duty for it";
+    OwnWork "own-work" 409 "Nobody closes the work of their own office";
+    AlreadyRated "already-rated" 409 "The caller has answered already";
+    ReturnTooLate "return-too-late" 409 "The time to return it is over";
+    NoReturn "no-return" 409 "There is no other office for it";
+    ExtensionLimit "extension-limit" 409 "The rule gives no such extension";
+    Overdue "overdue" 409 "The deadline is over";
+    Paused "paused" 409 "The case is paused";
+    NotPaused "not-paused" 409 "The case is not paused";
+    WindowOver "window-over" 409 "It was closed too long ago";
+    RedoLimit "redo-limit" 409 "It was redone as often as it may be";
+    BadParent "bad-parent" 409 "That case cannot have children";
+    InProgress "in-progress" 409 "A request of this key still runs";
+    Used "used" 409 "It was used already";
     Gone "gone" 410 "It is no longer there";
     PreconditionFailed "precondition-failed" 412 "It is at another version";
     TooLarge "too-large" 413 "The body is too large";
@@ -61,6 +78,9 @@ kinds! {
     OutOfMemory "out-of-memory" 422 "The query needs more memory than it may have";
     TooExpensive "too-expensive" 422 "The query would look at too much";
     AnswerTooLarge "answer-too-large" 422 "The answer is too large";
+    AmbiguousRule "ambiguous-rule" 422 "Two rows of the duty table fit alike";
+    CalendarEmpty "calendar-empty" 422 "The calendar ends before the deadline";
+    IdempotencyKeyReused "idempotency-key-reused" 422 "The key was used for another request";
     PreconditionRequired "precondition-required" 428 "The version to change is not named";
     TooManyRequests "too-many-requests" 429 "Too many requests";
     QueueFull "queue-full" 429 "Too many queries wait";
@@ -97,13 +117,20 @@ mod tests {
         (405, "method-not-allowed"),
         (406, "not-acceptable"),
         (408, "request-timeout"),
-        (409, "conflict last-admin"),
+        (
+            409,
+            "conflict last-admin illegal-move mirrored has-children no-office own-work already-rated return-too-late no-return \
+             extension-limit overdue paused not-paused window-over redo-limit bad-parent in-progress used",
+        ),
         (410, "gone"),
         (412, "precondition-failed"),
         (413, "too-large"),
         (415, "unsupported-media-type"),
         (421, "misdirected"),
-        (422, "invalid out-of-memory too-expensive answer-too-large"),
+        (
+            422,
+            "invalid out-of-memory too-expensive answer-too-large ambiguous-rule calendar-empty idempotency-key-reused",
+        ),
         (428, "precondition-required"),
         (429, "too-many-requests queue-full too-many-failures quota"),
         (499, "cancelled"),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::app::App;
-use crate::{access, alerts, audit};
+use crate::{access, alerts, audit, hotline};
 
 /// All routes but the console's.
 pub fn all(app: &Arc<App>) -> Router {
@@ -29,4 +29,9 @@ pub fn all(app: &Arc<App>) -> Router {
         .merge(audit::routes::routes(app.alerting.decisions.database().clone()))
         .merge(health::routes(Arc::clone(app)))
         .merge(alerts::routes::all(&app.alerting))
+        .merge(hotline::routes::all(&app.desk))
+        .merge(hotline::open311::routes(
+            Arc::clone(&app.desk),
+            Arc::clone(&app.access),
+        ))
 }

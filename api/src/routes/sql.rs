@@ -278,6 +278,7 @@ fn asker(caller: &Caller, Reads(permission): Reads) -> Asker {
         via: "http",
         turn: turn.into(),
         permission,
+        offices: caller.identity.offices.clone().into(),
         limits: caller.identity.limits.of_queries(),
     }
 }

@@ -21,6 +21,7 @@ use crate::alerts::store::DecisionsError;
 use crate::config::OpenCheckpointsError;
 use crate::data_dir::DataDirError;
 use crate::database::DatabaseError;
+use crate::hotline::contacts::ContactsError;
 use crate::http::TlsError;
 
 /// Why the server could not start: says what, and what to do. Nothing was overwritten.
@@ -65,6 +66,9 @@ pub enum StartError {
     /// What is in it.
     #[error(transparent)]
     Decisions(#[from] DecisionsError),
+    /// Whom to call back.
+    #[error(transparent)]
+    Contacts(#[from] ContactsError),
     /// TLS of this server.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -17,6 +17,8 @@ use super::{StartError, Started, alerting, lost_journal, waiting, wall_clock};
 use crate::alerts::Alerting;
 use crate::alerts::evaluation::SensorObserver;
 use crate::config::{Checked, Config};
+use crate::hotline::desk::Desk;
+use crate::hotline::reports::CaseObserver;
 
 /// Sums that windows ask for again take at most this part of what aggregates may take, beside them.
 const PART_FOR_BLOCK_SUMS: usize = 16;
@@ -53,7 +55,7 @@ pub(super) async fn start(
     checked: &Checked,
     state: State,
     publisher: GridPublisher,
-    alerting: &Arc<Alerting>,
+    (alerting, desk): (&Arc<Alerting>, &Arc<Desk>),
     durable: &Arc<Durable>,
     started: &mut Started,
 ) -> Result<Ingest, StartError> {
@@ -75,7 +77,7 @@ pub(super) async fn start(
         topics: topics_of(checked),
         checkpoints: state.checkpoints,
         attempts: Some(config.storage.data_dir.join("attempts")),
-        observer: observers(checked, alerting),
+        observer: observers(checked, alerting, desk),
         on_checkpoint: durable.listener(),
         settings: settings(config),
         clock: wall_clock,
@@ -111,14 +113,19 @@ fn settings(config: &Config) -> PipelineSettings {
     }
 }
 
-/// Makes the rules of each worker.
-fn observers(checked: &Checked, alerting: &Arc<Alerting>) -> Box<dyn Fn() -> Box<dyn EventObserver> + Send> {
-    let (alerting, policy) = (Arc::clone(alerting), alerting::policy(checked));
+/// Makes what each worker tells of events: its rules, and cases.
+fn observers(
+    checked: &Checked,
+    alerting: &Arc<Alerting>,
+    desk: &Arc<Desk>,
+) -> Box<dyn Fn() -> Box<dyn EventObserver> + Send> {
+    let (alerting, desk, policy) = (Arc::clone(alerting), Arc::clone(desk), alerting::policy(checked));
     let runtime = tokio::runtime::Handle::current();
     Box::new(move || {
-        Box::new(SensorObserver::new(
-            Arc::clone(&alerting),
-            policy.clone(),
+        let rules = SensorObserver::new(Arc::clone(&alerting), policy.clone(), runtime.clone());
+        Box::new(CaseObserver::new(
+            Box::new(rules),
+            Arc::clone(&desk),
             runtime.clone(),
         ))
     })

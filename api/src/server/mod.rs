@@ -5,6 +5,7 @@ mod access;
 mod alerting;
 mod durable;
 mod error;
+mod hotline;
 mod http;
 mod ingest;
 mod lost_journal;
@@ -121,12 +122,13 @@ async fn start_stages(
     );
     let access = access::start(checked, folder, &state, started).await?;
     let alerting = alerting::start(checked, &state, started).await?;
+    let desk = hotline::open(checked, folder, &state, &alerting, started).await?;
     let publications = publication::open(checked, &state).await?;
     let publisher = ingest::grid(checked, &state);
     let reader = publisher.reader();
     let durable = durable::start(started);
     alerting::follow(checked, &alerting, reader.clone(), started);
-    let ingest = ingest::start(checked, state, publisher, &alerting, &durable, started).await?;
+    let ingest = ingest::start(checked, state, publisher, (&alerting, &desk), &durable, started).await?;
     let upkeep = Upkeep {
         journal: ingest.journal.clone(),
         durable: Arc::clone(&durable),
@@ -145,6 +147,7 @@ async fn start_stages(
             reader,
             surfaces,
             alerting,
+            desk,
             dead_letters,
             durable,
             ingest,
@@ -153,6 +156,7 @@ async fn start_stages(
             public_late: publications.late_total(),
         },
     )?;
+    hotline::follow(&app, started);
     publication::follow(publications, &app, started);
     let address = http::start(checked, folder, (options, open_files), &app, started).await?;
     Ok((address, app))

@@ -13,7 +13,8 @@ pub(super) fn start(checked: &Checked, reader: GridReader, started: &mut Started
     let Some(engine) = checked.risk.clone() else {
         return Surfaces::none();
     };
-    let (surfaces, task) = Surfaces::follow(engine, reader, wall_clock);
-    started.push_task("risk surface", task);
+    let (surfaces, [making, judging]) = Surfaces::follow(engine, reader, wall_clock);
+    started.push_task("risk surface", making);
+    started.push_task("forecast scores", judging);
     surfaces
 }

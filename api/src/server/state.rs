@@ -43,7 +43,11 @@ pub(super) async fn open(checked: &Checked, started: &mut Started) -> Result<Sta
     let folder = data_dir.clone();
     waiting(move || Ok(data_dir::prepare(&folder)?)).await?;
     let room = config.storage.room();
-    let database = Database::open(&data_dir).await?.within(room.clone());
+    let database = match &checked.decisions {
+        Some(address) => Database::open_shared(&data_dir, address).await?,
+        None => Database::open(&data_dir).await?,
+    }
+    .within(room.clone());
     let decisions = Decisions::over(database, config.alerts.bounds())
         .await?
         .among(checked.places.clone())

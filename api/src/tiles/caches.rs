@@ -195,7 +195,7 @@ impl TileCaches {
             }
             // Of several cells together more can be said than from what is said of each.
             if metric == Metric::Sources {
-                for sources in sums.sources().iter() {
+                for sources in &sums.sources() {
                     bytes.extend_from_slice(&sources.to_be_bytes());
                 }
             }

@@ -15,8 +15,7 @@ async fn sql(guarded: &Guarded, key: &str, body: Value) -> reqwest::Response {
 #[tokio::test]
 async fn a_key_takes_less_than_its_role_wherever_it_is_used() {
     let guarded = Guarded::start();
-    let limits =
-        json!({"rows": 3, "timeout": "2s", "estimated_pairs": 1_000, "streams": 1, "sql_per_second": 1_000});
+    let limits = json!({"rows": 3, "timeout": "2s", "streams": 1, "sql_per_second": 1_000});
     let key = guarded.key(json!({"role": "analyst", "limits": limits})).await;
     let listed = guarded.get("/v1/keys", Some(&guarded.admin)).await;
     let row = listed.body["keys"]
@@ -33,8 +32,6 @@ async fn a_key_takes_less_than_its_role_wherever_it_is_used() {
         (body["rows"].as_array().unwrap().len(), &body["truncated"]),
         (3, &json!(true))
     );
-    let pairs = "SELECT count(*) FROM range(1000) a CROSS JOIN range(1000) b";
-    assert_eq!(sql(&guarded, &key, json!({"sql": pairs})).await.status(), 422);
     let slow = json!({"sql": "SELECT count(*) FROM range(10000000000)", "timeout_ms": 600_000});
     let late: Value = {
         let answer = sql(&guarded, &key, slow).await;

@@ -116,7 +116,7 @@ impl Issuer {
     async fn token(&self, who: &str, client_id: &str) -> String {
         let back = "http://127.0.0.1:1/back";
         let authorization = format!(
-            "{}/oauth2/authorize?response_type=code&client_id={client_id}&scope=openid&redirect_uri={back}&nonce=n-{who}-{client_id}",
+            "{}/oauth2/authorize?response_type=code&client_id={client_id}&scope=openid%20profile&redirect_uri={back}&nonce=n-{who}-{client_id}",
             self.url
         );
         let back_at = self.agree(&authorization, who).await;

@@ -72,7 +72,7 @@ fn world(random: &mut Random) -> Vec<Placed> {
                 json!({"sensor": format!("g{}", random.below(30)), "property": layer, "value": random.below(50) as f64 / 10.0,
                     "unit": "m", "lon": lon, "lat": lat})
             } else {
-                json!({"report": format!("r{number}"), "category": layer, "lon": lon, "lat": lat, "severity": "major"})
+                json!({"report": format!("r{number}"), "category": layer, "lon": lon, "lat": lat})
             };
             let event = json!({"specversion": "1.0", "id": format!("e{number}"), "source": "//test",
                 "type": format!("riskgrid.{kind}.v1"), "time": format!("2026-11-22T08:{:02}:00Z", random.below(55)), "data": data});
@@ -82,7 +82,7 @@ fn world(random: &mut Random) -> Vec<Placed> {
         .map(|mut placed| {
             if placed.layer == "water_level" {
                 let side = if placed.lon < 113.95 { "west" } else { "east" };
-                let name = format!("{} {side}", placed.event["data"]["sensor"].as_str().unwrap());
+                let name = format!("{}-{side}", placed.event["data"]["sensor"].as_str().unwrap());
                 placed.event["data"]["sensor"] = json!(name);
             }
             placed
@@ -105,7 +105,7 @@ fn world(random: &mut Random) -> Vec<Placed> {
             "report"
         };
         if layer == "water_level" {
-            data["sensor"] = json!(format!("last {lon}"));
+            data["sensor"] = json!(format!("last-{lon}"));
             data["property"] = json!(layer);
             data["value"] = json!(1.5);
             data["unit"] = json!("m");

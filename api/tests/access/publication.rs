@@ -146,6 +146,8 @@ fn questions() -> Vec<String> {
         "/v1/sql?sql=SELECT weight FROM cells",
         "/v1/sql?sql=SELECT * FROM events",
         "/v1/sql?sql=SELECT * FROM hotspots(layer => 'noise')",
+        "/v1/sql?sql=SELECT * FROM trends(layer => 'noise')",
+        "/v1/sql?sql=SELECT * FROM bursts(layer => 'noise')",
         "/v1/sql?sql=EXPLAIN SELECT * FROM cells",
         "/v1/sql?sql=SELECT table_name, column_name FROM information_schema.columns ORDER BY 1, 2",
     ]

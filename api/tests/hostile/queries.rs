@@ -48,6 +48,10 @@ async fn short_questions_that_would_end_the_process_are_refused() {
         "SELECT repeat('a', 1000000) ~ 'a[0-9a-f]{3000}z'".to_owned(),
         "SELECT * FROM hotspots(layer => 'noise', permutations => 4294967295)".to_owned(),
         "SELECT * FROM local_moran(layer => 'noise', permutations => 4294967295)".to_owned(),
+        "SELECT * FROM trends(layer => 'noise', window => INTERVAL '100000 years', step => INTERVAL '1 minute')".to_owned(),
+        "SELECT * FROM trends(layer => 'noise', window => INTERVAL '100000 years', step => INTERVAL '1 day')".to_owned(),
+        "SELECT * FROM bursts(layer => 'noise', window => INTERVAL '100000 years')".to_owned(),
+        "SELECT * FROM bursts(layer => 'noise', baseline => INTERVAL '100000000 days', gap => INTERVAL '99999999 days')".to_owned(),
         "SELECT string_agg(CAST(value AS TEXT), repeat('x', 1000000)) FROM range(100000)".to_owned(),
         "SELECT max(length(s)) FROM (SELECT string_agg(repeat('x', 1000000 + value), '') AS s FROM range(20)) CROSS JOIN range(1000000)".to_owned(),
     ] {

@@ -70,6 +70,11 @@ impl Calendar {
         Self { bucket, zone }
     }
 
+    /// The time zone of days.
+    pub const fn zone(&self) -> Tz {
+        self.zone
+    }
+
     /// Length of the base bucket in microseconds.
     pub const fn bucket(&self) -> i64 {
         self.bucket

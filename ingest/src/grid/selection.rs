@@ -64,6 +64,11 @@ impl GridSnapshot {
         self.floors(layer)[Step::Hour.index()]
     }
 
+    /// From when on every partition that has `layer` keeps its days: nothing is known of what is before.
+    pub fn days_kept_from(&self, layer: LayerIndex) -> EventTime {
+        self.floors(layer)[Step::Day.index()]
+    }
+
     /// From when on `layer` is kept in each step by every partition that has it.
     fn floors(&self, layer: LayerIndex) -> [EventTime; 3] {
         let mut floors = Cutoffs::default().0;

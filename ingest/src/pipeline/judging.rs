@@ -99,6 +99,13 @@ impl Worker {
             let value = layer.scale().value(units as f64);
             self.observer.newest_reading(partition.id(), &event, layer, value);
         }
+        if let (Applied::Accepted { .. }, EventKind::Report) = (applied, event.kind) {
+            let layer = event
+                .layer
+                .and_then(|index| self.layers.get(index))
+                .map(AsRef::as_ref);
+            self.observer.accepted_report(partition.id(), &event, layer);
+        }
         self.at.is_changing = false;
         Ok(Ok(applied))
     }

@@ -171,6 +171,107 @@ pub struct LayerSettings {
     /// Length of the steps that are published: `1h`, `1d` or `7d`. Default `1d`.
     #[serde(default = "public_step")]
     pub public_step: String,
+    /// Whether its reports become cases: `none`, `own` (of this hotline), `mirror` (another system decides). Default `none`.
+    #[serde(default)]
+    pub cases: CasesOf,
+    /// Metres over which the score of a possible duplicate falls to 1/e. Default 100.
+    #[serde(default = "dup_radius")]
+    pub dup_radius: f64,
+    /// What Open311 asks of who reports. Default nothing.
+    #[serde(default)]
+    pub attributes: Vec<AttributeSettings>,
+    /// Open311 shows no place of its cases. Default false.
+    #[serde(default)]
+    pub sensitive: bool,
+}
+
+/// Whether reports of a layer become cases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CasesOf {
+    /// They do not.
+    #[default]
+    None,
+    /// Cases of this hotline.
+    Own,
+    /// Cases that another system decides, shown here.
+    Mirror,
+}
+
+/// A question of Open311 about a report, as GeoReport v2 names its members.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttributeSettings {
+    /// By which answers name it.
+    pub code: String,
+    /// What is asked.
+    pub description: String,
+    /// `string`, `number`, `datetime`, `text`, `singlevaluelist`, `multivaluelist`. Default `string`.
+    #[serde(default)]
+    pub datatype: AttributeType,
+    /// Whether it must be answered. Default false.
+    #[serde(default)]
+    pub required: bool,
+    /// Whether it is answered at all, or only shown. Default true.
+    #[serde(default = "yes")]
+    pub variable: bool,
+    /// How the answer is to be written. Default nothing.
+    #[serde(default)]
+    pub datatype_description: Option<String>,
+    /// What the answers of a list may be.
+    #[serde(default)]
+    pub values: Vec<AttributeValue>,
+}
+
+/// How a question is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AttributeType {
+    /// A few letters.
+    #[default]
+    String,
+    /// A number.
+    Number,
+    /// A time with its offset.
+    Datetime,
+    /// Free text, which is kept as what people say is.
+    Text,
+    /// One of the values.
+    SingleValueList,
+    /// Some of the values.
+    MultiValueList,
+}
+
+impl AttributeType {
+    /// Its name in GeoReport v2.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Number => "number",
+            Self::Datetime => "datetime",
+            Self::Text => "text",
+            Self::SingleValueList => "singlevaluelist",
+            Self::MultiValueList => "multivaluelist",
+        }
+    }
+}
+
+/// One answer of a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttributeValue {
+    /// By which answers name it.
+    pub key: String,
+    /// For people.
+    pub name: String,
+}
+
+const fn dup_radius() -> f64 {
+    100.0
+}
+
+const fn yes() -> bool {
+    true
 }
 
 const fn public_resolution() -> u8 {

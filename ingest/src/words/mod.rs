@@ -14,6 +14,7 @@ mod refusal;
 mod slug;
 pub(crate) mod text_limits;
 mod time;
+mod timespan;
 mod unit;
 
 pub use binary_attributes::BinaryAttributes;
@@ -21,7 +22,10 @@ pub use bounds::{Bounds, LonLat};
 pub use candidate::{Candidate, CandidateTime, Number};
 pub use event::{AreaIds, Event, EventHash, EventName, Position, SourceKey};
 pub use event_kind::{Channel, EventKind, ReportOp};
-pub use layer::{LIVE_DOMAIN, Layer, LayerIndex, LayerKind, LayerSettings, ValueScale, VisibleToPublic};
+pub use layer::{
+    AttributeSettings, AttributeType, AttributeValue, CasesOf, LIVE_DOMAIN, Layer, LayerIndex, LayerKind,
+    LayerSettings, ValueScale, VisibleToPublic,
+};
 pub use layer_table::{InvalidLayer, LayerLookup, LayerName, LayerTable};
 pub use likeness::{Likeness, nearest};
 pub use partition::{PartitionClock, PartitionId};
@@ -29,5 +33,6 @@ pub use refusal::{Refusal, RefusalReason};
 pub use slug::slug;
 pub(crate) use slug::slug_or_hash;
 pub use time::{DAY, EventTime, HOUR, MINUTE, SECOND, rfc3339};
+pub use timespan::{NoTimespan, Timespan};
 pub use unit::Unit;
 pub(crate) use unit::known_codes;

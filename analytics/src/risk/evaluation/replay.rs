@@ -24,13 +24,17 @@ pub struct Occurrence {
     pub time: EventTime,
     /// Position of its cell in the domain.
     pub position: usize,
-    /// What it counts as.
+    /// How many events it is: one, or all of a cell and bucket.
+    pub events: u32,
+    /// What they count as.
     pub marks: f64,
 }
 
 /// Who forecasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Method {
+    /// The column `risk`: it ranks now, not what comes.
+    Risk,
     /// The column `forecast`.
     Forecast,
     /// What each cell had on average so far: the one to beat.
@@ -43,11 +47,18 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Forecast, Self::LongRunMean, Self::LastWeek, Self::Even];
+    pub const ALL: [Self; 5] = [
+        Self::Risk,
+        Self::Forecast,
+        Self::LongRunMean,
+        Self::LastWeek,
+        Self::Even,
+    ];
 
     /// Its name in tables.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Risk => "risk",
             Self::Forecast => "forecast",
             Self::LongRunMean => "long_run_mean",
             Self::LastWeek => "last_week",
@@ -75,23 +86,34 @@ pub struct Replay {
     pub occurrences: Vec<Occurrence>,
 }
 
+/// Gives R of each cell of the domain at an origin.
+pub type RiskAt<'a> = &'a mut dyn FnMut(EventTime) -> Vec<f64>;
+
 /// What is kept while time goes on.
 struct Running {
     landmark: Landmark,
     weighed: Vec<Weighed>,
     counted: Vec<u32>,
-    /// Occurrences before the origin.
+    /// Occurrences before the origin, and their events.
     next: usize,
+    events: u64,
     past: Option<(EventTime, Baseline)>,
     graph: CellGraph,
 }
 
 impl Replay {
     /// The scores of each method at each origin of a period, by `told` as they are made; `told` may end it by false.
-    pub fn run(&self, period: Span, mut told: impl FnMut(EventTime) -> bool) -> Vec<(Method, Tally)> {
+    /// `risk` gives R of each cell at an origin; without it there is no [`Method::Risk`].
+    pub fn run(
+        &self,
+        period: Span,
+        mut risk: Option<RiskAt<'_>>,
+        mut told: impl FnMut(EventTime) -> bool,
+    ) -> Vec<(Method, Tally)> {
         let cells = self.domain.len();
         let mut tallies: Vec<(Method, Tally)> = Method::ALL
             .into_iter()
+            .filter(|method| *method != Method::Risk || risk.is_some())
             .map(|method| (method, Tally::new(cells)))
             .collect();
         let mut running = Running {
@@ -99,6 +121,7 @@ impl Replay {
             weighed: vec![Weighed::default(); cells],
             counted: vec![0; cells],
             next: 0,
+            events: 0,
             past: None,
             graph: CellGraph::new(Some(Arc::clone(&self.domain)), self.kernel.rings()),
         };
@@ -108,7 +131,10 @@ impl Replay {
             let counts = self.counts(origin, origin.plus(self.horizon));
             let week = (origin.since(period.start) / WEEK) as usize;
             for (method, tally) in &mut tallies {
-                let (scores, expected) = self.scores(*method, &mut running, origin);
+                let (scores, expected) = match (*method, &mut risk) {
+                    (Method::Risk, Some(risk)) => (risk(origin), self.of_long_run(&running, origin)),
+                    (method, _) => self.scores(method, &mut running, origin),
+                };
                 tally.add(&scores, &counts, expected, week);
             }
             origin = origin.plus(self.horizon);
@@ -136,8 +162,9 @@ impl Replay {
                 running.counted.get_mut(next.position),
             ) {
                 weighed.add(running.landmark.weigh(next.marks, bucket));
-                *counted += 1;
+                *counted += next.events;
             }
+            running.events += u64::from(next.events);
             running.next += 1;
         }
     }
@@ -146,7 +173,7 @@ impl Replay {
         let mut counts = vec![0; self.domain.len()];
         for occurrence in self.between(start, end) {
             if let Some(count) = counts.get_mut(occurrence.position) {
-                *count += 1;
+                *count += occurrence.events;
             }
         }
         counts
@@ -162,16 +189,21 @@ impl Replay {
         self.occurrences.get(first..last.max(first)).unwrap_or_default()
     }
 
-    /// The score of each cell, and the events expected in all.
-    fn scores(&self, method: Method, running: &mut Running, origin: EventTime) -> (Vec<f64>, f64) {
+    /// Events that a horizon had on average so far.
+    fn of_long_run(&self, running: &Running, origin: EventTime) -> f64 {
         let so_far = self
             .occurrences
             .first()
             .map_or(0, |first| origin.since(first.time))
             .max(1);
-        let of_long_run = running.next as f64 * self.horizon as f64 / so_far as f64;
+        running.events as f64 * self.horizon as f64 / so_far as f64
+    }
+
+    /// The score of each cell, and the events expected in all.
+    fn scores(&self, method: Method, running: &mut Running, origin: EventTime) -> (Vec<f64>, f64) {
+        let of_long_run = self.of_long_run(running, origin);
         match method {
-            Method::Even => (vec![1.0; self.domain.len()], of_long_run),
+            Method::Even | Method::Risk => (vec![1.0; self.domain.len()], of_long_run),
             Method::LongRunMean => (
                 running.counted.iter().copied().map(f64::from).collect(),
                 of_long_run,
@@ -224,7 +256,7 @@ impl Replay {
             .collect();
         // Marks, as events of average weight.
         let before = self.occurrences.get(..running.next).unwrap_or_default();
-        let mean_mark = before.iter().map(|one| one.marks).sum::<f64>() / before.len().max(1) as f64;
+        let mean_mark = before.iter().map(|one| one.marks).sum::<f64>() / running.events.max(1) as f64;
         let expected = scores.iter().sum::<f64>() / if mean_mark > 0.0 { mean_mark } else { 1.0 };
         (scores, expected)
     }
@@ -294,6 +326,7 @@ mod tests {
         let at = |hour: i64, position: usize| Occurrence {
             time: EventTime::from_micros(start + hour * HOUR),
             position,
+            events: 1,
             marks: 1.5,
         };
         let mut occurrences: Vec<Occurrence> =
@@ -330,7 +363,7 @@ mod tests {
             end: start.plus(2 * DAY),
         };
         let mut origins = 0;
-        let tallies = replay.run(period, |_| {
+        let tallies = replay.run(period, None, |_| {
             origins += 1;
             true
         });
@@ -359,7 +392,7 @@ mod tests {
             end: start.plus(HOUR),
         };
         let scores = |replay: &Replay| {
-            let tallies = replay.run(period, |_| true);
+            let tallies = replay.run(period, None, |_| true);
             tallies
                 .iter()
                 .map(|(_, tally)| tally.summary(1))

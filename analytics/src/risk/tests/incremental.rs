@@ -1,13 +1,11 @@
 //! What is kept from surface to surface is what a surface made anew from the grid has.
 
-use std::collections::BTreeSet;
-
 use proptest::prelude::*;
 use riskgrid_ingest::{DAY, EventTime, HOUR, MINUTE, SECOND};
 
 use super::made::{Ingest, Made, START, engine};
-use crate::risk::Surface;
 use crate::risk::surface::LayerSurface;
+use crate::risk::{Conditions, Surface};
 
 /// All numbers of a surface, to compare.
 fn same(kept: &Surface, anew: &Surface) -> Result<(), TestCaseError> {
@@ -75,7 +73,7 @@ proptest! {
             let snapshot = ingest.snapshot();
             now += seconds * SECOND;
             let at = EventTime::from_micros(now);
-            let none = BTreeSet::new();
+            let none = Conditions::default();
             same(&kept.surface(&snapshot, at, &none), &engine(half_life).surface(&snapshot, at, &none))?;
         }
     }
@@ -86,7 +84,7 @@ proptest! {
         order in any::<prop::sample::Index>(),
     ) {
         let at = EventTime::from_micros(START + 40_000 * SECOND);
-        let none = BTreeSet::new();
+        let none = Conditions::default();
         // Minutes are kept: a partition by itself makes hours of them later than all events in one.
         let (mut one, mut other) = (Ingest::keeping(2, DAY), Ingest::keeping(1, DAY));
         // None is too late: the horizon of duplicates is a day.

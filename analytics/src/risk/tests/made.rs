@@ -174,10 +174,15 @@ impl Ingest {
         };
         let event = json!({"specversion": "1.0", "id": format!("e{}", self.number), "source": "//test", "type": kind,
             "time": time.to_string(), "data": data});
+        self.take_event(&event, made.partition);
+    }
+
+    /// Takes in an event as it is written.
+    pub(super) fn take_event(&mut self, event: &serde_json::Value, partition: usize) {
         let bytes = event.to_string().into_bytes();
         let candidate = decode_structured(&bytes).unwrap();
         let received = EventTime::from_micros(START + DAY);
-        let partition = &mut self.partitions[made.partition];
+        let partition = &mut self.partitions[partition];
         let judged = self.edge.judge(
             candidate,
             received,

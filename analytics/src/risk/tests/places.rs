@@ -1,6 +1,5 @@
 //! What lies outside a domain: events there count nowhere, sensors and channels there are heard.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use h3o::{LatLng, Resolution};
@@ -9,7 +8,7 @@ use riskgrid_ingest::{EventTime, HOUR, SECOND};
 
 use super::made::{Ingest, Made, START, model};
 use super::reference::area;
-use crate::risk::{RiskEngine, Surface};
+use crate::risk::{Conditions, RiskEngine, Surface};
 
 /// The city as far as a line between the second place of [`Made`] and the fourth.
 fn surface(events: &[Made], is_bounded: bool) -> Surface {
@@ -30,7 +29,7 @@ fn surface(events: &[Made], is_bounded: bool) -> Surface {
     engine.surface(
         &ingest.snapshot(),
         EventTime::from_micros(START + 60 * SECOND),
-        &BTreeSet::new(),
+        &Conditions::default(),
     )
 }
 

@@ -1,11 +1,9 @@
 //! A dead gauge is stale, and then unknown; it is never calm.
 
-use std::collections::BTreeSet;
-
 use riskgrid_ingest::{EventTime, HOUR, MINUTE, SECOND};
 
 use super::made::{Ingest, Made, START, engine};
-use crate::risk::Surface;
+use crate::risk::{Conditions, Surface};
 
 fn reading(seconds: i64, eighths_of_a_metre: u8) -> Made {
     Made {
@@ -24,7 +22,7 @@ fn after(readings: &[Made], micros: i64) -> Surface {
     }
     // The end of the bucket that holds now is the moment of the surface.
     let now = EventTime::from_micros(START + micros);
-    engine(2 * HOUR).surface(&ingest.snapshot(), now, &BTreeSet::new())
+    engine(2 * HOUR).surface(&ingest.snapshot(), now, &Conditions::default())
 }
 
 /// The loudest row of the gauge's layer.

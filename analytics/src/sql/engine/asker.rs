@@ -16,6 +16,8 @@ pub struct Asker {
     pub turn: Arc<str>,
     /// What they may see, and how much they may take.
     pub permission: Arc<Permission>,
+    /// Of which offices they see cases; none: of all.
+    pub offices: Arc<[String]>,
     /// Where they may take less than their role.
     pub limits: RoleOverrides,
 }
@@ -28,6 +30,7 @@ impl Asker {
             via: "system",
             turn: "system".into(),
             permission: Arc::new(Permission::admin()),
+            offices: Arc::new([]),
             limits: RoleOverrides::default(),
         }
     }

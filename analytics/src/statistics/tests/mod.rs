@@ -6,6 +6,7 @@ mod golden;
 mod moran;
 mod obvious;
 mod reference;
+mod trends;
 
 use std::sync::atomic::AtomicBool;
 

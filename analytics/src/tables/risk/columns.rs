@@ -15,8 +15,6 @@ use crate::tables::columns::{field, time_type, times};
 
 /// What all layers together are called.
 pub(super) const ALL: &str = "*";
-/// What the surface is kept in: nothing that is scored depends on it.
-const MODE: &str = "normal";
 
 pub(super) fn fields() -> Vec<Field> {
     let share = |name: &str, comment: &str| field(name, DataType::Float64, true, comment);
@@ -293,7 +291,7 @@ impl<'a> LayerRows<'a> {
             "impact" => self.of_parts(|parts| parts.impact),
             "forecast" => self.of_parts(|parts| parts.forecast),
             "class" => self.text(|row| row.class.as_str()),
-            "mode" => self.text(|_| MODE),
+            "mode" => self.text(|row| self.surface.mode_of(row.cell)),
             "missing" => self.missing(),
             "model" => self.text(|_| &self.surface.model.hash),
             "loo_hazard" => self.of_parts(|parts| parts.leave_one_out.hazard),

@@ -39,6 +39,8 @@ pub enum Values<R> {
     CellOrNull(fn(&R) -> Option<CellIndex>),
     /// A number.
     Number(fn(&R) -> f64),
+    /// A number, or NULL.
+    NumberOrNull(fn(&R) -> Option<f64>),
     /// A whole number.
     Whole(fn(&R) -> i64),
     /// A whole number, or NULL.
@@ -63,6 +65,7 @@ impl<R> Column<R> {
             Values::TimeOrNull(_) => field(name, time_type(), true, comment),
             Values::CellOrNull(_) => commented(cell_field(name, true), comment),
             Values::Number(_) => field(name, DataType::Float64, false, comment),
+            Values::NumberOrNull(_) => field(name, DataType::Float64, true, comment),
             Values::Whole(_) => field(name, DataType::Int64, false, comment),
             Values::WholeOrNull(_) => field(name, DataType::Int64, true, comment),
             Values::YesOrNo(_) => field(name, DataType::Boolean, false, comment),
@@ -83,6 +86,7 @@ impl<R> Column<R> {
                 Arc::new(cells.collect::<UInt64Array>())
             }
             Values::Number(of) => Arc::new(Float64Array::from_iter_values(rows.iter().map(of))),
+            Values::NumberOrNull(of) => Arc::new(rows.iter().map(of).collect::<Float64Array>()),
             Values::Whole(of) => Arc::new(Int64Array::from_iter_values(rows.iter().map(of))),
             Values::WholeOrNull(of) => Arc::new(rows.iter().map(of).collect::<Int64Array>()),
             Values::YesOrNo(of) => Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(of(row))))),

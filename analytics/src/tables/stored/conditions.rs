@@ -85,7 +85,7 @@ impl Conditional {
             Values::Time(_) => (Kind::Time, false),
             Values::TimeOrNull(_) => (Kind::Time, true),
             Values::CellOrNull(_) => (Kind::Cell, true),
-            Values::WholeOrNull(_) => (Kind::Number, true),
+            Values::NumberOrNull(_) | Values::WholeOrNull(_) => (Kind::Number, true),
             Values::Number(_)
             | Values::Whole(_)
             | Values::YesOrNo(_)

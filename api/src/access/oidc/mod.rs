@@ -101,7 +101,8 @@ impl Oidc {
             ("roles_claim", &settings.roles_claim, false),
             ("name_claim", &settings.name_claim, true),
         ] {
-            if !claim.starts_with('/') && !(is_optional && claim.is_empty()) {
+            let is_none = is_optional && claim.is_empty();
+            if !is_none && !claim.starts_with('/') {
                 return Err(format!(
                     "`access.oidc.{key}` is `{claim}`; it must be a JSON pointer such as /roles or /name"
                 ));

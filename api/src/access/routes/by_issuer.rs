@@ -117,6 +117,8 @@ async fn callback(
         } else {
             returned.of.grant.scope
         },
+        duties: returned.of.grant.duties,
+        offices: returned.of.grant.offices,
         key: None,
         address: external
             .client

@@ -88,6 +88,8 @@ async fn by_key(
         name: None,
         role,
         scope: key.row.grant.scope.clone(),
+        duties: key.row.grant.duties.clone(),
+        offices: key.row.grant.offices.clone(),
         key: Some(key.row.id.clone()),
         address: caller
             .address

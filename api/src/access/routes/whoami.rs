@@ -25,6 +25,11 @@ pub(super) fn shown(identity: &Identity) -> Value {
         "areas": scope.map_or(Vec::new(), |scope| scope.areas.list()),
         "class": identity.permission.as_ref().map(|permission| permission.class().to_string()),
     });
+    // In open mode each request says it anew.
+    if !identity.duties.is_empty() && !identity.is_of_open_mode {
+        shown["duties"] = json!(identity.duties);
+        shown["offices"] = json!(identity.offices);
+    }
     if let Some(name) = &identity.name {
         shown["name"] = json!(name);
     }

@@ -18,6 +18,7 @@ use super::sender::Sender;
 use super::steady_clock::SteadyClock;
 use crate::alerts::store::{Decisions, DecisionsError, Delivery, DeliveryState};
 use crate::alerts::webhook::Attempt;
+use crate::database::Standing;
 
 /// Tells the wall clock in µs since 1970 UTC.
 pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
@@ -56,6 +57,8 @@ pub struct Deliveries {
 
 /// Looked at again at least so often, in case the wall clock was set.
 const LONGEST_SLEEP: Duration = Duration::from_mins(1);
+/// Looked at again so often where other nodes decide too.
+const AFTER_OTHERS: Duration = Duration::from_secs(1);
 const AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
 /// Answers that say that the message itself is not taken, after which it is given up.
 const MOST_REFUSALS: u32 = 3;
@@ -67,6 +70,7 @@ impl Deliveries {
     /// When the name of a metric is not valid, which is a defect.
     pub fn start(
         decisions: Decisions,
+        standing: watch::Receiver<Standing>,
         sender: Sender,
         settings: DeliverySettings,
         clock: Clock,
@@ -76,6 +80,7 @@ impl Deliveries {
         let (stop, stopping) = watch::channel(false);
         let worker = Worker {
             decisions,
+            standing,
             sender,
             settings,
             steady: Arc::new(SteadyClock::new(Arc::clone(&clock))),
@@ -120,7 +125,9 @@ impl Deliveries {
 }
 
 struct Worker {
+    /// Its transactions fail once another node has taken over.
     decisions: Decisions,
+    standing: watch::Receiver<Standing>,
     sender: Sender,
     settings: DeliverySettings,
     clock: Clock,
@@ -138,6 +145,9 @@ impl Worker {
     async fn run(mut self) {
         self.limit_waits().await;
         loop {
+            if !self.has_its_turn().await {
+                break;
+            }
             self.follow_the_clock().await;
             let now = self.steady.now();
             let sleep = match self.start_due(now).await {
@@ -168,6 +178,30 @@ impl Worker {
             }
         }
         while self.attempts.join_next().await.is_some() {}
+    }
+
+    /// Waits until this node is the one that sends; false when it is to stop.
+    async fn has_its_turn(&mut self) -> bool {
+        loop {
+            let standing = *self.standing.borrow_and_update();
+            if standing != Standing::Waiting {
+                self.decisions = self.decisions.under(standing);
+                return true;
+            }
+            tokio::select! {
+                changed = self.standing.changed() => if changed.is_err() { return false },
+                _ = self.stopping.wait_for(|stop| *stop) => return false,
+            }
+        }
+    }
+
+    /// The longest time without a look: other nodes wake nobody here.
+    fn longest_sleep(&self) -> Duration {
+        if self.decisions.database().is_shared() {
+            AFTER_OTHERS
+        } else {
+            LONGEST_SLEEP
+        }
     }
 
     /// Moves what waits for another attempt when the wall clock was set: it was to wait for a time, not until an hour.
@@ -239,10 +273,9 @@ impl Worker {
             }
         }
         let next = self.decisions.next_due_after(now).await?;
-        let wait = next.map_or(LONGEST_SLEEP, |next| {
-            Duration::from_micros((next - now).max(0) as u64)
-        });
-        Ok(wait.min(LONGEST_SLEEP).min(too_fast_for))
+        let longest = self.longest_sleep();
+        let wait = next.map_or(longest, |next| Duration::from_micros((next - now).max(0) as u64));
+        Ok(wait.min(longest).min(too_fast_for))
     }
 
     fn start(&mut self, delivery: Delivery) {

@@ -11,10 +11,13 @@ use riskgrid_ingest::grid::{CellSet, GridReader, GridSnapshot};
 
 use super::NotifyPolicy;
 use super::clocks::{Clocks, DomainTimes};
+use super::others::{Look, Others};
 use super::sums::{Levels, Scan, Summed, absent};
 use super::times::{ToJudge, micros, open_times};
 use crate::alerts::Alerting;
+use crate::alerts::pending::MOST_SHOWN;
 use crate::alerts::store::{Decisions, RuleState};
+use crate::database::Standing;
 
 /// How often the grid is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -53,20 +56,33 @@ pub async fn follow_rules(
     let mut state = restore(&alerting.decisions, &rules).await;
     let mut scans = scans_of(&rules);
     let mut levels = Levels::default();
+    let mut others = Others::default();
     let mut seen = None;
     // How far each rule is known to have been judged by the database, and since when.
     let mut noted: BTreeMap<String, EventTime> = BTreeMap::new();
     let mut noted_at = tokio::time::Instant::now();
+    let mut judges = alerting.judges.clone();
+    let mut standing = *judges.borrow_and_update();
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let rules_changed = changed.has_changed().unwrap_or(false);
+        let has_turned = std::mem::replace(&mut standing, *judges.borrow_and_update()) != standing;
+        if standing == Standing::Waiting {
+            continue;
+        }
+        if has_turned {
+            // Another node has judged meanwhile.
+            state = restore(&alerting.decisions, &rules).await;
+            noted.clear();
+        }
+        let rules_changed = changed.has_changed().unwrap_or(false) || has_turned;
         if rules_changed {
             let newest = Arc::clone(&changed.borrow_and_update());
             state.set_rules(&newest, &rules);
             noted.clear();
             rules = newest;
+            others.set_rules(&rules);
             scans = scans_of(&rules);
         }
         let snapshot = reader.snapshot();
@@ -76,7 +92,9 @@ pub async fn follow_rules(
             patience,
         };
         // Time alone matters by the bucket, and by the second while a timer may run out.
-        let grain = if state.instances() > 0 {
+        let by_the_second =
+            state.instances() > 0 || rules.iter().any(|rule| rule.what.is_judged_beside_the_grid());
+        let grain = if by_the_second {
             1_000_000
         } else {
             snapshot.calendar.bucket()
@@ -103,16 +121,52 @@ pub async fn follow_rules(
                 continue;
             };
             is_done &= judged.is_up_to_date;
-            is_done &= store(&alerting, &policy, clocks.wall, of_scan, judged, &mut state).await;
+            is_done &= store(
+                &alerting,
+                &policy,
+                (standing, clocks.wall),
+                of_scan,
+                judged,
+                &mut state,
+            )
+            .await;
+        }
+        for (number, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.enabled) {
+            let look = Look {
+                alerting: &alerting,
+                snapshot: &snapshot,
+                clocks: &clocks,
+                rules: &rules,
+                number,
+                rule,
+            };
+            let Some(looked) = others.look(&look, &mut state).await else {
+                continue;
+            };
+            is_done &= looked.is_up_to_date;
+            let judged = Judged {
+                domain: looked.domain,
+                decided: looked.decided,
+                is_up_to_date: true,
+            };
+            let wall = (standing, clocks.wall);
+            is_done &= store(&alerting, &policy, wall, &rules, judged, &mut state).await;
         }
         if noted_at.elapsed() >= NOTE_EVERY || rules_changed {
             noted_at = tokio::time::Instant::now();
             let evaluated: Vec<(&str, EventTime)> = state.all_evaluated().collect();
-            if let Err(error) = alerting.decisions.put_evaluated(&evaluated, &mut noted).await {
+            if let Err(error) = alerting
+                .decisions
+                .under(standing)
+                .put_evaluated(&evaluated, &mut noted)
+                .await
+            {
                 tracing::error!(%error, "how far rules were judged is not stored yet");
                 is_done = false;
             }
         }
+        let pending = rules.iter().flat_map(|rule| state.pending(rule));
+        alerting.pending.show(0, pending.take(MOST_SHOWN).collect());
         let counts = &alerting.evaluators;
         counts.cells.store(state.instances() as u64, Ordering::Relaxed);
         counts.refused_cells.store(state.refused(), Ordering::Relaxed);
@@ -126,7 +180,7 @@ pub async fn follow_rules(
 async fn store(
     alerting: &Alerting,
     policy: &NotifyPolicy,
-    wall: EventTime,
+    (standing, wall): (Standing, EventTime),
     rules: &[Rule],
     judged: Judged,
     state: &mut Instances,
@@ -147,6 +201,7 @@ async fn store(
         let changed = RuleState {
             rule_id: &rule.id,
             rule_version: rule.version,
+            standing,
             evaluated: decided.at,
             changes: &decided.evaluated.changes,
             before: &decided.evaluated.undo,

@@ -36,7 +36,7 @@ impl Default for Bounds {
 /// How many alerts there are; changed when a transaction has ended well.
 #[derive(Debug, Default)]
 pub(super) struct Census {
-    of_rule: HashMap<String, u64>,
+    pub(super) of_rule: HashMap<String, u64>,
     pub(super) open: u64,
     pub(super) ended: u64,
     /// Rules whose alert [`RULE_FULL`] is open.
@@ -58,7 +58,7 @@ read_from_row!(OpenRow {
 impl Census {
     pub(super) async fn take(decisions: &Decisions) -> Result<Self, DecisionsError> {
         let rows: Vec<OpenRow> = sqlx::query_as(
-            "SELECT rule_id, COUNT(*) AS count, COALESCE(SUM(rule = $1 AND instance = ''), 0) AS rules_full
+            "SELECT rule_id, COUNT(*) AS count, COUNT(*) FILTER (WHERE rule = $1 AND instance = '') AS rules_full
                FROM alerts WHERE resolved_at IS NULL GROUP BY rule_id",
         )
         .bind(RULE_FULL)

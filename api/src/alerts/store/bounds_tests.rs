@@ -431,6 +431,7 @@ fn state_of<'a>(rule: &'a Rule, found: &'a Evaluated, at: EventTime) -> RuleStat
     RuleState {
         rule_id: &rule.id,
         rule_version: rule.version,
+        standing: crate::database::Standing::Alone,
         evaluated: at,
         changes: &found.changes,
         before: &found.undo,

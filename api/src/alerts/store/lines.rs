@@ -1,7 +1,7 @@
 //! Alerts as the SQL table shows them: read page by page, filtered by the database.
 
 use super::{Decisions, DecisionsError};
-use crate::database::read_from_row;
+use crate::database::{numbered, read_from_row};
 
 /// Alerts of one page.
 const PAGE: u32 = 1_000;
@@ -127,7 +127,7 @@ impl Decisions {
         let wanted = if all.is_empty() {
             String::new()
         } else {
-            format!("WHERE {}", all.join(" AND "))
+            format!("WHERE {}", numbered(&all.join(" AND ")))
         };
         let sql = format!(
             "SELECT id, rule, state, severity, layer, kind, rule_id, rule_version, instance, incident_group, labels, areas, reason,

@@ -16,6 +16,7 @@ mod incidents;
 mod inhibit;
 mod instances;
 mod lines;
+mod members;
 mod message;
 mod modes;
 mod noise;
@@ -26,7 +27,9 @@ mod rules;
 mod silences;
 mod tally;
 mod telling;
+mod transitions;
 mod versions;
+mod wanted;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,7 +43,7 @@ use riskgrid_ingest::places::Places;
 use riskgrid_ingest::{LIVE_DOMAIN, NoRoom};
 
 pub use acknowledge::Terms;
-pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, PublicAlert, rfc3339};
+pub use alerts::{Alert, AlertPage, AlertState, PublicAlert, rfc3339};
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
 pub use error::DecisionsError;
@@ -52,8 +55,9 @@ pub use incidents::{
     Incident, IncidentPlace, IncidentQuery, IncidentReader, IncidentSettings, IncidentState, LineageRow,
     NearBy,
 };
-pub use instances::RuleState;
+pub use instances::{RuleProgress, RuleState};
 pub use lines::{AlertLine, Bound, Conditions, LinePlace};
+pub use members::MemberAlert;
 use modes::Emergencies;
 pub use modes::Mode;
 pub use noise::NoiseSettings;
@@ -62,9 +66,11 @@ pub use record::{Notify, Recorded};
 pub use rules::{Authorship, BY_HTTP, ENDED_AT_ONCE, RuleVersion, StoredRule, rules_of};
 pub use silences::{MAX_SILENCES, Preview, SilencePlace, StoredSilence};
 pub use tally::{Held, Tally};
+pub use transitions::TransitionLine;
 pub use versions::Versioned;
+pub use wanted::AlertQuery;
 
-use crate::database::{Database, Pool, Transaction};
+use crate::database::{Database, Pool, Standing, Transaction};
 
 /// Transitions older than this are recorded and wake nobody.
 pub const MAX_NOTIFY_AGE: Duration = Duration::from_hours(1);
@@ -120,6 +126,30 @@ impl Decisions {
         let census = Census::take(&decisions).await?;
         *decisions.census() = census;
         Ok(decisions)
+    }
+
+    /// The same, whose transactions fail unless its lease is still held.
+    #[must_use]
+    pub fn under(&self, standing: Standing) -> Self {
+        Self {
+            database: self.database.under(standing),
+            inner: Arc::clone(&self.inner),
+        }
+    }
+
+    /// Counts anew what is open, where other nodes may have decided too.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn count_anew(&self) -> Result<(), DecisionsError> {
+        if self.database.is_shared() {
+            // Nobody decides meanwhile.
+            let transaction = self.begin().await?;
+            let census = Census::take(self).await?;
+            *self.census() = census;
+            transaction.rollback().await?;
+        }
+        Ok(())
     }
 
     /// Where they are stored, with keys, sessions and the audit.
@@ -228,6 +258,18 @@ impl Decisions {
     /// The areas that silences name.
     pub fn places(&self) -> &Arc<Places> {
         &self.inner.places
+    }
+
+    /// What the alerts of a rule are gathered in incidents by.
+    pub fn group_of_rule<'a>(&'a self, rule: &'a riskgrid_analytics::rules::Rule) -> &'a str {
+        let layer = rule.layer().unwrap_or_default();
+        self.incident_settings()
+            .group_of(rule.group.as_deref(), layer, &rule.id)
+    }
+
+    /// How many open alerts each rule has.
+    pub fn open_by_rule(&self) -> std::collections::HashMap<String, u64> {
+        self.census().of_rule.clone()
     }
 
     /// What an alert is gathered in incidents by.

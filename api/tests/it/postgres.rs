@@ -1,0 +1,268 @@
+//! Decisions in a real PostgreSQL: a whole life in it, over restarts of the server; and two nodes that share it, of which one
+//! is away for longer than its lease.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use serde_json::{Value, json};
+
+use crate::server::{CANNOT, Server, WRONG_CONFIGURATION, eventually, reading, skip};
+
+#[path = "../../../fixtures/postgres.rs"]
+mod real;
+
+/// The `webhook-id` and the body of each message.
+type Received = Arc<Mutex<Vec<(String, Value)>>>;
+
+async fn receive(State(received): State<Received>, headers: HeaderMap, body: String) -> StatusCode {
+    let id = headers["webhook-id"].to_str().unwrap().to_owned();
+    let body = serde_json::from_str(&body).unwrap();
+    received.lock().unwrap().push((id, body));
+    StatusCode::OK
+}
+
+async fn receiver() -> (String, Received) {
+    let received = Received::default();
+    let router = Router::new().fallback(receive).with_state(Arc::clone(&received));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    (url, received)
+}
+
+fn postgres() -> Option<real::Postgres> {
+    let server = real::Postgres::start();
+    if server.is_none() {
+        skip("RISKGRID_TEST_POSTGRES names no programs of PostgreSQL");
+    }
+    server
+}
+
+fn decisions(url: &str, postgres: &real::Postgres) -> String {
+    format!(
+        "[decisions]\nurl = \"{url}?sslmode=verify-full&sslrootcert={}\"\npassword_file = \"{}\"\n",
+        postgres.authority().display(),
+        postgres.password_file().display()
+    )
+}
+
+async fn made(server: &Server, path: &str, body: Value) -> Value {
+    let made = server.post_json(path, &body).await;
+    assert_eq!(made.status, 201, "{path}: {}", made.body);
+    made.body
+}
+
+#[tokio::test]
+async fn rules_alerts_messages_and_the_audit_live_in_postgres_over_restarts() {
+    let Some(postgres) = postgres() else { return };
+    let mut server = Server::not_started();
+    server.configure(&decisions(&postgres.database("life"), &postgres));
+    server.restart();
+    let (url, received) = receiver().await;
+    made(&server, "/v1/webhooks", json!({"name": "ops", "url": url})).await;
+    let rule = json!({"name": "river high", "kind": "threshold", "layer": "water_level", "per": "sensor", "above": 3.5,
+        "clear_below": 3.2, "severity": "major", "webhooks": ["ops"]});
+    made(&server, "/v1/rules", rule.clone()).await;
+    let refused = server.post_json("/v1/rules", &rule).await;
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    let high = reading("1", "river-7", 3.62, 5).to_string();
+    assert_eq!(server.post("application/json", high).await.status, 202);
+    eventually("the receiver is told", async || {
+        (received.lock().unwrap().len() == 1).then_some(())
+    })
+    .await;
+
+    server.stop().await;
+    server.restart();
+    let alerts = server.get("/v1/alerts").await.body;
+    assert_eq!(alerts["alerts"][0]["state"], "firing", "{alerts}");
+    let id = alerts["alerts"][0]["id"].as_str().unwrap().to_owned();
+    let taken = server
+        .post_json(&format!("/v1/alerts/{id}/ack"), &json!({"comment": "on my way"}))
+        .await;
+    assert_eq!(
+        (taken.status, &taken.body["state"]),
+        (200, &json!("acknowledged")),
+        "{}",
+        taken.body
+    );
+
+    // Nothing is said goodbye to.
+    server.kill();
+    server.restart();
+    let sql = "SELECT state, sensor, acknowledged_comment FROM alerts WHERE sensor = 'river-7' AND fired_at > '2020-01-01'";
+    server
+        .rows_become(sql, &json!([["acknowledged", "river-7", "on my way"]]))
+        .await;
+    let low = reading("2", "river-7", 3.0, 0).to_string();
+    assert_eq!(server.post("application/json", low).await.status, 202);
+    eventually("the end is told", async || {
+        let kinds: Vec<_> = received
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(_, body)| body["type"].clone())
+            .collect();
+        (kinds == [json!("alert.firing"), json!("alert.resolved")]).then_some(())
+    })
+    .await;
+    let audit = server.get("/v1/audit").await.body;
+    let actions: Vec<_> = audit["audit"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .map(|row| row["action"].clone())
+        .collect();
+    for end in ["audit.start", "server.start", ".create", ".ack"] {
+        let is_there = actions
+            .iter()
+            .any(|action| action.as_str().unwrap().ends_with(end));
+        assert!(is_there, "{end}: {actions:?}");
+    }
+    let verified = server.ask(&["audit", "verify"]);
+    assert!(verified.status.success(), "{verified:?}");
+    // Nothing lies in a file beside it.
+    assert!(!server.data().join("decisions.sqlite").exists());
+    let stored = postgres.answers("life", "SELECT count(*) FROM alerts, rules, webhooks");
+    assert_eq!(stored, "1");
+
+    server.stop().await;
+    server.configure("");
+    let said = server.is_refused(CANNOT);
+    assert!(said.contains("decisions.url"), "{said}");
+    server.configure(&decisions(&postgres.database("empty"), &postgres));
+    let said = server.is_refused(CANNOT);
+    assert!(said.contains("had before"), "{said}");
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_let_in_is_told_without_its_password() {
+    let Some(postgres) = postgres() else { return };
+    let mut server = Server::not_started();
+    let url = postgres.database("closed");
+    let wrong = server.path("wrong");
+    std::fs::write(&wrong, "not-the-password\n").unwrap();
+    let rights = |mode| {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&wrong, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let configured = |url: &str| format!("[decisions]\nurl = \"{url}\"\npassword_file = \"wrong\"\n");
+    rights(0o600);
+    server.configure(&configured(&url));
+    let said = server.is_refused(CANNOT);
+    assert!(
+        said.contains("/closed") && !said.contains("not-the-password"),
+        "{said}"
+    );
+    // A certificate from nobody that this system trusts.
+    server.configure(&configured(&format!("{url}?sslmode=verify-full")));
+    let said = server.is_refused(CANNOT);
+    assert!(
+        said.contains("certificate") && !said.contains("not-the-password"),
+        "{said}"
+    );
+    rights(0o644);
+    server.configure(&configured(&url));
+    assert!(server.is_refused(WRONG_CONFIGURATION).contains("chmod 600"));
+    let with_password = url.replace("riskgrid@", "riskgrid:not-the-password@");
+    server.configure(&configured(&with_password));
+    rights(0o600);
+    let said = server.is_refused(WRONG_CONFIGURATION);
+    assert!(
+        said.contains("password_file") && !said.contains("not-the-password"),
+        "{said}"
+    );
+}
+
+fn signal(server: &Server, signal: &str) {
+    let sent = Command::new("kill")
+        .args([signal, &server.process_id().to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+}
+
+/// Two reports of flooding in one of Shenzhen's cells, so that its count is over the limit.
+fn flooding(cell: &str, lon: f64) -> String {
+    let now = chrono::Utc::now().to_rfc3339();
+    let report = |number: u32| {
+        json!({"specversion": "1.0", "id": format!("{cell}-{number}"), "source": "//test/calls", "type": "riskgrid.report.v1",
+            "time": now, "data": {"category": "flooding", "channel": "call", "lon": lon, "lat": 22.54}})
+    };
+    json!([report(1), report(2)]).to_string()
+}
+
+#[tokio::test]
+async fn of_two_nodes_one_decides_and_the_other_takes_over_when_it_is_away_too_long() {
+    let Some(postgres) = postgres() else { return };
+    let url = postgres.database("shared");
+    let (mut one, mut other) = (Server::not_started(), Server::not_started());
+    one.configure(&decisions(&url, &postgres));
+    other.configure(&decisions(&url, &postgres));
+    one.restart();
+    other.restart();
+    let (url, received) = receiver().await;
+    made(&one, "/v1/webhooks", json!({"name": "ops", "url": url})).await;
+    let rule = json!({"name": "many floods", "kind": "threshold", "layer": "flooding", "per": "cell", "metric": "count",
+        "window": "30m", "resolution": 8, "above": 1, "clear_below": 1, "severity": "major", "webhooks": ["ops"]});
+    made(&one, "/v1/rules", rule).await;
+    eventually("the other node knows the rule", async || {
+        let rules = other.get("/v1/rules").await.body;
+        (rules["rules"][0]["name"] == "many floods").then_some(())
+    })
+    .await;
+    let messages = || received.lock().unwrap().clone();
+    let holder = || {
+        postgres.answers(
+            "shared",
+            "SELECT string_agg(name || holder || epoch, ' ' ORDER BY name) FROM leases",
+        )
+    };
+    let before = holder();
+
+    let batch = "application/cloudevents-batch+json";
+    for server in [&one, &other] {
+        assert_eq!(server.post(batch, flooding("a", 114.05)).await.status, 202);
+    }
+    eventually("one alert is told", async || {
+        (messages().len() == 1).then_some(())
+    })
+    .await;
+
+    // Else it could be sent once more, under the same id.
+    let noted = "SELECT count(*) FROM deliveries WHERE state = 'delivered'";
+    eventually("that it was told is noted", async || {
+        (postgres.answers("shared", noted) == "1").then_some(())
+    })
+    .await;
+    signal(&one, "-STOP");
+    assert_eq!(other.post(batch, flooding("b", 114.15)).await.status, 202);
+    eventually("the other node takes over and tells", async || {
+        (messages().len() == 2).then_some(())
+    })
+    .await;
+    assert_ne!(holder(), before);
+    signal(&one, "-CONT");
+    assert_eq!(one.post(batch, flooding("b", 114.15)).await.status, 202);
+    assert_eq!(other.post(batch, flooding("c", 114.25)).await.status, 202);
+    assert_eq!(one.post(batch, flooding("c", 114.25)).await.status, 202);
+    eventually("a third alert is told", async || {
+        (messages().len() == 3).then_some(())
+    })
+    .await;
+    // The one that was away has looked at the grid many times since.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let told = messages();
+    let ids: BTreeSet<_> = told.iter().map(|(id, _)| id.clone()).collect();
+    assert_eq!((told.len(), ids.len()), (3, 3), "{told:?}");
+    let decided = postgres.answers(
+        "shared",
+        "SELECT count(*) || ' ' || count(DISTINCT instance) FROM alerts",
+    );
+    assert_eq!(decided, "3 3");
+}
