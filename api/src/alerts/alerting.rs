@@ -163,9 +163,9 @@ impl Alerting {
             let (standing, keeping) = database.keep_lease("outbox", move || clock()).await;
             (standing, Vec::from_iter(keeping))
         };
-        let of_cells = {
+        let of_rules = {
             let clock = Arc::clone(&clock);
-            let (standing, keeping) = database.keep_lease("cells", move || clock()).await;
+            let (standing, keeping) = database.keep_lease("rules", move || clock()).await;
             leases.extend(keeping);
             standing
         };
@@ -184,7 +184,7 @@ impl Alerting {
             changes: broadcast::Sender::new(CHANGES_KEPT),
             clock,
             evaluators: EvaluatorCounts::default(),
-            judges: of_cells,
+            judges: of_rules,
             sends,
             bounds,
             grid: OnceLock::new(),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use riskgrid_ingest::words::Timespan;
 use serde::Serialize;
 
 use super::super::fields::Fields;
@@ -115,8 +116,10 @@ pub(super) fn read(fields: &mut Fields<'_>, _: &RuleBounds, _: bool) -> Option<W
         "learned, or a duration from 1s to 365d, like 10m",
         |value| match value.as_str()? {
             "learned" => Some(Expected::Learned),
-            text => humantime::parse_duration(text)
+            text => text
+                .parse::<Timespan>()
                 .ok()
+                .map(|expected| expected.0)
                 .filter(|expected| (SHORTEST..=LONGEST).contains(expected))
                 .map(Expected::Fixed),
         },
@@ -136,10 +139,7 @@ pub(super) fn read(fields: &mut Fields<'_>, _: &RuleBounds, _: bool) -> Option<W
     let max = span("max").unwrap_or(Duration::from_hours(24));
     let forget = span("forget").unwrap_or(Duration::from_hours(30 * 24));
     if max < min {
-        fields.complain(
-            "max",
-            format!("at least `min`, {}", humantime::format_duration(min)),
-        );
+        fields.complain("max", format!("at least `min`, {}", Timespan(min)));
     }
     Some(What::NoData(NoData {
         of: of?,

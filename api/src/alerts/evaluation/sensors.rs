@@ -163,8 +163,7 @@ impl EventObserver for SensorObserver {
     }
 
     fn save(&mut self, partition: &PartitionId, step: Step) -> Vec<u8> {
-        self.rules
-            .save(&partition.to_string(), step.since, step.generation)
+        self.rules.save(&partition.to_string(), step)
     }
 
     fn restore(&mut self, partition: &PartitionId, steps: &[(u64, Vec<u8>)]) {
