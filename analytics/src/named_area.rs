@@ -3,27 +3,30 @@
 use riskgrid_ingest::places::{Area, AreaIndex, NoSuchArea};
 use riskgrid_ingest::words::{self, Likeness};
 
+/// What an argument that names no area should have been: for a message that has the argument and its value before.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotAnArea {
+    /// There is none at all.
+    #[error("an area's id or name; none is loaded: see [[areas]] in the configuration")]
+    NoneLoaded,
+    /// The name is that of several.
+    #[error("an area's id or name; several areas have this name, say which: {}", quoted(.0))]
+    Ambiguous(Vec<String>),
+    /// None is called so.
+    #[error("an area's id or name; {}", advice(.0))]
+    Unknown(Vec<String>),
+}
+
 /// The area that `text` means.
 ///
 /// # Errors
-/// What would be allowed, for a message that names the argument and its value before.
-pub(crate) fn named_area<'a>(areas: &'a AreaIndex, text: &str) -> Result<&'a Area, String> {
-    let allowed = "an area's id or name";
+/// There is none such, or several.
+pub(crate) fn named_area<'a>(areas: &'a AreaIndex, text: &str) -> Result<&'a Area, NotAnArea> {
     areas.find(text).map_err(|why| match why {
-        NoSuchArea::NoneLoaded => format!("{allowed}; none is loaded: see [[areas]] in the configuration"),
-        NoSuchArea::Ambiguous(ids) => {
-            format!(
-                "{allowed}; several areas have this name, say which: {}",
-                quoted(ids.iter().map(|id| &**id))
-            )
-        }
+        NoSuchArea::NoneLoaded => NotAnArea::NoneLoaded,
+        NoSuchArea::Ambiguous(ids) => NotAnArea::Ambiguous(ids.iter().map(ToString::to_string).collect()),
         NoSuchArea::Unknown => {
-            let close = nearest(areas, text);
-            if close.is_empty() {
-                format!("{allowed}; the table areas lists them")
-            } else {
-                format!("{allowed}; did you mean {}?", quoted(close.into_iter()))
-            }
+            NotAnArea::Unknown(nearest(areas, text).into_iter().map(str::to_owned).collect())
         }
     })
 }
@@ -43,7 +46,15 @@ fn nearest<'a>(areas: &'a AreaIndex, text: &str) -> Vec<&'a str> {
     words::nearest(areas.areas().iter().filter_map(of_area))
 }
 
-fn quoted<'a>(ids: impl Iterator<Item = &'a str>) -> String {
-    let ids: Vec<String> = ids.map(|id| format!("'{id}'")).collect();
+fn advice(close: &[String]) -> String {
+    if close.is_empty() {
+        "the table areas lists them".to_owned()
+    } else {
+        format!("did you mean {}?", quoted(close))
+    }
+}
+
+fn quoted(ids: &[String]) -> String {
+    let ids: Vec<String> = ids.iter().map(|id| format!("'{id}'")).collect();
     ids.join(", ")
 }

@@ -1,6 +1,7 @@
 // Where the page begins: settings, map, catalogue; then each part told of what concerns it.
 
 import { startAlerts } from './alerts.js';
+import { startCases } from './cases.js';
 import { drawBasemap } from './basemap.js';
 import { allLayers, startChoice } from './choice.js';
 import { byId, showProblem } from './dom.js';
@@ -58,6 +59,7 @@ async function start() {
       flyTo(map, [sensor.lon, sensor.lat]);
     },
   });
+  const cases = startCases({ show: (place) => flyTo(map, place) });
   const choice = startChoice(settings.layer, (chosen) => {
     seen.choice = chosen;
     popup.close();
@@ -84,6 +86,7 @@ async function start() {
   });
   const loadAlerts = atMostEvery(1_000, alerts.load);
   const loadSilent = atMostEvery(5_000, silent.load);
+  const loadCases = atMostEvery(1_000, cases.load);
   const reloadTiles = atMostEvery(1_000, async () => hexagons.reload());
 
   hexagons.onSight((values) => {
@@ -98,17 +101,19 @@ async function start() {
       loadSilent();
     },
     alert: loadAlerts,
+    cases: loadCases,
     watermark: (at, domain) => learnAsOf(domain ?? onlyDomain(), at),
     poll: () => {
       loadLayers();
       loadAsOf();
       loadAlerts();
       loadSilent();
+      loadCases();
       // Asking a dead server for tiles would take away those that are still shown.
       ask('/healthz').then(reloadTiles, () => {});
     },
   });
-  for (const load of [loadLayers, loadAlerts, loadSilent]) load();
+  for (const load of [loadLayers, loadAlerts, loadSilent, loadCases]) load();
   if (settings.basemap) drawBasemap(map).catch((problem) => showProblem('map-message', `No base map. ${problem.message}`));
   await hexagons.drawn;
   return map;

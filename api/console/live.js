@@ -35,6 +35,8 @@ export function startLive(on) {
       else on.poll();
     });
     stream.addEventListener('alert', () => on.alert());
+    stream.addEventListener('case', () => on.cases());
+    stream.addEventListener('card', () => on.cases());
     stream.addEventListener('watermark', (event) => {
       const { as_of: asOf, domain } = read(event);
       on.watermark(asOf, domain);

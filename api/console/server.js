@@ -24,9 +24,9 @@ export function onSignedOut(listener) {
   reached.addEventListener('signed-out', listener);
 }
 
-/** GET, or POST of a JSON body. Gives `{ body, asOf }`: the JSON answer, and `riskgrid-as-of` when the answer is made from data. */
-export async function ask(path, body) {
-  const request = { signal: AbortSignal.timeout(PATIENCE_MS), headers: { accept: 'application/json' } };
+/** GET, or POST of a JSON body, with other headers. Gives `{ body, asOf }`: the JSON answer, and `riskgrid-as-of` when the answer is made from data. */
+export async function ask(path, body, headers = {}) {
+  const request = { signal: AbortSignal.timeout(PATIENCE_MS), headers: { accept: 'application/json', ...headers } };
   if (body !== undefined) {
     request.method = 'POST';
     request.headers['content-type'] = 'application/json';

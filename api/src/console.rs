@@ -143,6 +143,7 @@ const ASSETS: &[Asset] = assets! {
     "/console/alerts.js", "alerts.js", JAVASCRIPT, REVALIDATE;
     "/console/basemap.js", "basemap.js", JAVASCRIPT, REVALIDATE;
     "/console/breaks.js", "breaks.js", JAVASCRIPT, REVALIDATE;
+    "/console/cases.js", "cases.js", JAVASCRIPT, REVALIDATE;
     "/console/cells.js", "cells.js", JAVASCRIPT, REVALIDATE;
     "/console/choice.js", "choice.js", JAVASCRIPT, REVALIDATE;
     "/console/colours.js", "colours.js", JAVASCRIPT, REVALIDATE;

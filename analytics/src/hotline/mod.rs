@@ -9,6 +9,11 @@
 //! | clocks, deadlines, cards | [`deadlines`] |
 //! | which terms a case has | [`rule_set`] |
 //! | whose it is | [`duty`] |
+//! | which other case may be about the same | [`duplicates`] |
+//! | how offices did in a month | [`assessment`] |
+//! | whether a hotspot was solved | [`solved`] |
+//! | the table of ratings that everybody may see | [`published`] |
+//! | the token by which a caller rates | [`rating_token`] |
 //! | states, moves, who may make them, what refuses them | [`moves`] |
 
 #![cfg_attr(
@@ -23,14 +28,19 @@
     )
 )]
 
+pub mod assessment;
 pub mod calendar;
 pub mod deadlines;
 mod document;
+pub mod duplicates;
 pub mod duty;
 mod kind;
 pub mod moves;
+pub mod published;
+pub mod rating_token;
 mod reading;
 pub mod rule_set;
+pub mod solved;
 
 pub use document::{DocumentError, read_document};
 pub use kind::CaseKind;

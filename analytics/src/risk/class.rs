@@ -44,7 +44,7 @@ pub(super) const HIGH_LEVEL: f64 = 0.6;
 /// The share of 28 days in which a level was high.
 pub(super) const HIGH_SHARE: f64 = 0.8;
 /// The risk that is watched whatever its past.
-const WATCH_RISK: f64 = 0.6;
+pub(super) const WATCH_RISK: f64 = 0.6;
 
 /// What the class of a cell is made of; what is not known does not count for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use riskgrid_ingest::grid::CellSet;
 use riskgrid_ingest::{EventTime, HOUR};
 
-use super::class::{Class, Signs, class_of};
+use super::class::{Class, Signs, WATCH_RISK, class_of};
 use super::hourly_signs::HourlySigns;
 use super::model::{HazardModel, RiskModel};
 use super::surface::LayerSurface;
@@ -63,6 +63,9 @@ impl HeldClasses {
                     },
                 });
                 let key = (layer.layer, row.cell);
+                // What an hour showed is kept from that hour on, so that a restart comes to the same.
+                let is_by_risk = met == Class::Watch && row.risk.risk >= WATCH_RISK;
+                let since = of_layer.map(|(hour, _)| *hour).filter(|_| !is_by_risk);
                 row.class = match self.held.get(&key) {
                     Some(held) if held.class < met && layer.at.since(held.met) < HELD => held.class,
                     _ => met,
@@ -70,7 +73,7 @@ impl HeldClasses {
                 if row.class == met && met != Class::Normal {
                     let met = HeldClass {
                         class: met,
-                        met: layer.at,
+                        met: since.unwrap_or(layer.at),
                     };
                     self.held.insert(key, met);
                 }

@@ -188,17 +188,19 @@ impl RiskEngine {
                         Some(Present { at, ..layer.clone() })
                     })
                     .collect();
-                self.surface_of(snapshot, &earlier, conditions);
+                self.surface_of(snapshot, &earlier, conditions, true);
             }
         }
-        self.surface_of(snapshot, &present, conditions)
+        self.surface_of(snapshot, &present, conditions, false)
     }
 
+    /// At the moments of `present`; `are_full_hours` where these are full hours that are over.
     fn surface_of(
         &mut self,
         snapshot: &GridSnapshot,
         present: &[Present],
         conditions: &Conditions,
+        are_full_hours: bool,
     ) -> Surface {
         let mut sensors = self.sensors(snapshot, present);
         let model = Arc::clone(&self.model);
@@ -210,7 +212,7 @@ impl RiskEngine {
         let (mut layers, mut facts) = (Vec::new(), HashMap::new());
         for layer in present {
             self.follow(snapshot, layer);
-            self.judge_hour(snapshot, layer);
+            self.judge_hour(snapshot, layer, are_full_hours);
         }
         for (group, reliabilities) in model.groups.iter().zip(&reliabilities.of_classes) {
             let members: Vec<&Present> = present
@@ -264,7 +266,7 @@ impl RiskEngine {
             .filter(of_layer)
             .map(|layer| Present { at: origin, ..layer })
             .collect();
-        let surface = self.surface_of(snapshot, &present, &Conditions::default());
+        let surface = self.surface_of(snapshot, &present, &Conditions::default(), false);
         let mut risks = vec![0.0; domain.len()];
         for row in surface.layers.iter().flat_map(|layer| &layer.rows) {
             if let Ok(position) = domain.binary_search(&row.cell)
@@ -357,12 +359,17 @@ impl RiskEngine {
     }
 
     /// Judges the last full hour of a report layer, if that was not done.
-    fn judge_hour(&mut self, snapshot: &GridSnapshot, layer: &Present) {
+    fn judge_hour(&mut self, snapshot: &GridSnapshot, layer: &Present, is_full_hour: bool) {
         let Some(model) = self.model.layers.get(layer.layer) else {
             return;
         };
         let is_of_reports = self.judges_hours && matches!(model.hazard, HazardModel::Reports { .. });
-        let Some(hour) = last_full_hour(snapshot, layer.index, layer.at).filter(|_| is_of_reports) else {
+        let hour = if is_full_hour {
+            Some(layer.at)
+        } else {
+            last_full_hour(snapshot, layer.index, layer.at)
+        };
+        let Some(hour) = hour.filter(|_| is_of_reports) else {
             return;
         };
         let graph = self

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use riskgrid_ingest::EventTime;
+use riskgrid_ingest::observer::Step;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
 use super::rule::Rule;
 use super::step::{Change, InstanceState, Judged, Pace, Phase, advance, step};
-use super::transition::{At, Transition};
+use super::transition::{At, Pending, Transition};
 
 /// One accepted reading.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +73,7 @@ pub struct PartitionRules {
 
 /// What a step of a checkpoint says of the rules: of each rule by its id, the instances that changed; those that are at
 /// rest again have none.
-type Step<'a> = Vec<(&'a str, Vec<(&'a str, Option<Instance>)>)>;
+type SavedStep<'a> = Vec<(&'a str, Vec<(&'a str, Option<Instance>)>)>;
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Instance {
@@ -235,6 +236,19 @@ impl PartitionRules {
         std::mem::take(&mut self.transitions)
     }
 
+    /// Instances that are over and do not fire yet.
+    pub fn pending(&self) -> impl Iterator<Item = Pending> {
+        self.rules
+            .iter()
+            .zip(&self.instances)
+            .flat_map(|(rule, instances)| {
+                let pace = Pace::from(rule);
+                instances.iter().filter_map(move |(sensor, instance)| {
+                    Pending::of(rule, &At::sensor(sensor, instance.cell), &instance.state, &pace)
+                })
+            })
+    }
+
     /// Instances that are pending or firing.
     pub fn instances(&self) -> usize {
         self.instances.iter().map(HashMap::len).sum()
@@ -245,11 +259,11 @@ impl PartitionRules {
         self.refused_readings
     }
 
-    /// What changed after a generation (0: everything) as bytes, for a step of `generation` of a checkpoint; equal states
+    /// What changed as bytes, for a step of a checkpoint; equal states
     /// that changed alike give equal bytes.
-    pub fn save(&mut self, since: u64, generation: u64) -> Vec<u8> {
+    pub fn save(&mut self, Step { since, generation }: Step) -> Vec<u8> {
         self.changes.begin_step(since, generation);
-        let mut step: Step<'_> = Vec::new();
+        let mut step: SavedStep<'_> = Vec::new();
         for (index, (rule, instances)) in self.rules.iter().zip(&self.instances).enumerate() {
             let mut of_rule: Vec<(&str, Option<Instance>)> = if since == 0 {
                 instances
@@ -285,7 +299,7 @@ impl PartitionRules {
             match saved.split_first() {
                 None => {}
                 Some((&FORMAT, bytes)) => {
-                    let step: Step<'_> = postcard::from_bytes(bytes)?;
+                    let step: SavedStep<'_> = postcard::from_bytes(bytes)?;
                     for (rule, changed) in step {
                         let Some(index) = places.get(rule) else { continue };
                         for (sensor, instance) in changed {

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use riskgrid_ingest::grid::Metric;
+use riskgrid_ingest::words::Timespan;
 use serde_json::Value;
 
 use super::fields::{FieldProblem, Fields, InvalidRule};
@@ -151,9 +152,8 @@ pub(super) fn read_duration(
     possible: RangeInclusive<Duration>,
 ) -> Option<Duration> {
     fields.optional(name, allowed, |value| {
-        humantime::parse_duration(value.as_str()?)
-            .ok()
-            .filter(|duration| possible.contains(duration))
+        let span: Timespan = value.as_str()?.parse().ok()?;
+        possible.contains(&span.0).then_some(span.0)
     })
 }
 
@@ -165,11 +165,11 @@ pub(super) fn read_every(fields: &mut Fields<'_>, bounds: &RuleBounds) -> Option
     } else {
         format!(
             "a whole number and m, h or d, like 5m, a multiple of {} (a bucket) up to 30d",
-            humantime::format_duration(bounds.bucket)
+            Timespan(bounds.bucket)
         )
     };
     fields.optional("every", &allowed, |value| {
-        let every = parse_window(value.as_str()?)?;
+        let every = Timespan::window(value.as_str()?)?.0;
         let fits = bucket == 0 || (every.as_secs().is_multiple_of(bucket) && every <= LONGEST_HOLD);
         fits.then_some(every)
     })
@@ -179,16 +179,18 @@ pub(super) fn read_every(fields: &mut Fields<'_>, bounds: &RuleBounds) -> Option
 pub(super) fn read_window(fields: &mut Fields<'_>, bounds: &RuleBounds) -> Option<Duration> {
     let shortest = match bounds.shortest_window {
         Duration::ZERO => String::new(),
-        shortest => format!("from {} (two buckets) ", humantime::format_duration(shortest)),
+        shortest => format!("from {} (two buckets) ", Timespan(shortest)),
     };
     let allowed = format!(
         "a whole number and m, h or d, like 15m, {}up to {}",
         shortest,
-        humantime::format_duration(bounds.longest_window)
+        Timespan(bounds.longest_window)
     );
     let possible = bounds.shortest_window..=bounds.longest_window;
     fields.required("window", &allowed, |value| {
-        parse_window(value.as_str()?).filter(|window| possible.contains(window))
+        Timespan::window(value.as_str()?)
+            .map(|window| window.0)
+            .filter(|window| possible.contains(window))
     })
 }
 
@@ -226,20 +228,4 @@ pub(super) fn read_names(value: &Value, most: usize) -> Option<Vec<String>> {
 pub(super) fn read_name(value: &Value) -> Option<&str> {
     let name = value.as_str().map(str::trim);
     name.filter(|name| (1..=MAX_NAME_CHARS).contains(&name.chars().count()))
-}
-
-/// Reads `15m`, `24h`, `7d`.
-pub(super) fn parse_window(text: &str) -> Option<Duration> {
-    let seconds_per_unit: u64 = match text.chars().last()? {
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    let digits = text.get(..text.len() - 1)?;
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number: u64 = digits.parse().ok().filter(|number| *number > 0)?;
-    number.checked_mul(seconds_per_unit).map(Duration::from_secs)
 }

@@ -153,7 +153,9 @@ fn an_unknown_field_is_named_with_the_known_ones() {
     json["abov"] = json!(1);
     let found = message(&json);
     assert!(
-        found.starts_with("`abov` is 1; allowed: no such field; a rule has above, at_least, at_most, below"),
+        found.starts_with(
+            "`abov` is 1; allowed: no such field; a rule has above, at_least, at_most, audience, below"
+        ),
         "{found}"
     );
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use riskgrid_ingest::EventTime;
+use riskgrid_ingest::observer::Step;
 
 use super::partition::{PartitionRules, RestoreError, SensorReading};
 use super::rule::Rule;
-use super::transition::Transition;
+use super::transition::{Pending, Transition};
 
 /// The rules on sensors of all partitions of one process.
 ///
@@ -62,13 +63,11 @@ impl SensorRules {
             .collect()
     }
 
-    /// What changed of one partition after a generation (0: everything), for a step of its checkpoint, see
+    /// What changed of one partition, for a step of its checkpoint, see
     /// [`PartitionRules::save`]. Transitions not yet taken are not in it.
-    pub fn save(&mut self, partition: &str, since: u64, generation: u64) -> Vec<u8> {
+    pub fn save(&mut self, partition: &str, step: Step) -> Vec<u8> {
         let known = self.partitions.get_mut(partition);
-        known
-            .map(|known| known.save(since, generation))
-            .unwrap_or_default()
+        known.map(|known| known.save(step)).unwrap_or_default()
     }
 
     /// Puts the state that the steps of a checkpoint hold in the place of the present one, see
@@ -87,6 +86,11 @@ impl SensorRules {
     /// Forgets a partition that another node owns now.
     pub fn forget(&mut self, partition: &str) {
         self.partitions.remove(partition);
+    }
+
+    /// Instances that are over and do not fire yet, of all partitions.
+    pub fn pending(&self) -> impl Iterator<Item = Pending> {
+        self.partitions.values().flat_map(PartitionRules::pending)
     }
 
     /// Instances that are pending or firing, of all partitions.

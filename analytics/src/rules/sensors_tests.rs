@@ -111,12 +111,12 @@ fn sensors_at_rest_cost_nothing_and_a_step_holds_what_changed_only() {
     }
     rules.advance("p0", EventTime::from_micros(130 * SECOND));
     assert_eq!(rules.instances(), 2_000);
-    let whole = rules.save("p0", 0, 1);
+    let whole = rules.save("p0", after(0, 1));
     for number in 0..1_000 {
         rules.observe("p0", reading(&format!("calm {number}"), 2.0, 140 * SECOND));
     }
     rules.observe("p0", reading("high 7", 1.0, 150 * SECOND));
-    let step = rules.save("p0", 1, 2);
+    let step = rules.save("p0", after(1, 2));
     assert!(
         whole.len() > 40_000 && step.len() < 100,
         "{} {}",
@@ -127,7 +127,7 @@ fn sensors_at_rest_cost_nothing_and_a_step_holds_what_changed_only() {
     for number in 10..20 {
         rules.observe("p0", reading(&format!("high {number}"), 4.5, 160 * SECOND));
     }
-    let heard = rules.save("p0", 2, 3);
+    let heard = rules.save("p0", after(2, 3));
     assert!((100..2_000).contains(&heard.len()), "{}", heard.len());
     let mut restored = SensorRules::new(self::rules());
     restored
@@ -148,7 +148,7 @@ fn a_state_of_the_format_before_is_read_and_what_changed_after_it_is_known() {
         for (sensor, value) in sensors {
             rules.observe("p0", reading(sensor, *value, 0));
         }
-        let whole = rules.save("p0", 0, 1);
+        let whole = rules.save("p0", after(0, 1));
         let state: SavedRules<'_> = postcard::from_bytes(&whole[1..]).unwrap();
         let state: Vec<_> = state
             .into_iter()
@@ -171,10 +171,10 @@ fn a_state_of_the_format_before_is_read_and_what_changed_after_it_is_known() {
     restored.restore("p0", &steps).unwrap();
     assert_eq!(restored.instances(), 4);
     // The second step is written anew: what the first one said of `a` must not come back.
-    let anew = restored.save("p0", 1, 3);
+    let anew = restored.save("p0", after(1, 3));
     let mut again = SensorRules::new(rules());
     again.restore("p0", &[steps[0].clone(), (3, anew)]).unwrap();
-    assert_eq!(again.save("p0", 0, 4), restored.save("p0", 0, 4));
+    assert_eq!(again.save("p0", after(0, 4)), restored.save("p0", after(0, 4)));
 }
 
 #[derive(Clone, Debug)]
@@ -224,15 +224,15 @@ proptest! {
         let mut straight = SensorRules::new(rules());
         let mut expected = feed(&mut straight, &stream[..cut], &mut newest);
         let newest_at_cut = newest;
-        let checkpoint = straight.save("p0", 0, 1);
+        let checkpoint = straight.save("p0", after(0, 1));
         expected.extend(feed(&mut straight, &stream[cut..], &mut newest));
 
         let mut restarted = SensorRules::new(rules());
         restarted.restore("p0", &[(1, checkpoint.clone())]).unwrap();
-        prop_assert_eq!(&restarted.save("p0", 0, 1), &checkpoint);
+        prop_assert_eq!(&restarted.save("p0", after(0, 1)), &checkpoint);
         let mut newest = newest_at_cut;
         let again = feed(&mut restarted, &stream[cut..], &mut newest);
-        prop_assert_eq!(restarted.save("p0", 0, 2), straight.save("p0", 0, 2));
+        prop_assert_eq!(restarted.save("p0", after(0, 2)), straight.save("p0", after(0, 2)));
         let tail = &expected[expected.len() - again.len()..];
         prop_assert_eq!(again.as_slice(), tail);
     }
@@ -267,7 +267,7 @@ proptest! {
             generation += 1;
             let kept = chain.len().saturating_sub(merged);
             let since = kept.checked_sub(1).map_or(0, |last| chain[last].0);
-            let step = killed.save("p0", since, generation);
+            let step = killed.save("p0", after(since, generation));
             // One in five is not written.
             if fate >= 2 {
                 chain.truncate(kept);
@@ -286,4 +286,8 @@ proptest! {
         let rest = &in_order[at..];
         prop_assert_eq!(feed(&mut killed, rest, &mut newest_of_killed), feed(&mut straight, rest, &mut newest));
     }
+}
+
+fn after(since: u64, generation: u64) -> Step {
+    Step { since, generation }
 }

@@ -6,7 +6,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use datafusion::sql::sqlparser::parser::ParserError;
 
-use super::catalogue::QueryPhase;
+use super::query_phase::QueryPhase;
 
 /// Why a query gave no answer, or stopped giving one. Texts say what to do; [`SqlError::Internal`] alone keeps a
 /// cause that is for the log.

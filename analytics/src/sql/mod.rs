@@ -15,6 +15,7 @@
 //! | `information_schema` with comments, the table `queries` | [`catalogue`] |
 //! | statements, sessions, and what runs | [`engine`] |
 
+mod at_time;
 mod bounds;
 mod catalogue;
 mod cell_type;
@@ -24,11 +25,13 @@ mod error;
 pub mod format;
 pub(crate) mod functions_allowed;
 mod guards;
+mod query_phase;
 mod rare_rules;
 mod spatial_join;
 
+pub use at_time::at_time;
 pub(crate) use bounds::QueryGuard;
-pub use catalogue::{QueryPhase, QueryRecord, QueryState};
+pub use catalogue::{QueryRecord, QueryState};
 pub use cell_type::{CELL_TYPE, COMMENT_KEY, TYPE_KEY, cell_field, commented, is_cell, mark_cell};
 pub(crate) use cell_type::{cell_item, cell_list_type, not_a_cell, parse_cell};
 pub use engine::{
@@ -37,4 +40,5 @@ pub use engine::{
 };
 pub use error::SqlError;
 pub(crate) use functions_allowed::{Work, in_pieces, pieces};
+pub use query_phase::QueryPhase;
 pub(crate) use spatial_join::NEAREST;

@@ -168,7 +168,7 @@ fn deviance(x: f64, mean: f64) -> f64 {
     for step in 1..1000_u32 {
         term *= square;
         let next = sum + term / f64::from(2 * step + 1);
-        if next == sum {
+        if next - sum == 0.0 {
             break;
         }
         sum = next;

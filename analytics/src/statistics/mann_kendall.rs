@@ -72,9 +72,8 @@ impl Trend {
             compared += n * (n - 1.0) / 2.0;
         };
         match method {
-            TrendMethod::Plain => add(&known),
             TrendMethod::HamedRao(_) if known.len() < series.len() => return None,
-            TrendMethod::HamedRao(_) => add(&known),
+            TrendMethod::Plain | TrendMethod::HamedRao(_) => add(&known),
             TrendMethod::Seasonal(season) => {
                 for phase in 0..season.max(1) {
                     let of_phase: Vec<_> = known
@@ -131,7 +130,7 @@ impl Pairs {
         self.sorted.clear();
         self.sorted.extend(values.iter().map(|(_, value)| *value));
         self.sorted.sort_unstable_by(f64::total_cmp);
-        let alike = self.sorted.chunk_by(|a, b| a == b).map(|tied| of(tied.len()));
+        let alike = self.sorted.chunk_by(|a, b| a >= b).map(|tied| of(tied.len()));
         (of(values.len()) - alike.sum::<f64>()) / 18.0
     }
 }
@@ -148,7 +147,7 @@ fn correction(known: &[(usize, f64)], slope: f64, most_lag: usize) -> f64 {
         .iter()
         .map(|(step, value)| ((value - slope * *step as f64) / unit).round())
         .collect();
-    let middle = (n as f64 + 1.0) / 2.0;
+    let middle = f64::midpoint(n as f64, 1.0);
     let ranks: Vec<f64> = midranks(&level).into_iter().map(|rank| rank - middle).collect();
     let all: f64 = ranks.iter().map(|rank| rank * rank).sum();
     if all == 0.0 {
@@ -175,8 +174,8 @@ fn midranks(values: &[f64]) -> Vec<f64> {
     order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let mut ranks = vec![0.0; values.len()];
     let mut before = 0;
-    for tied in order.chunk_by(|a, b| a.0 == b.0) {
-        let rank = before as f64 + (tied.len() as f64 + 1.0) / 2.0;
+    for tied in order.chunk_by(|a, b| a.0 >= b.0) {
+        let rank = before as f64 + f64::midpoint(tied.len() as f64, 1.0);
         for (_, position) in tied {
             if let Some(slot) = ranks.get_mut(*position) {
                 *slot = rank;

@@ -59,6 +59,9 @@ pub(super) trait CellStatistic: fmt::Debug + fmt::Display + Send + Sync {
     fn permutations(&self) -> u32;
 }
 
+/// Cells, ascending, and a value of each.
+type CellsAndValues = (Vec<u64>, Vec<i128>);
+
 /// A call while it is answered.
 pub(super) struct AnsweredCall<'a> {
     /// What was asked.
@@ -92,7 +95,7 @@ impl AnsweredCall<'_> {
 
     /// The cells with an event in the window, ascending, and the metric of each in whole units; `None` where that leaves
     /// nothing to say.
-    pub(super) fn observed(&self) -> Result<Option<(Vec<u64>, Vec<i128>)>, StatisticsError> {
+    pub(super) fn observed(&self) -> Result<Option<CellsAndValues>, StatisticsError> {
         let (cells, values) = self.question.observed(self.snapshot, self.threads);
         if cells.is_empty() && !self.question.has_cells_without_events() {
             return Ok(None);

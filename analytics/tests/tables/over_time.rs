@@ -211,7 +211,7 @@ async fn a_burst_over_an_even_past_is_the_poisson_law() {
     );
     // A quarter of an hour is expected to have a quarter of an event; looks every five minutes cost 3.3 times as many alarms.
     let quarter = "SELECT value, expected, recurrence_days * p FROM bursts('noise', at => '2027-01-19T07:30:00Z', window => INTERVAL '15 minutes', \
-                   domain => 'observed', baseline => INTERVAL '57 days', evaluate_every => INTERVAL '5 minutes')";
+                   domain => 'observed', baseline => INTERVAL '1368 hours 30 minutes', evaluate_every => INTERVAL '5 minutes')";
     let quarter = rows(&grid, quarter).await;
     assert_eq!(quarter[0][0], json!(5));
     close(&quarter[0][1], 0.25);

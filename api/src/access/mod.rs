@@ -42,7 +42,7 @@ pub(crate) use caching::Immutable;
 pub(crate) use credential::without_keys;
 pub use identity::{Caller, Identity, Ingest, Reads};
 pub use key::{Key, StoredKey, is_same_hash};
-pub use key_file::{read_key_file, read_private_file};
+pub use key_file::{PrivateFileError, read_key_file, read_private_file};
 pub use key_limits::{KeyLimits, KeyRates};
 pub use live_keys::LiveKey;
 pub use new_key::{Draft, Grant, NewKey, Protocol, Rights, Unfit};

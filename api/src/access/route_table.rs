@@ -144,6 +144,7 @@ pub const RULES: &[Rule] = &[
     rule(Delete, "/v1/sql/{query_id}", Sql),
     rule(Get, "/v1/rules", Analyst),
     rule(Post, "/v1/rules", Operator),
+    rule(Post, "/v1/rules/backtest", Analyst),
     rule(Get, "/v1/rules/{id}", Analyst),
     rule(Put, "/v1/rules/{id}", Operator),
     rule(Delete, "/v1/rules/{id}", Operator),

@@ -8,6 +8,7 @@ use chrono_tz::Tz;
 use h3o::Resolution;
 use riskgrid_analytics::publication::{LayerRule, PublicStep};
 use riskgrid_analytics::risk::RiskEngine;
+use riskgrid_analytics::rules::RuleBounds;
 use riskgrid_ingest::decode::feed::{FeedMapper, FeedOrigin, FeedSettings};
 use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, PartitionId, Retention};
 use riskgrid_ingest::pipeline::Feed;
@@ -15,6 +16,7 @@ use riskgrid_ingest::places::{self, Places};
 use riskgrid_ingest::{DAY, HOUR, LayerKind, LayerSettings, LayerTable, VisibleToPublic};
 
 use super::{Config, ConfigError, Loaded, ServerSection, risk};
+use crate::alerts::rule_files::{self, FileRule};
 use crate::alerts::store::IncidentSettings;
 use crate::database::PostgresAddress;
 use crate::http::forwarded::Addresses;
@@ -64,6 +66,10 @@ pub struct Checked {
     pub incidents: IncidentSettings,
     /// What makes risk surfaces, if any layer is on them.
     pub risk: Option<RiskEngine>,
+    /// What the grid can answer to rules.
+    pub rule_bounds: RuleBounds,
+    /// Rules that stand in files.
+    pub rules: Vec<FileRule>,
     /// Where decisions are, if not in a file.
     pub decisions: Option<PostgresAddress>,
 }
@@ -232,6 +238,13 @@ impl Loaded {
             .map(|model| RiskEngine::new(Arc::new(model), Arc::clone(&places), resolution))
             .transpose()
             .map_err(|error| ConfigError(format!("`risk`: {error}")))?;
+        let rule_bounds = RuleBounds {
+            base_resolution: u8::from(resolution),
+            longest_window: config.grid.retention.steps().days.0,
+            shortest_window: config.grid.bucket.0 * 2,
+            bucket: config.grid.bucket.0,
+        };
+        let rules = rule_files::read(&config.alerts.rules, &folder, &rule_bounds).map_err(ConfigError)?;
         let grid = GridSettings {
             calendar: Calendar::new(bucket, zone),
             allowed_lateness: grid.allowed_lateness.micros(),
@@ -259,6 +272,8 @@ impl Loaded {
             places,
             incidents,
             risk,
+            rule_bounds,
+            rules,
             decisions,
         })
     }

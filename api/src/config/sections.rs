@@ -284,6 +284,8 @@ impl Default for WebhooksSection {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlertsSection {
+    /// Files of rules, a `[[rules]]` each: paths, in whose last part one `*` may stand. Default none.
+    pub rules: Vec<String>,
     /// Most rules. Default 10 000.
     pub max_rules: u64,
     /// Most open alerts of one rule; more do not begin, and one alert `rule full` says so. Default 10 000.
@@ -302,6 +304,7 @@ impl Default for AlertsSection {
     fn default() -> Self {
         let (bounds, keep) = (Bounds::default(), Keep::default());
         Self {
+            rules: Vec::new(),
             max_rules: bounds.rules,
             max_open_per_rule: bounds.open_of_rule,
             max_open: bounds.open,

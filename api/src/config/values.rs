@@ -1,54 +1,9 @@
-//! Values of keys: spans of time (`90s`, `2m`, `48h`, `3y`) and sizes (`64MiB`).
+//! Values of keys: sizes (`64MiB`); spans of time are read as everywhere.
 
 use std::fmt;
-use std::time::Duration;
 
+pub use riskgrid_ingest::words::Timespan as Span;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-/// A span of time, written as humantime has it: `250ms`, `90s`, `2m`, `48h`, `90d`, `3y`. A type of our own, for
-/// humantime-serde's errors do not say what is allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span(pub Duration);
-
-impl Span {
-    /// Of so many seconds.
-    pub const fn seconds(seconds: u64) -> Self {
-        Self(Duration::from_secs(seconds))
-    }
-
-    /// In microseconds; spans beyond 290 000 years count as that.
-    pub fn micros(self) -> i64 {
-        i64::try_from(self.0.as_micros()).unwrap_or(i64::MAX)
-    }
-
-    /// Whole hours.
-    pub const fn hours(self) -> u64 {
-        self.0.as_secs() / 3600
-    }
-}
-
-impl fmt::Display for Span {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(formatter)
-    }
-}
-
-impl Serialize for Span {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map(Self).map_err(|error| {
-            serde::de::Error::custom(format!(
-                "`{text}` is not a span of time like 90s, 2m, 48h or 3y: {error}"
-            ))
-        })
-    }
-}
 
 /// A number of bytes: a whole number, or text with a unit (`KiB`, `MiB`, `GiB`, `kB`, `MB`, `GB`). A type of our own, for
 /// bytesize takes `1m` for a million bytes, rounds fractions, and prints `64.0 MiB` where the page of defaults has `64MiB`.

@@ -24,6 +24,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "audience", include_str!("../../migrations/0009_audience.sql")),
     (10, "hotline", include_str!("../../migrations/0010_hotline.sql")),
     (
+        14,
+        "hotline places",
+        include_str!("../../migrations/0014_hotline_places.sql"),
+    ),
+    (
         16,
         "key limits",
         include_str!("../../migrations/0016_key_limits.sql"),

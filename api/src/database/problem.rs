@@ -10,20 +10,26 @@ impl From<DatabaseError> for Problem {
             DatabaseError::Query(sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) => {
                 Self::unavailable("the decisions database is busy or closing; try again", 5)
             }
-            DatabaseError::Query(sqlx::Error::Database(cause)) if is_full(cause.as_ref()) => {
-                Self::unavailable(
+            DatabaseError::Query(sqlx::Error::Io(_)) => {
+                Self::unavailable("the decisions database does not answer; try again", 5)
+            }
+            DatabaseError::Query(sqlx::Error::Database(cause)) => match cause.code().as_deref() {
+                // A full disk, in SQLite and in PostgreSQL.
+                Some("13" | "53100") => Self::unavailable(
                     "the disk of the decisions database is full; free space, then try again",
                     30,
-                )
-            }
+                ),
+                // Others write for too long; too many connections; PostgreSQL stops or starts.
+                Some("55P03" | "53300" | "57P01" | "57P02" | "57P03") => {
+                    Self::unavailable("the decisions database is busy or closing; try again", 5)
+                }
+                // PostgreSQL keeps every letter but this one.
+                Some("22021") => Self::unprocessable(
+                    "a text has a letter U+0000 in it, which cannot be kept; leave it out",
+                ),
+                _ => Self::internal(&error),
+            },
             _ => Self::internal(&error),
         }
     }
-}
-
-/// The codes of `SQLite` and `PostgreSQL` for a full disk.
-fn is_full(cause: &dyn sqlx::error::DatabaseError) -> bool {
-    cause
-        .code()
-        .is_some_and(|code| matches!(code.as_ref(), "13" | "53100"))
 }

@@ -59,6 +59,12 @@ pub(super) const READINGS: &[Reading] = &[
             ])
         },
     ),
+    counter(
+        "riskgrid_rule_failures_total",
+        "evaluations of rules that failed, so that nothing was decided",
+        &[],
+        |seen| one(seen.app.alerting.evaluators.failed.load(Ordering::Relaxed) as f64),
+    ),
     gauge(
         "riskgrid_webhook_deliveries",
         "deliveries: not tried yet, tried in vain and to be tried again, given up",

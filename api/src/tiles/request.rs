@@ -4,6 +4,7 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use riskgrid_ingest::grid::Metric;
+use riskgrid_ingest::words::Timespan;
 
 use super::risk::RiskMetric;
 use super::tile_id::{NoSuchTile, TileId};
@@ -240,7 +241,8 @@ fn parse_metric(value: &str) -> Result<TileMetric, InvalidTileQuery> {
 }
 
 fn parse_window(value: &str, retention: TimeDelta) -> Result<TimeDelta, InvalidTileQuery> {
-    let window = length_of_time(value).ok_or_else(|| InvalidTileQuery::Window {
+    let window = Timespan::window(value).and_then(|window| TimeDelta::from_std(window.0).ok());
+    let window = window.ok_or_else(|| InvalidTileQuery::Window {
         value: value.to_owned(),
     })?;
     if window > retention {
@@ -251,21 +253,6 @@ fn parse_window(value: &str, retention: TimeDelta) -> Result<TimeDelta, InvalidT
         });
     }
     Ok(window)
-}
-
-fn length_of_time(value: &str) -> Option<TimeDelta> {
-    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number: i64 = digits.parse().ok()?;
-    let window = match unit {
-        "m" => TimeDelta::try_minutes(number),
-        "h" => TimeDelta::try_hours(number),
-        "d" => TimeDelta::try_days(number),
-        _ => None,
-    };
-    window.filter(|window| *window > TimeDelta::zero())
 }
 
 fn parse_at(value: &str) -> Result<DateTime<Utc>, InvalidTileQuery> {

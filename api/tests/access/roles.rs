@@ -64,6 +64,7 @@ const WHO_MAY: &[(&str, &str, &str)] = &[
     ("GET", "/v1/rules", "asox"),
     ("POST", "/v1/rules", "sox"),
     ("GET", "/v1/rules/{id}", "asox"),
+    ("POST", "/v1/rules/backtest", "asox"),
     ("PUT", "/v1/rules/{id}", "sox"),
     ("DELETE", "/v1/rules/{id}", "sox"),
     ("GET", "/v1/rules/{id}/versions", "asox"),

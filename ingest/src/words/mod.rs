@@ -14,6 +14,7 @@ mod refusal;
 mod slug;
 pub(crate) mod text_limits;
 mod time;
+mod timespan;
 mod unit;
 
 pub use binary_attributes::BinaryAttributes;
@@ -32,5 +33,6 @@ pub use refusal::{Refusal, RefusalReason};
 pub use slug::slug;
 pub(crate) use slug::slug_or_hash;
 pub use time::{DAY, EventTime, HOUR, MINUTE, SECOND, rfc3339};
+pub use timespan::{NoTimespan, Timespan};
 pub use unit::Unit;
 pub(crate) use unit::known_codes;

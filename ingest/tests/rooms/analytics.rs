@@ -33,5 +33,5 @@ pub(crate) const ROOMS: House = House {
         "query_tables",
         "registration",
     ],
-    still_to_mend: &[("sql", "sql/catalogue")],
+    still_to_mend: &[],
 };

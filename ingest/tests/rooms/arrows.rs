@@ -146,7 +146,7 @@ fn is_public(tokens: &[TokenTree], at: usize) -> bool {
 }
 
 /// `[cfg(test)]`, and what asks for more beside it.
-fn is_only_for_tests(attribute: Option<&TokenTree>) -> bool {
+pub(crate) fn is_only_for_tests(attribute: Option<&TokenTree>) -> bool {
     let Some(TokenTree::Group(group)) = attribute else {
         return false;
     };
@@ -155,7 +155,7 @@ fn is_only_for_tests(attribute: Option<&TokenTree>) -> bool {
 }
 
 /// The place after the item that begins here: its body in braces, or its semicolon.
-fn end_of_item(tokens: &[TokenTree], from: usize) -> usize {
+pub(crate) fn end_of_item(tokens: &[TokenTree], from: usize) -> usize {
     for (place, token) in tokens.iter().enumerate().skip(from) {
         let is_body = matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
         let is_of_use = tokens[from..place]

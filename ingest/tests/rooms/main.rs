@@ -7,6 +7,7 @@ mod analytics;
 mod api;
 mod arrows;
 mod ingest;
+mod twins;
 
 use std::collections::BTreeSet;
 use std::path::Path;

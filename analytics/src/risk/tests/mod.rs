@@ -1,4 +1,5 @@
 mod classes;
+mod daily;
 mod incremental;
 mod made;
 mod places;

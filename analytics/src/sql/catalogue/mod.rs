@@ -5,4 +5,4 @@ mod queries_table;
 
 pub(crate) use information_schema::{CATALOG, SCHEMA, catalog_of};
 pub(crate) use queries_table::QueriesTable;
-pub use queries_table::{QueryPhase, QueryRecord, QueryState};
+pub use queries_table::{QueryRecord, QueryState};

@@ -25,10 +25,10 @@ use super::session::{Session, set_options};
 use super::statement;
 use crate::permission::Role;
 use crate::sql::bounds::{QueryGuard, Stop, expansion};
-use crate::sql::catalogue::QueryPhase;
 use crate::sql::error::SqlError;
 use crate::sql::functions_allowed::check_plan;
 use crate::sql::guards;
+use crate::sql::query_phase::QueryPhase;
 
 pub(super) struct Query {
     pub(super) request: SqlRequest,

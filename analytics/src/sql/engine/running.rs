@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 use super::asker::Asker;
 use crate::sql::bounds::Stop;
-use crate::sql::catalogue::{QueryPhase, QueryRecord, QueryState};
+use crate::sql::catalogue::{QueryRecord, QueryState};
 use crate::sql::error::SqlError;
+use crate::sql::query_phase::QueryPhase;
 
 /// Queries that are remembered after their end.
 const REMEMBERED: usize = 1_000;

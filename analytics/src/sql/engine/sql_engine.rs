@@ -25,8 +25,9 @@ use super::rows::{AbortOnDrop, Rows};
 use super::running::Running;
 use super::session::{Registration, Session};
 use super::turns::Share;
-use crate::sql::catalogue::{QueriesTable, QueryPhase, QueryRecord};
+use crate::sql::catalogue::{QueriesTable, QueryRecord};
 use crate::sql::error::SqlError;
+use crate::sql::query_phase::QueryPhase;
 
 /// Stack of a thread that plans: a statement at the limit of its depth fits.
 pub(crate) const STACK_BYTES: usize = 32 << 20;

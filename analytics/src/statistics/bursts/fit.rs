@@ -47,7 +47,7 @@ pub(super) struct Law {
 
 impl GroupFit {
     /// By moments, over the cells of the group in their order.
-    pub(super) fn of<'a>(cells: impl Iterator<Item = &'a CellSums> + Clone) -> Self {
+    pub(super) fn of<'a>(cells: &(impl Iterator<Item = &'a CellSums> + Clone)) -> Self {
         let sum = |of: &dyn Fn(&CellSums) -> f64| cells.clone().map(of).sum::<f64>();
         let (events, exposure) = (sum(&|cell| cell.events), sum(&|cell| cell.exposure));
         let number = cells.clone().count() as f64;

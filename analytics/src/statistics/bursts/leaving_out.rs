@@ -87,7 +87,7 @@ impl<'a> Fitted<'a> {
         let of_group = |group: Option<usize>| {
             let members = sums.iter().zip(&self.past.groups);
             let members = members.filter(move |(_, of)| group.is_none_or(|group| **of as usize == group));
-            GroupFit::of(members.map(|(sums, _)| sums))
+            GroupFit::of(&members.map(|(sums, _)| sums))
         };
         let city = of_group(None);
         let city_events: u64 = self.events_of_groups.iter().sum();
@@ -99,7 +99,7 @@ impl<'a> Fitted<'a> {
                 if *events < FEW_EVENTS {
                     return city;
                 }
-                GroupFit::of(members.iter().filter_map(|cell| sums.get(*cell as usize)))
+                GroupFit::of(&members.iter().filter_map(|cell| sums.get(*cell as usize)))
             };
             self.events_of_groups.iter().zip(&members).map(fit).collect()
         };

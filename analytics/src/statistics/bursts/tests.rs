@@ -45,7 +45,7 @@ fn example() -> Past {
 
 fn assert_fit(fitted: &Fitted<'_>, group: [f64; 3], means: [f64; 4], sizes: [f64; 4], p: [f64; 4]) {
     let sums = fitted.all_sums();
-    let fit = GroupFit::of(sums.iter());
+    let fit = GroupFit::of(&sums.iter());
     for (got, expected) in [fit.mean, fit.inverse_kappa, fit.variance].into_iter().zip(group) {
         assert_close(got, expected);
     }
@@ -119,7 +119,7 @@ fn without_spread_over_time_it_is_the_estimate_of_marshall() {
     let past = example();
     let fitted = Fitted::with_exposures(&past, &EXPOSURES);
     let sums = fitted.all_sums();
-    let fit = GroupFit::of(sums.iter());
+    let fit = GroupFit::of(&sums.iter());
     // τ² of a law without 1/κ is larger by what 1/κ took of it.
     let uneven: f64 = sums
         .iter()

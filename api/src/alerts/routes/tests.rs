@@ -724,9 +724,14 @@ async fn an_incident_is_listed_shown_with_its_history_and_taken_whole() {
     for (sensor, cell) in [("a", 0x0894_11d3_68b7_ffff_u64), ("b", 0x0894_11d3_68b3_ffff)] {
         let rule = json!({"name": sensor, "kind": "threshold", "layer": "water_level", "per": "sensor", "above": 3.0,
             "severity": if sensor == "a" { "minor" } else { "major" }});
-        let rule = server.ask("POST", "/v1/rules", Some(rule)).await.body;
-        let rule = riskgrid_analytics::rules::Rule::from_stored(&rule.to_string()).unwrap();
-        let mut rules = SensorRules::new([rule].into());
+        assert_eq!(server.ask("POST", "/v1/rules", Some(rule)).await.status, 201);
+        let made = server.alerting.on_rules_changed.borrow().clone();
+        let mut rules = SensorRules::new(
+            made.iter()
+                .filter(|rule| *rule.name == *sensor)
+                .cloned()
+                .collect(),
+        );
         rules.observe(
             "p0",
             SensorReading {

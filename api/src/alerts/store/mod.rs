@@ -14,13 +14,16 @@ mod ids;
 mod incidents;
 mod instances;
 mod lines;
+mod members;
 mod notice;
 mod outbox;
 mod record;
 mod rules;
 mod silences;
 mod tally;
+mod transitions;
 mod versions;
+mod wanted;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -32,7 +35,7 @@ use riskgrid_ingest::places::Places;
 use riskgrid_ingest::{LIVE_DOMAIN, NoRoom};
 
 pub use acknowledge::Terms;
-pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, PublicAlert, rfc3339};
+pub use alerts::{Alert, AlertPage, AlertState, PublicAlert, rfc3339};
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
 pub use error::DecisionsError;
@@ -43,14 +46,17 @@ pub use incidents::{
     Incident, IncidentPlace, IncidentQuery, IncidentReader, IncidentSettings, IncidentState, LineageRow,
     NearBy,
 };
-pub use instances::RuleState;
+pub use instances::{RuleProgress, RuleState};
 pub use lines::{AlertLine, Bound, Conditions, LinePlace};
+pub use members::MemberAlert;
 pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
 pub use record::{Notify, Recorded};
 pub use rules::{Authorship, BY_HTTP, ENDED_AT_ONCE, RuleVersion, StoredRule, rules_of};
 pub use silences::{MAX_SILENCES, Preview, SilencePlace, StoredSilence};
 pub use tally::{Held, Tally};
+pub use transitions::TransitionLine;
 pub use versions::Versioned;
+pub use wanted::AlertQuery;
 
 use crate::database::{Database, Pool, Standing, Transaction};
 
@@ -188,6 +194,18 @@ impl Decisions {
     /// The areas that silences name.
     pub fn places(&self) -> &Arc<Places> {
         &self.inner.places
+    }
+
+    /// What the alerts of a rule are gathered in incidents by.
+    pub fn group_of_rule<'a>(&'a self, rule: &'a riskgrid_analytics::rules::Rule) -> &'a str {
+        let layer = rule.layer().unwrap_or_default();
+        self.incident_settings()
+            .group_of(rule.group.as_deref(), layer, &rule.id)
+    }
+
+    /// How many open alerts each rule has.
+    pub fn open_by_rule(&self) -> std::collections::HashMap<String, u64> {
+        self.census().of_rule.clone()
     }
 
     /// What an alert is gathered in incidents by.

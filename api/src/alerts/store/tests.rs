@@ -316,7 +316,7 @@ async fn alerts_are_listed_newest_first_page_by_page() {
         None
     );
     let query = AlertQuery {
-        state: Some(AlertState::Acknowledged),
+        states: vec![AlertState::Acknowledged],
         limit: 10,
         ..AlertQuery::default()
     };

@@ -219,7 +219,9 @@ impl Desk {
         };
         let contact = new.contact.clone();
         let id = case_id(&new.source, &report);
-        let made = self.make_posted(&mut work, new, &report, actor).await?;
+        let made = self
+            .make_posted(&mut work, new, &report, (officer, actor))
+            .await?;
         if let Some(once) = &once {
             work.note(officer.who(), once, 201, made.version, &made.body)
                 .await?;
@@ -242,7 +244,7 @@ impl Desk {
         work: &mut Work<'_>,
         new: NewCase,
         report: &str,
-        actor: &Actor,
+        (officer, actor): (&Officer, &Actor),
     ) -> Result<Made, Problem> {
         let mut row = self.blank(&new.source, report, &new.layer, work.now);
         row.kind = new.kind;
@@ -255,7 +257,9 @@ impl Desk {
                 "there is a case of this report already; send another Idempotency-Key with another case",
             ));
         }
-        let duplicates = work.possible_duplicates(&row).await?;
+        let duplicates = work
+            .possible_duplicates(&row, |other| officer.sees(other))
+            .await?;
         let (mut data, mut text_id) = (json!({}), None);
         if let Some(text) = &new.text {
             let (id, digest) = add_text(work.connection(), &row.id, "description", text).await?;

@@ -63,10 +63,15 @@ impl Officer {
         if self.has_one_of(duties) {
             return Ok(());
         }
-        let wanted: Vec<&str> = duties.iter().map(|duty| duty.as_str()).collect();
+        let wanted: Vec<&str> = duties
+            .iter()
+            .copied()
+            .chain([Duty::Supervisor])
+            .map(Duty::as_str)
+            .collect();
         Err(Problem::forbidden(format!(
-            "this needs the duty {} or supervisor; GET /v1/whoami says what you have",
-            wanted.join(", ")
+            "this needs the duty {}; GET /v1/whoami says what you have",
+            wanted.join(" or ")
         )))
     }
 

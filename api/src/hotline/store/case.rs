@@ -168,6 +168,33 @@ pub async fn splits_of(connection: &mut Connection, id: &str) -> Result<i64, Sto
     )
 }
 
+/// Cases that others may be merged into, within some degrees (west, south, east, north) or at a place of the table, opened between
+/// two times.
+///
+/// # Errors
+/// The database's.
+pub async fn cases_around(
+    connection: &mut Connection,
+    [west, south, east, north]: [f64; 4],
+    place: Option<&str>,
+    (from, to): (i64, i64),
+) -> Result<Vec<CaseRow>, StoreError> {
+    let rows = sqlx::query_as(
+        "SELECT * FROM cases WHERE lat BETWEEN $1 AND $2 AND lon BETWEEN $3 AND $4 AND opened_at BETWEEN $5 AND $6
+            AND parent IS NULL AND mode = 'own' AND state IN ('new', 'accepted', 'dispatched', 'handling', 'replied')
+         UNION SELECT * FROM cases WHERE place = $7 AND opened_at BETWEEN $5 AND $6
+            AND parent IS NULL AND mode = 'own' AND state IN ('new', 'accepted', 'dispatched', 'handling', 'replied')",
+    )
+    .bind(south)
+    .bind(north)
+    .bind(west)
+    .bind(east)
+    .bind(from)
+    .bind(to)
+    .bind(place);
+    Ok(rows.fetch_all(connection).await?)
+}
+
 /// Stores a new case.
 ///
 /// # Errors
@@ -219,7 +246,8 @@ pub async fn insert_case(connection: &mut Connection, row: &CaseRow) -> Result<(
     Ok(())
 }
 
-/// Stores a case as it is now, if it is still at `version`: whether it was.
+/// Stores a case as it is now, if it is still at `version`: whether it was. Whether its event is in the log is no decision, and is
+/// written apart.
 ///
 /// # Errors
 /// The database's.
@@ -231,8 +259,8 @@ pub async fn update_case(
     let updated = sqlx::query(
         "UPDATE cases SET version = $3, state = $4, kind = $5, lon = $6, lat = $7, cell = $8, place = $9, place_quality = $10,
             areas = $11, attributes = $12, office = $13, duty_version = $14, duty_rule = $15, why = $16, excluded = $17,
-            returns = $18, parent = $19, round = $20, paused_at = $21, result = $22, public_text = $23, observed = $24,
-            updated_at = $25, closed_at = $26 WHERE id = $1 AND version = $2",
+            returns = $18, parent = $19, round = $20, paused_at = $21, result = $22, public_text = $23,
+            updated_at = $24, closed_at = $25 WHERE id = $1 AND version = $2",
     )
     .bind(&row.id)
     .bind(version)
@@ -257,7 +285,6 @@ pub async fn update_case(
     .bind(row.paused_at)
     .bind(&row.result)
     .bind(&row.public_text)
-    .bind(&row.observed)
     .bind(row.updated_at)
     .bind(row.closed_at)
     .execute(connection)

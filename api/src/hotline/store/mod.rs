@@ -14,7 +14,9 @@ mod numbers;
 mod outbox;
 mod texts;
 
-pub use case::{CaseRow, case, case_of_report, children, has_children, insert_case, splits_of, update_case};
+pub use case::{
+    CaseRow, case, case_of_report, cases_around, children, has_children, insert_case, splits_of, update_case,
+};
 pub use case_id::{case_id, raw_case_id};
 pub use clocks::{ClockRow, clocks_of, clocks_to_look_at, insert_clock, stopped_shares, update_clock};
 pub use data::{Datum, insert_datum, newest_data};

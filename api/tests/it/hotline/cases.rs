@@ -52,7 +52,10 @@ async fn a_posted_case_is_there_once_and_its_event_is_on_the_grid() {
     assert_eq!(texts.body["texts"][0]["text"], "it is dark here");
     let audit = hotline.server.get("/v1/audit").await;
     assert_eq!(
-        (&audit.body["rows"][0]["action"], &audit.body["rows"][0]["object"]),
+        (
+            &audit.body["audit"][0]["action"],
+            &audit.body["audit"][0]["object"]
+        ),
         (&json!("cases.texts"), &json!(id)),
         "{}",
         audit.body
@@ -161,4 +164,29 @@ async fn cases_are_listed_newest_first_page_by_page_and_by_what_is_asked() {
         );
     }
     assert_eq!(hotline.server.get("/v1/cases/none").await.status, 404);
+}
+
+#[tokio::test]
+async fn what_is_near_in_place_and_time_may_be_the_same() {
+    let hotline = Hotline::start();
+    let first = hotline.case(&json!({"lon": 113.95, "lat": 22.54})).await;
+    let near = json!({"kind": "help", "layer": "light", "lon": 113.9505, "lat": 22.5404});
+    let made = hotline.post("/v1/cases", &[], &near).await;
+    let found = made.body["duplicates"].as_array().unwrap().clone();
+    assert_eq!((found.len(), &found[0]["case"]), (1, &json!(first)));
+    // 68 m apart, at the same time: a little below exp(-(68/100)²)^0.7.
+    let score = found[0]["score"].as_f64().unwrap();
+    assert!((0.7..0.73).contains(&score), "{score}");
+    let id = made.body["id"].as_str().unwrap().to_owned();
+    let listed = hotline.server.get(&format!("/v1/cases/{first}/duplicates")).await;
+    assert_eq!(listed.body["duplicates"][0]["case"], json!(id));
+    let far = json!({"kind": "help", "layer": "light", "lon": 113.96, "lat": 22.54});
+    let made = hotline.post("/v1/cases", &[], &far).await;
+    assert_eq!(made.body["duplicates"], json!([]));
+    // What is merged already is not offered.
+    hotline
+        .moves(&id, &json!({"move": "merge", "parent": first}))
+        .await;
+    let listed = hotline.server.get(&format!("/v1/cases/{first}/duplicates")).await;
+    assert_eq!(listed.body["duplicates"], json!([]));
 }

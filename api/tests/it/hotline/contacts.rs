@@ -34,7 +34,10 @@ async fn a_contact_is_revealed_to_operators_and_written_down_before() {
     );
     let audit = hotline.server.get("/v1/audit").await;
     assert_eq!(
-        (&audit.body["rows"][0]["action"], &audit.body["rows"][0]["detail"]),
+        (
+            &audit.body["audit"][0]["action"],
+            &audit.body["audit"][0]["detail"]
+        ),
         (&json!("cases.contact.reveal"), &json!({"purpose": "call_back"}))
     );
     let none = hotline.case(&json!({})).await;

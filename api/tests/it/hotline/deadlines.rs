@@ -161,7 +161,9 @@ async fn an_office_gets_a_case_returns_it_and_the_next_has_a_whole_term() {
     assert_eq!((refused.status, problem(&refused)), (409, "own-work"));
     hotline.moves(&id, &json!({"move": "close"})).await;
     assert_eq!(clock(&hotline, &id, "call_back").await["state"], "running");
-    hotline.moves(&id, &json!({"move": "redo"})).await;
+    hotline
+        .moves(&id, &json!({"move": "redo", "reason": "it is dark again"}))
+        .await;
     let shown = hotline.show(&id).await;
     assert_eq!(
         (&shown["state"], &shown["round"], &shown["office"]),

@@ -135,7 +135,7 @@ async fn what_ends_at_the_hotline_ends_on_the_grid() {
     hotline
         .server
         .rows_become(
-            "SELECT report, state, outcome FROM reports",
+            "SELECT report, status, outcome FROM reports",
             &json!([[report, "closed", "unknown"]]),
         )
         .await;

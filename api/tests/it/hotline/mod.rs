@@ -7,6 +7,7 @@ mod deadlines;
 mod log;
 mod moves;
 mod open311;
+mod rating;
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};

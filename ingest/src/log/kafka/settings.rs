@@ -6,6 +6,8 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::words::Timespan;
+
 /// Bytes of the largest message that is produced: an event of `edge.max_event` by default, with room for what is around
 /// it. librdkafka's own limit is a little less than such an event needs; the broker has the last word.
 const LARGEST_MESSAGE: &str = "2097152";
@@ -81,21 +83,23 @@ impl KafkaSettings {
             ("stalled_after", &self.stalled_after, LEAST_PATIENCE),
         ];
         durations.into_iter().find_map(|(key, text, least)| {
-            let is_right = humantime::parse_duration(text).is_ok_and(|duration| duration >= least);
+            let is_right = text.parse::<Timespan>().is_ok_and(|span| span.0 >= least);
             (!is_right).then(|| {
-                let least = humantime::format_duration(least);
+                let least = Timespan(least);
                 format!("`kafka.{key}`: `{text}` is not a duration of {least} or more, such as \"30s\"")
             })
         })
     }
 
     pub(crate) fn refresh_millis(&self) -> u128 {
-        humantime::parse_duration(&self.refresh).map_or(5_000, |refresh| refresh.as_millis().max(10))
+        self.refresh
+            .parse::<Timespan>()
+            .map_or(5_000, |refresh| refresh.0.as_millis().max(10))
     }
 
     pub(crate) fn stalled_after(&self) -> Duration {
-        let after = humantime::parse_duration(&self.stalled_after);
-        after.map_or(Duration::from_secs(30), |after| after.max(LEAST_PATIENCE))
+        let after = self.stalled_after.parse::<Timespan>();
+        after.map_or(Duration::from_secs(30), |after| after.0.max(LEAST_PATIENCE))
     }
 }
 
