@@ -319,6 +319,18 @@ impl Instances {
         }
     }
 
+    /// Forgets of every rule how it stood before evaluations that are made no more, because they are longer ago than
+    /// [`REVISE_FOR`].
+    pub fn forget_what_is_settled(&mut self) {
+        for known in self.rules.values_mut() {
+            let Some(evaluated) = known.evaluated else {
+                continue;
+            };
+            let kept_from = evaluated.plus(-(REVISE_FOR.as_micros() as i64));
+            while known.past.pop_front_if(|past| past.at < kept_from).is_some() {}
+        }
+    }
+
     /// Takes the newest evaluation of a rule back, which could not be stored; `evaluated` is how far it was judged before.
     pub fn undo(&mut self, rule_id: &str, evaluated: Option<EventTime>, undo: Vec<InstanceChange>) {
         let Some(known) = self.rules.get_mut(rule_id) else {

@@ -104,6 +104,20 @@ fn an_older_evaluation_changes_nothing() {
 }
 
 #[test]
+fn how_a_rule_stood_is_kept_for_an_hour_and_no_longer() {
+    let (mut cells, rule) = (Instances::new(), rule("count", "0s"));
+    for (cell, at) in [(3, 0), (5, 100), (7, 150)] {
+        cells.decide(&rule, &[(cell, 20.0)], at);
+        cells.decide(&rule, &[], at + 1);
+    }
+    cells.decide(&rule, &[(9, 20.0)], 161);
+    cells.forget_what_is_settled();
+    let back = cells.go_back(&rule.id, minute(0), minute(0)).unwrap();
+    let of = |cell| back.iter().any(|(key, _)| *key == InstanceKey::Cell(cell));
+    assert_eq!([3, 5, 7, 9].map(of), [false, false, true, true]);
+}
+
+#[test]
 fn a_rule_that_watches_something_else_or_is_off_begins_anew() {
     let (mut cells, rule) = (Instances::new(), rule("count", "0s"));
     cells.decide(&rule, &[(7, 20.0)], 5);

@@ -138,7 +138,7 @@ async fn start_stages(
     started.push_task("upkeep", tokio::spawn(upkeep.run()));
     let reading = (folder, &options);
     let sources = sources::start(checked, reading, &node, &ingest, &durable, started)?;
-    let surfaces = risk::start(checked, reader.clone(), started);
+    let surfaces = risk::start(checked, alerting.decisions.clone(), reader.clone(), started);
     access::note_start(&checked.config, decisions.database()).await;
     let app = http::share(
         checked,

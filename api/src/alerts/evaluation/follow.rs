@@ -163,6 +163,8 @@ pub async fn follow_rules(
             {
                 tracing::error!(%error, "how far rules were judged is not stored yet");
                 is_done = false;
+            } else {
+                state.forget_what_is_settled();
             }
         }
         let pending = rules.iter().flat_map(|rule| state.pending(rule));

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use riskgrid_analytics::rules::{InstanceChange, InstanceKey, InstanceState, Instances, Known, Rule, What};
+use riskgrid_analytics::rules::{
+    InstanceChange, InstanceKey, InstanceState, Instances, Known, REVISE_FOR, Rule, What,
+};
 use riskgrid_ingest::EventTime;
 
 use super::{Decisions, DecisionsError, PIECE};
@@ -249,7 +251,8 @@ impl Decisions {
         Ok(failures)
     }
 
-    /// Notes how far rules were judged that were judged further than `noted` says, which then says it.
+    /// Notes how far rules were judged that were judged further than `noted` says, which then says it. How they stood before
+    /// evaluations that are made no more is forgotten.
     pub async fn put_evaluated(
         &self,
         rules: &[(&str, EventTime)],
@@ -265,6 +268,11 @@ impl Decisions {
         let mut transaction = self.begin().await?;
         for (rule_id, at) in &further {
             put_evaluated(&mut transaction, rule_id, *at).await?;
+            sqlx::query("DELETE FROM rule_past WHERE rule_id = $1 AND at < $2")
+                .bind(rule_id)
+                .bind(at.plus(-(REVISE_FOR.as_micros() as i64)).micros())
+                .execute(&mut *transaction)
+                .await?;
         }
         transaction.commit().await?;
         noted.retain(|rule_id, _| rules.iter().any(|(known, _)| known == rule_id));
@@ -274,17 +282,6 @@ impl Decisions {
                 .map(|(rule_id, at)| ((*rule_id).to_owned(), *at)),
         );
         Ok(())
-    }
-
-    /// Forgets how instances of a rule stood before evaluations earlier than `at`.
-    pub async fn forget_rule_past(&self, at: EventTime, rule_id: &str) -> Result<(), DecisionsError> {
-        let mut transaction = self.begin().await?;
-        sqlx::query("DELETE FROM rule_past WHERE rule_id = $1 AND at < $2")
-            .bind(rule_id)
-            .bind(at.micros())
-            .execute(&mut *transaction)
-            .await?;
-        Ok(transaction.commit().await?)
     }
 
     /// An older riskgrid kept cells only, by their numbers; number 0 had the time of the evaluation.
