@@ -191,6 +191,3 @@ ALTER TABLE keys ADD COLUMN duties TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE keys ADD COLUMN offices TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE sessions ADD COLUMN duties TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE sessions ADD COLUMN offices TEXT NOT NULL DEFAULT '[]';
-
--- JSON: which cases a webhook is told of, by types, offices, layers and cards.
-ALTER TABLE webhooks ADD COLUMN case_filter TEXT NOT NULL DEFAULT '{}';

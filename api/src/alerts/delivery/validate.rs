@@ -7,7 +7,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::address::is_public;
-use crate::alerts::webhook::{EndpointChange, EndpointFilter, Grouping, NewEndpoint, Secret};
+use crate::alerts::webhook::{CaseTargets, EndpointChange, EndpointFilter, Grouping, NewEndpoint, Secret};
 
 /// The body of `POST /v1/webhooks`.
 #[derive(Deserialize)]
@@ -28,8 +28,14 @@ struct Filter {
     r#type: Option<Vec<String>>,
     area: Option<Vec<String>>,
     group: Option<Vec<String>>,
+    types: Option<Vec<String>>,
+    offices: Option<Vec<String>>,
+    layers: Option<Vec<String>>,
+    cards: Option<Vec<String>>,
 }
 
+/// Cards that a filter may pick.
+const CARDS: [&str; 2] = ["yellow", "red"];
 /// Changes that begin something, which a filter may pick.
 const TYPES: [&str; 3] = ["alert.firing", "alert.updated", "alert.unacknowledged"];
 /// Most entries of a list of a filter.
@@ -141,6 +147,14 @@ impl WebhookRequest {
                 allowed: format!("{}; ends follow the beginnings that were sent", TYPES.join(", ")),
             });
         }
+        let cards = names("cards", filter.cards)?;
+        if let Some(other) = cards.iter().find(|card| !CARDS.contains(&card.as_str())) {
+            return Err(InvalidWebhook::FilterList {
+                list: "cards",
+                problem: format!("has \"{other}\""),
+                allowed: CARDS.join(", "),
+            });
+        }
         Ok(EndpointChange {
             name,
             url: url.into(),
@@ -150,6 +164,12 @@ impl WebhookRequest {
                 r#type: types,
                 area: names("area", filter.area)?,
                 group: names("group", filter.group)?,
+                cases: CaseTargets {
+                    types: names("types", filter.types)?,
+                    offices: names("offices", filter.offices)?,
+                    layers: names("layers", filter.layers)?,
+                    cards,
+                },
             },
             grouping: self.group.unwrap_or_default(),
             rate: self.rate,

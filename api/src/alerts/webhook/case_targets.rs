@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// Which cases a webhook is told of; what is empty is all.
+/// These are members of the filter of a webhook, whose others are of alerts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct CaseTargets {
     /// `case.moved`, `case.card`, `case.card_withdrawn`.
     #[serde(skip_serializing_if = "Vec::is_empty")]

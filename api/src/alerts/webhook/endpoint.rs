@@ -3,7 +3,7 @@
 use riskgrid_analytics::rules::Severity;
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{CaseTargets, Secret};
 
 /// A receiver. Its secret never leaves this type but to sign.
 #[derive(Clone, Debug)]
@@ -96,9 +96,9 @@ impl Grouping {
     }
 }
 
-/// Lists of which a beginning must be on each that is not empty.
+/// Lists of which a beginning must be on each that is not empty; and those of cases.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct EndpointFilter {
     /// Types of changes, such as `alert.firing`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -109,4 +109,7 @@ pub struct EndpointFilter {
     /// What alerts are gathered by.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub group: Vec<String>,
+    /// Which cases it wants.
+    #[serde(flatten)]
+    pub cases: CaseTargets,
 }

@@ -31,13 +31,13 @@ pub struct CaseTold<'a> {
 
 struct Target {
     id: String,
-    case_filter: String,
+    filter: String,
     disabled_at: Option<i64>,
 }
 
 read_from_row!(Target {
     id,
-    case_filter,
+    filter,
     disabled_at
 });
 
@@ -60,10 +60,9 @@ pub async fn queue_told(
     told: &CaseTold<'_>,
     now: i64,
 ) -> Result<usize, StoreError> {
-    let targets: Vec<Target> =
-        sqlx::query_as("SELECT id, case_filter, disabled_at FROM webhooks ORDER BY id")
-            .fetch_all(&mut *connection)
-            .await?;
+    let targets: Vec<Target> = sqlx::query_as("SELECT id, filter, disabled_at FROM webhooks ORDER BY id")
+        .fetch_all(&mut *connection)
+        .await?;
     if targets.is_empty() {
         return Ok(0);
     }
@@ -78,7 +77,7 @@ pub async fn queue_told(
     };
     let mut queued = 0;
     for target in targets {
-        let wanted: webhook::CaseTargets = read_json("webhook", &target.case_filter)?;
+        let wanted: webhook::CaseTargets = read_json("webhook", &target.filter)?;
         if !wanted.wants(of) {
             continue;
         }
@@ -91,9 +90,9 @@ pub async fn queue_told(
         };
         let settled_at = (state != "pending").then_some(now);
         sqlx::query(
-            "INSERT INTO deliveries (id, seq, webhook, alert, number, type, body, state, attempts, next_attempt_at,
-                created_at, settled_at)
-             SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, 0, $4, $5, $6, 0, $7, $7, $8 FROM deliveries
+            "INSERT INTO deliveries (id, seq, webhook, thread, changes, type, body, state, attempts, refusals,
+                next_attempt_at, created_at, sealed_at, settled_at, truncated)
+             SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, 1, $4, $5, $6, 0, 0, $7, $7, $7, $8, 0 FROM deliveries
              WHERE true ON CONFLICT (id) DO NOTHING",
         )
         .bind(webhook_id(&target.id, told.case_id, told.key))
