@@ -307,8 +307,12 @@ impl Instances {
             put_all(&mut known.instances, past.before.iter().cloned());
             changes.extend(past.before);
         }
-        // Everything up to just before it stands.
-        known.evaluated = Some(to.plus(-1));
+        // Everything up to just before it stands; values that changed nothing were not remembered, and are looked at again.
+        let stands = to.plus(-1);
+        for instance in known.instances.values_mut() {
+            instance.state.newest = instance.state.newest.min(stands);
+        }
+        known.evaluated = Some(stands);
         Some(changes.into_iter().collect())
     }
 

@@ -28,6 +28,10 @@ impl Month {
 
     /// Reads `2026-03`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
+        // No sign, and no year of more digits.
+        if text.len() != "2026-03".len() {
+            return None;
+        }
         let first = NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").ok()?;
         let month = Self { first };
         (month.to_string() == text).then_some(month)
