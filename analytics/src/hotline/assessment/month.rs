@@ -30,7 +30,7 @@ impl Month {
     pub fn parse(text: &str) -> Option<Self> {
         let first = NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").ok()?;
         let month = Self { first };
-        (month.to_string() == text).then_some(month)
+        (text.len() == 7 && month.to_string() == text).then_some(month)
     }
 
     /// Its first date.
