@@ -2,6 +2,7 @@
 
 import { byId, element, showProblem, showRows } from './dom.js';
 import { clockTime, millis, number, span, unitText } from './format.js';
+import { reasons } from './reasons.js';
 import { ask } from './server.js';
 
 const SEVERITIES = ['critical', 'major', 'moderate', 'minor'];
@@ -9,7 +10,7 @@ const STATE_ORDER = ['firing', 'pending', 'acknowledged', 'resolved'];
 const ASKED = { firing: 500, pending: 100, acknowledged: 100, resolved: 30 };
 
 /** Starts the list. `changed` gets the alerts that are not resolved; `show` one alert that the reader wants on the map. */
-export function startAlerts({ layerOf, asOf, changed, show }) {
+export function startAlerts({ layerOf, asOf, changed, show, acknowledge }) {
   let known = null;
 
   async function load() {
@@ -50,10 +51,14 @@ export function startAlerts({ layerOf, asOf, changed, show }) {
   }
 
   function row(alert) {
-    const acknowledge = element('button', {
+    const take = element('button', {
       type: 'button', 'data-control': 'acknowledge', 'aria-label': `Acknowledge ${alert.rule}, ${placeOf(alert)}`,
-      onclick: (event) => settle(alert, event.currentTarget),
+      onclick: () => acknowledge(alert),
     }, 'Acknowledge');
+    const why = element('button', {
+      type: 'button', 'data-control': 'why', 'aria-expanded': 'false', 'aria-label': `Why ${alert.rule} fires, ${placeOf(alert)}`,
+      onclick: (event) => explain(alert, event.currentTarget),
+    }, 'Why');
     return element('li', { 'data-severity': alert.severity, 'data-state': alert.state, 'data-alert': alert.id },
       element('button', { class: 'row-name', type: 'button', 'data-control': 'show', title: 'Show on the map', onclick: () => show(alert) }, alert.rule),
       element('span', { class: 'row-number' }, number(alert.value), alert.unit ? element('small', {}, ` ${alert.unit}`) : null),
@@ -61,18 +66,21 @@ export function startAlerts({ layerOf, asOf, changed, show }) {
         element('span', { class: 'row-severity' }, alert.severity),
         alert.state === 'firing' ? '' : ` ${alert.state}`, ` · ${alert.layerName} · ${placeOf(alert)}`,
         element('br'), alert.since),
-      element('span', { class: 'row-actions' }, alert.state === 'firing' ? acknowledge : null));
+      element('span', { class: 'row-actions' }, why, alert.state === 'firing' ? take : null));
   }
 
-  async function settle(alert, button) {
-    button.disabled = true;
-    try {
-      await ask(`/v1/alerts/${encodeURIComponent(alert.id)}/ack`, {});
-      await load();
-    } catch (problem) {
-      button.disabled = false;
-      showProblem('alerts-message', `“${alert.rule}” is not acknowledged. ${problem.message}`);
+  /** Shows the reasons below the row, or takes them away. */
+  async function explain(alert, button) {
+    const item = button.closest('li');
+    const shown = item.querySelector('.why');
+    button.setAttribute('aria-expanded', String(!shown));
+    if (shown) {
+      shown.remove();
+      return;
     }
+    const told = await reasons(alert).catch((problem) => element('p', { class: 'why problem' }, problem.message));
+    // The row may have been drawn anew meanwhile.
+    if (item.isConnected && !item.querySelector('.why')) item.append(told);
   }
 
   /** Says aloud what is new and firing, but not what was there when the page opened. */

@@ -104,7 +104,7 @@ export function startCases({ show }) {
 
   async function act(one, body) {
     try {
-      await ask(`/v1/cases/${encodeURIComponent(one.id)}/moves`, body, { 'if-match': `"${one.version}"` });
+      await ask(`/v1/cases/${encodeURIComponent(one.id)}/moves`, body, { headers: { 'if-match': `"${one.version}"` } });
       showProblem('cases-message', '');
     } catch (problem) {
       showProblem('cases-message', `${one.number}: ${body.move} is not made. ${problem.message}`);

@@ -1,5 +1,6 @@
 // Where the page begins: settings, map, catalogue; then each part told of what concerns it.
 
+import { acknowledge } from './acknowledge.js';
 import { startAlerts } from './alerts.js';
 import { startCases } from './cases.js';
 import { drawBasemap } from './basemap.js';
@@ -7,14 +8,17 @@ import { allLayers, startChoice } from './choice.js';
 import { byId, showProblem } from './dom.js';
 import { millis } from './format.js';
 import { Hexagons } from './hexagons.js';
+import { startIncidents } from './incidents.js';
 import { startLegend } from './legend.js';
 import { showAsOf, startLive } from './live.js';
 import { flyTo, showAlertMarks, showSilentMarks, startMap } from './map.js';
+import { startMode } from './mode.js';
 import { learn, middleOf, outlineOf } from './outlines.js';
 import { atMostEvery } from './pace.js';
 import { startPopup } from './popup.js';
 import { ask } from './server.js';
 import { signIn } from './sign-in.js';
+import { startSilences } from './silence.js';
 import { startSilent } from './silent.js';
 
 const MAP_PROBLEM_MS = 10_000;
@@ -50,7 +54,26 @@ async function start() {
       const place = middleOf(alert.cell);
       if (place) flyTo(map, place);
     },
+    acknowledge: (alert) => acknowledge(`/v1/alerts/${encodeURIComponent(alert.id)}/ack`, alert.rule, reloadAlerts),
   });
+  const incidents = startIncidents({
+    asOf,
+    nameOf: (incident) => [layerOf(incident.group)?.label ?? incident.group, ...incident.areas.slice(0, 1)].join(', '),
+    show: async (incident) => {
+      const [first] = incident.cells;
+      if (!first) return;
+      await learn([first]).catch(() => {});
+      const place = middleOf(first);
+      if (place) flyTo(map, place);
+    },
+    acknowledge: (incident) => acknowledge(`/v1/incidents/${encodeURIComponent(incident.id)}/ack`, `all of ${incident.name}`, reloadAlerts),
+    silence: (incident) => silences.open(incident.group),
+  });
+  const silences = startSilences({ map, layers: () => seen.layers, done: reloadAlerts });
+  const mode = startMode(reloadAlerts);
+  async function reloadAlerts() {
+    await Promise.all([alerts.load(), incidents.load(), mode.load()]);
+  }
   const silent = startSilent({
     layerOf,
     changed: (sensors) => { seen.silent = sensors; markSilent(map); },
@@ -84,7 +107,7 @@ async function start() {
     learnAsOf(layer.domain, answer.asOf);
     if (!Array.isArray(settings.center)) fitOnce(map, answer.body['riskgrid:newest']);
   });
-  const loadAlerts = atMostEvery(1_000, alerts.load);
+  const loadAlerts = atMostEvery(1_000, reloadAlerts);
   const loadSilent = atMostEvery(5_000, silent.load);
   const loadCases = atMostEvery(1_000, cases.load);
   const reloadTiles = atMostEvery(1_000, async () => hexagons.reload());

@@ -37,9 +37,12 @@ export function startPopup(map, hexagons, facts) {
     if (open?.cell === cell) popup.getElement()?.querySelector('.hexagon')?.append(told);
   }
 
-  map.on('click', (event) => read(event.point, event.lngLat));
+  map.on('click', (event) => {
+    // A click while something is drawn is a corner of it.
+    if (!map.getContainer().dataset.drawing) read(event.point, event.lngLat);
+  });
   map.getCanvas().addEventListener('keydown', (event) => {
-    if (event.key !== 'Enter') return;
+    if (event.key !== 'Enter' || map.getContainer().dataset.drawing) return;
     // The popup takes the focus to its close button, which this very key press would then push.
     event.preventDefault();
     read(map.project(map.getCenter()), map.getCenter());

@@ -24,11 +24,11 @@ export function onSignedOut(listener) {
   reached.addEventListener('signed-out', listener);
 }
 
-/** GET, or POST of a JSON body, with other headers. Gives `{ body, asOf }`: the JSON answer, and `riskgrid-as-of` when the answer is made from data. */
-export async function ask(path, body, headers = {}) {
+/** GET, or POST of a JSON body (or another method), with other headers. Gives `{ body, asOf }`: the JSON answer, and `riskgrid-as-of` when the answer is made from data. */
+export async function ask(path, body, { method = 'POST', headers = {} } = {}) {
   const request = { signal: AbortSignal.timeout(PATIENCE_MS), headers: { accept: 'application/json', ...headers } };
   if (body !== undefined) {
-    request.method = 'POST';
+    request.method = method;
     request.headers['content-type'] = 'application/json';
     request.body = JSON.stringify(body);
   }

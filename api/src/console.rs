@@ -140,6 +140,7 @@ macro_rules! assets {
 
 const ASSETS: &[Asset] = assets! {
     "/", "index.html", "text/html; charset=utf-8", REVALIDATE;
+    "/console/acknowledge.js", "acknowledge.js", JAVASCRIPT, REVALIDATE;
     "/console/alerts.js", "alerts.js", JAVASCRIPT, REVALIDATE;
     "/console/basemap.js", "basemap.js", JAVASCRIPT, REVALIDATE;
     "/console/breaks.js", "breaks.js", JAVASCRIPT, REVALIDATE;
@@ -150,19 +151,25 @@ const ASSETS: &[Asset] = assets! {
     "/console/console.css", "console.css", CSS, REVALIDATE;
     "/console/console.js", "console.js", JAVASCRIPT, REVALIDATE;
     "/console/dom.js", "dom.js", JAVASCRIPT, REVALIDATE;
+    "/console/drawing.js", "drawing.js", JAVASCRIPT, REVALIDATE;
     "/console/format.js", "format.js", JAVASCRIPT, REVALIDATE;
     "/console/hexagons.js", "hexagons.js", JAVASCRIPT, REVALIDATE;
     "/console/icon.svg", "icon.svg", "image/svg+xml", REVALIDATE;
+    "/console/incidents.js", "incidents.js", JAVASCRIPT, REVALIDATE;
     "/console/legend.js", "legend.js", JAVASCRIPT, REVALIDATE;
     "/console/live.js", "live.js", JAVASCRIPT, REVALIDATE;
     "/console/map.css", "map.css", CSS, REVALIDATE;
     "/console/map.js", "map.js", JAVASCRIPT, REVALIDATE;
+    "/console/mode.js", "mode.js", JAVASCRIPT, REVALIDATE;
     "/console/outlines.js", "outlines.js", JAVASCRIPT, REVALIDATE;
     "/console/pace.js", "pace.js", JAVASCRIPT, REVALIDATE;
     "/console/popup.js", "popup.js", JAVASCRIPT, REVALIDATE;
+    "/console/reasons.js", "reasons.js", JAVASCRIPT, REVALIDATE;
     "/console/why.js", "why.js", JAVASCRIPT, REVALIDATE;
     "/console/server.js", "server.js", JAVASCRIPT, REVALIDATE;
+    "/console/settle.css", "settle.css", CSS, REVALIDATE;
     "/console/sign-in.js", "sign-in.js", JAVASCRIPT, REVALIDATE;
+    "/console/silence.js", "silence.js", JAVASCRIPT, REVALIDATE;
     "/console/silent.js", "silent.js", JAVASCRIPT, REVALIDATE;
     "/console/theme.css", "theme.css", CSS, REVALIDATE;
     "/console/vendor/maplibre-gl-6.17.0/maplibre-gl.mjs", "vendor/maplibre-gl-6.17.0/maplibre-gl.mjs", JAVASCRIPT, FOREVER;

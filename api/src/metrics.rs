@@ -58,6 +58,7 @@ pub fn render(app: &App, held: &Held, now: EventTime) -> prometheus::Result<Stri
     }
     app.http_counters.register(&registry, app.body_budget.used())?;
     app.durations.register(&registry)?;
+    app.alerting.deliveries.register(&registry)?;
     app.access.register(&registry)?;
     let mut page = Vec::new();
     TextEncoder::new().encode(&registry.gather(), &mut page)?;

@@ -10,7 +10,8 @@ use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::GridSnapshot;
 
 use crate::alerts::table::{
-    alerts_table, incident_lineage_table, incidents_table, public_alerts_table, silences_table,
+    alerts_table, attempts_table, deliveries_table, incident_lineage_table, incidents_table,
+    public_alerts_table, rules_table, silences_table, transitions_table,
 };
 use crate::app::App;
 use crate::hotline::table::{Reader, with_cases};
@@ -36,15 +37,27 @@ pub fn of(
     let silences = silences_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
     let incidents = incidents_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
     let lineage = incident_lineage_table(app.alerting.decisions.clone(), Arc::clone(permission), now);
+    let rules = rules_table(Arc::clone(&app.alerting), Arc::clone(permission));
+    let transitions = transitions_table(app.alerting.decisions.clone(), Arc::clone(permission));
     let reader = Reader {
         seen: Arc::clone(permission),
         offices: Arc::clone(&asker.offices),
     };
-    with_cases(tables, &app.desk, &reader)
+    let tables = with_cases(tables, &app.desk, &reader)
+        .with(Arc::new(rules))
+        .with(Arc::new(transitions))
         .with(Arc::new(alerts))
         .with(Arc::new(incidents))
         .with(Arc::new(lineage))
         .with(Arc::new(silences))
         .with(Arc::new(scores_table(app.surfaces.scores(), permission)))
-        .with_risk(&app.surfaces.newest(), permission)
+        .with_risk(&app.surfaces.newest(), permission);
+    // What receivers are told is of any layer and any place.
+    let is_of_all = permission.has_all_layers() && permission.has_all_areas();
+    if permission.role() >= Role::Operator && is_of_all {
+        return tables
+            .with(Arc::new(deliveries_table(app.alerting.decisions.clone())))
+            .with(Arc::new(attempts_table(app.alerting.decisions.clone())));
+    }
+    tables
 }

@@ -137,7 +137,7 @@ async fn moves(server: &Server, client: &reqwest::Client) -> Outcome<()> {
         .take(MOVES)
         .collect();
     let begun = Instant::now();
-    let made = ids.chunks(16).map(|ids| ids.to_vec());
+    let made = ids.chunks(16).map(<[&str]>::to_vec);
     for ids in made {
         let asked = ids.iter().map(|id| {
             client

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::partition::MAX_INSTANCES;
 use super::rule::Rule;
 use super::step::{Change, InstanceState, Judged, Pace, Phase, advance_all, step, step_without_value};
-use super::transition::{At, Transition, TransitionKind};
+use super::transition::{At, Pending, Transition, TransitionKind};
 use super::words::Verdict;
 
 /// What an instance is known by within its rule.
@@ -346,6 +346,19 @@ impl Instances {
         known
             .past
             .extend(past.into_iter().map(|(at, before)| Past { at, before }));
+    }
+
+    /// Instances of a rule that are over and do not fire yet.
+    pub fn pending(&self, rule: &Rule) -> impl Iterator<Item = Pending> {
+        let pace = Pace::from(rule);
+        self.of_rule(&rule.id).filter_map(move |(key, known)| {
+            let at = At {
+                instance: key.text(),
+                sensor: None,
+                cell: known.cell,
+            };
+            Pending::of(rule, &at, &known.state, &pace)
+        })
     }
 
     /// Instances that are pending or firing.

@@ -41,5 +41,5 @@ pub use rule::{MAX_RULE_BYTES, Rule, RuleBounds};
 pub use seen::Seen;
 pub use sensors::SensorRules;
 pub use step::{Change, InstanceState, Judged, Pace, Phase, advance, step};
-pub use transition::{At, RuleInstance, Transition, TransitionKind};
+pub use transition::{At, Pending, RuleInstance, Transition, TransitionKind};
 pub use words::{Audience, Comparison, Limit, Per, Severity, Verdict};

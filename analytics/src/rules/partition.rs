@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::changes::Changes;
 use super::rule::Rule;
 use super::step::{Change, InstanceState, Judged, Pace, Phase, advance, step};
-use super::transition::{At, Transition};
+use super::transition::{At, Pending, Transition};
 
 /// One accepted reading.
 #[derive(Clone, Copy, Debug)]
@@ -234,6 +234,19 @@ impl PartitionRules {
     /// What happened since the last call, in the order of deciding.
     pub fn take_transitions(&mut self) -> Vec<Transition> {
         std::mem::take(&mut self.transitions)
+    }
+
+    /// Instances that are over and do not fire yet.
+    pub fn pending(&self) -> impl Iterator<Item = Pending> {
+        self.rules
+            .iter()
+            .zip(&self.instances)
+            .flat_map(|(rule, instances)| {
+                let pace = Pace::from(rule);
+                instances.iter().filter_map(move |(sensor, instance)| {
+                    Pending::of(rule, &At::sensor(sensor, instance.cell), &instance.state, &pace)
+                })
+            })
     }
 
     /// Instances that are pending or firing.

@@ -8,7 +8,7 @@ use riskgrid_ingest::observer::Step;
 
 use super::partition::{PartitionRules, RestoreError, SensorReading};
 use super::rule::Rule;
-use super::transition::Transition;
+use super::transition::{Pending, Transition};
 
 /// The rules on sensors of all partitions of one process.
 ///
@@ -86,6 +86,11 @@ impl SensorRules {
     /// Forgets a partition that another node owns now.
     pub fn forget(&mut self, partition: &str) {
         self.partitions.remove(partition);
+    }
+
+    /// Instances that are over and do not fire yet, of all partitions.
+    pub fn pending(&self) -> impl Iterator<Item = Pending> {
+        self.partitions.values().flat_map(PartitionRules::pending)
     }
 
     /// Instances that are pending or firing, of all partitions.

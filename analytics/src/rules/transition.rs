@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::kinds::{RiskTest, What};
 use super::rule::Rule;
-use super::step::Change;
+use super::step::{Change, InstanceState, Pace, Phase};
 use super::words::{Audience, Limit, Severity};
 use crate::derived_id::derived_id;
 
@@ -122,6 +122,58 @@ impl Transition {
             evidence: evidence(rule, change),
             instance: spot.instance.into_owned(),
         }
+    }
+}
+
+/// An instance that is over and does not fire yet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pending {
+    /// Id of the rule.
+    pub rule_id: String,
+    /// Its name.
+    pub rule: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its severity.
+    pub severity: Severity,
+    /// Its layer, where it watches one.
+    pub layer: Option<String>,
+    /// The key of the instance within it.
+    pub instance: String,
+    /// The instance's sensor, for rules per sensor.
+    pub sensor: Option<String>,
+    /// The instance's cell, or the cell that its sensor stands in.
+    pub cell: Option<u64>,
+    /// The newest value.
+    pub value: f64,
+    /// Of when it is.
+    pub at: EventTime,
+    /// Since when it is over.
+    pub since: EventTime,
+    /// When it fires if it stays so.
+    pub due: EventTime,
+}
+
+impl Pending {
+    /// The instance, if it is pending.
+    pub(super) fn of(rule: &Rule, at: &At<'_>, state: &InstanceState, pace: &Pace) -> Option<Self> {
+        let Phase::Pending { since } = state.phase else {
+            return None;
+        };
+        Some(Self {
+            rule_id: rule.id.clone(),
+            rule: rule.name.clone(),
+            kind: rule.kind(),
+            severity: rule.severity,
+            layer: rule.layer().map(str::to_owned),
+            instance: at.instance.clone().into_owned(),
+            sensor: at.sensor.map(str::to_owned),
+            cell: at.cell,
+            value: state.value,
+            at: state.newest,
+            since,
+            due: state.due(pace)?,
+        })
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `information_schema` with comments, the table `queries` | [`catalogue`] |
 //! | statements, sessions, and what runs | [`engine`] |
 
+mod at_time;
 mod bounds;
 mod catalogue;
 mod cell_type;
@@ -28,6 +29,7 @@ mod query_phase;
 mod rare_rules;
 mod spatial_join;
 
+pub use at_time::at_time;
 pub(crate) use bounds::QueryGuard;
 pub use catalogue::{QueryRecord, QueryState};
 pub use cell_type::{CELL_TYPE, COMMENT_KEY, TYPE_KEY, cell_field, commented, is_cell, mark_cell};

@@ -253,7 +253,7 @@ impl NewKey {
         let duties = duties.iter().map(|text| read_duty(text));
         let duties = duties.collect::<Result<Vec<_>, _>>()?;
         let offices = words("offices", self.offices.unwrap_or_default())?;
-        if (!duties.is_empty() || !offices.is_empty()) && !role.is_some_and(|role| role > Role::Public) {
+        if (!duties.is_empty() || !offices.is_empty()) && role.is_none_or(|role| role <= Role::Public) {
             return Err(unfit(
                 "duties",
                 "and `offices` go with analyst, operator and admin: others see no cases",

@@ -9,12 +9,16 @@ use riskgrid_analytics::permission::{Permission, Permissions, Role, Scope};
 use riskgrid_analytics::rules::{
     FieldProblem, InstanceChange, InvalidRule, Rule, RuleBounds, Seen, Transition, What,
 };
+use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::{GridReader, GridSnapshot};
 use serde_json::Value;
 use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinHandle;
 
 use super::composites::check_composite;
+use super::evaluation::{QueryFailure, Sight};
+use super::pending::PendingInstances;
+use super::rule_files::FileRule;
 use super::terms::watch_terms;
 use crate::alerts::delivery::{Clock, Deliveries, DeliverySettings, Sender, SenderError};
 use crate::alerts::store::{
@@ -53,6 +57,8 @@ pub struct Alerting {
     pub clock: Clock,
     /// What evaluators count.
     pub evaluators: EvaluatorCounts,
+    /// What is over and does not fire yet.
+    pub pending: PendingInstances,
     /// Whether it is the one that sends.
     sends: watch::Receiver<Standing>,
     /// Whether this node is the one that judges what rules ask of the grid.
@@ -60,8 +66,8 @@ pub struct Alerting {
     bounds: RuleBounds,
     /// Tells which layers there are, once the grid is there.
     grid: OnceLock<GridReader>,
-    /// Tells whether the log is read to its end, once there is one.
-    caught_up: OnceLock<CaughtUp>,
+    /// What rules look at beside the grid, once it is there.
+    sight: OnceLock<Sight>,
     /// What scopes mean.
     permissions: Permissions,
     /// Wakes who ends the alerts of rules that are gone.
@@ -85,10 +91,9 @@ pub struct EvaluatorCounts {
     pub refused_cells: AtomicU64,
     /// Readings that were not judged because the rule remembers as many sensors as it may.
     pub refused_readings: AtomicU64,
+    /// Evaluations that failed.
+    pub failed: AtomicU64,
 }
-
-/// Whether all that the log held at the start is in a state of the grid.
-pub type CaughtUp = Box<dyn Fn(&GridSnapshot) -> bool + Send + Sync>;
 
 /// How a rule stands to its layer.
 enum OnItsLayer {
@@ -109,6 +114,9 @@ pub enum AlertingError {
     /// The client for webhooks.
     #[error(transparent)]
     Sender(#[from] SenderError),
+    /// A metric.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// A rule could not be made.
@@ -123,6 +131,9 @@ pub enum RuleError {
     /// It is not its maker's to watch.
     #[error("{0}")]
     Forbidden(String),
+    /// Its query could not be tried.
+    #[error("the query of the rule could not be tried: {0}")]
+    NotNow(String),
     /// There is none.
     #[error("there is no rule of this id; GET /v1/rules lists them")]
     NotFound,
@@ -157,6 +168,7 @@ impl Alerting {
             .collect();
         decisions.gather_open().await?;
         let sender = Sender::new(settings.allow_private, settings.timeout)?;
+        decisions.look_at_modes(clock()).await?;
         let database = decisions.database();
         let (sends, mut leases) = {
             let clock = Arc::clone(&clock);
@@ -175,7 +187,7 @@ impl Alerting {
             sender.clone(),
             settings,
             Arc::clone(&clock),
-        );
+        )?;
         let alerting = Arc::new(Self {
             decisions,
             sender,
@@ -184,11 +196,12 @@ impl Alerting {
             changes: broadcast::Sender::new(CHANGES_KEPT),
             clock,
             evaluators: EvaluatorCounts::default(),
+            pending: PendingInstances::default(),
             judges: of_rules,
             sends,
             bounds,
             grid: OnceLock::new(),
-            caught_up: OnceLock::new(),
+            sight: OnceLock::new(),
             permissions,
             rule_gone: Arc::default(),
             tasks: std::sync::Mutex::default(),
@@ -248,7 +261,7 @@ impl Alerting {
     }
 
     /// The state of the grid, once it is there.
-    pub(super) fn snapshot(&self) -> Option<Arc<GridSnapshot>> {
+    pub(crate) fn snapshot(&self) -> Option<Arc<GridSnapshot>> {
         self.grid.get().map(GridReader::snapshot)
     }
 
@@ -344,6 +357,42 @@ impl Alerting {
         sight_of(&self.permissions, scope)
     }
 
+    /// Asks the query of a rule once: one that cannot be asked, or takes too long, is refused when it is made.
+    async fn try_query(&self, rule: &Rule) -> Result<(), RuleError> {
+        let (What::Sql(watch), Some(sight), Some(grid)) = (&rule.what, self.sight.get(), self.grid.get())
+        else {
+            return Ok(());
+        };
+        let now = EventTime::from_micros((self.clock)());
+        let snapshot = grid.snapshot();
+        let at = now.floor(snapshot.calendar.bucket());
+        let problem = match super::evaluation::rows_of_query(sight, &snapshot, rule, watch, at).await {
+            Ok(_) => return Ok(()),
+            Err(QueryFailure::Unusable {
+                field,
+                found,
+                allowed,
+            }) => FieldProblem {
+                field: field.to_owned(),
+                found,
+                allowed,
+            },
+            Err(QueryFailure::TooLong(timeout)) => FieldProblem {
+                field: "sql".to_owned(),
+                found: format!(
+                    "a query that runs longer than `timeout`, {}",
+                    humantime::format_duration(timeout)
+                ),
+                allowed: "one that ends in that time; ask for a shorter span or fewer layers".to_owned(),
+            },
+            Err(QueryFailure::NotNow(message)) => return Err(RuleError::NotNow(message)),
+        };
+        Err(InvalidRule {
+            problems: vec![problem],
+        }
+        .into())
+    }
+
     /// Each area and level that a rule names must be there.
     fn check_areas(&self, rule: &Rule) -> Result<(), InvalidRule> {
         let areas = &self.decisions.places().areas;
@@ -398,6 +447,7 @@ impl Alerting {
     /// Any [`RuleError`].
     pub async fn create_rule(&self, json: &Value, by: &Maker<'_>) -> Result<Rule, RuleError> {
         let rule = self.check_rule(&random_hex().map_err(RuleError::Decisions)?, json, by)?;
+        self.try_query(&rule).await?;
         let _announced_in_order = self.rule_changes.lock().await;
         self.check_members(&rule)?;
         self.decisions.create_rule(&rule, &self.authorship(by)).await?;
@@ -412,6 +462,86 @@ impl Alerting {
         Ok(rule)
     }
 
+    /// Makes the rules of files those of the store: new ones are made, changed ones changed, and those that stand in no file
+    /// any more deleted. Rules that were made by requests stay.
+    ///
+    /// # Errors
+    /// A rule that is not acceptable beside the others, or the database's.
+    pub async fn take_files(&self, mut files: Vec<FileRule>) -> Result<(), RuleError> {
+        let deed = Deed::of_the_system("rule.file");
+        let everything = Permission::admin();
+        let by = Maker {
+            author: "system",
+            permission: &everything,
+            deed: &deed,
+        };
+        let _announced_in_order = self.rule_changes.lock().await;
+        // Composites come after what they are made of, and go before it.
+        files.sort_by_key(|file| file.json["kind"] == "composite");
+        let mut stored = self.decisions.rules().await?;
+        stored.sort_by_key(|stored| !matches!(stored.rule.what, What::Composite(_)));
+        let is_there = |name: &str| files.iter().any(|file| file.json["name"] == name);
+        for gone in stored
+            .iter()
+            .filter(|known| known.origin != BY_HTTP && !is_there(&known.rule.name))
+        {
+            let deleted = self
+                .decisions
+                .delete_rule(&gone.rule.id, None, &self.authorship(&by))
+                .await?;
+            deleted.into_iter().for_each(|recorded| self.announce(recorded));
+        }
+        for file in &files {
+            let name = file.json["name"].as_str().unwrap_or_default();
+            let by_file = Authorship {
+                origin: &file.origin,
+                ..self.authorship(&by)
+            };
+            let known = stored.iter().find(|known| known.rule.name == name);
+            let id = match known {
+                Some(known) => known.rule.id.clone(),
+                None => random_hex().map_err(RuleError::Decisions)?,
+            };
+            let rule = self.check_rule(&id, &file.json, &by)?;
+            match known {
+                None => self.decisions.create_rule(&rule, &by_file).await?,
+                Some(known) if known.origin == BY_HTTP => {
+                    return Err(DecisionsError::Conflict(format!(
+                        "{}: there is a rule named \"{name}\" that was made by a request; delete it, or give this one \
+                         another name",
+                        file.origin
+                    ))
+                    .into());
+                }
+                Some(known) => {
+                    let same = Rule {
+                        version: known.rule.version,
+                        seen: Seen::default(),
+                        ..rule.clone()
+                    };
+                    if same != known.rule {
+                        let ends = ends_of(&known.rule, &rule);
+                        self.decisions
+                            .update_rule(&rule, known.rule.version, ends, &by_file)
+                            .await?;
+                    }
+                }
+            }
+        }
+        let rules = self.decisions.rules().await?;
+        let rules: Arc<[Rule]> = rules
+            .into_iter()
+            .map(|stored| with_sight(&self.permissions, stored))
+            .collect();
+        for rule in rules.iter() {
+            let others: Vec<&Rule> = rules.iter().filter(|other| other.id != rule.id).collect();
+            check_composite(rule, &others)?;
+        }
+        self.on_rules_changed.send_replace(rules);
+        self.rule_gone.notify_one();
+        Ok(())
+    }
+
     /// Puts another version in the place of the one that its author has seen.
     ///
     /// # Errors
@@ -424,6 +554,7 @@ impl Alerting {
         by: &Maker<'_>,
     ) -> Result<Rule, RuleError> {
         let mut rule = self.check_rule(id, json, by)?;
+        self.try_query(&rule).await?;
         let _announced_in_order = self.rule_changes.lock().await;
         let stored = self.decisions.rule(id).await?.ok_or(RuleError::NotFound)?;
         self.may_change(&stored, by)?;
@@ -433,13 +564,7 @@ impl Alerting {
             self.is_free_of_composites(&stored.rule.name)?;
         }
         self.check_members(&rule)?;
-        let ends = if stored.rule.enabled && !rule.enabled {
-            Some("rule_off")
-        } else if rule.is_same_watch(&stored.rule) {
-            None
-        } else {
-            Some("rule_changed")
-        };
+        let ends = ends_of(&stored.rule, &rule);
         let version = self
             .decisions
             .update_rule(&rule, expected, ends, &self.authorship(by))
@@ -572,15 +697,22 @@ impl Alerting {
         Ok(())
     }
 
-    /// From now on it is known how far the log is read.
-    pub fn watch_progress(&self, caught_up: CaughtUp) {
+    /// From now on rules see what is beside the grid.
+    pub fn watch(&self, sight: Sight) {
         // Set once, at the start.
-        let _ = self.caught_up.set(caught_up);
+        let _ = self.sight.set(sight);
+    }
+
+    /// What rules look at beside the grid, once it is there.
+    pub fn sight(&self) -> Option<&Sight> {
+        self.sight.get()
     }
 
     /// Whether all that the log held at the start is in this state of the grid.
     pub fn is_caught_up(&self, snapshot: &GridSnapshot) -> bool {
-        self.caught_up.get().is_some_and(|caught_up| caught_up(snapshot))
+        self.sight
+            .get()
+            .is_some_and(|sight| (sight.is_caught_up)(snapshot))
     }
 
     /// What the database holds; as it was told last, when it does not answer soon.
@@ -760,6 +892,17 @@ async fn end_alerts_of_gone_rules(alerting: std::sync::Weak<Alerting>, rule_gone
                 tokio::time::sleep(AFTER_DATABASE_ERROR).await;
             }
         }
+    }
+}
+
+/// Why a change ends open alerts, where it does.
+fn ends_of(before: &Rule, after: &Rule) -> Option<&'static str> {
+    if before.enabled && !after.enabled {
+        Some("rule_off")
+    } else if after.is_same_watch(before) {
+        None
+    } else {
+        Some("rule_changed")
     }
 }
 

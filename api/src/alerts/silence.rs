@@ -1,5 +1,6 @@
 //! Silences: which alerts somebody wants to hear nothing of for a while. Pure: what is compared comes from the caller.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use h3o::{CellIndex, LatLng};
@@ -15,6 +16,7 @@ const LONGEST: Duration = Duration::from_hours(30 * 24);
 /// Most entries of one list.
 const MOST_NAMES: usize = 64;
 const MOST_CELLS: usize = 4_096;
+const MOST_LABELS: usize = 16;
 /// Bytes of a polygon as it was sent.
 const LONGEST_POLYGON: usize = 64 << 10;
 const LONGEST_COMMENT: usize = 2_000;
@@ -44,18 +46,44 @@ pub struct Matches {
     pub layer: Vec<String>,
     /// Kinds of rules.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub kind: Vec<RuleKind>,
+    pub kind: Vec<String>,
     /// Severities; critical alerts are hidden only where this names them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub severity: Vec<Severity>,
+    /// Labels of rules: each must be there with its value.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
-/// The kinds of rules whose alerts can be silenced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RuleKind {
-    /// A value over a limit.
-    Threshold,
+/// The kinds that rules can be of.
+pub const fn known_kinds() -> &'static [&'static str] {
+    &[
+        "threshold",
+        "sql",
+        "burst",
+        "trend",
+        "clusters",
+        "risk",
+        "geofence",
+        "no_data",
+        "composite",
+    ]
+}
+
+impl Matches {
+    /// Whether it is about what an alert is, wherever that is.
+    pub fn admits(&self, subject: &Subject<'_>) -> bool {
+        let has = |names: &[String], name: &str| names.is_empty() || names.iter().any(|known| known == name);
+        let is_severe = |severity: &Severity| severity.name() == subject.severity;
+        (has(&self.rule, subject.rule) || has(&self.rule, subject.rule_id))
+            && has(&self.layer, subject.layer)
+            && has(&self.kind, subject.kind)
+            && (self.severity.is_empty() || self.severity.iter().any(is_severe))
+            && self
+                .labels
+                .iter()
+                .all(|(name, value)| subject.labels.get(name) == Some(value))
+    }
 }
 
 /// Where an alert must lie.
@@ -117,6 +145,10 @@ pub struct Subject<'a> {
     pub rule_id: &'a str,
     /// Its layer.
     pub layer: &'a str,
+    /// Its kind.
+    pub kind: &'a str,
+    /// Its labels.
+    pub labels: &'a BTreeMap<String, String>,
     /// How grave the alert is, by name.
     pub severity: &'a str,
     /// Where it lies: an H3 cell.
@@ -140,8 +172,25 @@ impl SilenceRequest {
         let matches = self.r#match.unwrap_or_default();
         check_names("match.rule", &matches.rule)?;
         check_names("match.layer", &matches.layer)?;
+        if let Some(kind) = matches
+            .kind
+            .iter()
+            .find(|kind| !known_kinds().contains(&kind.as_str()))
+        {
+            let shown: String = kind.chars().take(40).collect();
+            return Err(invalid(
+                "match.kind",
+                format!("has \"{shown}\""),
+                known_kinds().join(", "),
+            ));
+        }
+        if matches.labels.len() > MOST_LABELS {
+            let problem = format!("has {} labels", matches.labels.len());
+            return Err(invalid("match.labels", problem, "at most 16"));
+        }
         if matches == Matches::default() && self.place.is_none() {
-            let allowed = "at least one of match.rule, match.layer, match.kind, match.severity and place";
+            let allowed =
+                "at least one of match.rule, match.layer, match.kind, match.severity, match.labels and place";
             return Err(invalid(
                 "match",
                 "and `place` say nothing, which would hide everything",
@@ -303,24 +352,13 @@ impl Silence {
 
     /// Whether it is about an alert, whenever that was.
     pub fn is_about(&self, subject: &Subject<'_>, places: &Places) -> bool {
-        let Matches {
-            rule,
-            layer,
-            kind,
-            severity,
-        } = &self.matches;
-        let has = |names: &[String], name: &str| names.iter().any(|known| known == name);
-        let is_named = severity.iter().any(|named| named.name() == subject.severity);
+        let is_named = !self.matches.severity.is_empty();
         let is_critical = subject.severity == Severity::Critical.name();
         let is_there = self.ground.as_ref().is_none_or(|ground| {
             let cell = subject.cell.and_then(|cell| CellIndex::try_from(cell).ok());
             cell.is_some_and(|cell| ground.holds(cell, places))
         });
-        (rule.is_empty() || has(rule, subject.rule) || has(rule, subject.rule_id))
-            && (layer.is_empty() || has(layer, subject.layer))
-            && (kind.is_empty() || kind.contains(&RuleKind::Threshold))
-            && (is_named || (severity.is_empty() && !is_critical))
-            && is_there
+        self.matches.admits(subject) && (is_named || !is_critical) && is_there
     }
 
     /// Whether it hides nothing but what `seen` shows: only such a one may be made, seen and ended with those rights.

@@ -1,4 +1,5 @@
-//! What ends by a clock, without traffic: acknowledgements with an end, silences, and incidents.
+//! What happens by a clock, without traffic: acknowledgements, silences, mutes and emergencies end, incidents close, and what
+//! still fires is told again.
 
 use std::sync::Weak;
 use std::time::{Duration, Instant};
@@ -11,24 +12,29 @@ use super::store::DecisionsError;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// An alert may be stored this much later than the time that it was held at, µs.
 const STORED_WITHIN: i64 = 10_000_000;
+/// µs.
+const MINUTE: i64 = 60_000_000;
 
-/// Gives back what was taken for a time, tells what silences held back, and closes incidents, until alerting ends.
+/// Does so until alerting ends.
 pub(super) async fn watch_terms(alerting: Weak<Alerting>) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     // What was held before the start is looked at once in any case.
-    let mut released_to = i64::MIN;
+    let mut seen = Seen {
+        released_to: i64::MIN,
+        ..Seen::default()
+    };
     let mut clocks = DomainClocks::default();
     loop {
         ticks.tick().await;
         let Some(alerting) = alerting.upgrade() else {
             return;
         };
-        match look(&alerting, released_to).await {
-            Ok(now) => released_to = now,
+        match look(&alerting, &seen).await {
+            Ok(now) => seen = now,
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,
-                "acknowledgements and silences that are over last for now"
+                "acknowledgements, and what holds alerts back, last longer than they should"
             ),
         }
         let snapshot = alerting.snapshot();
@@ -47,8 +53,17 @@ pub(super) async fn watch_terms(alerting: Weak<Alerting>) {
     }
 }
 
-/// Answers from when on ends of silences are to be looked at next.
-async fn look(alerting: &Alerting, released_to: i64) -> Result<i64, DecisionsError> {
+/// What was seen at a look.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// Ends of silences from then on are to be looked at next, µs.
+    released_to: i64,
+    minute: i64,
+    ends: u64,
+}
+
+/// Answers what was seen, so that the next look does only what is new.
+async fn look(alerting: &Alerting, seen: &Seen) -> Result<Seen, DecisionsError> {
     let now = (alerting.clock)();
     loop {
         let given_back = alerting.decisions.end_acknowledgements(now).await?;
@@ -59,10 +74,29 @@ async fn look(alerting: &Alerting, released_to: i64) -> Result<i64, DecisionsErr
             alerting.tell(alert);
         }
     }
-    let is_first = released_to == i64::MIN;
-    let is_any = is_first || alerting.decisions.has_silence_ended(released_to, now).await?;
-    if is_any && alerting.decisions.release_held(now).await? > 0 {
+    let is_first = seen.released_to == i64::MIN;
+    let (minute, ends) = (now.div_euclid(MINUTE), alerting.decisions.ends());
+    // What a mute held may be free with each minute, what an alert kept quiet with each end.
+    let is_other_minute = alerting.decisions.has_mutes() && seen.minute != minute;
+    let may_be_free = is_first
+        || is_other_minute
+        || seen.ends != ends
+        || alerting
+            .decisions
+            .has_silence_ended(seen.released_to, now)
+            .await?;
+    let mut queued = 0;
+    if may_be_free {
+        queued += alerting.decisions.release_held(now).await?;
+    }
+    alerting.decisions.look_at_modes(now).await?;
+    queued += alerting.decisions.repeat_messages(now).await?;
+    if queued > 0 {
         alerting.deliveries.wake();
     }
-    Ok(now.saturating_sub(STORED_WITHIN))
+    Ok(Seen {
+        released_to: now.saturating_sub(STORED_WITHIN),
+        minute,
+        ends,
+    })
 }

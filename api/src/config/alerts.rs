@@ -1,4 +1,4 @@
-//! `[alerts.incidents]`: what makes alerts one incident.
+//! `[alerts.incidents]`: what makes alerts one incident; `[[alerts.mutes]]` and `[[alerts.inhibit]]`: what keeps them quiet.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,7 +8,9 @@ use riskgrid_analytics::incidents::Reach;
 use serde::{Deserialize, Serialize};
 
 use super::values::Span;
-use crate::alerts::store::{IncidentSettings, NearBy};
+use crate::alerts::inhibition::InhibitSettings;
+use crate::alerts::mute::MuteSettings;
+use crate::alerts::store::{IncidentSettings, NearBy, NoiseSettings};
 
 /// `[alerts.incidents]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -95,6 +97,32 @@ impl IncidentsSection {
             groups: of_layers.collect(),
         })
     }
+}
+
+/// The mutes by name, and the inhibitions; `levels` are those of the loaded areas.
+///
+/// # Errors
+/// The first thing that cannot be, with what is allowed.
+pub(super) fn noise(
+    mutes: &[MuteSettings],
+    inhibit: &[InhibitSettings],
+    levels: &BTreeSet<&str>,
+) -> Result<NoiseSettings, String> {
+    let mut by_name = BTreeMap::new();
+    for mute in mutes {
+        if by_name.insert(mute.name.clone(), mute.compile()?).is_some() {
+            return Err(format!(
+                "`alerts.mutes`: two mutes are called \"{}\"; names must differ",
+                mute.name
+            ));
+        }
+    }
+    let inhibitions = inhibit.iter().map(|settings| settings.compile(levels));
+    Ok(NoiseSettings {
+        mutes: by_name,
+        inhibitions: inhibitions.collect::<Result<_, _>>()?,
+        ..NoiseSettings::default()
+    })
 }
 
 #[cfg(test)]

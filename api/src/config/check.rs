@@ -1,5 +1,6 @@
 //! What a configuration means once all its parts are checked together.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +9,16 @@ use chrono_tz::Tz;
 use h3o::Resolution;
 use riskgrid_analytics::publication::{LayerRule, PublicStep};
 use riskgrid_analytics::risk::RiskEngine;
+use riskgrid_analytics::rules::RuleBounds;
 use riskgrid_ingest::decode::feed::{FeedMapper, FeedOrigin, FeedSettings};
 use riskgrid_ingest::grid::{Calendar, EventLogLimits, GridSettings, PartitionId, Retention};
 use riskgrid_ingest::pipeline::Feed;
 use riskgrid_ingest::places::{self, Places};
 use riskgrid_ingest::{DAY, HOUR, LayerKind, LayerSettings, LayerTable, VisibleToPublic};
 
-use super::{Config, ConfigError, Loaded, ServerSection, risk};
-use crate::alerts::store::IncidentSettings;
+use super::{Config, ConfigError, Loaded, ServerSection, alerts, risk};
+use crate::alerts::rule_files::{self, FileRule};
+use crate::alerts::store::{IncidentSettings, NoiseSettings, Pauses};
 use crate::database::PostgresAddress;
 use crate::http::forwarded::Addresses;
 use crate::http::read_hosts;
@@ -62,8 +65,14 @@ pub struct Checked {
     pub places: Arc<Places>,
     /// What makes alerts one incident.
     pub incidents: IncidentSettings,
+    /// What keeps alerts quiet.
+    pub noise: NoiseSettings,
     /// What makes risk surfaces, if any layer is on them.
     pub risk: Option<RiskEngine>,
+    /// What the grid can answer to rules.
+    pub rule_bounds: RuleBounds,
+    /// Rules that stand in files.
+    pub rules: Vec<FileRule>,
     /// Where decisions are, if not in a file.
     pub decisions: Option<PostgresAddress>,
 }
@@ -177,8 +186,8 @@ impl Loaded {
             &config.server.trusted_proxies,
         )
         .map_err(ConfigError)?;
-        let alerts = &config.alerts;
-        if alerts.max_rules == 0 || alerts.max_open_per_rule == 0 || alerts.max_open == 0 {
+        let bounds = &config.alerts;
+        if bounds.max_rules == 0 || bounds.max_open_per_rule == 0 || bounds.max_open == 0 {
             return wrong(
                 "`alerts.max_rules`, `alerts.max_open_per_rule` and `alerts.max_open` must be at least 1"
                     .to_owned(),
@@ -222,16 +231,37 @@ impl Loaded {
         let places = places::load(&config.areas, &config.facilities, &config.population, &folder)
             .map_err(|error| ConfigError(error.to_string()))?;
         let places = Arc::new(places);
-        let levels = places.areas.areas().iter().map(|area| &*area.level);
+        let levels: BTreeSet<&str> = places.areas.areas().iter().map(|area| &*area.level).collect();
         let incidents = config
             .alerts
             .incidents
-            .settings(&config.risk.groups, &levels.collect())
+            .settings(&config.risk.groups, &levels)
             .map_err(ConfigError)?;
+        let noise = NoiseSettings {
+            pauses: Pauses {
+                wait: config.webhooks.group_wait.0,
+                interval: config.webhooks.group_interval.0,
+                repeat: config.webhooks.repeat_interval.0,
+                ..Pauses::default()
+            },
+            public_url: config
+                .server
+                .public_url
+                .as_ref()
+                .map(|url| url.trim_end_matches('/').to_owned()),
+            ..alerts::noise(&config.alerts.mutes, &config.alerts.inhibit, &levels).map_err(ConfigError)?
+        };
         let risk = risk::compile(&config.risk, &layers, &places, &folder)?
             .map(|model| RiskEngine::new(Arc::new(model), Arc::clone(&places), resolution))
             .transpose()
             .map_err(|error| ConfigError(format!("`risk`: {error}")))?;
+        let rule_bounds = RuleBounds {
+            base_resolution: u8::from(resolution),
+            longest_window: config.grid.retention.steps().days.0,
+            shortest_window: config.grid.bucket.0 * 2,
+            bucket: config.grid.bucket.0,
+        };
+        let rules = rule_files::read(&config.alerts.rules, &folder, &rule_bounds).map_err(ConfigError)?;
         let grid = GridSettings {
             calendar: Calendar::new(bucket, zone),
             allowed_lateness: grid.allowed_lateness.micros(),
@@ -258,7 +288,10 @@ impl Loaded {
             feeds,
             places,
             incidents,
+            noise,
             risk,
+            rule_bounds,
+            rules,
             decisions,
         })
     }

@@ -10,7 +10,9 @@ use super::access::TlsSection;
 use super::alerts::IncidentsSection;
 use super::sql_roles::RolesSection;
 use super::values::{ByteSize, Span};
-use crate::alerts::store::{Bounds, Keep};
+use crate::alerts::inhibition::InhibitSettings;
+use crate::alerts::mute::MuteSettings;
+use crate::alerts::store::{Bounds, Keep, Pauses};
 
 /// `[server]`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -267,6 +269,12 @@ pub struct WebhooksSection {
     pub keep_delivered: Span,
     /// How long deliveries that were given up are kept to be replayed. Default `30d`.
     pub keep_dead: Span,
+    /// Webhooks with `group` = `incident`: from the first change to its message. Default `10s`.
+    pub group_wait: Span,
+    /// From one message of an incident to the next. Default `1m`.
+    pub group_interval: Span,
+    /// From the last message of an incident to the same again, while something fires that nobody has taken. Default `4h`.
+    pub repeat_interval: Span,
 }
 
 impl Default for WebhooksSection {
@@ -276,6 +284,9 @@ impl Default for WebhooksSection {
             timeout: Span::seconds(15),
             keep_delivered: Span(Keep::default().delivered),
             keep_dead: Span(Keep::default().dead),
+            group_wait: Span(Pauses::default().wait),
+            group_interval: Span(Pauses::default().interval),
+            repeat_interval: Span(Pauses::default().repeat),
         }
     }
 }
@@ -284,6 +295,8 @@ impl Default for WebhooksSection {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlertsSection {
+    /// Files of rules, a `[[rules]]` each: paths, in whose last part one `*` may stand. Default none.
+    pub rules: Vec<String>,
     /// Most rules. Default 10 000.
     pub max_rules: u64,
     /// Most open alerts of one rule; more do not begin, and one alert `rule full` says so. Default 10 000.
@@ -296,18 +309,25 @@ pub struct AlertsSection {
     pub max_ended: u64,
     /// `[alerts.incidents]`: what makes alerts of a group one incident.
     pub incidents: IncidentsSection,
+    /// `[[alerts.mutes]]`: hours in which the rules that name them tell of no beginning.
+    pub mutes: Vec<MuteSettings>,
+    /// `[[alerts.inhibit]]`: alerts that keep others quiet.
+    pub inhibit: Vec<InhibitSettings>,
 }
 
 impl Default for AlertsSection {
     fn default() -> Self {
         let (bounds, keep) = (Bounds::default(), Keep::default());
         Self {
+            rules: Vec::new(),
             max_rules: bounds.rules,
             max_open_per_rule: bounds.open_of_rule,
             max_open: bounds.open,
             keep: Span(keep.ended_alerts),
             max_ended: keep.max_ended_alerts,
             incidents: IncidentsSection::default(),
+            mutes: Vec::new(),
+            inhibit: Vec::new(),
         }
     }
 }

@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     ),
     (9, "audience", include_str!("../../migrations/0009_audience.sql")),
     (10, "hotline", include_str!("../../migrations/0010_hotline.sql")),
+    (13, "noise", include_str!("../../migrations/0013_noise.sql")),
     (
         14,
         "hotline places",

@@ -26,6 +26,24 @@ pub(super) const READINGS: &[Reading] = &[
             loaded([("began", &tally.began), ("ended", &tally.ended)])
         },
     ),
+    gauge(
+        "riskgrid_incidents_open",
+        "incidents of which something is active",
+        &[],
+        |seen| count(seen.held.incidents),
+    ),
+    gauge(
+        "riskgrid_alerts_held",
+        "open alerts of which nobody is told yet, as a silence, a mute or another alert holds them back",
+        &[],
+        |seen| count(seen.held.alerts_held),
+    ),
+    gauge(
+        "riskgrid_areas_in_emergency",
+        "areas in emergency mode",
+        &[],
+        |seen| count(seen.app.alerting.decisions.areas_in_emergency().len() as u64),
+    ),
     counter(
         "riskgrid_alerts_refused_total",
         "alerts that did not begin, by the limit that was reached",
@@ -59,12 +77,19 @@ pub(super) const READINGS: &[Reading] = &[
             ])
         },
     ),
+    counter(
+        "riskgrid_rule_failures_total",
+        "evaluations of rules that failed, so that nothing was decided",
+        &[],
+        |seen| one(seen.app.alerting.evaluators.failed.load(Ordering::Relaxed) as f64),
+    ),
     gauge(
         "riskgrid_webhook_deliveries",
-        "deliveries: not tried yet, tried in vain and to be tried again, given up",
+        "deliveries: gathering changes, not tried yet, tried in vain and to be tried again, given up",
         &["state"],
         |seen| {
             by([
+                ("open", seen.held.gathering),
                 ("pending", seen.held.pending),
                 ("failed", seen.held.failed),
                 ("dead", seen.held.dead),

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use riskgrid_analytics::rules::RuleBounds;
 use riskgrid_ingest::decode::feed::FeedClock;
 use riskgrid_ingest::grid::GridReader;
 
@@ -28,12 +27,7 @@ pub(super) async fn start(
             timeout: config.webhooks.timeout.0,
             ..DeliverySettings::default()
         },
-        RuleBounds {
-            base_resolution: u8::from(checked.resolution),
-            longest_window: config.grid.retention.steps().days.0,
-            shortest_window: config.grid.bucket.0 * 2,
-            bucket: config.grid.bucket.0,
-        },
+        checked.rule_bounds,
         Keep {
             ended_alerts: config.alerts.keep.0,
             max_ended_alerts: config.alerts.max_ended,
@@ -43,11 +37,13 @@ pub(super) async fn start(
         Arc::new(|| wall_clock().micros()),
     )
     .await?;
+    let taken = alerting.take_files(checked.rules.clone()).await;
     let stopping = Arc::clone(&alerting);
     started.push("alerting", async move {
         stopping.stop().await;
         Ok(())
     });
+    taken.map_err(|error| StartError::Configuration(format!("alerts.rules: {error}")))?;
     Ok(alerting)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use riskgrid_analytics::sql::{Spill, SqlEngine, SqlLimits};
+use riskgrid_analytics::sql::{Spill, SqlEngine, SqlError, SqlLimits};
 use riskgrid_ingest::dead_letter::DeadLetterStore;
 use riskgrid_ingest::grid::GridReader;
 use riskgrid_ingest::source::kafka::EventProducer;
@@ -19,6 +19,7 @@ use super::sources::Sources;
 use super::{ServerOptions, StartError, Started, wall_clock};
 use crate::access::Access;
 use crate::alerts::Alerting;
+use crate::alerts::evaluation::Sight;
 use crate::app::App;
 use crate::config::{Checked, Config};
 use crate::console::{self, ConsoleSettings};
@@ -33,7 +34,7 @@ use crate::publication::Published;
 use crate::risk::Surfaces;
 use crate::stream::Changes;
 use crate::tiles::TileCaches;
-use crate::{guard, process_memory, routes};
+use crate::{guard, process_memory, routes, sql_tables};
 
 /// How long open connections may finish when the server stops; streams never would.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -122,10 +123,26 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
         checkpointed: Arc::clone(&durable.checkpointed),
     });
     // It must not keep alive what it is a part of.
-    let watched = Arc::downgrade(&app);
-    app.alerting.watch_progress(Box::new(move |snapshot| {
-        watched.upgrade().is_some_and(|app| app.is_caught_up(snapshot))
-    }));
+    let (watched, asked, seen) = (Arc::downgrade(&app), Arc::downgrade(&app), Arc::downgrade(&app));
+    app.alerting.watch(Sight {
+        is_caught_up: Box::new(move |snapshot| {
+            watched.upgrade().is_some_and(|app| app.is_caught_up(snapshot))
+        }),
+        patience: config.grid.allowed_lateness.0 + config.grid.idle_after.0,
+        ask: Box::new(move |request, snapshot| {
+            let app = asked.upgrade();
+            Box::pin(async move {
+                let app = app.ok_or(SqlError::Cancelled)?;
+                let publication = app.publication.load_full();
+                let tables = sql_tables::of(&app, (&snapshot, &publication), &request.asker);
+                app.sql.ask(request, tables).await
+            })
+        }),
+        surface: Box::new(move |permission| {
+            let newest = seen.upgrade()?.surfaces.newest();
+            Some(permission.map_or_else(|| Arc::clone(&newest), |permission| newest.seen_by(permission)))
+        }),
+    });
     Ok(app)
 }
 

@@ -51,7 +51,8 @@ pub(super) async fn open(checked: &Checked, started: &mut Started) -> Result<Sta
     let decisions = Decisions::over(database, config.alerts.bounds())
         .await?
         .among(checked.places.clone())
-        .gathering(checked.incidents.clone());
+        .gathering(checked.incidents.clone())
+        .quietened(checked.noise.clone());
     let closing = decisions.clone();
     started.push("state", async move {
         closing.close().await;

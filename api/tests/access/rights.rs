@@ -277,3 +277,68 @@ async fn queries_are_ones_own_and_end_by_who_asked_them() {
         404
     );
 }
+
+#[tokio::test]
+async fn a_rule_sees_what_its_maker_sees_also_after_the_key_is_gone() {
+    let guarded = {
+        let mut server = Server::not_started();
+        std::fs::write(server.path("districts.geojson"), districts()).unwrap();
+        let water = "[[layers]]\nid = \"water_level\"\nkind = \"observation\"\nunit = \"m\"\n";
+        server.configure(&format!("{LAYERS}{water}"));
+        let admin = super::made_in(&server, &["--name", "first", "--role", "admin"]);
+        server.restart();
+        Guarded { server, admin }
+    };
+    let scope = json!({"role": "operator", "layers": ["water_level"], "areas": ["west"]});
+    let key = guarded.key(scope).await;
+    let rule = |name: &str, layer: &str| {
+        json!({"name": name, "kind": "threshold", "layer": layer, "per": "cell", "metric": "count", "window": "1h",
+            "at_least": 1, "severity": "minor"})
+    };
+    let make = async |rule: Value| {
+        guarded
+            .ask(Method::POST, "/v1/rules", Some(&key), Some(rule))
+            .await
+            .status
+    };
+    assert_eq!(make(rule("of another layer", "noise")).await, 422);
+    let mut high = rule("high", "water_level");
+    high["per"] = json!("sensor");
+    high["metric"] = json!("last");
+    high["above"] = json!(3.5);
+    let members = high.as_object_mut().unwrap();
+    members.remove("window");
+    members.remove("at_least");
+    assert_eq!(make(high).await, 201);
+    let level = |id: &str, east: f64| {
+        json!({"specversion": "1.0", "id": id, "source": "//test", "type": "riskgrid.observation.v1",
+            "time": "2026-11-22T08:30:00Z", "data": {"sensor": id, "property": "water_level", "value": 4.0, "unit": "m",
+                "lon": 113.9 + east, "lat": 22.55}})
+    };
+    let sensors = "SELECT sensor FROM alerts ORDER BY sensor";
+    feed(
+        &guarded.server,
+        Some(&guarded.admin),
+        &[level("east-1", 0.08), level("west-1", 0.02)],
+    )
+    .await;
+    crate::server::eventually("the one in the west", async || {
+        (guarded.rows(sensors).await == json!([["west-1"]])).then_some(())
+    })
+    .await;
+    let revoked = format!("/v1/keys/{}", super::id_of(&key));
+    let answer = guarded
+        .ask(Method::DELETE, &revoked, Some(&guarded.admin), None)
+        .await;
+    assert_eq!(answer.status, 204);
+    feed(
+        &guarded.server,
+        Some(&guarded.admin),
+        &[level("east-2", 0.07), level("west-2", 0.01)],
+    )
+    .await;
+    crate::server::eventually("the next one in the west", async || {
+        (guarded.rows(sensors).await == json!([["west-1"], ["west-2"]])).then_some(())
+    })
+    .await;
+}

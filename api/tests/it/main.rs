@@ -25,6 +25,7 @@ mod journal;
 mod places;
 mod postgres;
 mod risk;
+mod rule_kinds;
 mod seeds;
 mod server;
 mod small_disk;

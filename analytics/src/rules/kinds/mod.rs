@@ -123,6 +123,11 @@ impl What {
         }
     }
 
+    /// Judged by more than sums of the grid, which may change while that does not.
+    pub const fn is_judged_beside_the_grid(&self) -> bool {
+        !matches!(self, Self::Threshold(_))
+    }
+
     /// Judged by what comes, and not at times of its own.
     pub const fn is_judged_on_events(&self) -> bool {
         match self {

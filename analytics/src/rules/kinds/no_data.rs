@@ -64,6 +64,24 @@ pub struct NoData {
     pub forget: Duration,
 }
 
+/// Intervals below which nothing is learned.
+const LEAST: usize = 8;
+
+impl NoData {
+    /// How long a silence may last, learned of intervals between readings: nine of ten were no longer than a part of it.
+    /// `None` where they are too few.
+    pub fn limit(&self, intervals: impl IntoIterator<Item = Duration>) -> Option<Duration> {
+        let mut sorted: Vec<Duration> = intervals.into_iter().collect();
+        if sorted.len() < LEAST {
+            return None;
+        }
+        sorted.sort_unstable();
+        let place = (sorted.len() * 9).div_ceil(10);
+        let usual = sorted.get(place - 1)?;
+        Some(usual.mul_f64(self.factor).clamp(self.min, self.max))
+    }
+}
+
 fn as_expected<S: serde::Serializer>(expected: &Expected, serializer: S) -> Result<S::Ok, S::Error> {
     match expected {
         Expected::Learned => serializer.serialize_str("learned"),
@@ -152,4 +170,39 @@ pub(super) fn read(fields: &mut Fields<'_>, _: &RuleBounds, _: bool) -> Option<W
         max,
         forget,
     }))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::rule::Rule;
+    use super::*;
+
+    fn limit(seconds: &[u64], more: serde_json::Value) -> Option<u64> {
+        let mut json =
+            json!({"name": "n", "kind": "no_data", "of": "sensor", "layer": "rain", "severity": "minor"});
+        json.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let rule = Rule::from_json("r", &json, &RuleBounds::default()).unwrap();
+        let What::NoData(no_data) = rule.what else {
+            panic!("no_data")
+        };
+        let limit = no_data.limit(seconds.iter().map(|seconds| Duration::from_secs(*seconds)));
+        limit.map(|limit| limit.as_secs())
+    }
+
+    #[test]
+    fn the_limit_is_three_times_what_nine_of_ten_intervals_do_not_pass() {
+        // The golden value of the contract: 28 of a minute, then 75, 90, 300, 600 s.
+        let mut intervals = vec![60; 28];
+        intervals.extend([300, 75, 600, 90]);
+        assert_eq!(limit(&intervals, json!({})), Some(225));
+        assert_eq!(limit(&[60; 7], json!({})), None);
+        assert_eq!(limit(&[1; 8], json!({})), Some(120));
+        assert_eq!(limit(&[86_400; 8], json!({})), Some(86_400));
+        assert_eq!(limit(&[60; 8], json!({"factor": 10})), Some(600));
+    }
 }

@@ -10,6 +10,8 @@
 //! goes to an address that is not public unless the configuration says so.
 
 mod address;
+mod durations;
+mod rate;
 mod schedule;
 mod sender;
 mod steady_clock;

@@ -19,25 +19,21 @@ const LEAST_SPREAD: f64 = 0.8;
 const LONGEST_SPREAD: f64 = 1.2;
 
 impl Default for RetrySchedule {
-    /// From one second to a day, 16 attempts in about three days.
+    /// From five seconds to a day, 12 attempts in three days and three and a half hours.
     fn default() -> Self {
         const MINUTE: u64 = 60;
         const HOUR: u64 = 3_600;
         let seconds = [
-            1,
             5,
-            20,
-            MINUTE,
-            3 * MINUTE,
-            10 * MINUTE,
+            30,
+            2 * MINUTE,
+            5 * MINUTE,
             30 * MINUTE,
-            HOUR,
             2 * HOUR,
-            4 * HOUR,
-            6 * HOUR,
-            8 * HOUR,
-            12 * HOUR,
-            16 * HOUR,
+            5 * HOUR,
+            10 * HOUR,
+            14 * HOUR,
+            20 * HOUR,
             24 * HOUR,
         ];
         Self {
@@ -83,15 +79,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_grows_from_a_second_over_three_days_and_ends() {
+    fn it_grows_from_five_seconds_over_three_days_and_ends_as_the_contract_says() {
         let schedule = RetrySchedule::default();
-        let waits: Vec<Duration> = (1..)
-            .map_while(|attempts| schedule.wait_after("msg", attempts, None))
-            .collect();
-        assert!(waits.first().unwrap() < &Duration::from_millis(1_201));
-        let days = waits.iter().sum::<Duration>().as_secs_f64() / 86_400.0;
-        assert!((2.4..=3.7).contains(&days), "{days} days");
-        assert_eq!(waits.len(), 15);
+        let all: Duration = schedule.waits.iter().sum();
+        assert_eq!(
+            (schedule.waits.len() + 1, all.as_secs()),
+            (12, 75 * 3_600 + 37 * 60 + 35)
+        );
+        let first = "msg_0c4a50d22b07046a9949b6c4818a37eb";
+        let wait = |attempts| schedule.wait_after(first, attempts, None);
+        assert_eq!(format!("{:.6}", wait(1).unwrap().as_secs_f64()), "5.917651");
+        assert!(wait(11).is_some() && wait(12).is_none());
     }
 
     #[test]

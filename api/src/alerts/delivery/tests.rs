@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::alerts::Alerting;
-use crate::alerts::store::{Decisions, Notify};
-use crate::alerts::webhook::{Endpoint, NewEndpoint, Secret};
+use crate::alerts::store::{Decisions, DeliveryQuery, DeliveryRow, Notify, Replay};
+use crate::alerts::webhook::{Endpoint, EndpointFilter, Grouping, NewEndpoint, Secret};
 
 /// What stands in the audit for what these tests do.
 fn deed() -> crate::audit::Deed {
@@ -124,12 +124,23 @@ async fn start_by(folder: &Path, waits: &[Duration], clock: Clock) -> Arc<Alerti
         .unwrap()
 }
 
+async fn rows(decisions: &Decisions, webhook: &str) -> Vec<DeliveryRow> {
+    let query = DeliveryQuery {
+        limit: 100,
+        ..DeliveryQuery::default()
+    };
+    decisions.deliveries(webhook, &query).await.unwrap().0
+}
+
 async fn endpoint(alerting: &Alerting, name: &str, url: String) -> Endpoint {
     let new = NewEndpoint {
         name: name.to_owned(),
         url,
         secret: Secret::random().unwrap(),
         severities: vec![],
+        filter: EndpointFilter::default(),
+        grouping: Grouping::None,
+        rate: None,
     };
     alerting
         .decisions
@@ -177,8 +188,8 @@ async fn record(alerting: &Alerting, transitions: &[Transition]) {
 async fn wait_for_state(alerting: &Alerting, webhook: &str, wanted: &[&str]) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let rows = alerting.decisions.deliveries(webhook, 100).await.unwrap();
-        let states: Vec<&str> = rows.iter().rev().map(|row| row.state.as_str()).collect();
+        let told = rows(&alerting.decisions, webhook).await;
+        let states: Vec<&str> = told.iter().rev().map(|row| row.state.as_str()).collect();
         if states == wanted {
             return;
         }
@@ -211,8 +222,8 @@ async fn a_receiver_that_fails_first_gets_the_same_id_again_and_the_signature_ve
         verify(&ops, request);
     }
     wait_for_state(&alerting, &ops.id, &["delivered"]).await;
-    let rows = alerting.decisions.deliveries(&ops.id, 10).await.unwrap();
-    let statuses: Vec<Option<i64>> = rows[0]
+    let told = rows(&alerting.decisions, &ops.id).await;
+    let statuses: Vec<Option<i64>> = told[0]
         .attempt_rows
         .iter()
         .map(|attempt| attempt.status)
@@ -315,7 +326,7 @@ async fn given_up_means_dead_and_a_replay_sends_it_under_the_same_id() {
     assert_eq!(
         alerting
             .decisions
-            .replay(&ops.id, None, wall_clock())
+            .replay(&ops.id, Replay::AllDead, wall_clock())
             .await
             .unwrap(),
         1
@@ -341,7 +352,7 @@ async fn gone_switches_the_webhook_off_until_a_test_succeeds() {
     assert!(
         alerting
             .decisions
-            .replay(&ops.id, None, wall_clock())
+            .replay(&ops.id, Replay::AllDead, wall_clock())
             .await
             .is_err()
     );
@@ -349,7 +360,7 @@ async fn gone_switches_the_webhook_off_until_a_test_succeeds() {
     assert_eq!(
         alerting
             .decisions
-            .replay(&ops.id, None, wall_clock())
+            .replay(&ops.id, Replay::AllDead, wall_clock())
             .await
             .unwrap(),
         3
@@ -415,6 +426,21 @@ async fn a_clock_that_is_set_neither_holds_up_an_attempt_nor_brings_it_forward()
     // What is new is due at once, though its time is later than the clock's.
     record(&alerting, &transitions(&["ops"], "b", false)).await;
     receiver.wait_for(came + 1).await;
+    alerting.stop().await;
+    alerting.decisions.close().await;
+}
+
+#[tokio::test]
+async fn what_a_receiver_does_not_take_thrice_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let alerting = start(folder.path(), &[MS; 9]).await;
+    let receiver = Receiver::answering(&[400, 500, 422, 413]);
+    let ops = endpoint(&alerting, "ops", receiver.listen().await).await;
+    record(&alerting, &transitions(&["ops"], "a", false)).await;
+    wait_for_state(&alerting, &ops.id, &["dead"]).await;
+    let told = rows(&alerting.decisions, &ops.id).await;
+    assert_eq!((told[0].attempts, told[0].status), (4, Some(413)));
+    assert_eq!(receiver.received().len(), 4);
     alerting.stop().await;
     alerting.decisions.close().await;
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use url::{Host, Url};
 
 use super::address::is_public;
-use crate::alerts::webhook::{NewEndpoint, Secret};
+use crate::alerts::webhook::{EndpointChange, EndpointFilter, Grouping, NewEndpoint, Secret};
 
 /// The body of `POST /v1/webhooks`.
 #[derive(Deserialize)]
@@ -17,13 +17,25 @@ pub struct WebhookRequest {
     url: String,
     secret: Option<String>,
     filter: Option<Filter>,
+    group: Option<Grouping>,
+    rate: Option<u32>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Filter {
     severity: Option<Vec<Severity>>,
+    r#type: Option<Vec<String>>,
+    area: Option<Vec<String>>,
+    group: Option<Vec<String>>,
 }
+
+/// Changes that begin something, which a filter may pick.
+const TYPES: [&str; 3] = ["alert.firing", "alert.updated", "alert.unacknowledged"];
+/// Most entries of a list of a filter.
+const MOST_NAMES: usize = 64;
+/// Most messages a minute.
+const FASTEST: u32 = 60_000;
 
 /// Why a webhook was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +66,19 @@ pub enum InvalidWebhook {
         "`filter.severity` is empty; leave it out for all, or name some of minor, moderate, major, critical"
     )]
     NoSeverity,
+    /// A list of the filter that cannot be.
+    #[error("`filter.{list}` {problem}; allowed: {allowed}")]
+    FilterList {
+        /// Which list.
+        list: &'static str,
+        /// What is wrong.
+        problem: String,
+        /// What would be accepted.
+        allowed: String,
+    },
+    /// Too fast, or never.
+    #[error("`rate` is {0}; allowed: 1 to 60000 messages a minute, or leave it out")]
+    Rate(u32),
     /// No random bytes for a secret.
     #[error("the operating system gives no random bytes")]
     Random(#[from] getrandom::Error),
@@ -65,6 +90,31 @@ impl WebhookRequest {
     /// # Errors
     /// [`InvalidWebhook`] with what to change.
     pub fn accept(self, allow_private: bool) -> Result<NewEndpoint, InvalidWebhook> {
+        let EndpointChange {
+            name,
+            url,
+            secret,
+            severities,
+            filter,
+            grouping,
+            rate,
+        } = self.accept_change(allow_private)?;
+        Ok(NewEndpoint {
+            name,
+            url,
+            secret: secret.map_or_else(Secret::random, Ok)?,
+            severities,
+            filter,
+            grouping,
+            rate,
+        })
+    }
+
+    /// Checks it as a change of a webhook, which keeps its secret where none is given.
+    ///
+    /// # Errors
+    /// [`InvalidWebhook`] with what to change.
+    pub fn accept_change(self, allow_private: bool) -> Result<EndpointChange, InvalidWebhook> {
         let name = self.name.trim().to_owned();
         if !(1..=128).contains(&name.chars().count()) {
             return Err(InvalidWebhook::Name);
@@ -72,20 +122,52 @@ impl WebhookRequest {
         let url = Url::parse(&self.url).map_err(InvalidWebhook::NotUrl)?;
         check_url(&url, allow_private)?;
         let secret = match self.secret {
-            Some(given) => Secret::from_client(&given).ok_or(InvalidWebhook::Secret)?,
-            None => Secret::random()?,
+            Some(given) => Some(Secret::from_client(&given).ok_or(InvalidWebhook::Secret)?),
+            None => None,
         };
-        let severities = match self.filter.and_then(|filter| filter.severity) {
+        let filter = self.filter.unwrap_or_default();
+        let severities = match filter.severity {
             Some(severities) if severities.is_empty() => return Err(InvalidWebhook::NoSeverity),
             severities => severities.unwrap_or_default(),
         };
-        Ok(NewEndpoint {
+        if let Some(rate) = self.rate.filter(|rate| !(1..=FASTEST).contains(rate)) {
+            return Err(InvalidWebhook::Rate(rate));
+        }
+        let types = names("type", filter.r#type)?;
+        if let Some(other) = types.iter().find(|name| !TYPES.contains(&name.as_str())) {
+            return Err(InvalidWebhook::FilterList {
+                list: "type",
+                problem: format!("has \"{other}\""),
+                allowed: format!("{}; ends follow the beginnings that were sent", TYPES.join(", ")),
+            });
+        }
+        Ok(EndpointChange {
             name,
             url: url.into(),
             secret,
             severities,
+            filter: EndpointFilter {
+                r#type: types,
+                area: names("area", filter.area)?,
+                group: names("group", filter.group)?,
+            },
+            grouping: self.group.unwrap_or_default(),
+            rate: self.rate,
         })
     }
+}
+
+fn names(list: &'static str, names: Option<Vec<String>>) -> Result<Vec<String>, InvalidWebhook> {
+    let Some(names) = names else { return Ok(Vec::new()) };
+    let are_good = names.iter().all(|name| (1..=256).contains(&name.len()));
+    if (1..=MOST_NAMES).contains(&names.len()) && are_good {
+        return Ok(names);
+    }
+    Err(InvalidWebhook::FilterList {
+        list,
+        problem: format!("has {} entries, or one that is empty or too long", names.len()),
+        allowed: "1 to 64 entries, each of 1 to 256 bytes, or leave it out for all".to_owned(),
+    })
 }
 
 /// Whether a message may go to `url`, as far as can be told without resolving its host.

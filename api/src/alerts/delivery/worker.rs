@@ -6,15 +6,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinHandle, JoinSet};
 
+use super::durations::DeliveryDurations;
+use super::rate::Rates;
 use super::schedule::RetrySchedule;
 use super::sender::Sender;
 use super::steady_clock::SteadyClock;
 use crate::alerts::store::{Decisions, DecisionsError, Delivery, DeliveryState};
+use crate::alerts::webhook::Attempt;
 use crate::database::Standing;
 
 /// Tells the wall clock in µs since 1970 UTC.
@@ -49,6 +52,7 @@ pub struct Deliveries {
     wake: Arc<Notify>,
     stop: watch::Sender<bool>,
     task: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    durations: DeliveryDurations,
 }
 
 /// Looked at again at least so often, in case the wall clock was set.
@@ -56,16 +60,22 @@ const LONGEST_SLEEP: Duration = Duration::from_mins(1);
 /// Looked at again so often where other nodes decide too.
 const AFTER_OTHERS: Duration = Duration::from_secs(1);
 const AFTER_DATABASE_ERROR: Duration = Duration::from_secs(1);
+/// Answers that say that the message itself is not taken, after which it is given up.
+const MOST_REFUSALS: u32 = 3;
 
 impl Deliveries {
     /// Starts the worker; it begins with what an earlier process left.
+    ///
+    /// # Errors
+    /// When the name of a metric is not valid, which is a defect.
     pub fn start(
         decisions: Decisions,
         standing: watch::Receiver<Standing>,
         sender: Sender,
         settings: DeliverySettings,
         clock: Clock,
-    ) -> Self {
+    ) -> prometheus::Result<Self> {
+        let durations = DeliveryDurations::new()?;
         let wake = Arc::new(Notify::new());
         let (stop, stopping) = watch::channel(false);
         let worker = Worker {
@@ -79,12 +89,23 @@ impl Deliveries {
             stopping,
             attempts: JoinSet::new(),
             running: HashMap::new(),
+            rates: Rates::default(),
+            durations: durations.clone(),
         };
-        Self {
+        Ok(Self {
             wake,
             stop,
             task: tokio::sync::Mutex::new(Some(tokio::spawn(worker.run()))),
-        }
+            durations,
+        })
+    }
+
+    /// Puts how long attempts and deliveries take on a page.
+    ///
+    /// # Errors
+    /// When a name is there already, which is a defect.
+    pub fn register(&self, registry: &prometheus::Registry) -> prometheus::Result<()> {
+        self.durations.register(registry)
     }
 
     /// Tells the worker that the outbox has something new.
@@ -114,8 +135,10 @@ struct Worker {
     wake: Arc<Notify>,
     stopping: watch::Receiver<bool>,
     attempts: JoinSet<()>,
-    /// Endpoint and delivery of each running attempt: at most `concurrency` per endpoint.
-    running: HashMap<Id, (String, String)>,
+    /// Endpoint and delivery, by its place in the outbox, of each running attempt: at most `concurrency` per endpoint.
+    running: HashMap<Id, (String, i64)>,
+    rates: Rates,
+    durations: DeliveryDurations,
 }
 
 impl Worker {
@@ -217,41 +240,56 @@ impl Worker {
             // What could not be noted would be sent again and again.
             return Ok(AFTER_DATABASE_ERROR);
         }
+        let mut too_fast_for = LONGEST_SLEEP;
         for endpoint in endpoints {
-            let running: HashSet<&str> = self
+            let running: HashSet<i64> = self
                 .running
                 .values()
-                .filter(|(of_endpoint, _)| *of_endpoint == endpoint)
-                .map(|(_, delivery)| delivery.as_str())
+                .filter(|(of_endpoint, _)| *of_endpoint == endpoint.id)
+                .map(|(_, delivery)| *delivery)
                 .collect();
             let room = self.settings.concurrency.saturating_sub(running.len());
             if room == 0 {
                 continue;
             }
             // Those that run are pending too, so ask for as many more.
-            let due = self.decisions.due(&endpoint, now, room + running.len()).await?;
+            let due = self
+                .decisions
+                .due(&endpoint.id, now, room + running.len())
+                .await?;
             let new: Vec<Delivery> = due
                 .into_iter()
-                .filter(|delivery| !running.contains(delivery.id.as_str()))
+                .filter(|delivery| !running.contains(&delivery.seq))
                 .take(room)
                 .collect();
             for delivery in new {
+                if let Some(rate) = endpoint.rate
+                    && let Err(wait) = self.rates.admit(&endpoint.id, rate, Instant::now())
+                {
+                    too_fast_for = too_fast_for.min(wait);
+                    break;
+                }
                 self.start(delivery);
             }
         }
         let next = self.decisions.next_due_after(now).await?;
         let longest = self.longest_sleep();
         let wait = next.map_or(longest, |next| Duration::from_micros((next - now).max(0) as u64));
-        Ok(wait.min(longest))
+        Ok(wait.min(longest).min(too_fast_for))
     }
 
     fn start(&mut self, delivery: Delivery) {
-        let key = (delivery.webhook.clone(), delivery.id.clone());
-        let (decisions, sender) = (self.decisions.clone(), self.sender.clone());
-        let (retries, clock) = (self.settings.retries.clone(), Arc::clone(&self.clock));
-        let steady = Arc::clone(&self.steady);
+        let key = (delivery.webhook.clone(), delivery.seq);
+        let messenger = Messenger {
+            decisions: self.decisions.clone(),
+            sender: self.sender.clone(),
+            retries: self.settings.retries.clone(),
+            wall: Arc::clone(&self.clock),
+            steady: Arc::clone(&self.steady),
+            durations: self.durations.clone(),
+        };
         let handle = self.attempts.spawn(async move {
-            if let Err(error) = attempt(&decisions, &sender, &retries, (&clock, &steady), &delivery).await {
+            if let Err(error) = messenger.attempt(&delivery).await {
                 // It stays pending and is sent again: at least once.
                 log_unstored(&error, &delivery.id);
                 tokio::time::sleep(AFTER_DATABASE_ERROR).await;
@@ -269,33 +307,84 @@ fn log_unstored(error: &(dyn std::error::Error + 'static), delivery_id: &str) {
     tracing::error!(error, delivery_id, "an attempt could not be stored");
 }
 
-async fn attempt(
-    decisions: &Decisions,
-    sender: &Sender,
-    retries: &RetrySchedule,
-    (wall, steady): (&Clock, &SteadyClock),
-    delivery: &Delivery,
-) -> Result<(), DecisionsError> {
-    let attempt = sender
-        .send(
-            &delivery.url,
-            &delivery.secret,
-            &delivery.id,
-            &delivery.body,
-            wall(),
-        )
-        .await;
-    let attempts = delivery.attempts.saturating_add(1);
-    let wait = retries.wait_after(&delivery.id, attempts, attempt.retry_after);
-    let becomes = match wait {
-        _ if attempt.is_delivered() => DeliveryState::Delivered,
-        Some(wait) if !attempt.is_gone() => {
-            let next_attempt_at = steady.now().saturating_add(wait.as_micros() as i64);
-            DeliveryState::Pending { next_attempt_at }
+/// Makes one attempt, and has stored what follows from it.
+struct Messenger {
+    decisions: Decisions,
+    sender: Sender,
+    retries: RetrySchedule,
+    wall: Clock,
+    steady: Arc<SteadyClock>,
+    durations: DeliveryDurations,
+}
+
+impl Messenger {
+    async fn attempt(&self, delivery: &Delivery) -> Result<(), DecisionsError> {
+        let (id, body) = if delivery.is_open {
+            let Some(sealed) = self.decisions.seal(delivery.seq, (self.wall)()).await? else {
+                return Ok(());
+            };
+            sealed
+        } else {
+            (delivery.id.clone(), delivery.body.clone())
+        };
+        let attempt = self
+            .sender
+            .send(&delivery.url, &delivery.secret, &id, &body, (self.wall)())
+            .await;
+        let attempts = delivery.attempts.saturating_add(1);
+        let becomes = self.what_follows(delivery, (&id, attempts), &attempt);
+        let (webhook, latency_ms) = (&delivery.webhook, attempt.latency_ms);
+        self.durations
+            .attempt(attempt.is_delivered(), Duration::from_millis(latency_ms));
+        if becomes == DeliveryState::Delivered {
+            let latency = i64::try_from(latency_ms)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(1_000);
+            let now = attempt.at.saturating_add(latency);
+            self.durations
+                .delivered_after(now.saturating_sub(delivery.created_at));
         }
-        _ => DeliveryState::Dead,
-    };
-    let (webhook, delivery_id) = (&delivery.webhook, &delivery.id);
+        log_attempt(becomes, webhook, (&id, attempts), &attempt);
+        self.decisions
+            .attempted((webhook, &id), &attempt, becomes)
+            .await?;
+        let has_failed_for_long =
+            !attempt.is_delivered() && self.decisions.is_gone(webhook, attempt.at).await?;
+        if attempt.is_gone() || has_failed_for_long {
+            tracing::error!(
+                webhook,
+                "the receiver is gone; its webhook is switched off until a test succeeds"
+            );
+            self.decisions.disable_endpoint(webhook, attempt.at).await?;
+        }
+        Ok(())
+    }
+
+    fn what_follows(
+        &self,
+        delivery: &Delivery,
+        (id, attempts): (&str, u32),
+        attempt: &Attempt,
+    ) -> DeliveryState {
+        if attempt.is_delivered() {
+            return DeliveryState::Delivered;
+        }
+        let is_refused = attempt.is_refusal() && delivery.refusals + 1 >= MOST_REFUSALS;
+        match self.retries.wait_after(id, attempts, attempt.retry_after) {
+            Some(wait) if !attempt.is_gone() && !is_refused => DeliveryState::Pending {
+                next_attempt_at: self.steady.now().saturating_add(wait.as_micros() as i64),
+            },
+            _ => DeliveryState::Dead,
+        }
+    }
+}
+
+fn log_attempt(
+    becomes: DeliveryState,
+    webhook: &str,
+    (delivery_id, attempts): (&str, u32),
+    attempt: &Attempt,
+) {
     let (status, latency_ms) = (attempt.status, attempt.latency_ms);
     match becomes {
         DeliveryState::Delivered => {
@@ -320,9 +409,4 @@ async fn attempt(
             );
         }
     }
-    decisions.attempted(&delivery.id, &attempt, becomes).await?;
-    if attempt.is_gone() {
-        decisions.disable_endpoint(&delivery.webhook, attempt.at).await?;
-    }
-    Ok(())
 }

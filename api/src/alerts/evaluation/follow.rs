@@ -11,9 +11,11 @@ use riskgrid_ingest::grid::{CellSet, GridReader, GridSnapshot};
 
 use super::NotifyPolicy;
 use super::clocks::{Clocks, DomainTimes};
+use super::others::{Look, Others};
 use super::sums::{Levels, Scan, Summed, absent};
 use super::times::{ToJudge, micros, open_times};
 use crate::alerts::Alerting;
+use crate::alerts::pending::MOST_SHOWN;
 use crate::alerts::store::{Decisions, RuleState};
 use crate::database::Standing;
 
@@ -54,6 +56,7 @@ pub async fn follow_rules(
     let mut state = restore(&alerting.decisions, &rules).await;
     let mut scans = scans_of(&rules);
     let mut levels = Levels::default();
+    let mut others = Others::default();
     let mut seen = None;
     // How far each rule is known to have been judged by the database, and since when.
     let mut noted: BTreeMap<String, EventTime> = BTreeMap::new();
@@ -79,6 +82,7 @@ pub async fn follow_rules(
             state.set_rules(&newest, &rules);
             noted.clear();
             rules = newest;
+            others.set_rules(&rules);
             scans = scans_of(&rules);
         }
         let snapshot = reader.snapshot();
@@ -88,7 +92,9 @@ pub async fn follow_rules(
             patience,
         };
         // Time alone matters by the bucket, and by the second while a timer may run out.
-        let grain = if state.instances() > 0 {
+        let by_the_second =
+            state.instances() > 0 || rules.iter().any(|rule| rule.what.is_judged_beside_the_grid());
+        let grain = if by_the_second {
             1_000_000
         } else {
             snapshot.calendar.bucket()
@@ -125,6 +131,27 @@ pub async fn follow_rules(
             )
             .await;
         }
+        for (number, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.enabled) {
+            let look = Look {
+                alerting: &alerting,
+                snapshot: &snapshot,
+                clocks: &clocks,
+                rules: &rules,
+                number,
+                rule,
+            };
+            let Some(looked) = others.look(&look, &mut state).await else {
+                continue;
+            };
+            is_done &= looked.is_up_to_date;
+            let judged = Judged {
+                domain: looked.domain,
+                decided: looked.decided,
+                is_up_to_date: true,
+            };
+            let wall = (standing, clocks.wall);
+            is_done &= store(&alerting, &policy, wall, &rules, judged, &mut state).await;
+        }
         if noted_at.elapsed() >= NOTE_EVERY || rules_changed {
             noted_at = tokio::time::Instant::now();
             let evaluated: Vec<(&str, EventTime)> = state.all_evaluated().collect();
@@ -138,6 +165,8 @@ pub async fn follow_rules(
                 is_done = false;
             }
         }
+        let pending = rules.iter().flat_map(|rule| state.pending(rule));
+        alerting.pending.show(0, pending.take(MOST_SHOWN).collect());
         let counts = &alerting.evaluators;
         counts.cells.store(state.instances() as u64, Ordering::Relaxed);
         counts.refused_cells.store(state.refused(), Ordering::Relaxed);

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use riskgrid_analytics::rules::{MAX_INSTANCES, Rule, SensorReading, SensorRules, Transition};
 use riskgrid_ingest::grid::PartitionId;
@@ -13,10 +14,16 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::alerts::Alerting;
+use crate::alerts::pending::MOST_SHOWN;
 use crate::alerts::store::Notify;
 
 /// Transitions that wait while the database cannot be written. Beyond them the worker waits for the database.
 const WAITING_TRANSITIONS: usize = 10_000;
+
+/// How often what is pending is shown.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+/// Numbers of observers; 0 is whoever judges rules at times of their own.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 /// Which domains wake anybody.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +64,10 @@ pub struct SensorObserver {
     refused: u64,
     /// Sensors that are pending or firing, as told last.
     instances: u64,
+    /// Its number among those that show what is pending.
+    number: u64,
+    /// When that was shown last.
+    shown_at: Option<Instant>,
     /// Decided and not stored yet, with the domain and `now` that they were decided in.
     waiting: Vec<(String, i64, Vec<Transition>)>,
 }
@@ -74,6 +85,8 @@ impl SensorObserver {
             runtime,
             refused: 0,
             instances: 0,
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            shown_at: None,
             waiting: Vec::new(),
         }
     }
@@ -84,6 +97,19 @@ impl SensorObserver {
             let rules = Arc::clone(&self.changed.borrow_and_update());
             self.rules.set_rules(rules);
         }
+    }
+
+    /// Shows what is pending, not more often than people look.
+    fn show_pending(&mut self) {
+        if self
+            .shown_at
+            .is_some_and(|shown_at| shown_at.elapsed() < SHOW_EVERY)
+        {
+            return;
+        }
+        self.shown_at = Some(Instant::now());
+        let pending = self.rules.pending().take(MOST_SHOWN).collect();
+        self.alerting.pending.show(self.number, pending);
     }
 
     fn tell_refused(&mut self) {
@@ -134,6 +160,7 @@ impl EventObserver for SensorObserver {
         self.follow_rules();
         self.rules.advance(&partition.to_string(), now);
         self.tell_refused();
+        self.show_pending();
         let transitions = self.rules.take_transitions();
         if !transitions.is_empty() {
             self.waiting.push((domain.to_owned(), now.micros(), transitions));

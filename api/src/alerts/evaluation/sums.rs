@@ -103,6 +103,22 @@ impl<'a> Summed<'a> {
 
     /// The rows of a rule that may matter to it: what is over, and what it remembers.
     pub(super) fn rows(&mut self, rule: &Rule, threshold: &Threshold, state: &Instances) -> Vec<Row> {
+        self.rows_where(rule, threshold, |key, verdict| {
+            verdict == Verdict::Over || state.remembers(&rule.id, key)
+        })
+    }
+
+    /// All rows of a rule.
+    pub(super) fn all_rows(mut self, rule: &Rule, threshold: &Threshold) -> Vec<Row> {
+        self.rows_where(rule, threshold, |_, _| true)
+    }
+
+    fn rows_where(
+        &mut self,
+        rule: &Rule,
+        threshold: &Threshold,
+        matters: impl Fn(&InstanceKey, Verdict) -> bool,
+    ) -> Vec<Row> {
         let limit = threshold.limit;
         if let Some(areas) = self.areas.clone() {
             return self.rows_of_areas(rule, threshold, &areas);
@@ -119,10 +135,8 @@ impl<'a> Summed<'a> {
             .filter_map(|(cell, value)| {
                 let verdict = limit.judge(value);
                 let key = InstanceKey::Cell(cell);
-                let is_known = state.remembers(&rule.id, &key);
-                let matters =
-                    is_known || (verdict == Verdict::Over && is_in(&self.snapshot.places, &rule.areas, cell));
-                matters.then_some(Row {
+                let is_row = matters(&key, verdict) && is_in(&self.snapshot.places, &rule.areas, cell);
+                is_row.then_some(Row {
                     key,
                     cell: Some(cell),
                     judged: Some(Judged { verdict, value }),

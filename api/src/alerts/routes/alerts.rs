@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use h3o::{CellIndex, Resolution};
 use riskgrid_analytics::permission::{Permission, Role};
+use riskgrid_analytics::rules::{Audience, Pending, Severity};
 use riskgrid_ingest::EventTime;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -32,12 +34,84 @@ pub(super) fn routes(state: Arc<Alerting>) -> Router {
         .with_state(state)
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListParameters {
     state: Option<String>,
+    severity: Option<String>,
+    rule: Option<String>,
+    layer: Option<String>,
+    kind: Option<String>,
+    group: Option<String>,
+    incident: Option<String>,
+    area: Option<String>,
+    sensor: Option<String>,
+    cell: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    held: Option<bool>,
     limit: Option<u32>,
     after: Option<String>,
+}
+
+impl ListParameters {
+    fn into_query(self, seen: &Permission, limit: u32) -> Result<AlertQuery, Problem> {
+        let states = self.state.as_deref().map(|names| each(names, read_state));
+        let severities = self.severity.as_deref().map(|names| each(names, read_severity));
+        let time = |name: &str, text: Option<String>| {
+            text.map(|text| {
+                let time = EventTime::parse_rfc3339(&text).map(EventTime::micros);
+                time.ok_or_else(|| wrong(name, &text, "a time as 2026-11-22T08:00:00Z"))
+            })
+            .transpose()
+        };
+        Ok(AlertQuery {
+            states: states.transpose()?.unwrap_or_default(),
+            is_public: seen.role() == Role::Public,
+            severities: severities.transpose()?.unwrap_or_default(),
+            rule: self.rule,
+            layer: self.layer,
+            kind: self.kind,
+            group: self.group,
+            incident: self.incident,
+            area: self.area,
+            sensor: self.sensor,
+            cells: self.cell.as_deref().map(cells_within).transpose()?,
+            from: time("from", self.from)?,
+            to: time("to", self.to)?,
+            held: self.held,
+            limit,
+            after: self.after.as_deref().map(read_token).transpose()?,
+        })
+    }
+}
+
+/// Each of some names with commas between.
+fn each<T>(names: &str, read: fn(&str) -> Result<T, Problem>) -> Result<Vec<T>, Problem> {
+    names.split(',').map(|name| read(name.trim())).collect()
+}
+
+fn wrong(name: &str, found: &str, allowed: &str) -> Problem {
+    let found: String = found.chars().take(80).collect();
+    Problem::bad_request(format!("`{name}` is \"{found}\"; allowed: {allowed}"))
+}
+
+fn read_severity(name: &str) -> Result<String, Problem> {
+    let known = Severity::from_name(name).map(|severity| severity.name().to_owned());
+    known.ok_or_else(|| wrong("severity", name, "minor, moderate, major, critical"))
+}
+
+/// The indexes of a cell and of all cells within, by resolution: those of one resolution are one range.
+fn cells_within(text: &str) -> Result<Vec<(u64, u64)>, Problem> {
+    let cell: CellIndex = text
+        .parse()
+        .map_err(|_| wrong("cell", text, "an H3 cell as 89411ca1b27ffff"))?;
+    let resolutions = Resolution::range(cell.resolution(), Resolution::Fifteen);
+    let ranges = resolutions.map(|resolution| {
+        let children = riskgrid_ingest::grid::children_range(cell, resolution);
+        (children.start, children.end - 1)
+    });
+    Ok(ranges.collect())
 }
 
 async fn list(
@@ -45,30 +119,25 @@ async fn list(
     Reads(seen): Reads,
     Parameters(parameters): Parameters<ListParameters>,
 ) -> Result<Json<Value>, Problem> {
-    // Pending instances are the evaluators' own until they fire: none is an alert yet.
-    let is_pending = parameters.state.as_deref() == Some("pending");
-    let state = parameters
-        .state
-        .as_deref()
-        .filter(|_| !is_pending)
-        .map(read_state)
-        .transpose()?;
     let limit = parameters.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(Problem::bad_request(format!(
             "`limit` is {limit}; allowed: 1 to {MAX_LIMIT}"
         )));
     }
-    let after = parameters.after.as_deref().map(read_token).transpose()?;
-    if is_pending {
-        return Ok(Json(json!({ "alerts": [], "next": null })));
+    // Pending instances are the evaluators' own until they fire: none is an alert yet.
+    if parameters.state.as_deref() == Some("pending") {
+        let of_others = ListParameters {
+            state: None,
+            ..parameters
+        };
+        let query = of_others.into_query(&seen, limit)?;
+        let pending = alerting.pending.all();
+        let pending = pending.iter().filter(|one| is_pending_wanted(one, &query, &seen));
+        let pending: Vec<Value> = pending.take(limit as usize).map(pending_shown).collect();
+        return Ok(Json(json!({ "alerts": pending, "next": null })));
     }
-    let mut query = AlertQuery {
-        state,
-        is_public: seen.role() == Role::Public,
-        limit,
-        after,
-    };
+    let mut query = parameters.into_query(&seen, limit)?;
     let mut alerts: Vec<Alert> = Vec::new();
     let more = loop {
         let page = alerting.decisions.alerts(&query).await?;
@@ -85,6 +154,39 @@ async fn list(
     let alerts = alerts.iter().map(|alert| shown(&seen, alert));
     let alerts: Vec<Value> = alerts.collect::<Result<_, _>>()?;
     Ok(Json(json!({ "alerts": alerts, "next": next })))
+}
+
+fn is_pending_wanted(pending: &Pending, query: &AlertQuery, seen: &Permission) -> bool {
+    let is = |wanted: &Option<String>, found: Option<&str>| {
+        wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
+    };
+    let severity = pending.severity.name();
+    let of_rule = query
+        .rule
+        .as_deref()
+        .is_none_or(|rule| rule == pending.rule || rule == pending.rule_id);
+    let in_cell = query.cells.as_ref().is_none_or(|ranges| {
+        let cell = pending.cell;
+        cell.is_some_and(|cell| {
+            ranges
+                .iter()
+                .any(|(first, last)| (*first..=*last).contains(&cell))
+        })
+    });
+    is_alert_seen(seen, (pending.layer.as_deref(), pending.cell), Audience::Staff)
+        && of_rule
+        && in_cell
+        && is(&query.layer, pending.layer.as_deref())
+        && is(&query.kind, Some(pending.kind))
+        && is(&query.sensor, pending.sensor.as_deref())
+        && (query.severities.is_empty() || query.severities.iter().any(|wanted| wanted == severity))
+}
+
+fn pending_shown(pending: &Pending) -> Value {
+    json!({"id": null, "rule": pending.rule, "rule_id": pending.rule_id, "state": "pending",
+        "severity": pending.severity, "layer": pending.layer, "kind": pending.kind, "instance": pending.instance,
+        "sensor": pending.sensor, "cell": pending.cell.map(|cell| format!("{cell:x}")), "value": pending.value,
+        "at": pending.at.to_string(), "since": pending.since.to_string(), "due": pending.due.to_string()})
 }
 
 pub(super) fn is_seen(seen: &Permission, alert: &Alert) -> bool {
@@ -180,7 +282,7 @@ pub(super) fn read_terms(body: TermsBody, author: &str, now: i64) -> Result<Term
     })
 }
 
-fn read_text(field: &str, text: Option<String>, most: usize) -> Result<Option<String>, Problem> {
+pub(super) fn read_text(field: &str, text: Option<String>, most: usize) -> Result<Option<String>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let text = text.trim();
     let length = text.chars().count();

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod incidents;
+mod mode;
 mod rules;
 mod silences;
 mod webhooks;
@@ -20,6 +21,7 @@ pub fn all(state: &Arc<Alerting>) -> Router {
         .merge(rules::routes(Arc::clone(state)))
         .merge(alerts::routes(Arc::clone(state)))
         .merge(incidents::routes(Arc::clone(state)))
+        .merge(mode::routes(Arc::clone(state)))
         .merge(silences::routes(Arc::clone(state)))
         .merge(webhooks::routes(Arc::clone(state)))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::rules::{InvalidRule, Rule};
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::access::{Caller, Reads};
+use crate::alerts::evaluation::{self, QueryFailure, TrialError};
 use crate::alerts::store::StoredRule;
 use crate::alerts::{Alerting, Maker, RuleError};
 use crate::http::extract::{JsonBody, Parameters};
@@ -31,6 +32,7 @@ const MAX_ACTOR_CHARS: usize = 64;
 pub(super) fn routes(state: Arc<Alerting>) -> Router {
     Router::new()
         .route("/v1/rules", get(list).post(create))
+        .route("/v1/rules/backtest", post(back_test))
         .route("/v1/rules/{id}", get(show).put(update).delete(delete))
         .route("/v1/rules/{id}/versions", get(versions))
         .with_state(state)
@@ -54,11 +56,19 @@ pub(super) fn author_of(caller: &Caller, headers: &HeaderMap) -> String {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CreateParameters {
+    #[serde(default)]
+    dry_run: bool,
+}
+
 async fn create(
     State(alerting): State<Arc<Alerting>>,
     caller: Caller,
     Reads(seen): Reads,
     external: External,
+    Parameters(parameters): Parameters<CreateParameters>,
     headers: HeaderMap,
     JsonBody(json): JsonBody<Value>,
 ) -> Result<Response, Problem> {
@@ -68,6 +78,10 @@ async fn create(
         permission: &seen,
         deed: &deed,
     };
+    if parameters.dry_run {
+        let rule = alerting.check_rule("", &json, &by)?;
+        return Ok(Json(evaluation::dry_run(&alerting, &rule).await?).into_response());
+    }
     let rule = alerting.create_rule(&json, &by).await?;
     let location = format!("{}/v1/rules/{}", external.base, rule.id);
     let head: [(HeaderName, String); 2] = [
@@ -76,6 +90,80 @@ async fn create(
     ];
     let stored = seen_rule(&alerting, &seen, &rule.id).await?;
     Ok((StatusCode::CREATED, head, Json(shown(&alerting, &stored)?)).into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BackTest {
+    rule: Option<Value>,
+    rule_id: Option<String>,
+    from: String,
+    to: String,
+    truth: Option<String>,
+}
+
+async fn back_test(
+    State(alerting): State<Arc<Alerting>>,
+    caller: Caller,
+    Reads(seen): Reads,
+    JsonBody(asked): JsonBody<BackTest>,
+) -> Result<Json<Value>, Problem> {
+    let deed = caller.deed("rule.backtest");
+    let by = Maker {
+        author: &deed.who,
+        permission: &seen,
+        deed: &deed,
+    };
+    let json = match (asked.rule, asked.rule_id) {
+        (Some(json), None) => as_sent(json),
+        (None, Some(id)) => {
+            let stored = seen_rule(&alerting, &seen, &id).await?;
+            as_sent(serde_json::to_value(&stored.rule).map_err(|error| Problem::internal(&error))?)
+        }
+        _ => {
+            return Err(Problem::unprocessable(
+                "send either `rule`, a rule as POST /v1/rules takes it, or `rule_id`",
+            ));
+        }
+    };
+    // What somebody tries sees what they see.
+    let rule = alerting.check_rule("", &json, &by)?;
+    let time = |name: &str, text: &str| {
+        let shown: String = text.chars().take(80).collect();
+        EventTime::parse_rfc3339(text).ok_or_else(|| {
+            Problem::unprocessable(format!(
+                "`{name}` is \"{shown}\"; allowed: a time as 2026-11-22T08:00:00Z"
+            ))
+        })
+    };
+    let (from, to) = (time("from", &asked.from)?, time("to", &asked.to)?);
+    if to <= from {
+        return Err(Problem::unprocessable("`to` is not after `from`"));
+    }
+    let snapshot = alerting
+        .snapshot()
+        .ok_or_else(|| Problem::unavailable("the grid is not there yet; try again", 5))?;
+    let truth = match &asked.truth {
+        Some(sql) => Some(evaluation::truth_of(&alerting, &snapshot, (&seen, &deed.who), sql).await?),
+        None => None,
+    };
+    let tried = tokio::task::spawn_blocking(move || {
+        evaluation::back_test(&snapshot, &rule, (from, to), truth.as_deref())
+    });
+    Ok(Json(tried.await.map_err(|error| Problem::internal(&error))??))
+}
+
+impl From<TrialError> for Problem {
+    fn from(error: TrialError) -> Self {
+        match error {
+            TrialError::Query(QueryFailure::NotNow(_)) => Self::unavailable(error.to_string(), 5),
+            TrialError::Query(QueryFailure::TooLong(_)) | TrialError::TooLong => {
+                Self::out_of_time(error.to_string())
+            }
+            TrialError::Query(_) | TrialError::Impossible(_) => Self::unprocessable(error.to_string()),
+            TrialError::Decisions(error) => error.into(),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -236,6 +324,7 @@ impl From<RuleError> for Problem {
             RuleError::Invalid(invalid) => invalid_rule(&invalid),
             RuleError::Decisions(error) => error.into(),
             RuleError::Forbidden(detail) => Self::forbidden(detail),
+            RuleError::NotNow(_) => Self::unavailable(error.to_string(), 5),
             RuleError::NotFound => Self::not_found(error.to_string()),
         }
     }

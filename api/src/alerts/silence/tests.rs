@@ -57,11 +57,15 @@ fn cell_at(lon: f64, lat: f64, resolution: Resolution) -> CellIndex {
     LatLng::new(lat, lon).unwrap().to_cell(resolution)
 }
 
+static NO_LABELS: std::collections::BTreeMap<String, String> = std::collections::BTreeMap::new();
+
 fn subject<'a>() -> Subject<'a> {
     Subject {
         rule: "river high",
         rule_id: "5b1e",
         layer: "water_level",
+        kind: "threshold",
+        labels: &NO_LABELS,
         severity: "major",
         cell: Some(cell_at(113.95, 22.55, Resolution::Nine).into()),
     }

@@ -7,6 +7,8 @@ use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
+use super::lines::Bound;
+use super::wanted::{AlertQuery, Wanted};
 use super::{Decisions, DecisionsError};
 use crate::database::{Connection, read_from_row};
 
@@ -145,19 +147,6 @@ impl From<&Alert> for PublicAlert {
     }
 }
 
-/// Which alerts to list.
-#[derive(Clone, Debug, Default)]
-pub struct AlertQuery {
-    /// Only those of this state.
-    pub state: Option<AlertState>,
-    /// Only those for the public.
-    pub is_public: bool,
-    /// At most so many.
-    pub limit: u32,
-    /// After this one: firing time and id, as [`AlertPage::next`] gave them.
-    pub after: Option<(i64, String)>,
-}
-
 /// Some alerts, newest first.
 #[derive(Clone, Debug)]
 pub struct AlertPage {
@@ -283,28 +272,21 @@ impl Decisions {
 
     /// Alerts, newest first.
     pub async fn alerts(&self, query: &AlertQuery) -> Result<AlertPage, DecisionsError> {
-        let (after_time, after_id) = match &query.after {
-            Some((time, id)) => (*time, id.as_str()),
-            None => (i64::MAX, ""),
-        };
-        let state = query.state.map(AlertState::name);
-        // A statement each, so that each has an index to walk.
-        let sql = match state {
-            _ if query.is_public => {
-                "SELECT * FROM alerts WHERE audience = 'public' AND (state = $1 OR $1 IS NULL) AND (fired_at, id) < ($2, $3)
-                    ORDER BY fired_at DESC, id DESC LIMIT $4"
-            }
-            Some(_) => {
-                "SELECT * FROM alerts WHERE state = $1 AND (fired_at, id) < ($2, $3) ORDER BY fired_at DESC, id DESC LIMIT $4"
-            }
-            None => {
-                "SELECT * FROM alerts WHERE $1 IS NULL AND (fired_at, id) < ($2, $3) ORDER BY fired_at DESC, id DESC LIMIT $4"
-            }
-        };
-        let rows: Vec<AlertRow> = sqlx::query_as(sql)
-            .bind(state)
-            .bind(after_time)
-            .bind(after_id)
+        let wanted = Wanted::of(query);
+        let sql = format!(
+            "SELECT * FROM alerts {} ORDER BY fired_at DESC, id DESC LIMIT ${}",
+            wanted.sql(),
+            wanted.values.len() + 1
+        );
+        // The conditions are the program's own words.
+        let mut rows = sqlx::query_as(sqlx::AssertSqlSafe(sql));
+        for value in &wanted.values {
+            rows = match value {
+                Bound::Text(text) => rows.bind(text.clone()),
+                Bound::Number(number) => rows.bind(*number),
+            };
+        }
+        let rows: Vec<AlertRow> = rows
             .bind(i64::from(query.limit) + 1)
             .fetch_all(self.readers())
             .await?;

@@ -36,7 +36,7 @@ impl Default for Bounds {
 /// How many alerts there are; changed when a transaction has ended well.
 #[derive(Debug, Default)]
 pub(super) struct Census {
-    of_rule: HashMap<String, u64>,
+    pub(super) of_rule: HashMap<String, u64>,
     pub(super) open: u64,
     pub(super) ended: u64,
     /// Rules whose alert [`RULE_FULL`] is open.

@@ -131,6 +131,7 @@ impl Decisions {
         for id in &old {
             for sql in [
                 "DELETE FROM transitions WHERE alert = $1",
+                "DELETE FROM alerts_told WHERE alert = $1",
                 "DELETE FROM alerts WHERE id = $1",
             ] {
                 sqlx::query(sql).bind(id).execute(&mut *transaction).await?;
@@ -174,9 +175,13 @@ impl Decisions {
             .await?;
             delete_deliveries(&mut transaction, &old).await?;
             if old.is_empty() {
-                sqlx::query("DELETE FROM webhooks_deleted")
-                    .execute(&mut *transaction)
-                    .await?;
+                for sql in [
+                    "DELETE FROM alerts_told WHERE webhook IN (SELECT id FROM webhooks_deleted)",
+                    "DELETE FROM incident_notices WHERE webhook IN (SELECT id FROM webhooks_deleted)",
+                    "DELETE FROM webhooks_deleted",
+                ] {
+                    sqlx::query(sql).execute(&mut *transaction).await?;
+                }
             }
             transaction.commit().await?;
             if old.is_empty() {
@@ -240,6 +245,7 @@ async fn delete_deliveries(connection: &mut Connection, ids: &[String]) -> Resul
     for id in ids {
         for sql in [
             "DELETE FROM attempts WHERE delivery = $1",
+            "DELETE FROM delivery_changes WHERE delivery = (SELECT seq FROM deliveries WHERE id = $1)",
             "DELETE FROM deliveries WHERE id = $1",
         ] {
             sqlx::query(sql).bind(id).execute(&mut *connection).await?;

@@ -1,10 +1,13 @@
-//! What silences hold back: a beginning is recorded and told to nobody, until no silence hides it any more.
+//! What holds beginnings back: mutes, silences, and alerts that keep others quiet. A beginning that is held is recorded and told
+//! to nobody, until nothing holds it any more.
 
 use riskgrid_ingest::EventTime;
 
-use super::alerts::{Alert, AlertState, alert_row};
+use super::alerts::{Alert, AlertRow, AlertState, alert_row};
+use super::inhibit::Inhibitors;
 use super::notice::{Told, queue};
 use super::silences::{SilenceRow, StoredSilence};
+use super::telling::RulesKnown;
 use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE, PIECE};
 use crate::alerts::silence::Subject;
 use crate::database::Connection;
@@ -15,20 +18,23 @@ impl<'a> From<&'a Alert> for Subject<'a> {
             rule: &alert.rule,
             rule_id: &alert.rule_id,
             layer: alert.layer.as_deref().unwrap_or_default(),
+            kind: &alert.kind,
+            labels: &alert.labels,
             severity: &alert.severity,
             cell: alert.cell,
         }
     }
 }
 
-/// The silences of one transaction.
-pub(super) struct SilencesInForce {
+/// What holds back in one transaction.
+pub(super) struct Holds {
     silences: Vec<StoredSilence>,
+    inhibitors: Inhibitors,
     decisions: Decisions,
 }
 
-impl SilencesInForce {
-    /// Those that are not over at `now` (µs): what is over holds nothing back any more, however late it is decided.
+impl Holds {
+    /// Silences that are not over at `now` (µs): what is over holds nothing back any more, however late it is decided.
     pub(super) async fn read(
         decisions: &Decisions,
         connection: &mut Connection,
@@ -36,33 +42,65 @@ impl SilencesInForce {
     ) -> Result<Self, DecisionsError> {
         let rows: Vec<SilenceRow> = sqlx::query_as("SELECT * FROM silences WHERE ends_at > $1 ORDER BY id")
             .bind(now)
-            .fetch_all(connection)
+            .fetch_all(&mut *connection)
             .await?;
         let silences = rows.into_iter().map(SilenceRow::into_silence);
         Ok(Self {
             silences: silences.collect::<Result<_, _>>()?,
+            inhibitors: Inhibitors::read(decisions, connection).await?,
             decisions: decisions.clone(),
         })
     }
 
-    /// Whether one of them hides the alert at a time; it counts that it did.
+    /// Whether the beginning of an alert is held at a time; a silence counts that it did.
     pub(super) async fn hold(
         &self,
         connection: &mut Connection,
+        rules: &mut RulesKnown,
         alert: &Alert,
         at: i64,
     ) -> Result<bool, DecisionsError> {
-        let Some(silence) = self.hiding(alert, at) else {
-            return Ok(false);
-        };
-        sqlx::query("UPDATE silences SET held = held + 1 WHERE id = $1")
-            .bind(&silence.id)
-            .execute(connection)
-            .await?;
-        Ok(true)
+        if let Some(silence) = self.silence_of(alert, at) {
+            sqlx::query("UPDATE silences SET held = held + 1 WHERE id = $1")
+                .bind(&silence.id)
+                .execute(connection)
+                .await?;
+            return Ok(true);
+        }
+        self.is_held_otherwise(connection, rules, alert, at).await
     }
 
-    fn hiding(&self, alert: &Alert, at: i64) -> Option<&StoredSilence> {
+    /// Whether it would be held at a time, without counting it.
+    async fn would_hold(
+        &self,
+        connection: &mut Connection,
+        rules: &mut RulesKnown,
+        alert: &Alert,
+        at: i64,
+    ) -> Result<bool, DecisionsError> {
+        if self.silence_of(alert, at).is_some() {
+            return Ok(true);
+        }
+        self.is_held_otherwise(connection, rules, alert, at).await
+    }
+
+    async fn is_held_otherwise(
+        &self,
+        connection: &mut Connection,
+        rules: &mut RulesKnown,
+        alert: &Alert,
+        at: i64,
+    ) -> Result<bool, DecisionsError> {
+        let mutes = &rules.of(connection, &alert.rule_id).await?.mute;
+        let at = EventTime::from_micros(at);
+        let is_muted = mutes.iter().any(|name| {
+            let mute = self.decisions.noise().mutes.get(name);
+            mute.is_some_and(|mute| mute.holds_at(at))
+        });
+        Ok(is_muted || self.inhibitors.inhibit(connection, alert).await?)
+    }
+
+    fn silence_of(&self, alert: &Alert, at: i64) -> Option<&StoredSilence> {
         let (subject, at) = (Subject::from(alert), EventTime::from_micros(at));
         let places = self.decisions.places();
         self.silences
@@ -83,22 +121,23 @@ pub(super) async fn never_sent(connection: &mut Connection, alert: &str) -> Resu
 impl Decisions {
     /// Whether a silence ended after `since` and not after `now` (µs), so that what it held may be told.
     pub async fn has_silence_ended(&self, since: i64, now: i64) -> Result<bool, DecisionsError> {
-        let found: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM silences WHERE ends_at > $1 AND ends_at <= $2 LIMIT 1")
-                .bind(since)
-                .bind(now)
-                .fetch_optional(self.readers())
-                .await?;
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT CAST(1 AS BIGINT) FROM silences WHERE ends_at > $1 AND ends_at <= $2 LIMIT 1",
+        )
+        .bind(since)
+        .bind(now)
+        .fetch_optional(self.readers())
+        .await?;
         Ok(found.is_some())
     }
 
-    /// Tells of alerts that still fire and that no silence hides any more at `now` (µs), piece by piece. Answers how many
+    /// Tells of alerts that still fire and that nothing holds any more at `now` (µs), piece by piece. Answers how many
     /// deliveries were queued.
     pub async fn release_held(&self, now: i64) -> Result<usize, DecisionsError> {
         let mut queued = 0;
         let mut last = String::new();
-        let is_any: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM transitions WHERE notify = 'held' LIMIT 1")
+        let is_any: Option<String> =
+            sqlx::query_scalar("SELECT alert FROM transitions WHERE notify = 'held' LIMIT 1")
                 .fetch_optional(self.readers())
                 .await?;
         if is_any.is_none() {
@@ -117,14 +156,19 @@ impl Decisions {
                 return Ok(queued);
             };
             last.clone_from(newest);
-            let silences = SilencesInForce::read(self, &mut transaction, now).await?;
+            let holds = Holds::read(self, &mut transaction, now).await?;
+            let mut rules = RulesKnown::default();
             for id in held {
                 let Some(row) = alert_row(&mut transaction, &id).await? else {
                     continue;
                 };
-                let alert = row.into_alert()?;
-                if alert.resolved_at.is_none() && silences.hiding(&alert, now).is_none() {
-                    queued += tell_of(&mut transaction, alert, now).await?;
+                let alert = AlertRow::into_alert(row)?;
+                let is_free = alert.resolved_at.is_none()
+                    && !holds
+                        .would_hold(&mut transaction, &mut rules, &alert, now)
+                        .await?;
+                if is_free {
+                    queued += tell_of(self, &mut transaction, alert, now).await?;
                 }
             }
             transaction.commit().await?;
@@ -134,7 +178,12 @@ impl Decisions {
 }
 
 /// Sends the beginning that was held, as it was.
-async fn tell_of(connection: &mut Connection, mut alert: Alert, now: i64) -> Result<usize, DecisionsError> {
+async fn tell_of(
+    decisions: &Decisions,
+    connection: &mut Connection,
+    mut alert: Alert,
+    now: i64,
+) -> Result<usize, DecisionsError> {
     sqlx::query("UPDATE transitions SET notify = 'sent' WHERE alert = $1 AND number = 1")
         .bind(&alert.id)
         .execute(&mut *connection)
@@ -148,5 +197,5 @@ async fn tell_of(connection: &mut Connection, mut alert: Alert, now: i64) -> Res
         how: "sent",
         is_late: now.saturating_sub(alert.at) > MAX_NOTIFY_AGE.as_micros() as i64,
     };
-    queue(connection, &alert, &told, now).await
+    queue(decisions, connection, &alert, &told, now).await
 }

@@ -1,7 +1,7 @@
 //! What rules remember that are judged at times of their own, a row an instance: each evaluation writes the rows that it
 //! changed, with its transitions, and how they stood before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use riskgrid_analytics::rules::{InstanceChange, InstanceKey, InstanceState, Instances, Known, Rule, What};
 use riskgrid_ingest::EventTime;
@@ -62,14 +62,26 @@ struct CellRow {
 
 read_from_row!(CellRow { rule_id, cell, state });
 
-struct ProgressRow {
+/// How far a rule was judged, and how that went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleProgress {
     rule_id: String,
-    evaluated_to: Option<i64>,
+    /// µs.
+    pub evaluated_to: Option<i64>,
+    /// Failures since it was judged last.
+    pub failures: i64,
+    /// All failures.
+    pub errors: i64,
+    /// What was wrong with the newest.
+    pub last_error: Option<String>,
 }
 
-read_from_row!(ProgressRow {
+read_from_row!(RuleProgress {
     rule_id,
-    evaluated_to
+    evaluated_to,
+    failures,
+    errors,
+    last_error
 });
 
 impl RuleState<'_> {
@@ -176,12 +188,9 @@ impl Decisions {
             cell.map_or_else(|| InstanceKey::Text(text.into()), InstanceKey::Cell)
         };
         let mut by_rule: BTreeMap<String, Stored> = BTreeMap::new();
-        let rows: Vec<ProgressRow> = sqlx::query_as("SELECT rule_id, evaluated_to FROM rule_progress")
-            .fetch_all(self.readers())
-            .await?;
-        for row in rows {
-            let stored = by_rule.entry(row.rule_id).or_default();
-            stored.evaluated = row.evaluated_to.map(EventTime::from_micros);
+        for (rule_id, progress) in self.rule_progress().await? {
+            let stored = by_rule.entry(rule_id).or_default();
+            stored.evaluated = progress.evaluated_to.map(EventTime::from_micros);
         }
         let rows: Vec<InstanceRow> = sqlx::query_as("SELECT rule_id, instance, state FROM rule_instances")
             .fetch_all(self.readers())
@@ -209,6 +218,35 @@ impl Decisions {
             }
         }
         Ok(instances)
+    }
+
+    /// How far each rule was judged that is judged at times of its own, by its id.
+    pub async fn rule_progress(&self) -> Result<HashMap<String, RuleProgress>, DecisionsError> {
+        let rows: Vec<RuleProgress> =
+            sqlx::query_as("SELECT rule_id, evaluated_to, failures, errors, last_error FROM rule_progress")
+                .fetch_all(self.readers())
+                .await?;
+        Ok(rows.into_iter().map(|row| (row.rule_id.clone(), row)).collect())
+    }
+
+    /// Notes that a rule could not be judged, and why; how often that was so since it was judged last.
+    pub async fn note_failure(&self, rule_id: &str, error: &str) -> Result<i64, DecisionsError> {
+        let mut transaction = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO rule_progress (rule_id, failures, errors, last_error) VALUES ($1, 1, 1, $2)
+                ON CONFLICT (rule_id) DO UPDATE SET failures = rule_progress.failures + 1,
+                    errors = rule_progress.errors + 1, last_error = excluded.last_error",
+        )
+        .bind(rule_id)
+        .bind(error)
+        .execute(&mut *transaction)
+        .await?;
+        let failures: i64 = sqlx::query_scalar("SELECT failures FROM rule_progress WHERE rule_id = $1")
+            .bind(rule_id)
+            .fetch_one(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(failures)
     }
 
     /// Notes how far rules were judged that were judged further than `noted` says, which then says it.

@@ -9,48 +9,66 @@ mod bounds;
 mod endpoints;
 mod error;
 mod forget;
+mod grouping;
 mod hold;
 mod ids;
 mod incidents;
+mod inhibit;
 mod instances;
 mod lines;
+mod members;
+mod message;
+mod modes;
+mod noise;
 mod notice;
 mod outbox;
 mod record;
 mod rules;
 mod silences;
 mod tally;
+mod telling;
+mod transitions;
 mod versions;
+mod wanted;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use h3o::{CellIndex, LatLng};
-use riskgrid_ingest::grid::GridReader;
+use riskgrid_analytics::incidents::Cover;
+use riskgrid_ingest::grid::{GridReader, GridSnapshot};
 use riskgrid_ingest::places::Places;
 use riskgrid_ingest::{LIVE_DOMAIN, NoRoom};
 
 pub use acknowledge::Terms;
-pub use alerts::{Alert, AlertPage, AlertQuery, AlertState, PublicAlert, rfc3339};
+pub use alerts::{Alert, AlertPage, AlertState, PublicAlert, rfc3339};
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
 pub use error::DecisionsError;
 pub use forget::{Forgotten, Keep};
+pub use grouping::Pauses;
 pub use ids::{random_hex, webhook_id};
 use incidents::Gathered;
 pub use incidents::{
     Incident, IncidentPlace, IncidentQuery, IncidentReader, IncidentSettings, IncidentState, LineageRow,
     NearBy,
 };
-pub use instances::RuleState;
+pub use instances::{RuleProgress, RuleState};
 pub use lines::{AlertLine, Bound, Conditions, LinePlace};
-pub use outbox::{AttemptRow, Delivery, DeliveryRow, DeliveryState};
+pub use members::MemberAlert;
+use modes::Emergencies;
+pub use modes::Mode;
+pub use noise::NoiseSettings;
+pub use outbox::{AttemptRow, Delivery, DeliveryQuery, DeliveryRow, DeliveryState, DueEndpoint, Replay};
 pub use record::{Notify, Recorded};
 pub use rules::{Authorship, BY_HTTP, ENDED_AT_ONCE, RuleVersion, StoredRule, rules_of};
 pub use silences::{MAX_SILENCES, Preview, SilencePlace, StoredSilence};
 pub use tally::{Held, Tally};
+pub use transitions::TransitionLine;
 pub use versions::Versioned;
+pub use wanted::AlertQuery;
 
 use crate::database::{Database, Pool, Standing, Transaction};
 
@@ -74,6 +92,10 @@ struct Inner {
     places: Arc<Places>,
     incident_settings: IncidentSettings,
     gathered: Gathered,
+    noise: NoiseSettings,
+    emergencies: Emergencies,
+    /// Alerts that ended: each may have kept others quiet.
+    ends: AtomicU64,
     /// Tells of which domain a layer is, once the grid is there.
     grid: OnceLock<GridReader>,
 }
@@ -95,6 +117,9 @@ impl Decisions {
                 places: Arc::default(),
                 incident_settings: IncidentSettings::default(),
                 gathered: Gathered::default(),
+                noise: NoiseSettings::default(),
+                emergencies: Emergencies::default(),
+                ends: AtomicU64::new(0),
                 grid: OnceLock::new(),
             }),
         };
@@ -161,6 +186,42 @@ impl Decisions {
         self
     }
 
+    /// The same, which keeps alerts quiet so.
+    #[must_use]
+    pub fn quietened(mut self, noise: NoiseSettings) -> Self {
+        // Nobody has another copy yet.
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.noise = noise;
+        }
+        self
+    }
+
+    fn noise(&self) -> &NoiseSettings {
+        &self.inner.noise
+    }
+
+    fn pauses(&self) -> Pauses {
+        self.inner.noise.pauses
+    }
+
+    fn public_url(&self) -> Option<&str> {
+        self.inner.noise.public_url.as_deref()
+    }
+
+    /// Whether a mute is configured: then what it held may be free with every minute.
+    pub fn has_mutes(&self) -> bool {
+        !self.inner.noise.mutes.is_empty()
+    }
+
+    fn emergencies(&self) -> &Emergencies {
+        &self.inner.emergencies
+    }
+
+    /// How many alerts ended since the start. With each of them what it kept quiet may be free.
+    pub fn ends(&self) -> u64 {
+        self.inner.ends.load(Ordering::Relaxed)
+    }
+
     fn incident_settings(&self) -> &IncidentSettings {
         &self.inner.incident_settings
     }
@@ -177,17 +238,38 @@ impl Decisions {
 
     /// The domain of a layer, whose clock its alerts follow.
     fn domain_of(&self, layer: &str) -> String {
-        let snapshot = self.inner.grid.get().map(GridReader::snapshot);
-        let domain = snapshot.and_then(|snapshot| {
+        let domain = self.snapshot().and_then(|snapshot| {
             let index = snapshot.layers.find(layer)?;
             Some(snapshot.layers.get(index)?.domain.clone())
         });
         domain.unwrap_or_else(|| LIVE_DOMAIN.to_owned())
     }
 
+    fn snapshot(&self) -> Option<Arc<GridSnapshot>> {
+        self.inner.grid.get().map(GridReader::snapshot)
+    }
+
+    /// Where an alert lies, as incidents see it.
+    fn cover_of(&self, alert: &Alert) -> Cover {
+        self.incident_settings()
+            .cover_of(&alert.rule_id, alert.cell, self.places())
+    }
+
     /// The areas that silences name.
     pub fn places(&self) -> &Arc<Places> {
         &self.inner.places
+    }
+
+    /// What the alerts of a rule are gathered in incidents by.
+    pub fn group_of_rule<'a>(&'a self, rule: &'a riskgrid_analytics::rules::Rule) -> &'a str {
+        let layer = rule.layer().unwrap_or_default();
+        self.incident_settings()
+            .group_of(rule.group.as_deref(), layer, &rule.id)
+    }
+
+    /// How many open alerts each rule has.
+    pub fn open_by_rule(&self) -> std::collections::HashMap<String, u64> {
+        self.census().of_rule.clone()
     }
 
     /// What an alert is gathered in incidents by.
@@ -236,6 +318,9 @@ mod bounds_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod life_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+mod noise_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests;

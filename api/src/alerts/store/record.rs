@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 
-use riskgrid_analytics::rules::{Audience, RuleInstance, Transition, TransitionKind};
+use riskgrid_analytics::rules::{Audience, RuleInstance, Severity, Transition, TransitionKind};
 use riskgrid_ingest::EventTime;
 use serde_json::{Value, json};
 
 use super::alerts::{Alert, AlertRow, AlertState, alert_row};
 use super::bounds::{Draft, RULE_FULL, RULE_FULL_INSTANCE, Reached};
-use super::hold::{SilencesInForce, never_sent};
+use super::hold::{Holds, never_sent};
 use super::incidents::Gathering;
 use super::instances::RuleState;
 use super::notice::{Told, add_transition};
+use super::telling::RulesKnown;
 use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE, Tally};
 use crate::database::{Connection, Row, Transaction};
 
@@ -129,7 +130,8 @@ struct Recording<'a> {
     recorded: Recorded,
     refused: [u64; 2],
     /// Read when the first alert begins.
-    silences: Option<SilencesInForce>,
+    holds: Option<Holds>,
+    rules: RulesKnown,
     notify: Notify,
     now: i64,
 }
@@ -143,7 +145,8 @@ impl<'a> Recording<'a> {
             gathering: Gathering::new(decisions),
             recorded: Recorded::default(),
             refused: [0, 0],
-            silences: None,
+            holds: None,
+            rules: RulesKnown::default(),
             notify,
             now,
         })
@@ -166,6 +169,7 @@ impl<'a> Recording<'a> {
             .filter(|alert| alert.resolved_at.is_some());
         let ended = ended.count() as u64;
         Tally::add(&tally.ended, ended);
+        Tally::add(&decisions.inner.ends, ended);
         Tally::add(&tally.began, self.recorded.alerts.len() as u64 - ended);
         let [of_rule, of_all] = self.refused;
         Tally::add(&tally.refused_by_rule, of_rule);
@@ -246,7 +250,25 @@ impl<'a> Recording<'a> {
         .await
     }
 
+    /// How grave an alert is and who is told, which an emergency where it lies may raise.
+    async fn terms_of(&mut self, transition: &Transition) -> Result<(Severity, Vec<String>), DecisionsError> {
+        let own = (transition.severity, transition.webhooks.clone());
+        if !self
+            .decisions
+            .is_emergency_at(transition.cell.map(u64::cast_signed))
+        {
+            return Ok(own);
+        }
+        let rule = self.rules.of(&mut self.transaction, &transition.rule_id).await?;
+        let Some(emergency) = &rule.emergency else {
+            return Ok(own);
+        };
+        let severity = emergency.severity.map_or(own.0, |raised| raised.max(own.0));
+        Ok((severity, emergency.webhooks.clone().unwrap_or(own.1)))
+    }
+
     async fn insert(&mut self, transition: &Transition) -> Result<(), DecisionsError> {
+        let (severity, webhooks) = self.terms_of(transition).await?;
         sqlx::query(
             "INSERT INTO alerts (id, rule_id, rule, instance, state, severity, layer, sensor, cell, value, at, fired_at,
                 evidence, webhooks, audience, kind, rule_version, incident_group, labels, areas) VALUES
@@ -256,7 +278,7 @@ impl<'a> Recording<'a> {
         .bind(&transition.rule_id)
         .bind(&transition.rule)
         .bind(&transition.instance)
-        .bind(transition.severity.name())
+        .bind(severity.name())
         .bind(transition.layer.as_deref().unwrap_or_default())
         .bind(&transition.sensor)
         .bind(transition.cell.map(u64::cast_signed))
@@ -264,7 +286,7 @@ impl<'a> Recording<'a> {
         .bind(transition.at.micros())
         .bind(transition.fired_at.micros())
         .bind(transition.evidence.to_string())
-        .bind(json!(transition.webhooks).to_string())
+        .bind(json!(webhooks).to_string())
         .bind(transition.audience.name())
         .bind(transition.rule_kind)
         .bind(transition.rule_version)
@@ -291,7 +313,7 @@ impl<'a> Recording<'a> {
             how,
             is_late: false,
         };
-        let queued = add_transition(&mut self.transaction, &alert, &told, self.now).await?;
+        let queued = add_transition(self.decisions, &mut self.transaction, &alert, &told, self.now).await?;
         self.recorded.queued += queued;
         self.recorded.alerts.push(alert);
         self.draft.began(&transition.rule_id);
@@ -363,14 +385,17 @@ impl<'a> Recording<'a> {
         Ok(())
     }
 
-    /// Whether a silence hides the beginning of an alert.
+    /// Whether something holds back the beginning of an alert.
     async fn is_held(&mut self, alert: &Alert) -> Result<bool, DecisionsError> {
-        if self.silences.is_none() {
-            self.silences =
-                Some(SilencesInForce::read(self.decisions, &mut self.transaction, self.now).await?);
+        if self.holds.is_none() {
+            self.holds = Some(Holds::read(self.decisions, &mut self.transaction, self.now).await?);
         }
-        match &self.silences {
-            Some(silences) => silences.hold(&mut self.transaction, alert, alert.at).await,
+        match &self.holds {
+            Some(holds) => {
+                holds
+                    .hold(&mut self.transaction, &mut self.rules, alert, alert.at)
+                    .await
+            }
             None => Ok(false),
         }
     }
@@ -423,7 +448,7 @@ impl<'a> Recording<'a> {
             how,
             is_late,
         };
-        let queued = add_transition(connection, &alert, &told, self.now).await?;
+        let queued = add_transition(self.decisions, connection, &alert, &told, self.now).await?;
         self.draft.ended(&alert.rule_id);
         self.recorded.queued += queued;
         self.recorded.alerts.push(alert);

@@ -41,6 +41,12 @@ pub struct Held {
     pub open: u64,
     /// Alerts that are.
     pub ended: u64,
+    /// Incidents of which something is active.
+    pub incidents: u64,
+    /// Open alerts of which nobody is told yet.
+    pub alerts_held: u64,
+    /// Deliveries that still gather changes.
+    pub gathering: u64,
     /// Deliveries not tried yet.
     pub pending: u64,
     /// Deliveries tried in vain, to be tried again.
@@ -72,8 +78,9 @@ impl Decisions {
     /// What there is now.
     pub async fn held(&self) -> Result<Held, DecisionsError> {
         let waiting: Waiting = sqlx::query_as(
-            "SELECT COUNT(*) AS number, COUNT(*) FILTER (WHERE attempts > 0) AS failed, MIN(created_at) AS oldest
-               FROM deliveries WHERE state = 'pending'",
+            "SELECT COUNT(*) AS number,
+                CAST(COALESCE(SUM(CASE WHEN attempts > 0 THEN 1 ELSE 0 END), 0) AS BIGINT) AS failed,
+                MIN(created_at) AS oldest FROM deliveries WHERE state = 'pending'",
         )
         .fetch_one(self.readers())
         .await?;
@@ -83,11 +90,17 @@ impl Decisions {
         };
         let dead = count("SELECT COUNT(*) FROM deliveries WHERE state = 'dead'").await?;
         let rules = count("SELECT COUNT(*) FROM rules").await?;
+        let gathering = count("SELECT COUNT(*) FROM deliveries WHERE state = 'open'").await?;
+        let incidents = count("SELECT COUNT(*) FROM incidents WHERE state = 'open'").await?;
+        let alerts_held = count("SELECT COUNT(*) FROM transitions WHERE notify = 'held'").await?;
         let census = self.census();
         Ok(Held {
             rules,
             open: census.open,
             ended: census.ended,
+            incidents,
+            alerts_held,
+            gathering,
             pending: (waiting.number - waiting.failed).cast_unsigned(),
             failed: waiting.failed.cast_unsigned(),
             dead,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::alerts::webhook::{Endpoint, NewEndpoint, Secret};
+use crate::alerts::webhook::{Endpoint, EndpointFilter, Grouping, NewEndpoint, Secret};
 use crate::database::DatabaseError;
 
 pub(super) const SECOND: i64 = 1_000_000;
@@ -53,6 +53,9 @@ pub(super) async fn endpoint(decisions: &Decisions, name: &str, severities: Vec<
         url: "https://ops.example/".to_owned(),
         secret: Secret::random().unwrap(),
         severities,
+        filter: EndpointFilter::default(),
+        grouping: Grouping::None,
+        rate: None,
     };
     decisions.create_endpoint(new, START, &deed()).await.unwrap()
 }
@@ -82,7 +85,11 @@ pub(super) fn decided(rule: &Rule, sensor: &str, readings: &[(i64, f64)]) -> Vec
 }
 
 async fn states(decisions: &Decisions, webhook: &str) -> Vec<(String, String)> {
-    let rows = decisions.deliveries(webhook, 100).await.unwrap();
+    let query = DeliveryQuery {
+        limit: 100,
+        ..DeliveryQuery::default()
+    };
+    let (rows, _) = decisions.deliveries(webhook, &query).await.unwrap();
     rows.into_iter().map(|row| (row.r#type, row.state)).collect()
 }
 
@@ -192,11 +199,21 @@ async fn alert_transition_and_outbox_are_stored_together_and_once() {
     };
     assert_eq!(firing.id, webhook_id(&ops.id, &transitions[0].episode, 1));
     let body: Value = serde_json::from_str(&firing.body).unwrap();
-    let expected = json!({"type": "alert.firing", "timestamp": "2026-11-22T08:01:01Z", "data": {
+    let expected = json!({
         "alert": transitions[0].episode, "rule": "river", "state": "firing", "severity": "major",
         "layer": "water_level", "sensor": "river-7", "cell": "89411d368b7ffff", "value": 3.62,
-        "at": "2026-11-22T08:00:00Z", "evidence": transitions[0].evidence}});
-    assert_eq!(body, expected);
+        "at": "2026-11-22T08:00:00Z", "evidence": transitions[0].evidence, "number": 1, "kind": "threshold",
+        "group": "water_level", "instance": "river-7", "areas": [], "labels": {}, "mode": "normal",
+        "summary": "river: water_level 3.62 at river-7, limit 3.5"});
+    assert_eq!(
+        (&body["type"], &body["timestamp"]),
+        (&json!("alert.firing"), &json!("2026-11-22T08:01:01Z"))
+    );
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&body["data"][name], value, "{name}");
+    }
+    let incident = body["data"]["incident"].as_str().unwrap();
+    assert!(incident.starts_with("inc_"), "{incident}");
 }
 
 #[tokio::test]
@@ -316,7 +333,7 @@ async fn alerts_are_listed_newest_first_page_by_page() {
         None
     );
     let query = AlertQuery {
-        state: Some(AlertState::Acknowledged),
+        states: vec![AlertState::Acknowledged],
         limit: 10,
         ..AlertQuery::default()
     };

@@ -1,8 +1,12 @@
-//! The SQL tables of the wing, a file each, and here `alerts`. Alerts are read page by page from the database when a query runs that scans it.
+//! The SQL tables of the wing, a file each, and here `alerts`. Rows are read page by page from the database when a query runs
+//! that scans them.
 
+mod deliveries;
 mod incidents;
 mod lineage;
+mod rules;
 mod silences;
+mod transitions;
 
 use std::sync::Arc;
 
@@ -15,9 +19,12 @@ use riskgrid_analytics::tables::stored::{
 };
 use riskgrid_ingest::EventTime;
 
+pub(crate) use deliveries::{attempts_table, deliveries_table};
 pub(crate) use incidents::incidents_table;
 pub(crate) use lineage::incident_lineage_table;
+pub(crate) use rules::rules_table;
 pub(crate) use silences::silences_table;
+pub(crate) use transitions::transitions_table;
 
 use crate::alerts::store::{AlertLine, Bound, Conditions, Decisions};
 
@@ -95,6 +102,38 @@ fn columns() -> Vec<Column<AlertLine>> {
             "layer",
             "layer of the rule, where it watches one",
             Values::TextOrNull(|line| layer_of(&line.layer)),
+        ),
+        column("kind", "kind of the rule", Values::Text(|line| &line.kind)),
+        column("rule_id", "id of the rule", Values::Text(|line| &line.rule_id)),
+        column(
+            "rule_version",
+            "version of the rule as it began",
+            Values::Whole(|line| line.rule_version),
+        ),
+        column(
+            "instance",
+            "what it is known by within its rule",
+            Values::Text(|line| &line.instance),
+        ),
+        column(
+            "group",
+            "what it is gathered in incidents by",
+            Values::Text(|line| &line.incident_group),
+        ),
+        column(
+            "labels",
+            "of the rule, as JSON",
+            Values::Text(|line| &line.labels),
+        ),
+        column(
+            "areas",
+            "ids of the areas that hold its place, as a JSON list",
+            Values::Text(|line| &line.areas),
+        ),
+        column(
+            "reason",
+            "why it ended, where the data did not end it",
+            Values::TextOrNull(|line| line.reason.as_deref()),
         ),
         column(
             "sensor",
@@ -198,6 +237,12 @@ fn conditions_of(asked: &Asked) -> Conditions {
             }
             Test::IsNull => "IS NULL".to_owned(),
             Test::IsNotNull => "IS NOT NULL".to_owned(),
+        };
+        // `group` is a word of SQL.
+        let column = if *column == "group" {
+            "incident_group"
+        } else {
+            column
         };
         conditions.sql.push(format!("{column} {test}"));
     }

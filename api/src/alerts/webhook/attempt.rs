@@ -25,6 +25,16 @@ impl Attempt {
         self.error.is_none()
     }
 
+    /// Whether the receiver says that it does not take this message, whatever else it takes.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.status, Some(400 | 413 | 415 | 422))
+    }
+
+    /// Whether nothing else should be sent to the receiver either for a while.
+    pub fn asks_for_a_pause(&self) -> bool {
+        self.retry_after.is_some() || matches!(self.status, Some(429 | 502 | 503 | 504))
+    }
+
     /// Whether the receiver is gone for good: 410.
     pub fn is_gone(&self) -> bool {
         self.status == Some(StatusCode::GONE.as_u16())

@@ -7,5 +7,5 @@ mod secret;
 
 pub use attempt::Attempt;
 pub use case_targets::{CaseTargets, CaseTold};
-pub use endpoint::{Endpoint, NewEndpoint};
+pub use endpoint::{Endpoint, EndpointChange, EndpointFilter, Grouping, NewEndpoint};
 pub use secret::Secret;

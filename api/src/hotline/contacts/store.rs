@@ -166,9 +166,8 @@ impl Contacts {
             wrapped_key: row.try_get(4)?,
         };
         let opened = sealed.open(&self.keys, (&id, case_id))?;
-        let members = match serde_json::from_slice(&opened) {
-            Ok(Value::Object(members)) => members,
-            _ => return Err(NotOpened.into()),
+        let Ok(Value::Object(members)) = serde_json::from_slice(&opened) else {
+            return Err(NotOpened.into());
         };
         Ok(Some(Contact {
             members,

@@ -37,18 +37,17 @@ impl Desk {
             let all = risks.0.lock().unwrap_or_else(PoisonError::into_inner);
             all.get(&key).cloned()
         };
-        let history = match known {
-            Some(known) => known,
-            None => {
-                let from = now.saturating_sub(self.settings.risk_window);
-                let mut reader = self.reader().await?;
-                let rows = stopped_shares(&mut reader, &clock.rule, &clock.name, from).await?;
-                let read: Result<Vec<Stopped>, StoreError> = rows.iter().map(stopped).collect();
-                let read = Arc::new(read?);
-                let mut all = risks.0.lock().unwrap_or_else(PoisonError::into_inner);
-                all.insert(key, Arc::clone(&read));
-                read
-            }
+        let history = if let Some(known) = known {
+            known
+        } else {
+            let from = now.saturating_sub(self.settings.risk_window);
+            let mut reader = self.reader().await?;
+            let rows = stopped_shares(&mut reader, &clock.rule, &clock.name, from).await?;
+            let read: Result<Vec<Stopped>, StoreError> = rows.iter().map(stopped).collect();
+            let read = Arc::new(read?);
+            let mut all = risks.0.lock().unwrap_or_else(PoisonError::into_inner);
+            all.insert(key, Arc::clone(&read));
+            read
         };
         let share = share_of(clock, now)?;
         let history = history.iter().map(|stopped| StoppedClock {

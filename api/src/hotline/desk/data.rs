@@ -191,6 +191,7 @@ impl HotlineData {
     }
 
     /// A clock's rule.
+    #[allow(clippy::unused_self, reason = "it is read where all other data are")]
     pub(super) fn spec_of(&self, clock: &ClockRow) -> Result<Spec, StoreError> {
         read_json("clock", &clock.spec)
     }

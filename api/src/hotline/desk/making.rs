@@ -297,6 +297,7 @@ impl Desk {
     }
 
     /// A case of nothing but its report.
+    #[allow(clippy::unused_self, reason = "the desk makes cases")]
     pub(crate) fn blank(&self, source: &str, report: &str, layer: &str, opened_at: i64) -> CaseRow {
         CaseRow {
             id: case_id(source, report),
@@ -525,7 +526,11 @@ fn check_contact(contact: Map<String, Value>) -> Result<Map<String, Value>, Prob
 ///
 /// # Errors
 /// What is missing, not asked, or no answer.
-#[allow(clippy::type_complexity, reason = "two lists of answers")]
+#[allow(
+    clippy::needless_pass_by_value,
+    clippy::type_complexity,
+    reason = "what was given becomes two lists of answers"
+)]
 pub fn answers_of(
     layer: &CaseLayer,
     given: Map<String, Value>,
@@ -544,7 +549,7 @@ pub fn answers_of(
         let answers: Vec<&str> = match given.get(code) {
             Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
             Some(Value::String(text)) if !text.is_empty() => vec![text],
-            Some(Value::Number(_)) | None | Some(Value::Null | Value::String(_)) => Vec::new(),
+            None | Some(Value::Number(_) | Value::Null | Value::String(_)) => Vec::new(),
             Some(_) => return Err(format!("the attribute `{code}` is a text, or a list of texts")),
         };
         let number = given.get(code).and_then(Value::as_f64);

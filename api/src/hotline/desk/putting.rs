@@ -39,7 +39,7 @@ impl Desk {
         let stored = serde_json::to_string(&body).map_err(|error| Problem::internal(&error))?;
         let after = before
             .with(name, version + 1, body, &self.settings)
-            .map_err(|invalid| invalid.problem())?;
+            .map_err(super::data::Unfit::problem)?;
         let now = (self.clock)();
         let datum = Datum {
             name: name.stored(),

@@ -36,6 +36,7 @@ async fn list(
     Ok(Json(json!({ "moves": shown })))
 }
 
+#[allow(clippy::too_many_arguments, reason = "what a request is made of")]
 async fn make(
     State(desk): State<Arc<Desk>>,
     officer: Officer,

@@ -1,5 +1,7 @@
 //! Rows of the hotline's tables as SQL reads them: page by page, by what is asked of their columns.
 
+use std::fmt::Write as _;
+
 use super::case::CaseRow;
 use super::clocks::ClockRow;
 use super::moves::MoveRow;
@@ -193,7 +195,8 @@ fn numbered(sql: &str) -> String {
     sql.chars().fold(String::new(), |mut numbered, letter| {
         if letter == '?' {
             number += 1;
-            numbered.push_str(&format!("${number}"));
+            // Writing to a text cannot fail.
+            let _ = write!(numbered, "${number}");
         } else {
             numbered.push(letter);
         }

@@ -135,6 +135,7 @@ pub(in super::super) async fn forget_incidents(
     for id in &old {
         for sql in [
             "DELETE FROM incident_lineage WHERE incident = $1",
+            "DELETE FROM incident_notices WHERE incident = $1",
             "DELETE FROM incidents WHERE id = $1",
         ] {
             sqlx::query(sql).bind(id).execute(&mut *connection).await?;

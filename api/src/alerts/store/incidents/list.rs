@@ -1,6 +1,6 @@
 //! Incidents as they are read: what is counted follows from their alerts as they are now.
 
-use h3o::CellIndex;
+use h3o::{CellIndex, LatLng};
 use riskgrid_analytics::incidents::Spot;
 use riskgrid_analytics::rules::Severity;
 use riskgrid_ingest::places::Places;
@@ -332,9 +332,7 @@ impl Decisions {
                     Spot::Cell(cell) => Some(u64::from(*cell)),
                     Spot::Area(_) | Spot::Rule(_) => None,
                 }));
-            if let Some(cell) = cell.and_then(|cell| CellIndex::try_from(cell).ok()) {
-                incident.areas.extend(areas_of(cell, self.places()));
-            }
+            incident.areas.extend(areas_of_cell(cell, self.places()));
         }
         incident.cells.sort_unstable();
         incident.cells.dedup();
@@ -362,8 +360,11 @@ impl Decisions {
 }
 
 /// Ids of the areas that hold the centre of a cell.
-pub(super) fn areas_of(cell: CellIndex, places: &Places) -> Vec<String> {
-    let centre = h3o::LatLng::from(cell);
+pub(in super::super) fn areas_of_cell(cell: Option<u64>, places: &Places) -> Vec<String> {
+    let Some(cell) = cell.and_then(|cell| CellIndex::try_from(cell).ok()) else {
+        return Vec::new();
+    };
+    let centre = LatLng::from(cell);
     let areas = places.areas.areas_of([centre.lng(), centre.lat()]);
     areas.iter().map(|area| area.id.to_string()).collect()
 }

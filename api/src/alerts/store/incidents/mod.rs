@@ -9,6 +9,7 @@ mod write;
 pub(super) use gather::{Gathered, Gathering};
 pub use lineage::LineageRow;
 pub(super) use lineage::forget_incidents;
+pub(super) use list::areas_of_cell;
 pub use list::{Incident, IncidentPlace, IncidentQuery, IncidentReader, IncidentState};
 pub use settings::{IncidentSettings, NearBy};
 

@@ -57,7 +57,7 @@ impl IncidentSettings {
     }
 
     /// Where an alert lies, as incidents see it.
-    pub(super) fn cover_of(&self, rule_id: &str, cell: Option<u64>, places: &Places) -> Cover {
+    pub(in super::super) fn cover_of(&self, rule_id: &str, cell: Option<u64>, places: &Places) -> Cover {
         let cell = cell.and_then(|cell| CellIndex::try_from(cell).ok());
         let cover = cell.and_then(|cell| match &self.near_by {
             NearBy::Cells => Cover::of_cells(&[cell], self.resolution),

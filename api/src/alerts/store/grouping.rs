@@ -1,0 +1,501 @@
+//! Messages about incidents: changes gather in one open message per webhook and incident until it is sealed, at its first
+//! attempt; what still fires unacknowledged is told again.
+
+use std::time::Duration;
+
+use super::alerts::Alert;
+use super::incidents::IncidentReader;
+use super::message::{Gathered, Sealed, of_incident};
+use super::telling::{ChangeKey, rank};
+use super::{Decisions, DecisionsError, PIECE, webhook_id};
+use crate::database::{Connection, Transaction, read_from_row};
+
+/// Changes that are read for one message: more never fit.
+const MOST_TOLD: i64 = 100;
+
+/// When gathered changes are told, wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pauses {
+    /// From the first change to the first message.
+    pub wait: Duration,
+    /// From one message of an incident to the next.
+    pub interval: Duration,
+    /// From the last message to the same again, while something fires that nobody has taken.
+    pub repeat: Duration,
+    /// The same in an emergency, in which nothing waits for more to gather.
+    pub emergency_repeat: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self {
+            wait: Duration::from_secs(10),
+            interval: Duration::from_mins(1),
+            repeat: Duration::from_hours(4),
+            emergency_repeat: Duration::from_hours(1),
+        }
+    }
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A change that is gathered.
+pub(super) struct Gathering<'a> {
+    pub(super) webhook: &'a str,
+    pub(super) incident: &'a str,
+    pub(super) alert: &'a Alert,
+    pub(super) number: i64,
+    pub(super) is_late: bool,
+    /// In an emergency nothing waits for more to gather.
+    pub(super) is_emergency: bool,
+    /// Of the endpoint: it was switched off.
+    pub(super) is_disabled: bool,
+}
+
+struct NoticeRow {
+    messages: i64,
+    last_at: i64,
+    severity: i64,
+}
+
+read_from_row!(NoticeRow {
+    messages,
+    last_at,
+    severity
+});
+
+struct OpenRow {
+    seq: i64,
+    webhook: String,
+    changes: i64,
+    next_attempt_at: i64,
+}
+
+read_from_row!(OpenRow {
+    seq,
+    webhook,
+    changes,
+    next_attempt_at
+});
+
+struct ChangeLine {
+    alert: String,
+    number: i64,
+    is_late: i64,
+}
+
+read_from_row!(ChangeLine {
+    alert,
+    number,
+    is_late
+});
+
+struct ToSeal {
+    webhook: String,
+    incident: Option<String>,
+    state: String,
+    id: String,
+    body: String,
+    changes: i64,
+    repeat: Option<i64>,
+}
+
+read_from_row!(ToSeal {
+    webhook,
+    incident,
+    state,
+    id,
+    body,
+    changes,
+    repeat
+});
+
+struct DueAgain {
+    webhook: String,
+    incident: String,
+    repeats: i64,
+    last_at: i64,
+}
+
+read_from_row!(DueAgain {
+    webhook,
+    incident,
+    repeats,
+    last_at
+});
+
+/// Adds a change to the open message of its webhook and incident.
+pub(super) async fn gather(
+    connection: &mut Connection,
+    pauses: Pauses,
+    change: &Gathering<'_>,
+    now: i64,
+) -> Result<(), DecisionsError> {
+    let told: Option<NoticeRow> = sqlx::query_as(
+        "SELECT messages, last_at, severity FROM incident_notices WHERE webhook = $1 AND incident = $2",
+    )
+    .bind(change.webhook)
+    .bind(change.incident)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let (severity, is_end) = (rank(&change.alert.severity), change.alert.resolved_at.is_some());
+    let told = told.unwrap_or(NoticeRow {
+        messages: 0,
+        last_at: i64::MIN,
+        severity: 0,
+    });
+    let has_risen = told.messages > 0 && severity > told.severity && !is_end;
+    let due = if is_end || has_risen {
+        now
+    } else {
+        let wait = if change.is_emergency {
+            0
+        } else {
+            micros(pauses.wait)
+        };
+        now.saturating_add(wait)
+            .max(told.last_at.saturating_add(micros(pauses.interval)))
+    };
+    let seq = open_message(connection, change, due, now).await?;
+    sqlx::query(
+        "INSERT INTO delivery_changes (delivery, alert, number, is_end, severity, at, is_late)
+            VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (delivery, alert, number) DO NOTHING",
+    )
+    .bind(seq)
+    .bind(&change.alert.id)
+    .bind(change.number)
+    .bind(i64::from(is_end))
+    .bind(severity)
+    .bind(change.alert.at)
+    .bind(i64::from(change.is_late))
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query(
+        "INSERT INTO incident_notices (webhook, incident, messages, last_at, severity, repeats)
+            VALUES ($1, $2, 0, $3, $4, 0)
+         ON CONFLICT (webhook, incident) DO UPDATE SET repeats = 0,
+            severity = CASE WHEN incident_notices.severity < $4 THEN $4 ELSE incident_notices.severity END",
+    )
+    .bind(change.webhook)
+    .bind(change.incident)
+    .bind(i64::MIN)
+    .bind(if is_end { 0 } else { severity })
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The open message, made or brought forward; its sequence number.
+async fn open_message(
+    connection: &mut Connection,
+    change: &Gathering<'_>,
+    due: i64,
+    now: i64,
+) -> Result<i64, DecisionsError> {
+    if let Some(open) = open_of(&mut *connection, change.webhook, change.incident).await? {
+        sqlx::query(
+            "UPDATE deliveries SET changes = changes + 1, next_attempt_at = $2, repeat = NULL WHERE seq = $1",
+        )
+        .bind(open.seq)
+        .bind(due.min(open.next_attempt_at))
+        .execute(connection)
+        .await?;
+        return Ok(open.seq);
+    }
+    insert_open(
+        connection,
+        (change.webhook, change.incident),
+        (due, now),
+        (1, None, change.is_disabled),
+    )
+    .await
+}
+
+async fn insert_open(
+    connection: &mut Connection,
+    (webhook, incident): (&str, &str),
+    (due, now): (i64, i64),
+    (changes, repeat, is_disabled): (i64, Option<i64>, bool),
+) -> Result<i64, DecisionsError> {
+    let seq: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) + 1 FROM deliveries")
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query(
+        "INSERT INTO deliveries (id, seq, webhook, thread, incident, changes, type, body, state, attempts, refusals,
+            next_attempt_at, created_at, truncated, repeat)
+            VALUES ($1, $2, $3, $4, $4, $5, 'incident.changed', '', $6, 0, 0, $7, $8, 0, $9)",
+    )
+    .bind(format!("open_{seq}"))
+    .bind(seq)
+    .bind(webhook)
+    .bind(incident)
+    .bind(changes)
+    .bind(if is_disabled { "dead" } else { "open" })
+    .bind(due)
+    .bind(now)
+    .bind(repeat)
+    .execute(connection)
+    .await?;
+    Ok(seq)
+}
+
+/// What one incident was to tell, the one that absorbed it tells: also what is on its way is before whatever comes.
+pub(super) async fn absorb_messages(
+    connection: &mut Connection,
+    other: &str,
+    incident: &str,
+) -> Result<(), DecisionsError> {
+    let open: Vec<OpenRow> = sqlx::query_as(
+        "SELECT seq, webhook, changes, next_attempt_at FROM deliveries WHERE thread = $1 AND state = 'open'",
+    )
+    .bind(other)
+    .fetch_all(&mut *connection)
+    .await?;
+    for message in open {
+        let heir = open_of(&mut *connection, &message.webhook, incident).await?;
+        let Some(heir) = heir else { continue };
+        sqlx::query("UPDATE delivery_changes SET delivery = $2 WHERE delivery = $1")
+            .bind(message.seq)
+            .bind(heir.seq)
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("UPDATE deliveries SET changes = changes + $2, next_attempt_at = $3 WHERE seq = $1")
+            .bind(heir.seq)
+            .bind(message.changes)
+            .bind(message.next_attempt_at.min(heir.next_attempt_at))
+            .execute(&mut *connection)
+            .await?;
+        sqlx::query("DELETE FROM deliveries WHERE seq = $1")
+            .bind(message.seq)
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::query(
+        "UPDATE deliveries SET thread = $2, incident = $2 WHERE thread = $1 AND state IN ('open', 'pending')",
+    )
+    .bind(other)
+    .bind(incident)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn open_of(
+    connection: &mut Connection,
+    webhook: &str,
+    incident: &str,
+) -> Result<Option<OpenRow>, DecisionsError> {
+    let open = sqlx::query_as(
+        "SELECT seq, webhook, changes, next_attempt_at FROM deliveries
+            WHERE webhook = $1 AND thread = $2 AND state = 'open'",
+    )
+    .bind(webhook)
+    .bind(incident)
+    .fetch_optional(connection)
+    .await?;
+    Ok(open)
+}
+
+impl Decisions {
+    /// Seals an open message: from now on it has its id and its bytes. One that is sealed already stays as it is. `None` when
+    /// it is gone.
+    pub async fn seal(&self, seq: i64, now: i64) -> Result<Option<(String, String)>, DecisionsError> {
+        let mut transaction = self.begin().await?;
+        let row: Option<ToSeal> = sqlx::query_as(
+            "SELECT webhook, incident, state, id, body, changes, repeat FROM deliveries WHERE seq = $1",
+        )
+        .bind(seq)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let (Some(incident), "open") = (&row.incident, row.state.as_str()) else {
+            return Ok(Some((row.id, row.body)));
+        };
+        let messages: Option<i64> =
+            sqlx::query_scalar("SELECT messages FROM incident_notices WHERE webhook = $1 AND incident = $2")
+                .bind(&row.webhook)
+                .bind(incident)
+                .fetch_optional(&mut *transaction)
+                .await?;
+        let message = messages.unwrap_or(0) + 1;
+        let Some(sealed) = self
+            .compose(&mut transaction, seq, &row, incident, message, now)
+            .await?
+        else {
+            // All that it was to tell of is forgotten.
+            sqlx::query("DELETE FROM deliveries WHERE seq = $1")
+                .bind(seq)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            return Ok(None);
+        };
+        let id = webhook_id(&row.webhook, incident, message);
+        sqlx::query(
+            "UPDATE deliveries SET id = $2, body = $3, state = 'pending', message = $4, sealed_at = $5, truncated = $6
+                WHERE seq = $1",
+        )
+        .bind(seq)
+        .bind(&id)
+        .bind(&sealed.body)
+        .bind(message)
+        .bind(now)
+        .bind(i64::from(sealed.is_truncated))
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "INSERT INTO incident_notices (webhook, incident, messages, last_at, severity, repeats)
+                VALUES ($1, $2, $3, $4, 0, 0)
+             ON CONFLICT (webhook, incident) DO UPDATE SET messages = $3, last_at = $4",
+        )
+        .bind(&row.webhook)
+        .bind(incident)
+        .bind(message)
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query("DELETE FROM delivery_changes WHERE delivery = $1")
+            .bind(seq)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Some((id, sealed.body)))
+    }
+
+    async fn compose(
+        &self,
+        transaction: &mut Transaction,
+        seq: i64,
+        row: &ToSeal,
+        incident: &str,
+        message: i64,
+        now: i64,
+    ) -> Result<Option<Sealed>, DecisionsError> {
+        let lines: Vec<ChangeLine> = sqlx::query_as(
+            "SELECT alert, number, is_late FROM delivery_changes WHERE delivery = $1
+                ORDER BY is_end DESC, severity DESC, at DESC, alert, number LIMIT $2",
+        )
+        .bind(seq)
+        .bind(MOST_TOLD)
+        .fetch_all(&mut **transaction)
+        .await?;
+        let mut changes = Vec::with_capacity(lines.len());
+        for line in &lines {
+            let key = ChangeKey {
+                alert: &line.alert,
+                number: line.number,
+                is_late: line.is_late != 0,
+            };
+            changes.extend(self.change_data(transaction, key).await?);
+        }
+        let everybody = IncidentReader {
+            sees: &|_, _| true,
+            sees_all: true,
+            now,
+        };
+        let Some(incident) = self.incident(incident, everybody).await? else {
+            return Ok(None);
+        };
+        let gathered = Gathered {
+            incident: &incident,
+            message,
+            repeat: row.repeat,
+            changes,
+            all_changes: usize::try_from(row.changes).unwrap_or_default(),
+        };
+        let sealed = of_incident(gathered, now);
+        sealed
+            .map(Some)
+            .map_err(|error| DecisionsError::unreadable("message", &error))
+    }
+
+    /// Tells again of incidents in which something fires that was told, that nobody has taken, and of which nothing was told
+    /// for long. Answers how many messages were queued.
+    pub async fn repeat_messages(&self, now: i64) -> Result<usize, DecisionsError> {
+        let pauses = self.pauses();
+        let soonest = pauses.repeat.min(pauses.emergency_repeat);
+        let due: Vec<DueAgain> = sqlx::query_as(
+            "SELECT n.webhook, n.incident, n.repeats, n.last_at FROM incident_notices n
+               JOIN webhooks w ON w.id = n.webhook JOIN incidents i ON i.id = n.incident
+              WHERE n.messages > 0 AND n.last_at <= $1 AND w.disabled_at IS NULL AND i.state = 'open'
+                AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.webhook = n.webhook AND d.thread = n.incident
+                    AND d.state IN ('open', 'pending'))
+              ORDER BY n.last_at LIMIT $2",
+        )
+        .bind(now.saturating_sub(micros(soonest)))
+        .bind(PIECE)
+        .fetch_all(self.readers())
+        .await?;
+        let mut queued = 0;
+        for again in due {
+            queued += usize::from(self.repeat_message(&again, now).await?);
+        }
+        Ok(queued)
+    }
+
+    async fn repeat_message(&self, again: &DueAgain, now: i64) -> Result<bool, DecisionsError> {
+        let mut transaction = self.begin().await?;
+        let firing: Vec<FiringRow> = sqlx::query_as(
+            "SELECT a.id, a.severity, a.at, a.cell FROM alerts a JOIN alerts_told told ON told.alert = a.id
+              WHERE a.incident = $1 AND a.state = 'firing' AND told.webhook = $2 ORDER BY a.fired_at DESC, a.id",
+        )
+        .bind(&again.incident)
+        .bind(&again.webhook)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let is_emergency = firing.iter().any(|row| self.is_emergency_at(row.cell));
+        let pauses = self.pauses();
+        let pause = if is_emergency {
+            pauses.emergency_repeat
+        } else {
+            pauses.repeat
+        };
+        if firing.is_empty() || again.last_at.saturating_add(micros(pause)) > now {
+            return Ok(false);
+        }
+        let repeats = again.repeats + 1;
+        let seq = insert_open(
+            &mut transaction,
+            (&again.webhook, &again.incident),
+            (now, now),
+            (firing.len() as i64, Some(repeats), false),
+        )
+        .await?;
+        for row in firing.iter().take(usize::try_from(MOST_TOLD).unwrap_or_default()) {
+            sqlx::query(
+                "INSERT INTO delivery_changes (delivery, alert, number, is_end, severity, at, is_late)
+                    VALUES ($1, $2, 1, 0, $3, $4, 0)",
+            )
+            .bind(seq)
+            .bind(&row.id)
+            .bind(rank(&row.severity))
+            .bind(row.at)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        sqlx::query("UPDATE incident_notices SET repeats = $3 WHERE webhook = $1 AND incident = $2")
+            .bind(&again.webhook)
+            .bind(&again.incident)
+            .bind(repeats)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+}
+
+struct FiringRow {
+    id: String,
+    severity: String,
+    at: i64,
+    cell: Option<i64>,
+}
+
+read_from_row!(FiringRow {
+    id,
+    severity,
+    at,
+    cell
+});
