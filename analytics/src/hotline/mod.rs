@@ -10,6 +10,7 @@
 //! | which terms a case has | [`rule_set`] |
 //! | whose it is | [`duty`] |
 //! | which other case may be about the same | [`duplicates`] |
+//! | which place an address means | [`geocoder`] |
 //! | how offices did in a month | [`assessment`] |
 //! | whether a hotspot was solved | [`solved`] |
 //! | the table of ratings that everybody may see | [`published`] |
@@ -34,6 +35,7 @@ pub mod deadlines;
 mod document;
 pub mod duplicates;
 pub mod duty;
+pub mod geocoder;
 mod kind;
 pub mod moves;
 pub mod published;

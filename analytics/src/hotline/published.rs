@@ -118,6 +118,7 @@ fn hidden_cells(counts: &[Vec<u64>], k: u64) -> Option<BTreeSet<Cell>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_range_loop, reason = "cells are spoken of by row and column")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

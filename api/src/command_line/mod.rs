@@ -10,6 +10,7 @@ mod evaluate;
 mod exit;
 mod feeds;
 mod generate;
+mod hotline;
 mod keys;
 mod serve;
 mod sql;
@@ -73,6 +74,9 @@ enum Verb {
     Feeds(feeds::FeedsVerb),
     /// Play a period again, and tell how well forecasts of a layer would have done.
     Evaluate(evaluate::EvaluateArguments),
+    /// Check a rule set of the hotline.
+    #[command(subcommand)]
+    Hotline(hotline::HotlineVerb),
     /// Make, list and revoke keys.
     #[command(subcommand)]
     Keys(keys::KeysVerb),
@@ -109,6 +113,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Verb::DeadLetters(verb) => on_runtime(dead_letters::run(verb)),
         Verb::Feeds(verb) => on_runtime(feeds::run(verb)),
         Verb::Evaluate(arguments) => evaluate::run(&arguments),
+        Verb::Hotline(verb) => hotline::run(&verb),
         Verb::Keys(verb) => on_runtime(keys::run(verb)),
         Verb::Audit(arguments) => on_runtime(audit::run(arguments)),
     };

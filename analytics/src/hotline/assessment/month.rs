@@ -34,7 +34,7 @@ impl Month {
         }
         let first = NaiveDate::parse_from_str(&format!("{text}-01"), "%Y-%m-%d").ok()?;
         let month = Self { first };
-        (month.to_string() == text).then_some(month)
+        (text.len() == 7 && month.to_string() == text).then_some(month)
     }
 
     /// Its first date.

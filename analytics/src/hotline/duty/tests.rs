@@ -8,6 +8,7 @@ use crate::hotline::CaseKind;
 use crate::hotline::calendar::Calendar;
 use riskgrid_ingest::EventTime;
 
+#[expect(clippy::needless_pass_by_value, reason = "it is written where it is used")]
 fn table(rows: Value) -> Result<DutyTable, InvalidDuty> {
     DutyTable::from_json(&json!({ "rows": rows }), &Calendar::shipped("cn").unwrap())
 }

@@ -125,6 +125,7 @@ impl Move {
     }
 
     /// The table: where the move leads from `state`; `None` where it is illegal.
+    #[expect(clippy::match_same_arms, reason = "a line a move, as the table is printed")]
     pub const fn from(self, state: State) -> Option<Targets> {
         use State::{
             Accepted, Closed, Declined, Dispatched, Finished, Handling, Merged, New, Replied, Withdrawn,
@@ -170,6 +171,10 @@ impl Move {
     }
 
     /// Whether somebody of this duty may make the move; `self_service` is what the case's rule says of its office.
+    #[expect(
+        clippy::match_same_arms,
+        reason = "who may do everything stands after what nobody else may"
+    )]
     pub const fn may(self, duty: Duty, self_service: bool) -> bool {
         match (self, duty) {
             (Self::Note, _) => true,

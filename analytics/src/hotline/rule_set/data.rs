@@ -49,7 +49,7 @@ pub struct When {
 
 impl When {
     fn fits(&self, case: &CaseFacts<'_>) -> bool {
-        fn allows<T: PartialEq>(wanted: Option<T>, found: Option<T>) -> bool {
+        fn allows<T: PartialEq + Copy>(wanted: Option<T>, found: Option<T>) -> bool {
             wanted.is_none() || wanted == found
         }
         let label = self.label.as_ref();

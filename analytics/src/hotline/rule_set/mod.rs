@@ -2,9 +2,11 @@
 
 mod data;
 mod read;
+mod samples;
 mod shipped;
 #[cfg(test)]
 mod tests;
 
 pub use data::{CaseFacts, Rule, RuleSet, When};
+pub use samples::SampleClock;
 pub use shipped::{SHIPPED_CALENDARS, SHIPPED_RULES, Shipped};

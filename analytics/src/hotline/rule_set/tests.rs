@@ -7,7 +7,7 @@ use crate::hotline::CaseKind;
 use crate::hotline::calendar::Calendar;
 use crate::hotline::deadlines::ClockName;
 
-fn facts<'a>(kind: CaseKind, channel: &'a str, severity: Option<u8>) -> CaseFacts<'a> {
+fn facts(kind: CaseKind, channel: &str, severity: Option<u8>) -> CaseFacts<'_> {
     CaseFacts {
         kind,
         group: Some("utilities"),
@@ -143,4 +143,48 @@ fn a_rule_set_is_read_back_as_it_was_written() {
         let written = serde_json::to_value(&set).unwrap();
         assert_eq!(RuleSet::from_json(&written, |_| true).unwrap(), set);
     }
+}
+
+#[test]
+fn samples_tell_what_a_rule_set_would_do() {
+    let text = include_str!("../../../../fixtures/hotline/sample.toml");
+    let document = crate::hotline::read_document(text).unwrap();
+    let told: Vec<(usize, &str, String, Option<String>)> = SampleClock::of_document(&document)
+        .unwrap()
+        .into_iter()
+        .map(|clock| (clock.sample, clock.clock.as_str(), clock.due, clock.yellow))
+        .collect();
+    let handle = "2026-02-28T00:00:00+08:00".to_owned();
+    assert_eq!(
+        told,
+        [
+            (1, "accept", "2026-02-13T17:10:00+08:00".to_owned(), None),
+            (1, "return", "2026-02-25T00:00:00+08:00".to_owned(), None),
+            (1, "handle", handle, Some("2026-02-27T00:00:00+08:00".to_owned())),
+            (
+                2,
+                "handle",
+                "2026-03-16T17:00:00+08:00".to_owned(),
+                Some("2026-03-16T15:00:00+08:00".to_owned())
+            ),
+        ]
+    );
+    let mut wrong = document.clone();
+    wrong["samples"][0]["kind"] = json!("fun");
+    wrong["samples"][1]["opened_at"] = json!("today");
+    wrong["calendars"] = json!({"mine": {"zone": "UTC"}});
+    let error = SampleClock::of_document(&wrong).unwrap_err();
+    let fields: Vec<&str> = error
+        .problems
+        .iter()
+        .map(|problem| problem.field.as_str())
+        .collect();
+    assert_eq!(
+        fields,
+        ["calendars.mine.week", "samples[0].kind", "samples[1].opened_at"]
+    );
+    let mut none = document;
+    none["rules"].as_array_mut().unwrap().truncate(1);
+    let error = SampleClock::of_document(&none).unwrap_err();
+    assert_eq!(error.problems[0].field, "samples[1]");
 }
