@@ -245,10 +245,13 @@ fn deeds() -> impl Strategy<Value = Vec<(i64, Deed)>> {
     proptest::collection::vec((wait, deed), 1..50)
 }
 
+/// The incident of an alert, where it is, when it fired and ended, and its part.
+type Home = (String, Cover, EventTime, Option<EventTime>, Option<u32>);
+
 /// A group, and what was stored of it, as a database would have it.
 struct Run {
     group: Group,
-    homes: BTreeMap<String, (String, Cover, EventTime, Option<EventTime>, Option<u32>)>,
+    homes: BTreeMap<String, Home>,
     incidents: BTreeMap<String, (EventTime, u32, bool)>,
     lineage: Vec<Lineage>,
     open: Vec<String>,
@@ -258,7 +261,7 @@ struct Run {
 impl Run {
     fn new() -> Self {
         Self {
-            group: Group::new("g", reach(Duration::from_secs(600))),
+            group: Group::new("g", reach(Duration::from_mins(10))),
             homes: BTreeMap::new(),
             incidents: BTreeMap::new(),
             lineage: Vec::new(),
@@ -345,7 +348,7 @@ impl Run {
             cover: home.1.clone(),
             part: home.4,
         });
-        self.group = Group::restore("g", reach(Duration::from_secs(600)), clock, incidents, members);
+        self.group = Group::restore("g", reach(Duration::from_mins(10)), clock, incidents, members);
     }
 }
 

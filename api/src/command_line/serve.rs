@@ -54,11 +54,11 @@ pub(super) async fn run(
         speed: arguments.speed,
         base_map: None,
     };
-    Ok((data_dir, serve(checked, &folder, options).await))
+    Ok((data_dir, Box::pin(serve(checked, &folder, options)).await))
 }
 
 async fn serve(checked: Checked, folder: &Path, options: ServerOptions) -> VerbResult {
-    let server = Server::start(checked, folder, options).await?;
+    let server = Box::pin(Server::start(checked, folder, options)).await?;
     // Whoever reads that line may stop it at once.
     let stop = asked_to_stop();
     println!("riskgrid serves {}", server.url());

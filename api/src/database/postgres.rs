@@ -14,7 +14,8 @@ use super::{DatabaseError, Transaction};
 
 const READING_CONNECTIONS: u32 = 4;
 /// Under which those who write wait for each other: any number that other programs in that database do not take.
-const WRITING: &str = "SELECT pg_advisory_xact_lock(8246779703540740722)";
+const WRITING: &str =
+    "SELECT pg_advisory_xact_lock(8246779703540740722 # hashtext(COALESCE(current_schema(), ''))::bigint)";
 
 /// What each connection is told. A committed decision survives a power cut. A node that stops in a transaction does not keep
 /// the others waiting for ever.

@@ -70,6 +70,8 @@ impl SqlEngine {
             .worker_threads(limits.threads.get())
             .thread_stack_size(STACK_BYTES)
             .enable_time()
+            // Stored rows may come from a database over the network, whose connections are opened by whoever asks.
+            .enable_io()
             .build()
             .map_err(|error| SqlError::internal(format!("cannot start query threads: {error}")))?;
         Ok(Self {

@@ -43,19 +43,17 @@ impl Scan {
     }
 }
 
+/// Areas, each with the cells of the grid that are its own.
+type AreaCells = Arc<[(Arc<str>, CellSet)]>;
+
 /// The areas of levels, with the cells of the grid that are theirs; made when a rule first asks.
 #[derive(Debug, Default)]
 pub(super) struct Levels {
-    known: HashMap<String, Arc<[(Arc<str>, CellSet)]>>,
+    known: HashMap<String, AreaCells>,
 }
 
 impl Levels {
-    pub(super) fn of(
-        &mut self,
-        level: &str,
-        places: &Places,
-        resolution: Resolution,
-    ) -> Arc<[(Arc<str>, CellSet)]> {
+    pub(super) fn of(&mut self, level: &str, places: &Places, resolution: Resolution) -> AreaCells {
         if let Some(known) = self.known.get(level) {
             return Arc::clone(known);
         }
@@ -72,7 +70,7 @@ pub(super) struct Summed<'a> {
     snapshot: &'a GridSnapshot,
     layer: &'a Layer,
     sums: WindowSum,
-    areas: Option<Arc<[(Arc<str>, CellSet)]>>,
+    areas: Option<AreaCells>,
     values: BTreeMap<&'static str, Vec<f64>>,
 }
 
