@@ -50,14 +50,17 @@ export function startAlerts({ layerOf, asOf, changed, show, acknowledge }) {
     return alert.sensor ? unitText(layerOf(alert.layer)?.unit) : '';
   }
 
+  /** What is shown below rows, by the ids of their alerts: rows are drawn anew again and again. */
+  const explained = new Map();
+
   function row(alert) {
     const take = element('button', {
       type: 'button', 'data-control': 'acknowledge', 'aria-label': `Acknowledge ${alert.rule}, ${placeOf(alert)}`,
       onclick: () => acknowledge(alert),
     }, 'Acknowledge');
     const why = element('button', {
-      type: 'button', 'data-control': 'why', 'aria-expanded': 'false', 'aria-label': `Why ${alert.rule} fires, ${placeOf(alert)}`,
-      onclick: (event) => explain(alert, event.currentTarget),
+      type: 'button', 'data-control': 'why', 'aria-expanded': String(explained.has(alert.id)), 'aria-label': `Why ${alert.rule} fires, ${placeOf(alert)}`,
+      onclick: () => explain(alert),
     }, 'Why');
     return element('li', { 'data-severity': alert.severity, 'data-state': alert.state, 'data-alert': alert.id },
       element('button', { class: 'row-name', type: 'button', 'data-control': 'show', title: 'Show on the map', onclick: () => show(alert) }, alert.rule),
@@ -66,21 +69,24 @@ export function startAlerts({ layerOf, asOf, changed, show, acknowledge }) {
         element('span', { class: 'row-severity' }, alert.severity),
         alert.state === 'firing' ? '' : ` ${alert.state}`, ` · ${alert.layerName} · ${placeOf(alert)}`,
         element('br'), alert.since),
-      element('span', { class: 'row-actions' }, why, alert.state === 'firing' ? take : null));
+      element('span', { class: 'row-actions' }, why, alert.state === 'firing' ? take : null),
+      explained.get(alert.id) ?? null);
   }
 
   /** Shows the reasons below the row, or takes them away. */
-  async function explain(alert, button) {
-    const item = button.closest('li');
-    const shown = item.querySelector('.why');
-    button.setAttribute('aria-expanded', String(!shown));
+  async function explain(alert) {
+    const shown = explained.get(alert.id);
     if (shown) {
+      explained.delete(alert.id);
       shown.remove();
-      return;
+    } else {
+      const told = await reasons(alert).catch((problem) => element('p', { class: 'why problem' }, problem.message));
+      if (explained.has(alert.id)) return;
+      explained.set(alert.id, told);
+      document.querySelector(`[data-alert="${CSS.escape(alert.id)}"]`)?.append(told);
     }
-    const told = await reasons(alert).catch((problem) => element('p', { class: 'why problem' }, problem.message));
-    // The row may have been drawn anew meanwhile.
-    if (item.isConnected && !item.querySelector('.why')) item.append(told);
+    document.querySelector(`[data-alert="${CSS.escape(alert.id)}"] [data-control="why"]`)
+      ?.setAttribute('aria-expanded', String(explained.has(alert.id)));
   }
 
   /** Says aloud what is new and firing, but not what was there when the page opened. */

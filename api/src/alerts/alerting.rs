@@ -338,15 +338,16 @@ impl Alerting {
     /// [`RuleError::Invalid`] or [`RuleError::Forbidden`].
     pub fn check_rule(&self, id: &str, json: &Value, by: &Maker<'_>) -> Result<Rule, RuleError> {
         let mut rule = Rule::from_json(id, json, &self.bounds)?;
-        if let OnItsLayer::Never(problem) = self.on_its_layer(&rule) {
-            return Err(problem.into());
-        }
+        // First: whether there is such a layer is not told to whom it is none of.
         if let Some(layer) = rule.layer()
             && !by.permission.admits_layer(Some(layer))
         {
             return Err(RuleError::Forbidden(format!(
                 "`{layer}` is not a layer of your scope; a rule sees what its maker sees"
             )));
+        }
+        if let OnItsLayer::Never(problem) = self.on_its_layer(&rule) {
+            return Err(problem.into());
         }
         self.check_areas(&rule)?;
         rule.seen = self.sight_of(by.permission.scope());

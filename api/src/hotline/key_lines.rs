@@ -54,7 +54,9 @@ impl KeyLines {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let keys: Option<Vec<_>> = lines.map(read_line).collect();
         let keys = keys.filter(|keys| !keys.is_empty()).ok_or_else(|| {
-            failed("each line is a number from 1 to 255 and a key of 64 hex digits, as `1 00ff…`".to_owned())
+            failed(
+                "each line is a number from 1 to 255 and a key of 64 hex digits, as `1 00ff…`; put it back from a backup".to_owned(),
+            )
         })?;
         Ok(Self { keys })
     }

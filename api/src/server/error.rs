@@ -22,6 +22,7 @@ use crate::config::OpenCheckpointsError;
 use crate::data_dir::DataDirError;
 use crate::database::DatabaseError;
 use crate::hotline::contacts::ContactsError;
+use crate::hotline::key_lines::InvalidKeyLines;
 use crate::http::TlsError;
 
 /// Why the server could not start: says what, and what to do. Nothing was overwritten.
@@ -69,6 +70,9 @@ pub enum StartError {
     /// Whom to call back.
     #[error(transparent)]
     Contacts(#[from] ContactsError),
+    /// The keys of rating links.
+    #[error("`hotline.rating_key_file`: {0}")]
+    RatingKeys(#[from] InvalidKeyLines),
     /// TLS of this server.
     #[error(transparent)]
     Tls(#[from] TlsError),

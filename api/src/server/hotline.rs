@@ -38,8 +38,7 @@ pub(super) async fn open(
         Some(path) => folder.join(path),
         None => data_dir.join("rating.key"),
     };
-    let rating_keys = KeyLines::read_or_make(&rating_file)
-        .map_err(|error| StartError::Configuration(format!("`hotline.rating_key_file`: {error}")))?;
+    let rating_keys = KeyLines::read_or_make(&rating_file)?;
     let layers = CaseLayers::new(&config.layers, &config.risk.groups);
     let desk = Desk::open(
         Arc::clone(alerting),

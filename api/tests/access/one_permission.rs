@@ -63,7 +63,8 @@ fn world(random: &mut Random) -> Vec<Placed> {
     let mut world: Vec<Placed> = (0..number)
         .map(|number| {
             let layer = random.of(&LAYERS);
-            let (east, north) = (random.below(1_000) as f64 / 1e4, random.below(1_000) as f64 / 1e4);
+            // Not at the border in the north or south: there sums over events and over cells differ.
+            let (east, north) = (random.below(1_000) as f64 / 1e4, (50 + random.below(900)) as f64 / 1e4);
             let near = LatLng::new(22.5 + north, 113.9 + east).unwrap().to_cell(Resolution::Nine);
             let place = LatLng::from(near);
             let (lon, lat) = (place.lng(), place.lat());

@@ -301,7 +301,9 @@ async fn a_rule_sees_what_its_maker_sees_also_after_the_key_is_gone() {
             .await
             .status
     };
-    assert_eq!(make(rule("of another layer", "noise")).await, 422);
+    // A layer of others and none at all are refused alike.
+    assert_eq!(make(rule("of another layer", "noise")).await, 403);
+    assert_eq!(make(rule("of no layer", "nothing")).await, 403);
     let mut high = rule("high", "water_level");
     high["per"] = json!("sensor");
     high["metric"] = json!("last");

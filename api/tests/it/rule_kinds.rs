@@ -1,9 +1,10 @@
 //! Rules of all kinds in a whole server: what each makes of the same calls.
 
+use chrono::Utc;
 use riskgrid_fixtures::CENTRE;
 use serde_json::{Value, json};
 
-use crate::server::{Server, eventually, reading};
+use crate::server::{Server, eventually, reading_at};
 
 fn call(id: &str, lon: f64, lat: f64) -> Value {
     let now = chrono::Utc::now().to_rfc3339();
@@ -140,7 +141,8 @@ async fn each_kind_fires_at_its_instance_and_a_composite_where_all_do() {
 #[tokio::test]
 async fn what_a_rule_would_say_is_said_without_making_it() {
     let server = Server::start();
-    let high = reading("1", "river-7", 3.62, 0).to_string();
+    // Of now: what is old by the wall clock is not pending any more.
+    let high = reading_at("1", "river-7", 3.62, Utc::now()).to_string();
     assert_eq!(server.post("application/json", high).await.status, 202);
     let rule = json!({"name": "river high", "kind": "threshold", "layer": "water_level", "per": "sensor",
         "above": 3.5, "for": "1h", "severity": "major"});
@@ -158,7 +160,7 @@ async fn what_a_rule_would_say_is_said_without_making_it() {
     assert_eq!(server.get("/v1/rules").await.body["rules"], json!([]));
     // Made, it is pending.
     make(&server, rule).await;
-    let high = reading("2", "river-7", 3.7, 1).to_string();
+    let high = reading_at("2", "river-7", 3.7, Utc::now()).to_string();
     assert_eq!(server.post("application/json", high).await.status, 202);
     let pending = eventually("it is pending", async || {
         let alerts = server.get("/v1/alerts?state=pending").await.body;

@@ -12,15 +12,17 @@ const FOLDER_MODE: u32 = 0o700;
 /// Rights of everybody else.
 const OF_OTHERS: u32 = 0o077;
 /// What riskgrid keeps in its folder, and how names of it begin. Anything else there is somebody else's.
-const OWN: [&str; 9] = [
+const OWN: [&str; 11] = [
     "attempts",
     "checkpoints",
+    "contact",
     "dead-letters",
     "decisions.",
     "journal",
     "kafka-instance-id",
     "opened.json",
     "purge",
+    "rating.key",
     "sealed.json",
 ];
 

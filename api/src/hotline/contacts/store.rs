@@ -36,6 +36,28 @@ pub enum ContactsError {
         #[source]
         source: std::io::Error,
     },
+    /// The file is not what this program wrote.
+    #[error("{} cannot be read; put it back from a backup, or move it away to begin without any contact", path.display())]
+    Unreadable {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Contacts are there that nothing opens any more.
+    #[error(
+        "{} is not there, and {contacts} contacts are sealed with its key; put it back from a backup, or move {} away to begin \
+         without any contact", key_file.display(), path.display()
+    )]
+    KeyLost {
+        /// Of the key.
+        key_file: PathBuf,
+        /// Of the contacts.
+        path: PathBuf,
+        /// How many.
+        contacts: i64,
+    },
     /// The master key.
     #[error("`hotline.contact_key_file`: {0}")]
     Keys(#[from] InvalidKeyLines),
@@ -81,7 +103,10 @@ impl Contacts {
                 path: path.clone(),
                 source,
             })?;
-        let keys = KeyLines::read_or_make(key_file)?;
+        let unreadable = |source| ContactsError::Unreadable {
+            path: path.clone(),
+            source,
+        };
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -93,8 +118,23 @@ impl Contacts {
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_with(options)
-            .await?;
-        sqlx::query(SCHEMA).execute(&pool).await?;
+            .await
+            .map_err(unreadable)?;
+        sqlx::query(SCHEMA).execute(&pool).await.map_err(unreadable)?;
+        if !key_file.exists() {
+            let contacts: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM contacts WHERE erased_at IS NULL")
+                .fetch_one(&pool)
+                .await
+                .map_err(unreadable)?;
+            if contacts > 0 {
+                return Err(ContactsError::KeyLost {
+                    key_file: key_file.to_owned(),
+                    path,
+                    contacts,
+                });
+            }
+        }
+        let keys = KeyLines::read_or_make(key_file)?;
         Ok(Self { pool, keys })
     }
 
