@@ -248,7 +248,7 @@ fn deeds() -> impl Strategy<Value = Vec<(i64, Deed)>> {
 /// A group, and what was stored of it, as a database would have it.
 struct Run {
     group: Group,
-    homes: BTreeMap<String, (String, Cover, EventTime, Option<EventTime>, Option<u32>)>,
+    homes: BTreeMap<String, StoredMember>,
     incidents: BTreeMap<String, (EventTime, u32, bool)>,
     lineage: Vec<Lineage>,
     open: Vec<String>,
@@ -258,7 +258,7 @@ struct Run {
 impl Run {
     fn new() -> Self {
         Self {
-            group: Group::new("g", reach(Duration::from_secs(600))),
+            group: Group::new("g", reach(Duration::from_mins(10))),
             homes: BTreeMap::new(),
             incidents: BTreeMap::new(),
             lineage: Vec::new(),
@@ -274,23 +274,28 @@ impl Run {
         match deed {
             Deed::Fires(place) => {
                 let alert = format!("a{number:02}");
-                self.homes.insert(
-                    alert.clone(),
-                    (String::new(), cover(*place), self.now, None, None),
-                );
+                let home = StoredMember {
+                    alert: alert.clone(),
+                    incident: String::new(),
+                    cover: cover(*place),
+                    fired_at: self.now,
+                    ended_at: None,
+                    part: None,
+                };
+                self.homes.insert(alert.clone(), home);
                 self.group.fire(&alert, self.now, self.now, &cover(*place));
                 self.open.push(alert);
             }
             Deed::Moves(which, place) => {
                 if let Some(alert) = choose(&self.open, *which) {
-                    self.homes.get_mut(&alert).unwrap().1 = cover(*place);
+                    self.homes.get_mut(&alert).unwrap().cover = cover(*place);
                     self.group.move_to(&alert, self.now, &cover(*place));
                 }
             }
             Deed::Ends(which) => {
                 if let Some(alert) = choose(&self.open, *which) {
                     self.open.retain(|one| *one != alert);
-                    self.homes.get_mut(&alert).unwrap().3 = Some(self.now);
+                    self.homes.get_mut(&alert).unwrap().ended_at = Some(self.now);
                     self.group.end(&alert, self.now);
                 }
             }
@@ -306,11 +311,11 @@ impl Run {
                 (LineageKind::Open, _) => {
                     self.incidents.insert(incident, (line.at, 1, true));
                 }
-                (LineageKind::Join, Some(alert)) => self.homes.get_mut(alert).unwrap().0 = incident,
+                (LineageKind::Join, Some(alert)) => self.homes.get_mut(alert).unwrap().incident = incident,
                 (LineageKind::Absorb, Some(other)) => {
                     self.incidents.get_mut(other).unwrap().2 = false;
-                    for home in self.homes.values_mut().filter(|home| home.0 == other) {
-                        home.0.clone_from(&incident);
+                    for home in self.homes.values_mut().filter(|home| home.incident == other) {
+                        home.incident.clone_from(&incident);
                     }
                 }
                 (LineageKind::Close, _) => self.incidents.get_mut(&incident).unwrap().2 = false,
@@ -321,7 +326,7 @@ impl Run {
             self.incidents.get_mut(&**incident).unwrap().1 = *next;
         }
         for (alert, part) in &changes.parts {
-            self.homes.get_mut(&**alert).unwrap().4 = *part;
+            self.homes.get_mut(&**alert).unwrap().part = *part;
         }
         self.lineage.extend(changes.lineage);
     }
@@ -336,16 +341,12 @@ impl Run {
             opened_at: *opened_at,
             next_part: *next_part,
         });
-        let members = self.homes.iter().filter(|(_, home)| is_active(&home.3));
-        let members = members.map(|(alert, home)| StoredMember {
-            alert: alert.clone(),
-            incident: home.0.clone(),
-            fired_at: home.2,
-            ended_at: home.3,
-            cover: home.1.clone(),
-            part: home.4,
-        });
-        self.group = Group::restore("g", reach(Duration::from_secs(600)), clock, incidents, members);
+        let members = self
+            .homes
+            .values()
+            .filter(|home| is_active(&home.ended_at))
+            .cloned();
+        self.group = Group::restore("g", reach(Duration::from_mins(10)), clock, incidents, members);
     }
 }
 
@@ -361,15 +362,15 @@ proptest! {
         let (cells, mut run) = (ground(), Run::new());
         for (number, (wait, deed)) in deeds.iter().enumerate() {
             run.step(number, *wait, deed, &cells);
-            prop_assert!(run.homes.values().all(|home| !home.0.is_empty()));
+            prop_assert!(run.homes.values().all(|home| !home.incident.is_empty()));
             let active: Vec<_> = run.homes.iter().filter(|(id, _)| run.group.incident_of(id).is_some()).collect();
             for (id, home) in &active {
-                prop_assert_eq!(run.group.incident_of(id).unwrap(), home.0.as_str(), "what is stored is what is so");
-                prop_assert!(run.incidents[&home.0].2, "an active alert is of an open incident");
+                prop_assert_eq!(run.group.incident_of(id).unwrap(), home.incident.as_str(), "what is stored is what is so");
+                prop_assert!(run.incidents[&home.incident].2, "an active alert is of an open incident");
                 for (other, near) in &active {
-                    if home.1.is_near(&near.1, 1) {
-                        prop_assert_eq!(&home.0, &near.0, "{} and {}", id, other);
-                        prop_assert_eq!(home.4, near.4, "{} and {} are of one part", id, other);
+                    if home.cover.is_near(&near.cover, 1) {
+                        prop_assert_eq!(&home.incident, &near.incident, "{} and {}", id, other);
+                        prop_assert_eq!(home.part, near.part, "{} and {} are of one part", id, other);
                     }
                 }
             }

@@ -180,7 +180,7 @@ mod tests {
     use super::super::super::rule::Rule;
     use super::*;
 
-    fn limit(seconds: &[u64], more: serde_json::Value) -> Option<u64> {
+    fn limit(seconds: &[u64], more: &serde_json::Value) -> Option<u64> {
         let mut json =
             json!({"name": "n", "kind": "no_data", "of": "sensor", "layer": "rain", "severity": "minor"});
         json.as_object_mut()
@@ -199,10 +199,10 @@ mod tests {
         // The golden value of the contract: 28 of a minute, then 75, 90, 300, 600 s.
         let mut intervals = vec![60; 28];
         intervals.extend([300, 75, 600, 90]);
-        assert_eq!(limit(&intervals, json!({})), Some(225));
-        assert_eq!(limit(&[60; 7], json!({})), None);
-        assert_eq!(limit(&[1; 8], json!({})), Some(120));
-        assert_eq!(limit(&[86_400; 8], json!({})), Some(86_400));
-        assert_eq!(limit(&[60; 8], json!({"factor": 10})), Some(600));
+        assert_eq!(limit(&intervals, &json!({})), Some(225));
+        assert_eq!(limit(&[60; 7], &json!({})), None);
+        assert_eq!(limit(&[1; 8], &json!({})), Some(120));
+        assert_eq!(limit(&[86_400; 8], &json!({})), Some(86_400));
+        assert_eq!(limit(&[60; 8], &json!({"factor": 10})), Some(600));
     }
 }

@@ -89,7 +89,10 @@ impl<R> Column<R> {
             Values::NumberOrNull(of) => Arc::new(rows.iter().map(of).collect::<Float64Array>()),
             Values::Whole(of) => Arc::new(Int64Array::from_iter_values(rows.iter().map(of))),
             Values::WholeOrNull(of) => Arc::new(rows.iter().map(of).collect::<Int64Array>()),
-            Values::YesOrNo(of) => Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(of(row))))),
+            Values::YesOrNo(of) => {
+                let answers = rows.iter().map(|row| Some(of(row)));
+                Arc::new(answers.collect::<BooleanArray>())
+            }
             Values::TextList(of) => {
                 let mut lists = ListBuilder::new(StringBuilder::new());
                 for row in rows {
