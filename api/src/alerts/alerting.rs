@@ -489,7 +489,9 @@ impl Alerting {
                 .decisions
                 .delete_rule(&gone.rule.id, None, &self.authorship(&by))
                 .await?;
-            deleted.into_iter().for_each(|recorded| self.announce(recorded));
+            if let Some(recorded) = deleted {
+                self.announce(recorded);
+            }
         }
         for file in &files {
             let name = file.json["name"].as_str().unwrap_or_default();
@@ -557,7 +559,7 @@ impl Alerting {
         self.try_query(&rule).await?;
         let _announced_in_order = self.rule_changes.lock().await;
         let stored = self.decisions.rule(id).await?.ok_or(RuleError::NotFound)?;
-        self.may_change(&stored, by)?;
+        Self::may_change(&stored, by)?;
         // It sees what its maker saw, whoever changes it.
         rule.seen = self.sight_of(&stored.scope);
         if rule.name != stored.rule.name {
@@ -589,7 +591,7 @@ impl Alerting {
     }
 
     /// Whether somebody may change or delete a rule: it is in their scope, and no file has it.
-    fn may_change(&self, stored: &StoredRule, by: &Maker<'_>) -> Result<(), RuleError> {
+    fn may_change(stored: &StoredRule, by: &Maker<'_>) -> Result<(), RuleError> {
         if !by.permission.admits_layer(stored.rule.layer()) {
             return Err(RuleError::NotFound);
         }
@@ -678,7 +680,7 @@ impl Alerting {
     ) -> Result<(), RuleError> {
         let _announced_in_order = self.rule_changes.lock().await;
         let stored = self.decisions.rule(id).await?.ok_or(RuleError::NotFound)?;
-        self.may_change(&stored, by)?;
+        Self::may_change(&stored, by)?;
         let deleted = self
             .decisions
             .delete_rule(id, expected, &self.authorship(by))

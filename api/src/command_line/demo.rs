@@ -179,7 +179,7 @@ pub(super) async fn run(arguments: DemoArguments) -> VerbResult {
         speed: None,
         base_map: Some(script.base_map.clone()),
     };
-    let server = Server::start(checked, &folder, server_options).await?;
+    let server = Box::pin(Server::start(checked, &folder, server_options)).await?;
     let url = format!("http://{}", server.address());
 
     let bar = ProgressBar::new(script.seconds);

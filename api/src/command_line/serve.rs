@@ -58,7 +58,7 @@ pub(super) async fn run(
 }
 
 async fn serve(checked: Checked, folder: &Path, options: ServerOptions) -> VerbResult {
-    let server = Server::start(checked, folder, options).await?;
+    let server = Box::pin(Server::start(checked, folder, options)).await?;
     // Whoever reads that line may stop it at once.
     let stop = asked_to_stop();
     println!("riskgrid serves {}", server.url());

@@ -40,7 +40,7 @@ pub(super) fn rows_of(
             continue;
         }
         for (key, cell) in places_of(composite, alert, snapshot) {
-            let is_within = cell.map_or(true, |cell| is_in(&snapshot.places, &rule.areas, cell));
+            let is_within = cell.is_none_or(|cell| is_in(&snapshot.places, &rule.areas, cell));
             if is_within {
                 let known = members.entry(key).or_insert_with(|| (cell, BTreeSet::new()));
                 known.1.insert(&alert.rule);

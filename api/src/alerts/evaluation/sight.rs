@@ -14,6 +14,9 @@ type Asks = Box<
     dyn Fn(SqlRequest, Arc<GridSnapshot>) -> BoxFuture<'static, Result<SqlAnswer, SqlError>> + Send + Sync,
 >;
 
+/// Gives the newest risk surface, as far as somebody sees it.
+type Surfaces = Box<dyn Fn(Option<&Permission>) -> Option<Arc<Surface>> + Send + Sync>;
+
 /// What rules look at.
 pub struct Sight {
     /// Whether all that the log held at the start is in a state of the grid.
@@ -23,7 +26,7 @@ pub struct Sight {
     /// Asks the engine.
     pub ask: Asks,
     /// The newest risk surface, as far as somebody sees it.
-    pub surface: Box<dyn Fn(Option<&Permission>) -> Option<Arc<Surface>> + Send + Sync>,
+    pub surface: Surfaces,
 }
 
 impl fmt::Debug for Sight {

@@ -43,25 +43,23 @@ impl Scan {
     }
 }
 
+/// The areas of a level by their ids, with the cells of the grid that are theirs.
+type AreasOfLevel = Arc<[(Arc<str>, CellSet)]>;
+
 /// The areas of levels, with the cells of the grid that are theirs; made when a rule first asks.
 #[derive(Debug, Default)]
 pub(super) struct Levels {
-    known: HashMap<String, Arc<[(Arc<str>, CellSet)]>>,
+    known: HashMap<String, AreasOfLevel>,
 }
 
 impl Levels {
-    pub(super) fn of(
-        &mut self,
-        level: &str,
-        places: &Places,
-        resolution: Resolution,
-    ) -> Arc<[(Arc<str>, CellSet)]> {
+    pub(super) fn of(&mut self, level: &str, places: &Places, resolution: Resolution) -> AreasOfLevel {
         if let Some(known) = self.known.get(level) {
             return Arc::clone(known);
         }
         let areas = places.areas.areas().iter().filter(|area| &*area.level == level);
         let cells = areas.map(|area| (Arc::clone(&area.id), cell_set_of(&area.shape, resolution)));
-        let areas: Arc<[_]> = cells.collect();
+        let areas: AreasOfLevel = cells.collect();
         self.known.insert(level.to_owned(), Arc::clone(&areas));
         areas
     }
@@ -72,7 +70,7 @@ pub(super) struct Summed<'a> {
     snapshot: &'a GridSnapshot,
     layer: &'a Layer,
     sums: WindowSum,
-    areas: Option<Arc<[(Arc<str>, CellSet)]>>,
+    areas: Option<AreasOfLevel>,
     values: BTreeMap<&'static str, Vec<f64>>,
 }
 

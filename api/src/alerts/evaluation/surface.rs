@@ -20,51 +20,48 @@ pub(super) fn rows_of(
     watch: &RiskWatch,
     places: &Places,
 ) -> Option<(String, EventTime, Vec<Row>)> {
-    let (clock, at, values) = match rule.layer() {
-        Some(layer) => {
-            let of_layer = surface
-                .layers
-                .iter()
-                .find(|known| surface.model_of(known).is_some_and(|model| model.id == layer))?;
-            let values: Vec<(u64, f64)> = of_layer
-                .rows
-                .iter()
-                .map(|row| {
-                    let value = match &watch.test {
-                        RiskTest::Class { class } => f64::from(u8::from(row.class.as_str() == class)),
-                        RiskTest::Metric { metric, .. } => match metric {
-                            RiskMetric::Risk => row.risk.risk,
-                            RiskMetric::RiskIfTrue => row.risk.if_true,
-                            RiskMetric::Level => surface
-                                .explain(of_layer, row)
-                                .map_or(f64::NAN, |why| why.index.level),
-                            RiskMetric::Impact => {
-                                let why = surface.explain(of_layer, row);
-                                why.and_then(|why| why.impact).unwrap_or(f64::NAN)
-                            }
-                        },
-                    };
-                    (row.cell, value)
-                })
-                .collect();
-            (&of_layer.clock, of_layer.at, values)
-        }
-        None => {
-            let live = surface.all.iter().find(|all| &*all.clock == LIVE_DOMAIN);
-            let all = live.or(surface.all.first())?;
-            let if_true = matches!(
-                &watch.test,
-                RiskTest::Metric {
-                    metric: RiskMetric::RiskIfTrue,
-                    ..
-                }
-            );
-            let values = all.rows.iter().map(|row| {
-                let value = if if_true { row.risk.if_true } else { row.risk.risk };
+    let (clock, at, values) = if let Some(layer) = rule.layer() {
+        let of_layer = surface
+            .layers
+            .iter()
+            .find(|known| surface.model_of(known).is_some_and(|model| model.id == layer))?;
+        let values: Vec<(u64, f64)> = of_layer
+            .rows
+            .iter()
+            .map(|row| {
+                let value = match &watch.test {
+                    RiskTest::Class { class } => f64::from(u8::from(row.class.as_str() == class)),
+                    RiskTest::Metric { metric, .. } => match metric {
+                        RiskMetric::Risk => row.risk.risk,
+                        RiskMetric::RiskIfTrue => row.risk.if_true,
+                        RiskMetric::Level => surface
+                            .explain(of_layer, row)
+                            .map_or(f64::NAN, |why| why.index.level),
+                        RiskMetric::Impact => {
+                            let why = surface.explain(of_layer, row);
+                            why.and_then(|why| why.impact).unwrap_or(f64::NAN)
+                        }
+                    },
+                };
                 (row.cell, value)
-            });
-            (&all.clock, all.at, values.collect())
-        }
+            })
+            .collect();
+        (&of_layer.clock, of_layer.at, values)
+    } else {
+        let live = surface.all.iter().find(|all| &*all.clock == LIVE_DOMAIN);
+        let all = live.or(surface.all.first())?;
+        let if_true = matches!(
+            &watch.test,
+            RiskTest::Metric {
+                metric: RiskMetric::RiskIfTrue,
+                ..
+            }
+        );
+        let values = all.rows.iter().map(|row| {
+            let value = if if_true { row.risk.if_true } else { row.risk.risk };
+            (row.cell, value)
+        });
+        (&all.clock, all.at, values.collect())
     };
     let rows = coarsened(values, watch.resolution)
         .into_iter()

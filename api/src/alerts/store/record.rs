@@ -478,7 +478,7 @@ fn in_stored_order(transitions: &[Transition]) -> Vec<&Transition> {
         *of_instance = own.max(*of_instance);
         keyed.push((*of_instance, transition));
     }
-    keyed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    keyed.sort_by_key(|(newest, _)| *newest);
     keyed.into_iter().map(|(_, transition)| transition).collect()
 }
 

@@ -54,8 +54,8 @@ impl Wanted {
             wanted.conditions.push("audience = 'public'".to_owned());
         }
         let states = query.states.iter().map(|state| state.name().to_owned());
-        wanted.one_of("state", states.collect());
-        wanted.one_of("severity", query.severities.clone());
+        wanted.one_of("state", &states.collect::<Vec<_>>());
+        wanted.one_of("severity", &query.severities);
         if let Some(rule) = &query.rule {
             let (name, id) = (wanted.text(rule), wanted.text(rule));
             wanted
@@ -121,7 +121,7 @@ impl Wanted {
         format!("WHERE {}", self.conditions.join(" AND "))
     }
 
-    fn one_of(&mut self, column: &str, texts: Vec<String>) {
+    fn one_of(&mut self, column: &str, texts: &[String]) {
         if texts.is_empty() {
             return;
         }

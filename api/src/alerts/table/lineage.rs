@@ -89,16 +89,15 @@ fn pages(
                 sees_all: seen.has_all_layers() && seen.has_all_areas(),
                 now: now.micros(),
             };
-            let (incidents, next) = match only {
-                Some(id) => (decisions.incident(&id, reader).await?.into_iter().collect(), None),
-                None => {
-                    let query = IncidentQuery {
-                        limit: PAGE,
-                        after,
-                        ..IncidentQuery::default()
-                    };
-                    decisions.incidents(&query, reader).await?
-                }
+            let (incidents, next) = if let Some(id) = only {
+                (decisions.incident(&id, reader).await?.into_iter().collect(), None)
+            } else {
+                let query = IncidentQuery {
+                    limit: PAGE,
+                    after,
+                    ..IncidentQuery::default()
+                };
+                decisions.incidents(&query, reader).await?
             };
             let mut rows = Vec::new();
             for incident in incidents {
