@@ -339,6 +339,7 @@ fn events_a_second(grid: &mut Rig, now: EventTime) -> f64 {
 }
 
 /// As a server does: every two seconds, and less often where one takes more than a tenth of that.
+#[expect(clippy::disallowed_methods, reason = "it has a thread of its own")]
 fn make_surfaces(engine: &mut RiskEngine, reader: &GridReader, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
