@@ -16,6 +16,9 @@ const IN_POSTGRES: &str = "the decisions are in PostgreSQL";
 /// Begins the line that names this folder as a holder of leases.
 const HOLDER: &str = "holder ";
 
+/// More is not read of it.
+const MOST_BYTES: u64 = 4_096;
+
 /// Held as long as it lives.
 pub(super) struct FolderLock {
     path: PathBuf,
@@ -60,8 +63,12 @@ impl FolderLock {
             Err(TryLockError::WouldBlock) => return Err(DatabaseError::Locked { path }),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(failed)?;
+        // What was damaged says nothing; it is the database that counts.
+        let mut bytes = Vec::new();
+        Read::take(&mut file, MOST_BYTES)
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         Ok(Self { path, file, text })
     }
 
@@ -78,7 +85,8 @@ impl FolderLock {
     pub(super) fn settle(&mut self, place: Where) -> Result<String, DatabaseError> {
         let mut added = String::new();
         if !self.says(place) {
-            added = format!("{}\n", place.line());
+            let is_cut_off = !self.text.is_empty() && !self.text.ends_with('\n');
+            added = format!("{}{}\n", if is_cut_off { "\n" } else { "" }, place.line());
         }
         let known = self.text.lines().find_map(|line| line.strip_prefix(HOLDER));
         let holder = if let Some(holder) = known {

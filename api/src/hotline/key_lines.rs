@@ -50,7 +50,8 @@ impl KeyLines {
             }
             make(path).map_err(|error| failed(error.to_string()))?;
         }
-        let text = read_private_file(path).map_err(|problem| failed(problem.to_string()))?;
+        let text = read_private_file(path)
+            .map_err(|problem| failed(format!("{problem}; or put it back from a backup")))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let keys: Option<Vec<_>> = lines.map(read_line).collect();
         let keys = keys.filter(|keys| !keys.is_empty()).ok_or_else(|| {
