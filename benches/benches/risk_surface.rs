@@ -353,10 +353,6 @@ fn make_surfaces(engine: &mut RiskEngine, reader: &GridReader, stop: &AtomicBool
         let pause = (begun.elapsed() * 10).clamp(Duration::from_secs(2), Duration::from_secs(10));
         let until = Instant::now() + pause;
         while Instant::now() < until && !stop.load(Ordering::Relaxed) {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "a thread of the bench that waits for its end"
-            )]
             std::thread::sleep(Duration::from_millis(10));
         }
     }
