@@ -106,7 +106,7 @@ fn an_older_evaluation_changes_nothing() {
 #[test]
 fn how_a_rule_stood_is_kept_for_an_hour_and_no_longer() {
     let (mut cells, rule) = (Instances::new(), rule("count", "0s"));
-    for (cell, at) in [(3, 0), (5, 100), (7, 150)] {
+    for (cell, at) in [(3, 0), (5, 99), (7, 150)] {
         cells.decide(&rule, &[(cell, 20.0)], at);
         cells.decide(&rule, &[], at + 1);
     }

@@ -328,9 +328,13 @@ mod tests {
             let bytes = std::fs::read(file.unwrap().path()).unwrap();
             assert!(!bytes.windows(7).any(|bytes| bytes == b"1380013"));
         }
-        // Without its key it is nothing.
+        // Without its key it is nothing; another is not made in its place, and does not open it.
         std::fs::remove_file(&key).unwrap();
-        let contacts = Contacts::open(folder.path(), &key).await.unwrap();
+        let opened = Contacts::open(folder.path(), &key).await;
+        assert!(matches!(opened, Err(ContactsError::KeyLost { contacts: 1, .. })));
+        let other = folder.path().join("other.key");
+        KeyLines::read_or_make(&other).unwrap();
+        let contacts = Contacts::open(folder.path(), &other).await.unwrap();
         assert!(contacts.reveal("other").await.is_err());
     }
 }
