@@ -12,8 +12,8 @@
 //! Times are the event times of the readings.
 
 mod changes;
-mod common;
 mod emergency;
+mod every_kind;
 mod fields;
 mod instances;
 mod kinds;

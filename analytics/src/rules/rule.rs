@@ -7,8 +7,8 @@ use riskgrid_ingest::Layer;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::common::{read_areas, read_group, read_labels, read_mutes};
 use super::emergency::{Emergency, SetsMode, read_emergency, read_sets_mode};
+use super::every_kind::{read_areas, read_group, read_labels, read_mutes};
 use super::fields::{Fields, InvalidRule};
 use super::kinds::{What, kinds_allowed, read_what};
 use super::printed::{as_humantime, is_true};
