@@ -47,18 +47,6 @@ fn measured(number: usize, minutes: usize) -> Value {
             "lon": 113.9 + 0.01 * number as f64, "lat": 22.55}})
 }
 
-async fn feed(guarded: &Guarded, events: &[Value]) {
-    let url = format!("{}/v1/events", guarded.server.url);
-    let request = guarded.server.client.post(url).bearer_auth(&guarded.admin);
-    let answer = request
-        .header("content-type", "application/cloudevents-batch+json")
-        .body(Value::from(events.to_vec()).to_string())
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 202);
-}
-
 async fn counts(guarded: &Guarded, events: usize) {
     eventually("all events", async || {
         (guarded.rows("SELECT count(*) FROM events").await == json!([[events]])).then_some(())
@@ -80,8 +68,10 @@ type Answered = (u16, Value);
 async fn an_open_layer_is_seen_with_its_numbers_and_without_its_sources() {
     let guarded = Guarded::start_with(CONFIGURATION);
     let events: Vec<Value> = (1..=4).map(|number| measured(number, number)).collect();
-    feed(&guarded, &events).await;
-    feed(&guarded, &[report(1, "flooding", 3), report(2, "noise", 3)]).await;
+    guarded.feed(&events).await;
+    guarded
+        .feed(&[report(1, "flooding", 3), report(2, "noise", 3)])
+        .await;
     counts(&guarded, 6).await;
     let layers = guarded.get("/v1/layers", None).await;
     let ids: Vec<&Value> = layers.body["layers"]
@@ -134,10 +124,12 @@ async fn an_open_layer_is_seen_with_its_numbers_and_without_its_sources() {
     }
     // What is hidden moves neither its tiles nor the version.
     let before = seen(&guarded).await;
-    feed(&guarded, &[report(3, "flooding", 50), report(4, "noise", 50)]).await;
+    guarded
+        .feed(&[report(3, "flooding", 50), report(4, "noise", 50)])
+        .await;
     counts(&guarded, 8).await;
     assert_eq!(seen(&guarded).await, before);
-    feed(&guarded, &[measured(9, 51)]).await;
+    guarded.feed(&[measured(9, 51)]).await;
     counts(&guarded, 9).await;
     assert_ne!(seen(&guarded).await, before);
 }
@@ -170,7 +162,7 @@ async fn an_address_with_its_revision_is_for_ever_and_for_whom_it_was() {
         .key(json!({"role": "analyst", "layers": ["water_level"]}))
         .await;
     let events: Vec<Value> = (1..=4).map(|number| measured(number, number)).collect();
-    feed(&guarded, &events).await;
+    guarded.feed(&events).await;
     counts(&guarded, 4).await;
     for (key, kept) in [(None, "public"), (Some(analyst.as_str()), "private")] {
         let at = "at=2026-11-22T09:00:00Z";
@@ -218,7 +210,7 @@ async fn an_address_with_its_revision_is_for_ever_and_for_whom_it_was() {
     let answer = guarded.get(&format!("{path}&rev={revision}"), Some(&other)).await;
     assert_eq!(answer.status, 404);
     let before = revision.to_owned();
-    feed(&guarded, &[measured(5, 10)]).await;
+    guarded.feed(&[measured(5, 10)]).await;
     counts(&guarded, 5).await;
     let later = guarded
         .send(Method::GET, &format!("{path}&rev={before}"), None, None)
@@ -241,7 +233,7 @@ async fn the_public_is_told_of_the_alerts_that_are_for_it_and_of_seven_members()
         assert_eq!(made.status, 201, "{}", made.body);
     }
     let mut stream = guarded.send(Method::GET, "/v1/stream", None, None).await;
-    feed(&guarded, &[reading("1", "river-7", 4.0, 0)]).await;
+    guarded.feed(&[reading("1", "river-7", 4.0, 0)]).await;
     eventually("both alerts", async || {
         (guarded.rows("SELECT count(*) FROM alerts").await == json!([[2]])).then_some(())
     })
@@ -304,8 +296,8 @@ async fn what_comes_after_its_step_was_published_is_counted_and_not_shown() {
     let guarded = Guarded::start_with(CONFIGURATION);
     assert!((metric(&guarded, "riskgrid_public_late_total").await).abs() < 0.5);
     let events: Vec<Value> = (0..20).map(|number| report(number, "noise", number)).collect();
-    feed(&guarded, &events).await;
-    feed(&guarded, &[report(100, "flooding", 130)]).await;
+    guarded.feed(&events).await;
+    guarded.feed(&[report(100, "flooding", 130)]).await;
     eventually("the step is published", async || {
         let layer = guarded.get("/v1/layers/noise", None).await;
         (layer.body["last_time"] == "2026-11-22T10:00:00Z").then_some(())
@@ -313,15 +305,13 @@ async fn what_comes_after_its_step_was_published_is_counted_and_not_shown() {
     .await;
     let shown = public_rows(&guarded, "SELECT * FROM cells ORDER BY bucket, cell").await;
     assert_eq!(shown.1.as_array().unwrap().len(), 1, "{shown:?}");
-    feed(
-        &guarded,
-        &[
+    guarded
+        .feed(&[
             report(30, "noise", 3),
             report(31, "noise", 70),
             report(32, "noise", 125),
-        ],
-    )
-    .await;
+        ])
+        .await;
     eventually("two came late", async || {
         let late = metric(&guarded, "riskgrid_public_late_total").await;
         assert!(late < 2.5, "{late}");
@@ -381,7 +371,7 @@ async fn a_purge_of_a_feed_takes_out_whole_steps_for_ever() {
     .await;
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     assert_eq!(public_rows(&guarded, shown).await, (200, json!([])));
-    feed(&guarded, &[report(200, "flooding", 400)]).await;
+    guarded.feed(&[report(200, "flooding", 400)]).await;
     eventually("time goes on to be published", async || {
         let layer = guarded.get("/v1/layers/noise", None).await;
         (!layer.body["last_time"].is_null()).then_some(())

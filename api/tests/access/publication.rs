@@ -74,18 +74,6 @@ fn world(hidden: &[(f64, usize)]) -> Vec<Value> {
         .collect()
 }
 
-async fn feed(guarded: &Guarded, events: &[Value]) {
-    let url = format!("{}/v1/events", guarded.server.url);
-    let request = guarded.server.client.post(url).bearer_auth(&guarded.admin);
-    let answer = request
-        .header("content-type", "application/cloudevents-batch+json")
-        .body(Value::from(events.to_vec()).to_string())
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), 202);
-}
-
 async fn is_published(guarded: &Guarded) {
     eventually("the steps are published", async || {
         let layer = guarded.get("/v1/layers/noise", None).await;
@@ -176,8 +164,10 @@ fn questions() -> Vec<String> {
 async fn two_worlds_of_one_publication_are_answered_alike() {
     let mut one = guarded();
     let other = guarded();
-    feed(&one, &world(&[(0.3, 5), (0.3, 6), (-0.2, 70)])).await;
-    feed(&other, &world(&[(0.6, 1), (1.2, 30), (0.6, 40), (0.61, 75)])).await;
+    one.feed(&world(&[(0.3, 5), (0.3, 6), (-0.2, 70)])).await;
+    other
+        .feed(&world(&[(0.6, 1), (1.2, 30), (0.6, 40), (0.61, 75)]))
+        .await;
     is_published(&one).await;
     is_published(&other).await;
     let mut first = Vec::new();
@@ -226,11 +216,8 @@ async fn two_worlds_of_one_publication_are_answered_alike() {
     let open = "SELECT layer, sum(count) FROM cells WHERE layer <> 'noise' GROUP BY layer";
     assert_eq!(at(open), json!([["water_level", 9]]));
     // What comes late is never shown, and a restart changes nothing.
-    feed(
-        &one,
-        &[report(950, "noise", 0.0, 3), report(951, "noise", 0.0, 4)],
-    )
-    .await;
+    one.feed(&[report(950, "noise", 0.0, 3), report(951, "noise", 0.0, 4)])
+        .await;
     one.server.kill();
     one.server.restart();
     is_published(&one).await;
