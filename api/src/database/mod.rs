@@ -4,6 +4,7 @@
 //! transaction for what belongs together. Queries are written once for all databases that it can be: with `$1`, plain SQL,
 //! and only types that all have.
 
+mod conditions;
 mod error;
 mod lease;
 mod lock;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use riskgrid_ingest::{NoRoom, Room, Writer};
 
+pub use conditions::{Bound, Conditions};
 pub use error::DatabaseError;
 pub use lease::{LEASE, Lease, Standing};
 use lock::FolderLock;

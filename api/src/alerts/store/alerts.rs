@@ -7,10 +7,9 @@ use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::lines::Bound;
 use super::wanted::{AlertQuery, Wanted};
 use super::{Decisions, DecisionsError};
-use crate::database::{Connection, read_from_row};
+use crate::database::{Bound, Connection, read_from_row};
 
 /// Where an alert stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

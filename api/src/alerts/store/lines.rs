@@ -1,28 +1,10 @@
 //! Alerts as the SQL table shows them: read page by page, filtered by the database.
 
 use super::{Decisions, DecisionsError};
-use crate::database::{numbered, read_from_row};
+use crate::database::{Bound, Conditions, numbered, read_from_row};
 
 /// Alerts of one page.
 const PAGE: u32 = 1_000;
-
-/// A value that a condition compares with.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Bound {
-    /// Of a text.
-    Text(String),
-    /// Of a time in µs, or a cell.
-    Number(i64),
-}
-
-/// Conditions of which all must hold: SQL with `?` for each of the values, in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Conditions {
-    /// Such as `state = ?`. Made of names and operators that the program knows, never of a client's text.
-    pub sql: Vec<String>,
-    /// The values.
-    pub values: Vec<Bound>,
-}
 
 /// One row.
 #[derive(Clone, Debug, PartialEq)]

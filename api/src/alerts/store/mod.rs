@@ -56,7 +56,7 @@ pub use incidents::{
     NearBy,
 };
 pub use instances::{RuleProgress, RuleState};
-pub use lines::{AlertLine, Bound, Conditions, LinePlace};
+pub use lines::{AlertLine, LinePlace};
 pub use members::MemberAlert;
 use modes::Emergencies;
 pub use modes::Mode;

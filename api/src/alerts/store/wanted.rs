@@ -1,7 +1,7 @@
 //! Which alerts somebody asks for: conditions that the database itself looks at.
 
 use super::alerts::AlertState;
-use super::lines::Bound;
+use crate::database::Bound;
 
 /// Which alerts to list. What says nothing lets all through.
 #[derive(Clone, Debug, Default)]

@@ -14,9 +14,7 @@ use futures::StreamExt as _;
 use h3o::CellIndex;
 use riskgrid_analytics::permission::{Permission, Role};
 use riskgrid_analytics::rules::Audience;
-use riskgrid_analytics::tables::stored::{
-    Asked, Column, Comparison, Condition, Pages, StoredTable, Test, Value, Values,
-};
+use riskgrid_analytics::tables::stored::{Column, Pages, StoredTable, Values};
 use riskgrid_ingest::EventTime;
 
 pub(crate) use deliveries::{attempts_table, deliveries_table};
@@ -26,12 +24,16 @@ pub(crate) use rules::rules_table;
 pub(crate) use silences::silences_table;
 pub(crate) use transitions::transitions_table;
 
-use crate::alerts::store::{AlertLine, Bound, Conditions, Decisions};
+use crate::alerts::store::{AlertLine, Decisions};
+use crate::database::{Bound, Conditions};
 
 /// The table, for one query, with the rows that `seen` shows.
 pub(crate) fn alerts_table(decisions: Decisions, seen: Arc<Permission>) -> StoredTable<AlertLine> {
     StoredTable::new("alerts", columns(), move |asked| {
-        let asked = (conditions_of(asked), asked.most);
+        let asked = (
+            Conditions::of(asked, |column| Some(stored_as(column))),
+            asked.most,
+        );
         pages(decisions.clone(), Arc::clone(&seen), asked)
     })
 }
@@ -46,7 +48,7 @@ pub(crate) fn public_alerts_table(decisions: Decisions) -> StoredTable<AlertLine
     columns.retain(|column| PUBLIC_COLUMNS.contains(&column.name));
     let everything = Arc::new(Permission::admin());
     StoredTable::new("alerts", columns, move |asked| {
-        let mut conditions = conditions_of(asked);
+        let mut conditions = Conditions::of(asked, |column| Some(stored_as(column)));
         conditions.sql.push("audience = ?".to_owned());
         conditions
             .values
@@ -223,47 +225,12 @@ fn is_line_seen(seen: &Permission, line: &AlertLine) -> bool {
     is_alert_seen(seen, place, Audience::Staff)
 }
 
-fn conditions_of(asked: &Asked) -> Conditions {
-    let mut conditions = Conditions::default();
-    for Condition { column, test } in &asked.conditions {
-        let test = match test {
-            Test::Compares(comparison, value) => {
-                conditions.values.push(bound(value));
-                format!("{} ?", sign(*comparison))
-            }
-            Test::IsOneOf(values) => {
-                conditions.values.extend(values.iter().map(bound));
-                format!("IN ({})", vec!["?"; values.len()].join(", "))
-            }
-            Test::IsNull => "IS NULL".to_owned(),
-            Test::IsNotNull => "IS NOT NULL".to_owned(),
-        };
-        // `group` is a word of SQL.
-        let column = if *column == "group" {
-            "incident_group"
-        } else {
-            column
-        };
-        conditions.sql.push(format!("{column} {test}"));
-    }
-    conditions
-}
-
-fn sign(comparison: Comparison) -> &'static str {
-    match comparison {
-        Comparison::Equal => "=",
-        Comparison::Less => "<",
-        Comparison::LessOrEqual => "<=",
-        Comparison::Greater => ">",
-        Comparison::GreaterOrEqual => ">=",
-    }
-}
-
-fn bound(value: &Value) -> Bound {
-    match value {
-        Value::Text(text) => Bound::Text(text.clone()),
-        Value::Time(time) => Bound::Number(time.micros()),
-        Value::Cell(cell) => Bound::Number(u64::from(*cell).cast_signed()),
+/// `group` is a word of SQL.
+fn stored_as(column: &'static str) -> &'static str {
+    if column == "group" {
+        "incident_group"
+    } else {
+        column
     }
 }
 

@@ -5,6 +5,7 @@ use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::rules::{Rule, RuleBounds, SensorReading, SensorRules};
 use riskgrid_analytics::sql::format::{AnswerFormat, encode};
 use riskgrid_analytics::sql::{Asker, SqlEngine, SqlLimits, SqlRequest};
+use riskgrid_analytics::tables::stored::Asked;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 

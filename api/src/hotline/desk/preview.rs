@@ -8,7 +8,8 @@ use super::body::MoveBody;
 use super::data::DatumName;
 use super::moving::Asked;
 use super::work::{Actor, Work};
-use crate::hotline::store::{Bound, CaseRow, Line, LineConditions, PAGE, case, lines};
+use crate::database::{Bound, Conditions};
+use crate::hotline::store::{CaseRow, Line, PAGE, case, lines};
 use crate::problem::Problem;
 
 /// Cases that are answered.
@@ -45,7 +46,7 @@ impl Desk {
             .map_err(super::data::Unfit::problem)?;
         let mut found = Vec::new();
         for state in [State::Dispatched, State::Handling] {
-            let conditions = LineConditions {
+            let conditions = Conditions {
                 sql: vec!["state = ?".to_owned(), "mode = 'own'".to_owned()],
                 values: vec![Bound::Text(state.as_str().to_owned())],
             };

@@ -6,29 +6,10 @@ use super::case::CaseRow;
 use super::clocks::ClockRow;
 use super::moves::MoveRow;
 use super::{Connection, StoreError};
-use crate::database::{Row, read_from_row};
+use crate::database::{Bound, Conditions, Row, read_from_row};
 
 /// Rows of one page.
 pub const PAGE: usize = 500;
-
-/// A value that a condition compares with.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Bound {
-    /// Of a text.
-    Text(String),
-    /// Of a time in µs, or a cell.
-    Number(i64),
-}
-
-/// Conditions of which all must hold: SQL with `?` for each of the values, in their order. It is made of names and operators that
-/// the program knows, never of a client's text.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct LineConditions {
-    /// Such as `state = ?`.
-    pub sql: Vec<String>,
-    /// The values.
-    pub values: Vec<Bound>,
-}
 
 /// A row of `case_assessed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +106,7 @@ impl Line for AssessedRow {
 /// The database's.
 pub async fn lines<L: Line>(
     connection: &mut Connection,
-    conditions: &LineConditions,
+    conditions: &Conditions,
     after: Option<&[Bound]>,
     most: usize,
 ) -> Result<Vec<L>, StoreError> {

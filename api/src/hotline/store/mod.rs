@@ -22,7 +22,7 @@ pub use clocks::{ClockRow, clocks_of, clocks_to_look_at, insert_clock, stopped_s
 pub use data::{Datum, insert_datum, newest_data};
 pub use events::{PendingEvent, add_event, event_is_in_log, pending_events};
 pub use idempotency::{Answered, answered, forget_answers, note_answer};
-pub use lines::{AssessedRow, Bound, Line, LineConditions, PAGE, cases_of, clocks_of_all, lines};
+pub use lines::{AssessedRow, Line, PAGE, cases_of, clocks_of_all, lines};
 pub use list::{CaseFilter, CasePlace, list_cases};
 pub use moves::{MoveRow, NewMove, append_move, first_hash, moves_between, moves_of};
 pub use numbers::next_number;

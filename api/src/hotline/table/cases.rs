@@ -9,9 +9,9 @@ use riskgrid_analytics::tables::stored::{Asked, Column, Pages, StoredTable, Valu
 use riskgrid_ingest::EventTime;
 
 use super::Reader;
-use super::conditions::conditions_of;
+use crate::database::{Bound, Conditions};
 use crate::hotline::desk::{Desk, Risks};
-use crate::hotline::store::{Bound, CaseRow, ClockRow, Line, PAGE, clocks_of_all, lines};
+use crate::hotline::store::{CaseRow, ClockRow, Line, PAGE, clocks_of_all, lines};
 
 /// Columns that the store has not.
 const MADE: [&str; 3] = ["due", "card", "breach_risk"];
@@ -177,7 +177,9 @@ fn columns() -> Vec<Column<CaseLine>> {
 type Next = Option<(Option<Vec<Bound>>, Arc<Risks>)>;
 
 fn pages(desk: Arc<Desk>, reader: Reader, asked: &Asked) -> Pages<CaseLine> {
-    let conditions = Arc::new(conditions_of(asked, &MADE));
+    let conditions = Arc::new(Conditions::of(asked, |column| {
+        (!MADE.contains(&column)).then_some(column)
+    }));
     let first: Next = Some((None, Arc::new(Risks::default())));
     let pages = futures::stream::try_unfold(first, move |next| {
         let (desk, reader, conditions) = (Arc::clone(&desk), reader.clone(), Arc::clone(&conditions));

@@ -2,7 +2,6 @@
 //! them.
 
 mod cases;
-mod conditions;
 mod rows;
 
 use std::sync::Arc;

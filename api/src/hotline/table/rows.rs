@@ -8,9 +8,9 @@ use riskgrid_analytics::tables::stored::{Asked, Column, Pages, StoredTable, Valu
 use riskgrid_ingest::EventTime;
 
 use super::Reader;
-use super::conditions::conditions_of;
+use crate::database::{Bound, Conditions};
 use crate::hotline::desk::Desk;
-use crate::hotline::store::{AssessedRow, Bound, ClockRow, Line, MoveRow, cases_of, lines};
+use crate::hotline::store::{AssessedRow, ClockRow, Line, MoveRow, cases_of, lines};
 
 const fn column<R>(name: &'static str, comment: &'static str, values: Values<R>) -> Column<R> {
     Column {
@@ -200,7 +200,7 @@ fn stored<L: Line + Sync>(
 }
 
 fn pages<L: Line + Sync>(desk: Arc<Desk>, reader: Reader, asked: &Asked) -> Pages<L> {
-    let conditions = Arc::new(conditions_of(asked, &[]));
+    let conditions = Arc::new(Conditions::of(asked, Some));
     let first: Option<Option<Vec<Bound>>> = Some(None);
     let pages = futures::stream::try_unfold(first, move |next| {
         let (desk, reader, conditions) = (Arc::clone(&desk), reader.clone(), Arc::clone(&conditions));
