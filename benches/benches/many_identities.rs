@@ -4,15 +4,17 @@
 use std::time::{Duration, Instant};
 
 use riskgrid_benches::server::{Server, succeeded};
-use riskgrid_benches::{Outcome, over_a_day, print_latencies};
+use riskgrid_benches::{Outcome, over_a_day, print_latencies, print_times, times_of};
 use serde_json::{Value, json};
 
 const EVENTS: u64 = 500_000;
 const SENSORS: usize = 20_000;
 const IDENTITIES: usize = 200;
-const REQUESTS: usize = 100;
-/// What an identity waits between two questions: a page that is looked at, not a load.
-const PAUSE: Duration = Duration::from_millis(400);
+/// Of each question by one alone, before.
+const RUNS: usize = 15;
+const REQUESTS: usize = 40;
+/// What an identity waits between two questions: two hundred people look at a page each, a hundred questions a second.
+const PAUSE: Duration = Duration::from_secs(2);
 
 const QUESTIONS: [&str; 4] = [
     "SELECT cell, sum(count) AS n FROM cells WHERE layer = 'water_level' GROUP BY cell ORDER BY n DESC LIMIT 10",
@@ -32,6 +34,18 @@ async fn main() -> Outcome<()> {
     for number in 0..IDENTITIES {
         let new = json!({"name": format!("identity {number}"), "role": "analyst"});
         keys.push(key(&server, Some(&admin), new).await?);
+    }
+    for question in QUESTIONS {
+        let times = times_of(RUNS, async || {
+            let request = server.client.post(server.url("/v1/sql")).bearer_auth(&admin);
+            succeeded(request.json(&json!({ "sql": question })).send().await?)
+                .await?
+                .bytes()
+                .await?;
+            Ok(())
+        })
+        .await?;
+        print_times(&question[..question.len().min(42)], times, |_| String::new());
     }
     let began = Instant::now();
     let tasks: Vec<_> = keys

@@ -7,13 +7,12 @@ use riskgrid_ingest::places::{Places, great_circle_metres};
 use riskgrid_ingest::{EventTime, MINUTE};
 
 use super::channels::Channels;
-use super::combination::Reference;
+use super::combination::{Reference, SharesOfStakes};
 use super::corroboration::{CLASSES, Corroboration, Device, corroborate};
 use super::exposure::{of_density, of_facilities};
 use super::model::{Help, RiskModel};
 use super::reference::ReferenceCells;
-use super::scoring::Surroundings;
-use super::spread::{CellGraph, Place};
+use super::spread::{CellGraph, Place, Walk};
 use super::surface::RowFacts;
 use super::vulnerability::{lack_at, weighted_mean};
 
@@ -24,6 +23,9 @@ const POSITION_HOLDS: i64 = 15 * MINUTE;
 #[derive(Clone, Debug)]
 pub(super) struct StaticFacts {
     facts: RowFacts,
+    shares: SharesOfStakes,
+    /// The surface whose units were looked at last.
+    round: u64,
     /// q of each kind of facility, in the order of the model; none where units help.
     lacks: Box<[Option<f64>]>,
     centre: [f64; 2],
@@ -83,61 +85,71 @@ pub(super) struct Around<'a> {
     pub(super) devices: &'a HashMap<u64, Vec<Device>>,
     pub(super) reliabilities: &'a [f64; CLASSES],
     pub(super) units: &'a [Vec<[f64; 2]>],
-    pub(super) facts: &'a mut HashMap<u64, RowFacts>,
-}
-
-impl Surroundings for Around<'_> {
-    fn corroboration(&mut self, cell: u64) -> Corroboration {
-        let heard = self
-            .near
-            .place(cell)
-            .map_or([0.0; CLASSES], |place| self.channels.heard_at(self.near, place));
-        let devices = self.devices.get(&cell).map(Vec::as_slice).unwrap_or_default();
-        corroborate(&heard, self.reliabilities, devices)
-    }
-
-    fn facts(&mut self, cell: u64) -> RowFacts {
-        if let Some(facts) = self.facts.get(&cell) {
-            return *facts;
-        }
-        let Some(place) = self.near.place(cell) else {
-            return RowFacts::default();
-        };
-        let facts = self.facts_of(cell, place);
-        self.facts.insert(cell, facts);
-        facts
-    }
+    /// Of this surface; units stand still while it is made.
+    pub(super) round: u64,
 }
 
 impl Around<'_> {
-    fn facts_of(&mut self, cell: u64, place: Place) -> RowFacts {
+    /// Begins a walk over cells that ascend.
+    pub(super) fn walk(&mut self) -> Walk {
+        self.near.walk()
+    }
+
+    /// Who tells of a hazard round a cell, and what is at stake there.
+    pub(super) fn of(&mut self, walk: &mut Walk, cell: u64) -> (Corroboration, SharesOfStakes) {
+        let place = self.near.next_place(walk, cell);
+        let heard = place.map_or([0.0; CLASSES], |place| self.channels.heard_at(self.near, place));
+        let devices = match self.devices.is_empty() {
+            true => &[],
+            false => self.devices.get(&cell).map(Vec::as_slice).unwrap_or_default(),
+        };
+        let corroboration = corroborate(&heard, self.reliabilities, devices);
+        let known = place.and_then(|place| self.known(cell, place));
+        (corroboration, known.map(|known| known.shares).unwrap_or_default())
+    }
+
+    fn known(&mut self, cell: u64, place: Place) -> Option<&StaticFacts> {
         let place = place as usize;
         if self.static_facts.len() <= place {
             self.static_facts.resize(place + 1, None);
         }
-        if self.static_facts.get(place).is_none_or(Option::is_none)
-            && let Some(found) = static_facts(self.model, self.places, self.reference, cell)
-            && let Some(slot) = self.static_facts.get_mut(place)
-        {
-            *slot = Some(found);
+        let slot = self.static_facts.get_mut(place)?;
+        if slot.is_none() {
+            *slot = static_facts(self.model, self.places, self.reference, cell);
         }
-        let Some(Some(known)) = self.static_facts.get(place) else {
-            return RowFacts::default();
-        };
-        let mut facts = known.facts;
-        let lacks = self.model.coping.iter().enumerate().map(|(position, coping)| {
-            let of_facilities = known.lacks.get(position).copied().flatten();
+        let known = slot.as_mut()?;
+        if known.round != self.round {
+            known.round = self.round;
+            known.look_for_help(self.model, self.units);
+        }
+        Some(known)
+    }
+}
+
+impl StaticFacts {
+    fn look_for_help(&mut self, model: &RiskModel, units: &[Vec<[f64; 2]>]) {
+        let lacks = model.coping.iter().enumerate().map(|(position, coping)| {
+            let of_facilities = self.lacks.get(position).copied().flatten();
             let lack = of_facilities.unwrap_or_else(|| {
-                let units = self.units.get(position).map(Vec::as_slice).unwrap_or_default();
+                let units = units.get(position).map(Vec::as_slice).unwrap_or_default();
                 let distances = units
                     .iter()
-                    .map(|unit| great_circle_metres(known.centre, *unit) / 1000.0);
+                    .map(|unit| great_circle_metres(self.centre, *unit) / 1000.0);
                 lack_at(distances.reduce(f64::min), coping.half_way)
             });
             (lack, coping.weight)
         });
-        facts.reference.lack_of_coping = weighted_mean(lacks);
-        facts
+        let lack_of_coping = weighted_mean(lacks);
+        // Where only facilities help it is the same each time.
+        if self.facts.reference.lack_of_coping != lack_of_coping {
+            self.facts.reference.lack_of_coping = lack_of_coping;
+            self.shares = SharesOfStakes::of(&self.facts.reference);
+        }
+    }
+
+    /// As they were when they were last asked for.
+    pub(super) const fn facts(&self) -> RowFacts {
+        self.facts
     }
 }
 
@@ -161,21 +173,24 @@ fn static_facts(
         }
         Help::Skill(_) => None,
     });
+    let reference = Reference {
+        population: known
+            .population
+            .map(|people| of_density(people / index.area_km2())),
+        facilities: facilities.map(of_facilities),
+        infrastructure: infrastructure.map(of_facilities),
+        susceptibility: known.susceptibility,
+        lack_of_coping: None,
+    };
     Some(StaticFacts {
         facts: RowFacts {
             population: known.population,
             facilities,
             infrastructure,
-            reference: Reference {
-                population: known
-                    .population
-                    .map(|people| of_density(people / index.area_km2())),
-                facilities: facilities.map(of_facilities),
-                infrastructure: infrastructure.map(of_facilities),
-                susceptibility: known.susceptibility,
-                lack_of_coping: None,
-            },
+            reference,
         },
+        shares: SharesOfStakes::of(&reference),
+        round: 0,
         lacks: lacks.collect(),
         centre,
     })

@@ -46,20 +46,26 @@ impl Channels {
     /// x of each class in a cell: over its bits, the freshest of the cell and those around it, which count half.
     pub fn heard_at(&self, graph: &mut CellGraph, place: Place) -> [f64; CLASSES] {
         let mut freshest = [0.0_f64; CLASSES * BITS_OF_CLASS];
+        let mut heard_bits = 0_u64;
         for (near, ring) in graph.around(place) {
-            let share = NEXT_RING.powi(i32::from(*ring));
+            let share = if *ring == 0 { 1.0 } else { NEXT_RING };
             let mut link = self.first.get(*near as usize).copied().unwrap_or(0);
             while let Some(found) = (link as usize).checked_sub(1).and_then(|at| self.links.get(at)) {
                 if let Some(freshest) = freshest.get_mut(usize::from(found.bit)) {
                     *freshest = freshest.max(share * found.fresh);
+                    heard_bits |= 1 << (found.bit & 63);
                 }
                 link = found.next;
             }
         }
-        let (classes, _) = freshest.as_chunks::<BITS_OF_CLASS>();
+        // Ascending, as if all were added up.
         let mut heard = [0.0; CLASSES];
-        for (heard, bits) in heard.iter_mut().zip(classes) {
-            *heard = bits.iter().sum();
+        while heard_bits != 0 {
+            let bit = heard_bits.trailing_zeros() as usize;
+            heard_bits &= heard_bits - 1;
+            if let (Some(heard), Some(fresh)) = (heard.get_mut(bit / BITS_OF_CLASS), freshest.get(bit)) {
+                *heard += fresh;
+            }
         }
         heard
     }

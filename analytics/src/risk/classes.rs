@@ -66,7 +66,8 @@ impl HeldClasses {
                 // What an hour showed is kept from that hour on, so that a restart comes to the same.
                 let is_by_risk = met == Class::Watch && row.risk.risk >= WATCH_RISK;
                 let since = of_layer.map(|(hour, _)| *hour).filter(|_| !is_by_risk);
-                row.class = match self.held.get(&key) {
+                let held = (!self.held.is_empty()).then(|| self.held.get(&key)).flatten();
+                row.class = match held {
                     Some(held) if held.class < met && layer.at.since(held.met) < HELD => held.class,
                     _ => met,
                 };

@@ -15,7 +15,12 @@ pub fn trust(corroboration: f64) -> f64 {
 
 /// R of its parts.
 pub fn risk(believed_hazard: f64, exposure: f64, vulnerability: f64) -> f64 {
-    believed_hazard.sqrt() * (exposure * vulnerability).sqrt().sqrt()
+    believed_hazard.sqrt() * share_of_stakes(exposure, vulnerability)
+}
+
+/// E^0.25·V^0.25.
+fn share_of_stakes(exposure: f64, vulnerability: f64) -> f64 {
+    (exposure * vulnerability).sqrt().sqrt()
 }
 
 /// What is known of the people and things in a cell; each `None` is missing.
@@ -96,6 +101,31 @@ impl Reference {
     }
 }
 
+/// E^0.25·V^0.25 of a cell, the same for all its layers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SharesOfStakes {
+    usual: f64,
+    /// With all that is missing at its least, and at its most; none where nothing is.
+    bounds: Option<(f64, f64)>,
+}
+
+impl SharesOfStakes {
+    /// Of what is known of a cell.
+    pub fn of(reference: &Reference) -> Self {
+        let share = |stakes: Stakes| share_of_stakes(stakes.exposure, stakes.vulnerability);
+        Self {
+            usual: share(reference.stakes()),
+            bounds: (!reference.is_whole()).then(|| (share(reference.least()), share(reference.most()))),
+        }
+    }
+}
+
+impl Default for SharesOfStakes {
+    fn default() -> Self {
+        Self::of(&Reference::default())
+    }
+}
+
 /// The risk of a cell and layer, and what it would be otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Risk {
@@ -111,21 +141,17 @@ pub struct Risk {
 
 impl Risk {
     /// Of a hazard, a corroboration and what is there.
-    pub fn of(hazard: f64, corroboration: f64, reference: &Reference) -> Self {
-        let believed = hazard * trust(corroboration);
-        let of = |believed: f64, stakes: Stakes| risk(believed, stakes.exposure, stakes.vulnerability);
-        let usual = reference.stakes();
-        let now = of(believed, usual);
-        let (low, high) = if reference.is_whole() {
-            (now, now)
-        } else {
-            (of(believed, reference.least()), of(believed, reference.most()))
-        };
+    pub fn of(hazard: f64, corroboration: f64, shares: &SharesOfStakes) -> Self {
+        let believed = (hazard * trust(corroboration)).sqrt();
+        let now = believed * shares.usual;
+        let (low, high) = shares
+            .bounds
+            .map_or((now, now), |(least, most)| (believed * least, believed * most));
         Self {
             risk: now,
             low,
             high,
-            if_true: of(hazard, usual),
+            if_true: hazard.sqrt() * shares.usual,
         }
     }
 }
@@ -178,7 +204,7 @@ mod tests {
         ) {
             let [population, facilities, infrastructure, susceptibility, lack_of_coping] = parts;
             let reference = Reference { population, facilities, infrastructure, susceptibility, lack_of_coping };
-            let risk = Risk::of(hazard, corroboration, &reference);
+            let risk = Risk::of(hazard, corroboration, &SharesOfStakes::of(&reference));
             prop_assert!(risk.low <= risk.high + 1e-12);
             prop_assert!(risk.risk <= risk.high + 1e-12);
             // Facilities that are not known count as none, so only then may it lie below.

@@ -33,6 +33,10 @@ pub struct Device {
 
 /// The evidence of one class: `x` is how many sources there are, faded by age and distance.
 fn evidence(reliability: f64, sources: f64) -> f64 {
+    // Of most classes nothing is heard in most cells.
+    if sources == 0.0 {
+        return 0.0;
+    }
     -(1.0 - reliability).ln() * (1.0 - NEXT.powf(sources)) / (1.0 - NEXT)
 }
 

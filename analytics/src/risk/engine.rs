@@ -15,7 +15,7 @@ use super::classes::HeldClasses;
 use super::conditions::Conditions;
 use super::corroboration::{CLASSES, Device, SENSORS};
 use super::hourly_signs::{HourlySigns, last_full_hour};
-use super::marks::LayerMarks;
+use super::marks::{CellNow, LayerMarks};
 use super::model::{HazardModel, LayerModel, RiskModel};
 use super::outcomes::{KnownOutcomes, Reliabilities};
 use super::past::{Past, PastNow, PastSlices};
@@ -23,7 +23,7 @@ use super::reach::{SensorNow, heard, sensor_now};
 use super::reference::{InvalidReference, ReferenceCells};
 use super::scoring::{felt_in, score_observations, score_reports};
 use super::spread::CellGraph;
-use super::surface::{LayerSurface, RowFacts, Surface};
+use super::surface::{LayerSurface, Surface};
 use crate::statistics::MAX_STUDY_AREA;
 
 /// Cells of which no row is left are forgotten when there are so many beside those with one.
@@ -63,6 +63,8 @@ pub struct RiskEngine {
     /// Neighbours one ring around, of all cells.
     near: CellGraph,
     static_facts: Vec<Option<StaticFacts>>,
+    /// Surfaces that were made.
+    round: u64,
     marks: Vec<Option<LayerMarks>>,
     pasts: Vec<Option<Arc<Past>>>,
     classes: HeldClasses,
@@ -129,6 +131,7 @@ impl RiskEngine {
             graphs,
             near: CellGraph::new(None, RINGS),
             static_facts: Vec::new(),
+            round: 0,
             marks: vec![None; layers],
             pasts: vec![None; layers],
             classes: HeldClasses::default(),
@@ -209,7 +212,8 @@ impl RiskEngine {
         let clocks: Vec<(usize, EventTime)> = present.iter().map(|layer| (layer.layer, layer.at)).collect();
         let reliabilities = self.outcomes.reliabilities(snapshot, &model, &clocks);
         believe(&model, &mut sensors, &reliabilities);
-        let (mut layers, mut facts) = (Vec::new(), HashMap::new());
+        self.round += 1;
+        let mut layers = Vec::new();
         for layer in present {
             self.follow(snapshot, layer);
             self.judge_hour(snapshot, layer, are_full_hours);
@@ -235,7 +239,7 @@ impl RiskEngine {
                     &sensors,
                     &units,
                     conditions,
-                    (&mut layers, &mut facts),
+                    &mut layers,
                 );
             }
         }
@@ -243,6 +247,12 @@ impl RiskEngine {
         let emergency = &conditions.emergency;
         self.classes
             .classify(&model, self.resolution, &self.signs, emergency, &mut layers);
+        let mut walk = self.near.walk();
+        let facts = |cell| {
+            let place = self.near.next_place(&mut walk, cell);
+            let known = place.and_then(|place| self.static_facts.get(place as usize)?.as_ref());
+            known.map_or_else(Default::default, StaticFacts::facts)
+        };
         let surface = Surface::new(model, layers, facts).in_emergency(emergency.clone());
         self.forget(&surface);
         surface
@@ -435,7 +445,7 @@ impl RiskEngine {
         sensors: &Sensors,
         units: &[Vec<[f64; 2]>],
         conditions: &Conditions,
-        (layers, facts): (&mut Vec<LayerSurface>, &mut HashMap<u64, RowFacts>),
+        layers: &mut Vec<LayerSurface>,
     ) {
         let model = Arc::clone(&self.model);
         let mut channels = Channels::default();
@@ -446,8 +456,9 @@ impl RiskEngine {
                 continue;
             };
             if let Some(Some(marks)) = self.marks.get(member.layer) {
+                let mut walk = self.near.walk();
                 marks.for_each_channel(|cell, bit, fresh| {
-                    if let Some(place) = self.near.place(cell) {
+                    if let Some(place) = self.near.next_place(&mut walk, cell) {
                         channels.add(place, bit, fresh);
                     }
                 });
@@ -470,21 +481,15 @@ impl RiskEngine {
                 continue;
             };
             let past = self.past(snapshot, member, conditions);
-            let felt = match (
-                &layer.hazard,
-                self.marks.get(member.layer),
-                self.graph_of.get(member.layer),
-            ) {
-                (HazardModel::Reports { .. }, Some(Some(marks)), Some(graph)) => {
-                    self.graphs.get_mut(*graph).map(|graph| {
-                        let active = marks.cells().map(|now| (now.cell, now.intensity));
-                        felt_in(graph, &layer.kernel, active)
-                    })
-                }
+            let marks = self.marks.get(member.layer).and_then(Option::as_ref);
+            let own: Vec<CellNow> = marks.map(|marks| marks.cells().collect()).unwrap_or_default();
+            let felt = match (&layer.hazard, self.graph_of.get(member.layer)) {
+                (HazardModel::Reports { .. }, Some(graph)) => self.graphs.get_mut(*graph).map(|graph| {
+                    let active = own.iter().map(|now| (now.cell, now.intensity));
+                    felt_in(graph, &layer.kernel, active)
+                }),
                 _ => None,
             };
-            let marks = self.marks.get(member.layer).and_then(Option::as_ref);
-            let sources = |cell| marks.map_or(0, |marks| marks.sources_of(cell));
             let mut around = Around {
                 model: &model,
                 places: &self.places,
@@ -495,19 +500,15 @@ impl RiskEngine {
                 devices: &devices,
                 reliabilities,
                 units,
-                facts,
+                round: self.round,
             };
             let rows = match &layer.hazard {
-                HazardModel::Reports { scale, .. } => score_reports(
-                    scale,
-                    &felt.unwrap_or_default(),
-                    past.as_ref(),
-                    sources,
-                    &mut around,
-                ),
+                HazardModel::Reports { scale, .. } => {
+                    score_reports(scale, &felt.unwrap_or_default(), past.as_ref(), &own, &mut around)
+                }
                 HazardModel::Observations { .. } => {
                     let heard = heard_of.remove(&member.layer).unwrap_or_default();
-                    score_observations(&heard, sources, &mut around)
+                    score_observations(&heard, &own, &mut around)
                 }
             };
             layers.push(LayerSurface {

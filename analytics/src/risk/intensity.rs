@@ -79,9 +79,10 @@ pub struct Landmark {
     number: i64,
 }
 
-/// Weighed marks, relative to a landmark. They merge by adding, in any order, to the same bits.
+/// Weighed marks, relative to a landmark. They merge by adding, in any order, to the same bits. A whole number of 128 bits in
+/// two halves, the lower one first: as one it would be aligned to 16 bytes, and a cell would take so much more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Weighed(i128);
+pub struct Weighed([u64; 2]);
 
 impl Landmark {
     /// The landmark of surfaces about a moment.
@@ -100,13 +101,18 @@ impl Landmark {
     pub fn weigh(self, marks: f64, span: Span) -> Weighed {
         let exponent = self.since(middle(span)) as f64 / self.half_life.micros as f64;
         // Out of range it stays at the end of the range.
-        Weighed((marks * (exponent + f64::from(FRACTION)).exp2()).round() as i128)
+        Weighed::of((marks * (exponent + f64::from(FRACTION)).exp2()).round() as i128)
     }
 
     /// The intensity that weighed marks have at a moment.
     pub fn intensity(self, weighed: Weighed, at: EventTime) -> f64 {
+        weighed.times(self.unit(at))
+    }
+
+    /// The intensity of the smallest weight at a moment.
+    pub fn unit(self, at: EventTime) -> f64 {
         let exponent = self.since(at) as f64 / self.half_life.micros as f64;
-        weighed.0 as f64 * (-exponent - f64::from(FRACTION)).exp2()
+        (-exponent - f64::from(FRACTION)).exp2()
     }
 
     /// Whether a moment is so far on that the landmark must be moved, or before it.
@@ -122,14 +128,28 @@ impl Landmark {
 }
 
 impl Weighed {
+    const fn of(number: i128) -> Self {
+        Self([number as u64, (number >> 64) as u64])
+    }
+
+    const fn number(self) -> i128 {
+        let [low, high] = self.0;
+        (high as i128) << 64 | low as i128
+    }
+
+    /// The intensity where the smallest weight has this one.
+    pub fn times(self, unit: f64) -> f64 {
+        self.number() as f64 * unit
+    }
+
     /// Adds others.
     pub const fn add(&mut self, other: Self) {
-        self.0 = self.0.saturating_add(other.0);
+        *self = Self::of(self.number().saturating_add(other.number()));
     }
 
     /// Takes out what was added.
     pub const fn subtract(&mut self, other: Self) {
-        self.0 = self.0.saturating_sub(other.0);
+        *self = Self::of(self.number().saturating_sub(other.number()));
     }
 
     /// The same marks against a landmark `steps` half-lives later: exact, but for the last bit.
@@ -139,15 +159,15 @@ impl Weighed {
             ..=0 => self,
             1..=120 => {
                 let half = 1_i128 << (steps - 1);
-                Self(self.0.saturating_add(half) >> steps)
+                Self::of(self.number().saturating_add(half) >> steps)
             }
-            _ => Self(0),
+            _ => Self::of(0),
         }
     }
 
     /// Whether nothing is left but the last bits of what was moved and taken out again.
     pub const fn is_nothing(self) -> bool {
-        self.0.unsigned_abs() < 64
+        self.number().unsigned_abs() < 64
     }
 }
 

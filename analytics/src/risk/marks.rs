@@ -61,13 +61,13 @@ impl Seen {
     }
 }
 
-/// What is kept of one cell: 72 bytes with its key, and 8 for each bit of its bitmaps, of which there are two a source.
+/// What is kept of one cell: 48 bytes with its key, and 8 for each bit of its bitmaps, of which there are two a source.
 #[derive(Clone, Debug, Default)]
 pub struct CellMarks {
     weighed: Weighed,
     /// Events in the window of the flood cap.
     recent: u64,
-    seen: Vec<Seen>,
+    seen: Box<[Seen]>,
 }
 
 impl CellMarks {
@@ -77,7 +77,12 @@ impl CellMarks {
             bits &= bits - 1;
             match self.seen.iter_mut().find(|known| known.which() == seen.which()) {
                 Some(known) => *known = (*known).max(seen),
-                None => self.seen.push(seen),
+                None => {
+                    let mut all = std::mem::take(&mut self.seen).into_vec();
+                    all.reserve_exact(1);
+                    all.push(seen);
+                    self.seen = all.into_boxed_slice();
+                }
             }
         }
     }
@@ -188,7 +193,9 @@ impl LayerMarks {
         let oldest = self.oldest_recent();
         self.cells.retain(|_, cell| {
             cell.weighed = cell.weighed.moved(steps);
-            cell.seen.retain(|seen| seen.start() >= oldest);
+            if cell.seen.iter().any(|seen| seen.start() < oldest) {
+                cell.seen = cell.seen_since(oldest).collect();
+            }
             !cell.is_empty()
         });
     }
@@ -296,9 +303,10 @@ impl LayerMarks {
     /// The cells in which something happened, ascending.
     pub fn cells(&self) -> impl Iterator<Item = CellNow> + '_ {
         let oldest = self.oldest_recent();
+        let unit = self.landmark.unit(self.at);
         self.cells.iter().map(move |(cell, kept)| {
             let sources = kept.sources(oldest);
-            let intensity = self.landmark.intensity(kept.weighed, self.at).max(0.0);
+            let intensity = kept.weighed.times(unit).max(0.0);
             CellNow {
                 cell: *cell,
                 intensity: intensity * flood_cap(kept.recent, sources),
@@ -311,28 +319,22 @@ impl LayerMarks {
     /// has it.
     pub fn for_each_channel(&self, mut visit: impl FnMut(u64, u8, f64)) {
         let oldest = self.oldest_recent();
+        // Buckets are few, and cells heard of in one follow each other.
+        let mut last = (self.at, 1.0);
         for (cell, kept) in &self.cells {
             for seen in kept.seen_since(oldest).filter(|seen| seen.is_of_channels()) {
-                let fresh = self.half_life.left_after(self.at.since(seen.middle()) as f64);
-                visit(*cell, seen.bit(), fresh);
+                let middle = seen.middle();
+                if last.0 != middle {
+                    last = (middle, self.half_life.left_after(self.at.since(middle) as f64));
+                }
+                visit(*cell, seen.bit(), last.1);
             }
         }
     }
 
-    /// Bitmap of the sources of one cell in the window.
-    pub fn sources_of(&self, cell: u64) -> u64 {
-        self.cells
-            .get(&cell)
-            .map_or(0, |kept| kept.sources(self.oldest_recent()))
-    }
-
     /// Bytes of the cells, about, and of what is known of slices.
     pub fn bytes(&self) -> usize {
-        let seen: usize = self
-            .cells
-            .values()
-            .map(|cell| cell.seen.capacity() * size_of::<Seen>())
-            .sum();
+        let seen: usize = self.cells.values().map(|cell| size_of_val(&*cell.seen)).sum();
         // A node of the tree is two thirds full.
         self.cells.len() * (size_of::<(u64, CellMarks)>() * 3 / 2)
             + seen

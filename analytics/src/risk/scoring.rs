@@ -1,23 +1,34 @@
 //! From what is felt in a cell, and what is known of it, to its row.
 
+use super::around::Around;
 use super::class::Class;
 use super::combination::Risk;
-use super::corroboration::Corroboration;
 use super::hazard_index::HazardScale;
+use super::marks::CellNow;
 use super::past::PastNow;
 use super::reach::Heard;
 use super::spread::{CellGraph, Kernel, Place, spread};
-use super::surface::{Row, RowFacts};
+use super::surface::Row;
 
 /// Less is felt nowhere.
 const FAINTEST: f64 = 1e-9;
 
-/// What a row needs to know of a cell beside its hazard.
-pub trait Surroundings {
-    /// How sure one is.
-    fn corroboration(&mut self, cell: u64) -> Corroboration;
-    /// Who and what is there.
-    fn facts(&mut self, cell: u64) -> RowFacts;
+/// The bitmaps of the sources of cells that ascend.
+struct Sources<'a> {
+    own: &'a [CellNow],
+}
+
+impl Sources<'_> {
+    /// Of a cell that is not before the one that was asked for last.
+    fn of(&mut self, cell: u64) -> u64 {
+        while let Some((first, rest)) = self.own.split_first() {
+            if first.cell >= cell {
+                return if first.cell == cell { first.sources } else { 0 };
+            }
+            self.own = rest;
+        }
+        0
+    }
 }
 
 /// Where something is felt, ascending by cell: A'. `active` are the cells where something happened, ascending, each with A.
@@ -26,41 +37,41 @@ pub fn felt_in(
     kernel: &Kernel,
     active: impl IntoIterator<Item = (u64, f64)>,
 ) -> Vec<(u64, f64)> {
+    let mut walk = graph.walk();
     let active: Vec<(Place, f64)> = active
         .into_iter()
         .filter(|(_, intensity)| *intensity > 0.0)
-        .filter_map(|(cell, intensity)| Some((graph.place(cell)?, intensity)))
+        .filter_map(|(cell, intensity)| Some((graph.next_place(&mut walk, cell)?, intensity)))
         .collect();
     let by_place = spread(graph, kernel, &active);
-    let mut felt: Vec<(u64, f64)> = (0..)
-        .zip(by_place)
-        .filter(|(_, intensity)| *intensity >= FAINTEST)
-        .map(|(place, intensity)| (graph.cell(place), intensity))
-        .collect();
-    felt.sort_unstable_by_key(|(cell, _)| *cell);
-    felt
+    graph.sort();
+    let felt = graph.ascending().iter().filter_map(|place| {
+        let intensity = *by_place.get(*place as usize)?;
+        (intensity >= FAINTEST).then(|| (graph.cell(*place), intensity))
+    });
+    felt.collect()
 }
 
-/// The rows of a report layer, of what is felt; `sources` gives the bitmap of a cell's own.
-pub fn score_reports(
+/// The rows of a report layer, of what is felt; `own` are the cells where something happened. Both ascend.
+pub(super) fn score_reports(
     scale: &HazardScale,
     felt: &[(u64, f64)],
     past: Option<&PastNow>,
-    sources: impl Fn(u64) -> u64,
-    surroundings: &mut impl Surroundings,
+    own: &[CellNow],
+    around: &mut Around<'_>,
 ) -> Vec<Row> {
+    let (mut walk, mut sources) = (around.walk(), Sources { own });
     let row = |(cell, intensity): &(u64, f64)| {
         let expected = past.and_then(|past| past.expected(*cell));
         let index = scale.index(*intensity, expected);
-        let corroboration = surroundings.corroboration(*cell);
-        let facts = surroundings.facts(*cell);
+        let (corroboration, shares) = around.of(&mut walk, *cell);
         Row {
             cell: *cell,
             hazard: index.hazard,
             intensity: *intensity,
             corroboration: corroboration.belief,
-            sources: sources(*cell),
-            risk: Risk::of(index.hazard, corroboration.belief, &facts.reference),
+            sources: sources.of(*cell),
+            risk: Risk::of(index.hazard, corroboration.belief, &shares),
             channels: corroboration.channels,
             is_stale: false,
             class: Class::Normal,
@@ -69,22 +80,22 @@ pub fn score_reports(
     felt.iter().map(row).collect()
 }
 
-/// The rows of an observation layer, of what is heard of its sensors.
-pub fn score_observations(
+/// The rows of an observation layer, of what is heard of its sensors; `own` are the cells that have some. Both ascend.
+pub(super) fn score_observations(
     heard: &[(u64, Heard)],
-    sources: impl Fn(u64) -> u64,
-    surroundings: &mut impl Surroundings,
+    own: &[CellNow],
+    around: &mut Around<'_>,
 ) -> Vec<Row> {
+    let (mut walk, mut sources) = (around.walk(), Sources { own });
     let row = |(cell, heard): &(u64, Heard)| {
-        let corroboration = surroundings.corroboration(*cell);
-        let facts = surroundings.facts(*cell);
+        let (corroboration, shares) = around.of(&mut walk, *cell);
         Row {
             cell: *cell,
             hazard: heard.hazard,
             intensity: f64::NAN,
             corroboration: corroboration.belief,
-            sources: sources(*cell),
-            risk: Risk::of(heard.hazard, corroboration.belief, &facts.reference),
+            sources: sources.of(*cell),
+            risk: Risk::of(heard.hazard, corroboration.belief, &shares),
             channels: corroboration.channels,
             is_stale: heard.is_stale,
             class: Class::Normal,

@@ -60,7 +60,15 @@ pub struct CellGraph {
     rings: u32,
     places: HashMap<u64, Place>,
     cells: Vec<u64>,
+    /// All places, ascending by cell, as of when they were asked for last.
+    ascending: Vec<Place>,
     around: Vec<Option<Rings>>,
+}
+
+/// How far a walk over cells that ascend has come in a graph.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Walk {
+    at: usize,
 }
 
 impl CellGraph {
@@ -71,6 +79,7 @@ impl CellGraph {
             rings: rings.min(MOST_RINGS),
             places: HashMap::new(),
             cells: Vec::new(),
+            ascending: Vec::new(),
             around: Vec::new(),
         }
     }
@@ -108,6 +117,45 @@ impl CellGraph {
             return Some(*place);
         }
         self.holds(cell).then(|| self.add(cell))
+    }
+
+    /// Brings new places into the order of [`Self::ascending`].
+    pub fn sort(&mut self) {
+        if self.ascending.len() < self.cells.len() {
+            let cells = &self.cells;
+            self.ascending
+                .extend(self.ascending.len() as Place..cells.len() as Place);
+            // What was there before is one run, which this sort makes use of.
+            self.ascending
+                .sort_by_key(|place| cells.get(*place as usize).copied());
+        }
+    }
+
+    /// All places that were there when they were last sorted, ascending by cell.
+    pub fn ascending(&self) -> &[Place] {
+        &self.ascending
+    }
+
+    /// Begins a walk over cells that ascend.
+    pub fn walk(&mut self) -> Walk {
+        self.sort();
+        Walk::default()
+    }
+
+    /// The place of a cell that is not before the one that the walk was asked for last; `None` outside the domain.
+    pub fn next_place(&mut self, walk: &mut Walk, cell: u64) -> Option<Place> {
+        while let Some(place) = self.ascending.get(walk.at) {
+            let here = self.cell(*place);
+            if here == cell {
+                return Some(*place);
+            }
+            if here > cell {
+                break;
+            }
+            walk.at += 1;
+        }
+        // It came after the walk began.
+        self.place(cell)
     }
 
     fn add(&mut self, cell: u64) -> Place {
@@ -215,6 +263,32 @@ mod tests {
             let felt = spread(&mut graph, &kernel, &active);
             let (before, after): (f64, f64) = (active.iter().map(|(_, intensity)| intensity).sum(), felt.iter().sum());
             prop_assert!((before - after).abs() <= 1e-9 * before.max(1.0), "{before} {after}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_walk_gives_the_places_of_cells_asked_for_one_by_one(
+            known in prop::collection::vec(0..91_usize, 0..40),
+            asked in prop::collection::btree_set(0..91_usize, 1..40),
+            kept in prop::option::of(prop::collection::vec(any::<bool>(), 91)),
+        ) {
+            let cells: Vec<u64> = rings_around(pentagon(Resolution::Nine), 5).into_iter().map(|(cell, _)| cell).collect();
+            let domain = kept.map(|kept| cells.iter().zip(kept).filter(|(_, kept)| *kept).map(|(cell, _)| *cell).collect());
+            let mut graph = CellGraph::new(domain, 0);
+            for at in known {
+                graph.place(cells[at % cells.len()]);
+            }
+            let mut walk = graph.walk();
+            for at in asked {
+                let Some(cell) = cells.get(at) else { break };
+                let place = graph.next_place(&mut walk, *cell);
+                prop_assert_eq!(place.map(|place| graph.cell(place)), graph.holds(*cell).then_some(*cell));
+                prop_assert_eq!(place, graph.place(*cell));
+            }
+            graph.sort();
+            let ascending: Vec<u64> = graph.ascending().iter().map(|place| graph.cell(*place)).collect();
+            prop_assert!(ascending.is_sorted() && ascending.len() == graph.len());
         }
     }
 

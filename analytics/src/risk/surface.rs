@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::CellSet;
 
@@ -16,7 +15,7 @@ use super::model::{HazardModel, LayerModel, RiskModel};
 use super::past::PastNow;
 use crate::permission::Permission;
 
-/// One cell of one layer: 120 bytes.
+/// One cell of one layer: 80 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row {
     /// H3 index.
@@ -50,6 +49,39 @@ pub struct RowFacts {
     pub infrastructure: Option<f64>,
     /// As shares.
     pub reference: Reference,
+}
+
+/// What is known of cells.
+#[derive(Clone, Debug, Default)]
+pub struct CellFacts {
+    /// Ascending.
+    cells: Vec<u64>,
+    /// In the same order.
+    facts: Vec<RowFacts>,
+}
+
+impl CellFacts {
+    /// Of cells that ascend, each with its facts.
+    pub fn new(of_cells: impl IntoIterator<Item = (u64, RowFacts)>) -> Self {
+        let (cells, facts) = of_cells.into_iter().unzip();
+        Self { cells, facts }
+    }
+
+    /// Of one cell.
+    pub fn of(&self, cell: u64) -> Option<&RowFacts> {
+        let at = self.cells.binary_search(&cell).ok()?;
+        self.facts.get(at)
+    }
+
+    /// Cells.
+    pub const fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.cells.is_empty()
+    }
 }
 
 /// The rows of one layer.
@@ -91,22 +123,33 @@ pub struct AllSurface {
 struct Joined {
     clock: Arc<str>,
     at: EventTime,
-    /// Of each cell: risk, low, high, if true.
-    cells: HashMap<u64, [AllLayers; 4]>,
+    /// Of each cell, ascending: risk, low, high, if true.
+    cells: Vec<(u64, [AllLayers; 4])>,
 }
 
 impl Joined {
-    fn add(&mut self, row: &Row, weight: f64) {
-        let Risk {
-            risk,
-            low,
-            high,
-            if_true,
-        } = row.risk;
-        let joined = self.cells.entry(row.cell).or_default();
-        for (joined, number) in joined.iter_mut().zip([risk, low, high, if_true]) {
-            joined.add(number, weight);
+    fn add(&mut self, rows: &[Row], weight: f64) {
+        let before = std::mem::take(&mut self.cells);
+        self.cells.reserve_exact(before.len().max(rows.len()));
+        let mut before = before.into_iter().peekable();
+        for row in rows {
+            while let Some(other) = before.next_if(|(cell, _)| *cell < row.cell) {
+                self.cells.push(other);
+            }
+            let known = before.next_if(|(cell, _)| *cell == row.cell);
+            let mut joined = known.map(|(_, joined)| joined).unwrap_or_default();
+            let Risk {
+                risk,
+                low,
+                high,
+                if_true,
+            } = row.risk;
+            for (joined, number) in joined.iter_mut().zip([risk, low, high, if_true]) {
+                joined.add(number, weight);
+            }
+            self.cells.push((row.cell, joined));
         }
+        self.cells.extend(before);
     }
 
     fn finish(self) -> AllSurface {
@@ -122,12 +165,10 @@ impl Joined {
                     if_true: if_true.risk(),
                 },
             });
-        let mut rows: Vec<AllRow> = rows.collect();
-        rows.sort_unstable_by_key(|row| row.cell);
         AllSurface {
             clock: self.clock,
             at: self.at,
-            rows,
+            rows: rows.collect(),
         }
     }
 }
@@ -144,7 +185,7 @@ pub struct Surface {
     /// By clock.
     pub all: Vec<AllSurface>,
     /// Of each cell with a row.
-    pub facts: Arc<HashMap<u64, RowFacts>>,
+    pub facts: Arc<CellFacts>,
     /// Cells in an area in emergency mode.
     pub emergency: CellSet,
 }
@@ -185,17 +226,31 @@ impl Surface {
         }
     }
 
-    /// Of layers, and what is known of their cells.
-    pub fn new(model: Arc<RiskModel>, layers: Vec<LayerSurface>, facts: HashMap<u64, RowFacts>) -> Self {
+    /// Of layers; `facts` says what is known of a cell.
+    pub fn new(
+        model: Arc<RiskModel>,
+        layers: Vec<LayerSurface>,
+        mut facts: impl FnMut(u64) -> RowFacts,
+    ) -> Self {
         let mut surface = Self {
             number: 0,
             model,
             layers,
             all: Vec::new(),
-            facts: facts.into(),
+            facts: Arc::default(),
             emergency: CellSet::none(),
         };
         surface.join();
+        let mut cells: Vec<u64> = surface
+            .all
+            .iter()
+            .flat_map(|all| all.rows.iter().map(|row| row.cell))
+            .collect();
+        if surface.all.len() > 1 {
+            cells.sort_unstable();
+            cells.dedup();
+        }
+        surface.facts = CellFacts::new(cells.into_iter().map(|cell| (cell, facts(cell)))).into();
         surface
     }
 
@@ -253,7 +308,7 @@ impl Surface {
 
     /// What is known of a cell.
     pub fn facts_of(&self, cell: u64) -> RowFacts {
-        self.facts.get(&cell).copied().unwrap_or_default()
+        self.facts.of(cell).copied().unwrap_or_default()
     }
 
     /// The row of a cell of a layer.
@@ -280,14 +335,12 @@ impl Surface {
                 clocks.push(Joined {
                     clock: Arc::clone(&layer.clock),
                     at: layer.at,
-                    cells: HashMap::new(),
+                    cells: Vec::new(),
                 });
                 clocks.len() - 1
             });
             if let Some(joined) = clocks.get_mut(position) {
-                for row in &layer.rows {
-                    joined.add(row, weight);
-                }
+                joined.add(&layer.rows, weight);
             }
         }
         self.all = clocks.into_iter().map(Joined::finish).collect();
@@ -401,6 +454,6 @@ impl Surface {
         let of_all: usize = self.all.iter().map(|all| all.rows.len()).sum();
         of_layers * size_of::<Row>()
             + of_all * size_of::<AllRow>()
-            + self.facts.capacity() * (size_of::<(u64, RowFacts)>() + 1)
+            + self.facts.len() * size_of::<(u64, RowFacts)>()
     }
 }
