@@ -34,6 +34,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "key limits",
         include_str!("../../migrations/0016_key_limits.sql"),
     ),
+    (
+        20,
+        "revisions",
+        include_str!("../../migrations/0020_revisions.sql"),
+    ),
 ];
 
 /// As `SQLite` takes them: as they are written.

@@ -23,11 +23,13 @@ mod noise;
 mod notice;
 mod outbox;
 mod record;
+mod revise;
 mod rules;
 mod silences;
 mod tally;
 mod telling;
 mod transitions;
+mod updates;
 mod versions;
 mod wanted;
 
@@ -45,7 +47,7 @@ use riskgrid_ingest::{LIVE_DOMAIN, NoRoom};
 pub use acknowledge::Terms;
 pub use alerts::{Alert, AlertPage, AlertState, PublicAlert, rfc3339};
 use bounds::Census;
-pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
+pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FAILING, RULE_FULL};
 pub use error::DecisionsError;
 pub use forget::{Forgotten, Keep};
 pub use grouping::Pauses;
@@ -63,6 +65,7 @@ pub use modes::Mode;
 pub use noise::NoiseSettings;
 pub use outbox::{AttemptRow, Delivery, DeliveryQuery, DeliveryRow, DeliveryState, DueEndpoint, Replay};
 pub use record::{Notify, Recorded};
+pub use revise::{RETRACTED, RerunEpisode, RuleRevision};
 pub use rules::{Authorship, BY_HTTP, ENDED_AT_ONCE, RuleVersion, StoredRule, rules_of};
 pub use silences::{MAX_SILENCES, Preview, SilencePlace, StoredSilence};
 pub use tally::{Held, Tally};
@@ -315,6 +318,9 @@ impl Decisions {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod bounds_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+mod late_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod life_tests;
