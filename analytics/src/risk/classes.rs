@@ -3,7 +3,7 @@
 use h3o::Resolution;
 use hashbrown::HashMap;
 use riskgrid_ingest::grid::CellSet;
-use riskgrid_ingest::{EventTime, HOUR};
+use riskgrid_ingest::{EventTime, HOUR, LIVE_DOMAIN};
 
 use super::class::{Class, Signs, WATCH_RISK, class_of};
 use super::hourly_signs::HourlySigns;
@@ -12,6 +12,13 @@ use super::surface::LayerSurface;
 
 /// How long a cell keeps a class that it no longer meets.
 const HELD: i64 = 3 * HOUR;
+
+/// The cells in an emergency, at the moment of live layers and of others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Modes<'a> {
+    pub(super) of_live: &'a CellSet,
+    pub(super) of_others: &'a CellSet,
+}
 
 /// A class that a cell met last.
 #[derive(Clone, Copy, Debug)]
@@ -33,12 +40,17 @@ impl HeldClasses {
         model: &RiskModel,
         resolution: Resolution,
         signs: &[Option<(EventTime, HourlySigns)>],
-        emergency: &CellSet,
+        modes: Modes<'_>,
         layers: &mut [LayerSurface],
     ) {
         let mut moments: HashMap<usize, EventTime> = HashMap::new();
         for layer in layers {
             moments.insert(layer.layer, layer.at);
+            let emergency = if *layer.clock == *LIVE_DOMAIN {
+                modes.of_live
+            } else {
+                modes.of_others
+            };
             let hazard = model.layers.get(layer.layer).map(|layer| &layer.hazard);
             let of_layer = signs.get(layer.layer).and_then(Option::as_ref);
             for row in &mut layer.rows {
