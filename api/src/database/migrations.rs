@@ -39,6 +39,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "circumstances",
         include_str!("../../migrations/0018_circumstances.sql"),
     ),
+    (
+        19,
+        "published",
+        include_str!("../../migrations/0019_published.sql"),
+    ),
 ];
 
 /// As `SQLite` takes them: as they are written.

@@ -185,7 +185,11 @@ mod tests {
             bounds: None,
             source_key: SourceKey([0; 16]),
         };
-        let (rules, clock) = (FeedRules::default(), partition.clock());
+        let rules = FeedRules {
+            domain: LIVE_DOMAIN.to_owned(),
+            ..FeedRules::default()
+        };
+        let clock = partition.clock();
         let mut cache = PlaceCache::new(Resolution::Eight);
         let candidate = decode_structured(&bytes).unwrap();
         let judged = edge.judge(candidate, time, &rules, clock, &layers, &mut cache);
