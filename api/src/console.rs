@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::problem::Problem;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
