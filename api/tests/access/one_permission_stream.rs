@@ -147,9 +147,11 @@ async fn the_stream_of_a_scope_is_that_of_a_server_of_what_it_sees() {
         }
     }
     // What the last event caused is told a moment after it: once more one of each, and all before is there.
-    for (number, layer) in ["noise", "flooding", "water_level"].into_iter().enumerate() {
+    let mut number = 2_000;
+    for layer in ["noise", "flooding", "water_level"] {
         for side in [113.92, 113.98] {
-            let placed = super::one_permission::last(2_000 + number, layer, side);
+            number += 1;
+            let placed = super::one_permission::last(number, layer, side);
             let event = [placed.event.clone()];
             feed(&guarded.server, Some(&guarded.admin), &event).await;
             admin.up_to(layer).await;
