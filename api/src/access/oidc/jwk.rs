@@ -203,7 +203,7 @@ pub(super) mod tests {
         assert!(keys[0].is_for(Algorithm::EdDsa) && !keys[0].is_for(Algorithm::Es256));
         assert!(read_set(b"[]").is_err());
         let many = format!("{{\"keys\": [{}]}}", vec!["{}"; 65].join(","));
-        assert!(read_set(many.as_bytes()).unwrap_err().contains("65"));
+        assert!(read_set(many.as_bytes()).unwrap_err().to_string().contains("65"));
     }
 
     #[test]
