@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use riskgrid_ingest::EventTime;
+
 use super::alerts::Alert;
 use super::incidents::IncidentReader;
 use super::message::{Gathered, Sealed, of_incident};
@@ -241,11 +243,19 @@ async fn insert_open(
     Ok(seq)
 }
 
+/// An incident that was absorbed by another.
+#[derive(Clone, Copy)]
+pub(super) struct Absorbed<'a> {
+    /// The one that is no more.
+    pub(super) other: &'a str,
+    /// The one that goes on.
+    pub(super) incident: &'a str,
+}
+
 /// What one incident was to tell, the one that absorbed it tells: also what is on its way is before whatever comes.
 pub(super) async fn absorb_messages(
     connection: &mut Connection,
-    other: &str,
-    incident: &str,
+    Absorbed { other, incident }: Absorbed<'_>,
 ) -> Result<(), DecisionsError> {
     let open: Vec<OpenRow> = sqlx::query_as(
         "SELECT seq, webhook, changes, next_attempt_at FROM deliveries WHERE thread = $1 AND state = 'open'",
@@ -301,7 +311,8 @@ async fn open_of(
 impl Decisions {
     /// Seals an open message: from now on it has its id and its bytes. One that is sealed already stays as it is. `None` when
     /// it is gone.
-    pub async fn seal(&self, seq: i64, now: i64) -> Result<Option<(String, String)>, DecisionsError> {
+    pub async fn seal(&self, seq: i64, now: EventTime) -> Result<Option<(String, String)>, DecisionsError> {
+        let now = now.micros();
         let mut transaction = self.begin().await?;
         let row: Option<ToSeal> = sqlx::query_as(
             "SELECT webhook, incident, state, id, body, changes, repeat FROM deliveries WHERE seq = $1",
@@ -332,7 +343,7 @@ impl Decisions {
             transaction.commit().await?;
             return Ok(None);
         };
-        let id = webhook_id(&row.webhook, incident, message);
+        let id = webhook_id(&row.webhook, (incident, message));
         sqlx::query(
             "UPDATE deliveries SET id = $2, body = $3, state = 'pending', message = $4, sealed_at = $5, truncated = $6
                 WHERE seq = $1",
