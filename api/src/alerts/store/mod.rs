@@ -26,6 +26,7 @@ mod outbox;
 mod record;
 mod replay;
 mod rules;
+mod sealing;
 mod silences;
 mod tally;
 mod telling;
