@@ -92,11 +92,19 @@ fn a_chain_of_alerts_becomes_one_incident_falls_in_two_parts_and_closes() {
 #[test]
 fn the_id_of_an_incident_follows_from_its_group_and_its_first_alert() {
     assert_eq!(
-        incident_id("flood", &"1".repeat(32)),
+        Opening {
+            group: "flood",
+            alert: &"1".repeat(32)
+        }
+        .incident_id(),
         "inc_363928398ea9bd3a421b3dd1c43db195"
     );
     assert_eq!(
-        incident_id("flood", &"3".repeat(32)),
+        Opening {
+            group: "flood",
+            alert: &"3".repeat(32)
+        }
+        .incident_id(),
         "inc_62a9603273a5b9c7aaeaca777c03d23b"
     );
 }
@@ -172,6 +180,45 @@ fn an_alert_that_moves_away_takes_its_part_with_it_and_stays_in_its_incident() {
         (merge.kind, merge.part, merge.of),
         (LineageKind::Merge, Some(1), vec![1, 2])
     );
+}
+
+#[test]
+fn what_is_stored_of_an_absorbed_incident_does_not_depend_on_when_changes_were_taken() {
+    let next_parts = |is_looked_at_between: bool| {
+        let mut group = Group::new("g", reach(Duration::from_mins(10)));
+        let far = cell(D).grid_ring::<Vec<_>>(8)[0].to_string();
+        fire(&mut group, "old", minute(0), &far);
+        for (alert, place) in [("left", A), ("bridge", B), ("right", C)] {
+            fire(&mut group, alert, minute(1), place);
+        }
+        let absorbed = Opening {
+            group: "g",
+            alert: "left",
+        }
+        .incident_id();
+        group.end("bridge", minute(2));
+        let mut stored = group.take_changes().next_parts;
+        if is_looked_at_between {
+            group.advance(minute(12));
+            stored.extend(group.take_changes().next_parts);
+        }
+        // The bridge is gone, a second part begins, and the older incident comes near: all in one step.
+        group.move_to("old", minute(13), &cover(A));
+        stored.extend(group.take_changes().next_parts);
+        assert_eq!(
+            group.incident_of("left"),
+            Some(
+                &*Opening {
+                    group: "g",
+                    alert: "old"
+                }
+                .incident_id()
+            )
+        );
+        stored.get(&*absorbed).copied()
+    };
+    assert_eq!(next_parts(true), Some(3));
+    assert_eq!(next_parts(false), Some(3));
 }
 
 #[test]

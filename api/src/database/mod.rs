@@ -191,15 +191,6 @@ impl Database {
     }
 }
 
-/// Conditions with `?` for each value, as both databases take them: `$1`, `$2`, ….
-pub(crate) fn numbered(conditions: &str) -> String {
-    let mut parts = conditions.split('?');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts
-        .enumerate()
-        .fold(first, |text, (place, part)| format!("{text}${}{part}", place + 1))
-}
-
 /// Keeps a value under `key`.
 ///
 /// # Errors
