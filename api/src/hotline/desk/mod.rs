@@ -48,7 +48,7 @@ use tokio::sync::{Notify, broadcast};
 
 pub use body::{LONGEST_REASON, LONGEST_TEXT, MoveBody, check_text, members};
 pub use breach::Risks;
-pub use contact::SoOften;
+pub use contact::{NotForgotten, SoOften};
 pub use data::{DatumName, HotlineData};
 pub use geocode::KnownPlace;
 pub use layers::{CaseLayer, CaseLayers};
