@@ -105,8 +105,8 @@ impl Rerun {
             changes: &changes,
             past: &past,
         };
-        let (notify, now) = policy.of(domain, wall.micros(), evaluated.micros());
-        match alerting.record_revision(&revision, notify, now).await {
+        let (notify, now) = policy.of(domain, wall, evaluated);
+        match alerting.record_revision(&revision, notify, now.micros()).await {
             Ok(over) => {
                 let keys: Vec<InstanceKey> = state
                     .of_rule(&rule.id)
