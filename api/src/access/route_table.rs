@@ -129,6 +129,7 @@ pub const RULES: &[Rule] = &[
     rule(Put, "/v1/hotline/rules", Analyst),
     rule(Get, "/v1/calendars/{id}", Analyst),
     rule(Put, "/v1/calendars/{id}", Analyst),
+    rule(Get, "/v1/geocode", Analyst),
     rule(Get, "/open311/{file}", Nothing),
     rule(Get, "/open311/v2/{*path}", OwnWay),
     rule(Post, "/open311/v2/{*path}", OwnWay),

@@ -90,6 +90,8 @@ fn settings(checked: &Checked) -> Settings {
         is_open311_public: config.open311.public,
         jurisdictions: config.open311.jurisdictions.clone(),
         keys_kept: KEYS_KEPT,
+        freeze_on: hotline.freeze_on,
+        gazetteer: Arc::clone(&checked.gazetteer),
     }
 }
 

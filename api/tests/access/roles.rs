@@ -48,6 +48,7 @@ const WHO_MAY: &[(&str, &str, &str)] = &[
     ("PUT", "/v1/hotline/rules", "asox"),
     ("GET", "/v1/calendars/{id}", "asox"),
     ("PUT", "/v1/calendars/{id}", "asox"),
+    ("GET", "/v1/geocode", "asox"),
     ("GET", "/open311/{file}", "nipasox"),
     ("GET", "/open311/v2/{*path}", "asox"),
     ("POST", "/open311/v2/{*path}", "nipasox"),

@@ -5,15 +5,18 @@
 //! |---|---|
 //! | who works, what a request says | `who.rs`, `body.rs` |
 //! | a transaction, and what is told after it | `work.rs` |
-//! | making cases; moving them | `making.rs`, `moving.rs`, `effects.rs` |
+//! | making cases; moving them; splitting some off | `posted.rs`, `answers.rs`, `making.rs`, `moving.rs`, `effects.rs`, `splitting.rs` |
+//! | the events that tell the grid of them | `case_events.rs` |
 //! | their clocks | `timing.rs`, `clocks.rs`, `steps.rs` |
 //! | where they are, and which may be the same | `place.rs`, `duplicates.rs` |
 //! | duty, rules and calendars in force | `data.rs` |
 //! | answers that are given once | `once.rs` |
 
+mod answers;
 mod assigning;
 mod body;
 mod breach;
+mod case_events;
 mod clocks;
 mod contact;
 mod data;
@@ -26,12 +29,14 @@ mod making;
 mod moving;
 mod once;
 mod place;
+mod posted;
 mod preview;
 mod putting;
 mod rating;
 mod reported;
 mod settings;
 mod shown;
+mod splitting;
 mod steps;
 mod timing;
 mod who;
@@ -46,18 +51,19 @@ use riskgrid_ingest::places::Places;
 use serde_json::Value;
 use tokio::sync::{Notify, broadcast};
 
+pub use answers::answers_of;
 pub use body::{LONGEST_REASON, LONGEST_TEXT, MoveBody, check_text, members};
 pub use breach::Risks;
 pub use contact::SoOften;
 pub use data::{DatumName, HotlineData};
 pub use geocode::KnownPlace;
 pub use layers::{CaseLayer, CaseLayers};
-pub use making::PostedCase;
-pub use making::{Made, NewCase, OPEN311_SOURCE, answers_of};
+pub use making::{Made, OPEN311_SOURCE, is_posted};
 pub use moving::{MoveRequest, Moved};
 pub use once::{Once, read_key};
 pub use place::{PLACE_MEMBERS, Placed};
-pub use reported::{ALERT_SOURCE, AlertSeen, is_posted};
+pub use posted::{NewCase, PostedCase};
+pub use reported::{ALERT_SOURCE, AlertSeen};
 pub use settings::Settings;
 pub use shown::{shown_clock, shown_move};
 pub use who::Officer;

@@ -4,6 +4,7 @@ mod asked;
 mod cases;
 mod contact;
 mod data;
+mod geocode;
 mod moves;
 mod rating;
 
@@ -20,5 +21,6 @@ pub fn all(desk: &Arc<Desk>) -> Router {
         .merge(moves::routes(Arc::clone(desk)))
         .merge(contact::routes(Arc::clone(desk)))
         .merge(data::routes(Arc::clone(desk)))
+        .merge(geocode::routes(Arc::clone(desk)))
         .merge(rating::routes(Arc::clone(desk)))
 }
