@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::steps::{has_cards, next_at};
 use super::timing::{Spec, Timing};
+use super::units::MIRROR_RULE;
 use super::work::Work;
 use crate::hotline::store::{
     CaseRow, ClockRow, children, clocks_of, insert_clock, read_json, update_clock, write_json,
@@ -134,7 +135,7 @@ impl Work<'_> {
             is_provisional: false,
             calendar_version: None,
         };
-        self.start_clock(case, ("handle", 1), at, "mirror".to_owned(), spec, &timing)
+        self.start_clock(case, ("handle", 1), at, MIRROR_RULE.to_owned(), spec, &timing)
             .await
     }
 

@@ -9,10 +9,13 @@
 //! | the events that tell the grid of them | `case_events.rs` |
 //! | their clocks | `timing.rs`, `clocks.rs`, `steps.rs` |
 //! | where they are, and which may be the same | `place.rs`, `duplicates.rs` |
+//! | whether a hotspot was solved | `hotspot.rs` |
+//! | how offices did in a month | `units.rs`, `assessing.rs` |
 //! | duty, rules and calendars in force | `data.rs` |
 //! | answers that are given once | `once.rs` |
 
 mod answers;
+mod assessing;
 mod assigning;
 mod body;
 mod breach;
@@ -24,6 +27,7 @@ mod due;
 mod duplicates;
 mod effects;
 mod geocode;
+mod hotspot;
 mod layers;
 mod making;
 mod moving;
@@ -39,10 +43,11 @@ mod shown;
 mod splitting;
 mod steps;
 mod timing;
+mod units;
 mod who;
 mod work;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -52,6 +57,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, broadcast};
 
 pub use answers::answers_of;
+pub use assessing::SeenMonth;
 pub use body::{LONGEST_REASON, LONGEST_TEXT, MoveBody, check_text, members};
 pub use breach::Risks;
 pub use contact::SoOften;
@@ -106,6 +112,8 @@ pub struct Desk {
     pub counts: Counts,
     /// Wakes who puts events of cases into the log.
     pub events_wait: Notify,
+    /// When something came that was another system's past, microseconds.
+    past_came_at: AtomicI64,
     alerting: Arc<Alerting>,
     data: ArcSwap<HotlineData>,
     reporter_key: SourceKey,
@@ -182,6 +190,8 @@ impl Desk {
             ratings: SoOften::ratings(),
             rating_keys,
             events_wait: Notify::new(),
+            // Whatever an earlier process had begun to read comes first.
+            past_came_at: AtomicI64::new((alerting.clock)()),
             alerting,
             data: ArcSwap::from_pointee(data),
             reporter_key,
