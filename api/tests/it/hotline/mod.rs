@@ -16,7 +16,7 @@ mod times;
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::Connection as _;
 
 use crate::server::{Answer, Server};
 
