@@ -15,13 +15,11 @@ use super::shown::shown_in;
 use super::units::{row_of, unit_of};
 use super::{Desk, Officer};
 use crate::hotline::store::{
-    FrozenMonth, StoreError, assessed_of, cases_of, forget_assessed, frozen_month, insert_assessed, next_due,
-    note_frozen,
+    FrozenMonth, StoreError, assessed_of, begin_month, cases_of, end_month, frozen_month, insert_assessed,
+    next_due,
 };
 use crate::problem::Problem;
 
-/// Rows that are stored in one transaction: others can write between two.
-const STORED_AT_ONCE: usize = 200;
 /// Cases that are read at once.
 const READ_AT_ONCE: usize = 500;
 /// While another system's past is being read, its months are not whole. They are taken to be once nothing came for so long.
@@ -92,8 +90,8 @@ impl Desk {
         at.ok().map(EventTime::micros)
     }
 
-    /// Freezes a month as it was at `frozen_at`: whether there was something to freeze. A crash on the way leaves rows that the next
-    /// attempt writes anew.
+    /// Freezes a month as it was at `frozen_at`, in one transaction: whether it did. Of several nodes that come to it at once one
+    /// does, for the others wait for its row of the month.
     async fn freeze(&self, month: Month, frozen_at: i64) -> Result<bool, Problem> {
         let units = self.units_of(month, frozen_at).await?;
         if units.is_empty() {
@@ -101,27 +99,16 @@ impl Desk {
         }
         let name = month.to_string();
         let mut transaction = self.database.begin().await?;
-        if frozen_month(&mut transaction, &name).await?.is_some() {
+        if !begin_month(&mut transaction, &name, frozen_at).await? {
             return Ok(false);
         }
-        forget_assessed(&mut transaction, &name).await?;
-        transaction.commit().await.map_err(StoreError::from)?;
-        for piece in units.chunks(STORED_AT_ONCE) {
-            let mut transaction = self.database.begin().await?;
-            for unit in piece {
-                insert_assessed(&mut transaction, &row_of(month, unit)).await?;
-            }
-            transaction.commit().await.map_err(StoreError::from)?;
+        for unit in &units {
+            insert_assessed(&mut transaction, &row_of(month, unit)).await?;
         }
-        let mut transaction = self.database.begin().await?;
         let rows = assessed_of(&mut transaction, &name).await?;
         let stored: Vec<AssessedUnit> = rows.iter().map(unit_of).collect();
-        let whole = FrozenMonth {
-            sha256: sha256_hex(&frozen_csv(month, &stored)),
-            month: name.clone(),
-            frozen_at,
-        };
-        note_frozen(&mut transaction, &whole).await?;
+        let sha256 = sha256_hex(&frozen_csv(month, &stored));
+        end_month(&mut transaction, &name, &sha256).await?;
         transaction.commit().await.map_err(StoreError::from)?;
         tracing::info!(month = name, units = stored.len(), "a month is frozen");
         Ok(true)

@@ -40,25 +40,33 @@ pub async fn frozen_month(
     Ok(row.fetch_optional(connection).await?)
 }
 
-/// The newest month whose rows are whole.
+/// Begins to freeze a month: whether nobody did before.
 ///
 /// # Errors
 /// The database's.
-pub async fn newest_frozen_month(connection: &mut Connection) -> Result<Option<String>, StoreError> {
-    Ok(sqlx::query_scalar("SELECT MAX(month) FROM case_months")
-        .fetch_one(connection)
-        .await?)
+pub async fn begin_month(
+    connection: &mut Connection,
+    month: &str,
+    frozen_at: i64,
+) -> Result<bool, StoreError> {
+    let begun = sqlx::query(
+        "INSERT INTO case_months (month, frozen_at, sha256) VALUES ($1, $2, '') ON CONFLICT (month) DO NOTHING",
+    )
+    .bind(month)
+    .bind(frozen_at)
+    .execute(connection)
+    .await?;
+    Ok(begun.rows_affected() == 1)
 }
 
-/// Notes that the rows of a month are whole.
+/// Notes what the rows of the month are, which are all there.
 ///
 /// # Errors
 /// The database's.
-pub async fn note_frozen(connection: &mut Connection, month: &FrozenMonth) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO case_months (month, frozen_at, sha256) VALUES ($1, $2, $3)")
-        .bind(&month.month)
-        .bind(month.frozen_at)
-        .bind(&month.sha256)
+pub async fn end_month(connection: &mut Connection, month: &str, sha256: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE case_months SET sha256 = $2 WHERE month = $1")
+        .bind(month)
+        .bind(sha256)
         .execute(connection)
         .await?;
     Ok(())
@@ -73,24 +81,12 @@ pub async fn assessed_of(connection: &mut Connection, month: &str) -> Result<Vec
     Ok(rows.bind(month).fetch_all(connection).await?)
 }
 
-/// Takes away the rows of a month that is not whole: what a crash left.
-///
-/// # Errors
-/// The database's.
-pub async fn forget_assessed(connection: &mut Connection, month: &str) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM case_assessed WHERE month = $1")
-        .bind(month)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
 /// Stores a row, but where the generation has one of another month: rows never change.
 ///
 /// # Errors
 /// The database's.
-pub async fn insert_assessed(connection: &mut Connection, row: &AssessedRow) -> Result<bool, StoreError> {
-    let stored = sqlx::query(
+pub async fn insert_assessed(connection: &mut Connection, row: &AssessedRow) -> Result<(), StoreError> {
+    sqlx::query(
         "INSERT INTO case_assessed (month, office, case_id, generation, due_at, out, responded, replied_at, resolved, rating)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (case_id, generation) DO NOTHING",
     )
@@ -106,7 +102,7 @@ pub async fn insert_assessed(connection: &mut Connection, row: &AssessedRow) -> 
     .bind(row.rating)
     .execute(connection)
     .await?;
-    Ok(stored.rows_affected() == 1)
+    Ok(())
 }
 
 /// The first due of `handle` after a time.

@@ -16,8 +16,8 @@ mod outbox;
 mod texts;
 
 pub use assessed::{
-    FrozenMonth, assessed_of, cases_due_within, forget_assessed, frozen_month, insert_assessed, moves_of_all,
-    newest_frozen_month, next_due, note_frozen,
+    FrozenMonth, assessed_of, begin_month, cases_due_within, end_month, frozen_month, insert_assessed,
+    moves_of_all, next_due,
 };
 pub use case::{
     CaseRow, case, case_of_report, cases_around, children, has_children, insert_case, splits_of, update_case,

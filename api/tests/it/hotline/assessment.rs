@@ -9,8 +9,8 @@ use super::Hotline;
 use crate::server::{Answer, eventually};
 
 /// Two working weeks for whoever has lights, by the clock.
-fn rules() -> Value {
-    json!({"name": "test", "rules": [{"id": "all", "calendar": "cn", "clocks": {"respond": "1h", "handle": "14d"}}]})
+pub(super) fn rules(handle: &str) -> Value {
+    json!({"name": "test", "rules": [{"id": "all", "calendar": "cn", "clocks": {"respond": "1h", "handle": handle}}]})
 }
 
 fn duty() -> Value {
@@ -20,9 +20,9 @@ fn duty() -> Value {
     ]})
 }
 
-async fn with_rules() -> Hotline {
+pub(super) async fn with_rules() -> Hotline {
     let hotline = Hotline::start();
-    for (path, body) in [("/v1/hotline/rules", rules()), ("/v1/duty", duty())] {
+    for (path, body) in [("/v1/hotline/rules", rules("14d")), ("/v1/duty", duty())] {
         let put = hotline.put(path, "\"0\"", &body).await;
         assert_eq!(put.status, 200, "{path}: {}", put.body);
     }
@@ -30,7 +30,7 @@ async fn with_rules() -> Hotline {
 }
 
 /// A case that its office has replied to and that is closed; called back, where there is a rating.
-async fn closed(hotline: &Hotline, members: Value, rating: Option<i64>) -> String {
+pub(super) async fn closed(hotline: &Hotline, members: Value, rating: Option<i64>) -> String {
     let id = hotline.case(&members).await;
     for body in [
         json!({"move": "accept"}),
@@ -58,7 +58,7 @@ async fn call_back(hotline: &Hotline, id: &str, rating: i64) {
 }
 
 /// The first of the month three months ago, and what every time is moved by so that dues of two weeks from now are in it.
-fn long_ago() -> (String, i64) {
+pub(super) fn long_ago() -> (String, i64) {
     let today = Utc::now().date_naive();
     let first = today.with_day(1).unwrap() - Months::new(3);
     let middle = NaiveDate::from_ymd_opt(first.year(), first.month(), 15).unwrap();
@@ -66,7 +66,7 @@ fn long_ago() -> (String, i64) {
     (first.format("%Y-%m").to_string(), days * 24 * 3600 * 1_000_000)
 }
 
-fn moved_back(by: i64) -> Vec<String> {
+pub(super) fn moved_back(by: i64) -> Vec<String> {
     vec![
         format!("UPDATE case_clocks SET start_at = start_at - {by}, due_at = due_at - {by}"),
         format!("UPDATE case_clocks SET stopped_at = stopped_at - {by} WHERE stopped_at IS NOT NULL"),
@@ -75,7 +75,7 @@ fn moved_back(by: i64) -> Vec<String> {
     ]
 }
 
-async fn frozen(hotline: &Hotline, month: &str) -> Value {
+pub(super) async fn frozen(hotline: &Hotline, month: &str) -> Value {
     eventually("the month is frozen", async || {
         let answer = hotline
             .server

@@ -5,6 +5,7 @@ mod addresses;
 mod alerts;
 mod assessment;
 mod cases;
+mod console;
 mod contacts;
 mod deadlines;
 mod log;
