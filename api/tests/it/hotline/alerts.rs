@@ -63,11 +63,10 @@ async fn a_hotspot_is_a_case_and_was_solved_where_it_stays_quiet() {
     let mut beyond: Vec<CellIndex> = here.grid_ring_fast(5).map(Option::unwrap).collect();
     let other_hotspot = beyond.pop().unwrap();
     let outside = LatLng::new(23.4, 113.95).unwrap().to_cell(Resolution::Eight);
+    // Alerts are raised now, and are said below to have been then.
     let burst = Utc::now() - Duration::days(150);
     let (begun, closed) = (burst - Duration::days(1), burst + Duration::days(10));
     let mut city = City { rows: Vec::new() };
-    city.add(burst, here, 60);
-    city.add(burst - Duration::days(20), other_hotspot, 60);
     let starts = [begun - Duration::weeks(8), closed + Duration::days(1)];
     for (span, start) in starts.into_iter().enumerate() {
         for week in 0..8 {
@@ -90,18 +89,33 @@ async fn a_hotspot_is_a_case_and_was_solved_where_it_stays_quiet() {
     std::fs::write(server.path("calls.csv"), city.file()).unwrap();
     std::fs::write(server.path("rules.toml"), RULE).unwrap();
     std::fs::write(server.path("areas.geojson"), square.to_string()).unwrap();
-    let day = |days: i64| (Utc::now() - Duration::days(days)).to_rfc3339_opts(SecondsFormat::Secs, true);
-    server.configure(&format!(
+    server.configure(
         "[alerts]\nrules = [\"rules.toml\"]\n[[areas]]\nlevel = \"district\"\nfile = \"areas.geojson\"\nid = [\"id\"]\nname = \"id\"\n\
-         [[layers]]\nid = \"calls\"\nkind = \"report\"\ndomain = \"past\"\n\
-         [[feeds]]\nname = \"past\"\nfrom = {{ file = \"calls.csv\" }}\nformat = \"csv\"\nevent = \"report\"\n\
-         source = {{ const = \"//city\" }}\nid = [\"id\"]\ntime = \"time\"\nlon = \"lon\"\nlat = \"lat\"\n\
-         category = {{ const = \"calls\" }}\nclock = \"event\"\nvalid_from = \"{}\"\nvalid_to = \"{}\"\n",
-        day(300),
-        day(0)
-    ));
+         [[layers]]\nid = \"calls\"\nkind = \"report\"\n\n\
+         [[feeds]]\nname = \"past\"\nfrom = { file = \"calls.csv\" }\nformat = \"csv\"\nevent = \"report\"\n\
+         source = { const = \"//city\" }\nid = [\"id\"]\ntime = \"time\"\nlon = \"lon\"\nlat = \"lat\"\n\
+         category = { const = \"calls\" }\n"
+    );
     server.restart();
     let mut hotline = Hotline { server };
+    let calls = [here, other_hotspot]
+        .into_iter()
+        .flat_map(|cell| (0..60).map(move |number| (cell, number)));
+    let events: Vec<Value> = calls
+        .map(|(cell, number)| {
+            let (id, centre) = (format!("{cell}-{number}"), LatLng::from(cell));
+            json!({"specversion": "1.0", "id": id, "source": "//calls", "type": "riskgrid.report.v1", "time": Utc::now().to_rfc3339(),
+                "data": {"report": id, "category": "calls", "lon": centre.lng(), "lat": centre.lat()}})
+        })
+        .collect();
+    let posted = hotline
+        .server
+        .post(
+            "application/cloudevents-batch+json",
+            Value::from(events).to_string(),
+        )
+        .await;
+    assert_eq!(posted.status, 202, "{}", posted.body);
     // Each alert is one case, of no event.
     let cases = eventually("cases of both alerts", async || {
         let answer = hotline.server.get("/v1/cases").await;
@@ -157,10 +171,17 @@ async fn a_hotspot_is_a_case_and_was_solved_where_it_stays_quiet() {
         early.body
     );
     hotline
-        .rewrite(&[format!(
-            "UPDATE cases SET closed_at = {} WHERE id = '{id}'",
-            closed.timestamp_micros()
-        )])
+        .rewrite(&[
+            format!(
+                "UPDATE cases SET closed_at = {} WHERE id = '{id}'",
+                closed.timestamp_micros()
+            ),
+            format!(
+                "UPDATE alerts SET fired_at = {}, evidence = json_set(evidence, '$.window.start', '{}')",
+                burst.timestamp_micros(),
+                begun.to_rfc3339_opts(SecondsFormat::Micros, true)
+            ),
+        ])
         .await;
     let told = eventually("the calls are read again", async || {
         let told = hotline.server.get(&path).await;

@@ -242,12 +242,12 @@ async fn what_another_system_did_long_ago_is_assessed_once_all_of_it_came() {
     let mut opened = "id,opened,target,queue\n".to_owned();
     let mut closed = "id,closed\n".to_owned();
     for (id, target, queue, end) in [
-        ("1", at(9, 0), "roads", Some(at(8, 23))),
-        ("2", at(9, 0), "roads", Some(at(9, 0))),
-        ("3", at(9, 0), "roads", None),
         ("4", at(9, 0), "lights", Some(at(7, 0))),
         ("5", at(40, 0), "lights", Some(at(8, 0))),
         ("6", String::new(), "lights", Some(at(8, 0))),
+        ("1", at(9, 0), "roads", Some(at(8, 23))),
+        ("2", at(9, 0), "roads", Some(at(9, 0))),
+        ("3", at(9, 0), "roads", None),
     ] {
         opened += &format!("{id},{},{target},{queue}\n", at(5, 0));
         if let Some(end) = end {

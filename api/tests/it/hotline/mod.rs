@@ -160,6 +160,8 @@ impl Hotline {
     /// Changes what is stored, as if time had passed: the server is stopped meanwhile.
     pub(crate) async fn rewrite(&mut self, statements: &[String]) {
         self.server.stop().await;
+        // Whoever changes it says so.
+        std::fs::remove_file(self.server.data().join("sealed.json")).unwrap();
         let path = self.server.data().join("decisions.sqlite");
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
         let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
