@@ -356,7 +356,6 @@ impl Group {
                     }
                 }
             }
-            self.changes.next_parts.remove(other);
             self.touch(incident);
             self.tell(incident, at, LineageKind::Absorb, Some(other));
         }

@@ -175,6 +175,32 @@ fn an_alert_that_moves_away_takes_its_part_with_it_and_stays_in_its_incident() {
 }
 
 #[test]
+fn what_is_stored_of_an_absorbed_incident_does_not_depend_on_when_changes_were_taken() {
+    let next_parts = |is_looked_at_between: bool| {
+        let mut group = Group::new("g", reach(Duration::from_mins(10)));
+        let far = cell(D).grid_ring::<Vec<_>>(8)[0].to_string();
+        fire(&mut group, "old", minute(0), &far);
+        for (alert, place) in [("left", A), ("bridge", B), ("right", C)] {
+            fire(&mut group, alert, minute(1), place);
+        }
+        let absorbed = incident_id("g", "left");
+        group.end("bridge", minute(2));
+        let mut stored = group.take_changes().next_parts;
+        if is_looked_at_between {
+            group.advance(minute(12));
+            stored.extend(group.take_changes().next_parts);
+        }
+        // The bridge is gone, a second part begins, and the older incident comes near: all in one step.
+        group.move_to("old", minute(13), &cover(A));
+        stored.extend(group.take_changes().next_parts);
+        assert_eq!(group.incident_of("left"), Some(&*incident_id("g", "old")));
+        stored.get(&*absorbed).copied()
+    };
+    assert_eq!(next_parts(true), Some(3));
+    assert_eq!(next_parts(false), Some(3));
+}
+
+#[test]
 fn clusters_go_on_split_merge_and_vanish_as_the_reference_says() {
     let origin = cell("89411ca1b67ffff");
     let mut ring: Vec<CellIndex> = origin.grid_ring(1);

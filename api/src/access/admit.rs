@@ -266,7 +266,7 @@ impl Asks<'_> {
                 kind: "identity-provider",
                 is_told: false,
                 who: ANONYMOUS.to_owned(),
-                problem: Problem::identity_provider(why, 30),
+                problem: Problem::identity_provider(why.to_string(), 30),
             }),
         }
     }

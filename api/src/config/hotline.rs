@@ -125,7 +125,7 @@ impl HotlineSection {
     /// # Errors
     /// The first that cannot.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let wrong = |text: String| Err(ConfigError(text));
+        let wrong = |text: String| Err(ConfigError::Value(text));
         for (key, name) in [
             ("own_office", &self.own_office),
             ("duty_calendar", &self.duty_calendar),

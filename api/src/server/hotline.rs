@@ -55,9 +55,7 @@ pub(super) async fn open(
         ending.contacts.close().await;
         Ok(())
     });
-    desk.forget_contacts_of_no_case()
-        .await
-        .map_err(|problem| StartError::Configuration(problem.detail().to_owned()))?;
+    desk.forget_contacts_of_no_case().await?;
     Ok(desk)
 }
 

@@ -160,9 +160,9 @@ pub(super) async fn start(
         error,
     };
     let seconds = || wall_clock().micros().div_euclid(1_000_000);
-    let settings = server.tls.settings(folder);
-    let settings = settings.map_err(|error| StartError::Configuration(error.0))?;
-    let tls = settings
+    let tls = server
+        .tls
+        .settings(folder)?
         .map(|settings| Tls::open(settings, seconds()))
         .transpose()?;
     if let Some(tls) = &tls {
@@ -188,8 +188,7 @@ pub(super) async fn start(
         Arc::clone(&app.access),
         bodies,
         app.durations.clone(),
-    )
-    .map_err(StartError::Configuration)?;
+    )?;
     let connections = Connections::new(
         connections_within(open_files, server.max_connections),
         app.http_counters.clone(),

@@ -29,7 +29,7 @@ pub(super) async fn open(checked: &Checked, state: &State) -> Result<Publisher, 
         .map(|layer| Ok((layer.id.clone(), layer_rule(layer, config)?)))
         .collect();
     let settings = PublisherSettings {
-        layers: rules.map_err(|error| StartError::Configuration(error.to_string()))?,
+        layers: rules?,
         delay: config.access.public.delay.micros(),
         keep: checked.grid.retention.days,
     };

@@ -60,7 +60,7 @@ pub use answers::answers_of;
 pub use assessing::SeenMonth;
 pub use body::{LONGEST_REASON, LONGEST_TEXT, MoveBody, check_text, members};
 pub use breach::Risks;
-pub use contact::SoOften;
+pub use contact::{NotForgotten, SoOften};
 pub use data::{DatumName, HotlineData};
 pub use geocode::KnownPlace;
 pub use layers::{CaseLayer, CaseLayers};
