@@ -106,17 +106,18 @@ impl HotlineSection {
             return Ok(Gazetteer::default());
         };
         let path = folder.join(path);
-        let wrong = |why: String| ConfigError(format!("`hotline.places`: {}: {why}", path.display()));
-        let file = File::open(&path).map_err(|error| wrong(error.to_string()))?;
+        let what = format!("`hotline.places`: {}", path.display());
+        let file = File::open(&path).map_err(|error| ConfigError::of(what.as_str(), error))?;
         let mut text = String::new();
-        let taken = file.take(LARGEST_PLACES + 1).read_to_string(&mut text);
-        taken.map_err(|error| wrong(error.to_string()))?;
+        file.take(LARGEST_PLACES + 1)
+            .read_to_string(&mut text)
+            .map_err(|error| ConfigError::of(what.as_str(), error))?;
         if text.len() as u64 > LARGEST_PLACES {
-            return Err(wrong(
-                "it has more than 512 MiB; leave out what nobody reports from".to_owned(),
-            ));
+            return Err(ConfigError::Value(format!(
+                "{what}: it has more than 512 MiB; leave out what nobody reports from"
+            )));
         }
-        let places = read_places(&text).map_err(|error| wrong(error.to_string()))?;
+        let places = read_places(&text).map_err(|error| ConfigError::of(what, error))?;
         Ok(Gazetteer::of(places))
     }
 
