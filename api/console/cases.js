@@ -31,7 +31,7 @@ export function startCases({ show, mark }) {
   function row(shown) {
     const isOpen = !['closed', 'finished', 'withdrawn', 'declined', 'merged'].includes(shown.state);
     return element('li', {
-      'data-card': shown.card, 'data-case': shown.id, draggable: true,
+      'data-card': shown.card, 'data-case': shown.id, draggable: 'true',
       ondragstart: (event) => event.dataTransfer.setData('text/plain', shown.id),
       ondragover: (event) => { event.preventDefault(); event.currentTarget.dataset.over = 'true'; },
       ondragleave: (event) => { delete event.currentTarget.dataset.over; },

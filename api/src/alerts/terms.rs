@@ -4,6 +4,8 @@
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
+use riskgrid_ingest::EventTime;
+
 use super::Alerting;
 use super::domain_clocks::DomainClocks;
 use super::store::DecisionsError;
@@ -83,7 +85,10 @@ async fn look(alerting: &Alerting, seen: &Seen) -> Result<Seen, DecisionsError> 
         || seen.ends != ends
         || alerting
             .decisions
-            .has_silence_ended(seen.released_to, now)
+            .has_silence_ended(
+                EventTime::from_micros(seen.released_to),
+                EventTime::from_micros(now),
+            )
             .await?;
     let mut queued = 0;
     if may_be_free {

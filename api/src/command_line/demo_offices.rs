@@ -30,7 +30,7 @@ call_back = "10min"
 /// Minutes of the hotline, so that one sees a deadline pass.
 fn rules() -> Value {
     let clocks = json!({
-        "accept": "1min", "respond": "1min", "return": "1min", "citizen": "10min",
+        "accept": "1min", "respond": "1min", "return": "1min",
         "handle": {"term": "1min", "yellow": "40s", "extend": "2min", "extensions": 1},
     });
     json!({"name": "demo", "source": "made up, so that one sees clocks run", "rules": [

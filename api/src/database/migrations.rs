@@ -35,6 +35,16 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0016_key_limits.sql"),
     ),
     (
+        18,
+        "circumstances",
+        include_str!("../../migrations/0018_circumstances.sql"),
+    ),
+    (
+        19,
+        "published",
+        include_str!("../../migrations/0019_published.sql"),
+    ),
+    (
         24,
         "case labels",
         include_str!("../../migrations/0024_case_labels.sql"),

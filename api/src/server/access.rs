@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgrid_analytics::permission::Permissions;
-use riskgrid_ingest::VisibleToPublic;
+use riskgrid_ingest::{EventTime, VisibleToPublic};
 use serde_json::json;
 
 use super::state::State;
@@ -166,8 +166,9 @@ async fn keep_audit(database: Database, keep: i64) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let now = wall_clock().micros();
-        match database.trim_audit(now.saturating_sub(keep), now).await {
+        let now = wall_clock();
+        let until = EventTime::from_micros(now.micros().saturating_sub(keep));
+        match database.trim_audit(until, now).await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "the audit was trimmed"),
             Err(error) => tracing::error!(

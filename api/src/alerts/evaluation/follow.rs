@@ -199,7 +199,8 @@ async fn store(
         if decided.evaluated.is_empty() {
             continue;
         }
-        let (notify, now) = policy.of(&judged.domain, wall.micros(), decided.at.micros());
+        let (notify, now) = policy.of(&judged.domain, wall, decided.at);
+        let now = now.micros();
         let changed = RuleState {
             rule_id: &rule.id,
             rule_version: rule.version,

@@ -120,12 +120,12 @@ pub(super) async fn never_sent(connection: &mut Connection, alert: &str) -> Resu
 
 impl Decisions {
     /// Whether a silence ended after `since` and not after `now` (µs), so that what it held may be told.
-    pub async fn has_silence_ended(&self, since: i64, now: i64) -> Result<bool, DecisionsError> {
+    pub async fn has_silence_ended(&self, since: EventTime, now: EventTime) -> Result<bool, DecisionsError> {
         let found: Option<i64> = sqlx::query_scalar(
             "SELECT CAST(1 AS BIGINT) FROM silences WHERE ends_at > $1 AND ends_at <= $2 LIMIT 1",
         )
-        .bind(since)
-        .bind(now)
+        .bind(since.micros())
+        .bind(now.micros())
         .fetch_optional(self.readers())
         .await?;
         Ok(found.is_some())

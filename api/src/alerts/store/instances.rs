@@ -2,6 +2,7 @@
 //! changed, with its transitions, and how they stood before.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
 
 use riskgrid_analytics::rules::{
     InstanceChange, InstanceKey, InstanceState, Instances, Known, REVISE_FOR, Rule, What,
@@ -232,7 +233,11 @@ impl Decisions {
     }
 
     /// Notes that a rule could not be judged, and why; how often that was so since it was judged last.
-    pub async fn note_failure(&self, rule_id: &str, error: &str) -> Result<i64, DecisionsError> {
+    pub async fn note_failure(
+        &self,
+        rule_id: &str,
+        error: &(dyn Display + Sync),
+    ) -> Result<i64, DecisionsError> {
         let mut transaction = self.begin().await?;
         sqlx::query(
             "INSERT INTO rule_progress (rule_id, failures, errors, last_error) VALUES ($1, 1, 1, $2)
@@ -240,7 +245,7 @@ impl Decisions {
                     errors = rule_progress.errors + 1, last_error = excluded.last_error",
         )
         .bind(rule_id)
-        .bind(error)
+        .bind(error.to_string())
         .execute(&mut *transaction)
         .await?;
         let failures: i64 = sqlx::query_scalar("SELECT failures FROM rule_progress WHERE rule_id = $1")

@@ -123,7 +123,7 @@ async fn queue_one(
             SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $4, $5, $6, 1, $7, $8, $9, 0, 0, $10, $10, $10, $11
               FROM deliveries",
     )
-    .bind(webhook_id(&target.id, &alert.id, told.number))
+    .bind(webhook_id(&target.id, (&alert.id, told.number)))
     .bind(&target.id)
     .bind(alert.incident.as_ref().unwrap_or(&alert.id))
     .bind(&alert.incident)

@@ -1,0 +1,116 @@
+//! The rows of one hazard group: of the layers that share a clock.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use riskgrid_ingest::grid::GridSnapshot;
+
+use super::super::around::Around;
+use super::super::channels::Channels;
+use super::super::conditions::Conditions;
+use super::super::corroboration::{CLASSES, Device, SENSORS};
+use super::super::model::HazardModel;
+use super::super::reach::heard;
+use super::super::scoring::{felt_in, score_observations, score_reports};
+use super::super::surface::{LayerSurface, RowFacts};
+use super::RiskEngine;
+use super::present::{Present, Sensors};
+
+impl RiskEngine {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a group shares, each by its own name"
+    )]
+    pub(super) fn score_group(
+        &mut self,
+        snapshot: &GridSnapshot,
+        members: &[&Present],
+        reliabilities: &[f64; CLASSES],
+        sensors: &Sensors,
+        units: &[Vec<[f64; 2]>],
+        conditions: &Conditions,
+        (layers, facts): (&mut Vec<LayerSurface>, &mut HashMap<u64, RowFacts>),
+    ) {
+        let model = Arc::clone(&self.model);
+        let mut channels = Channels::default();
+        let mut devices: HashMap<u64, Vec<Device>> = HashMap::new();
+        let mut heard_of = HashMap::new();
+        for member in members {
+            let Some(layer) = model.layers.get(member.layer) else {
+                continue;
+            };
+            if let Some(Some(marks)) = self.marks.get(member.layer) {
+                marks.for_each_channel(|cell, bit, fresh| {
+                    if let Some(place) = self.near.place(cell) {
+                        channels.add(place, bit, fresh);
+                    }
+                });
+            }
+            if let (Some(sensors), Some(graph)) = (
+                sensors.get(&member.layer),
+                self.graph_of
+                    .get(member.layer)
+                    .and_then(|graph| self.graphs.get(*graph)),
+            ) {
+                let of_sensors = reliabilities.get(SENSORS).copied().unwrap_or_default();
+                heard_of.insert(
+                    member.layer,
+                    heard(layer, sensors, graph, of_sensors, &mut devices),
+                );
+            }
+        }
+        for member in members {
+            let Some(layer) = model.layers.get(member.layer) else {
+                continue;
+            };
+            let past = self.past(snapshot, member, conditions);
+            let felt = match (
+                &layer.hazard,
+                self.marks.get(member.layer),
+                self.graph_of.get(member.layer),
+            ) {
+                (HazardModel::Reports { .. }, Some(Some(marks)), Some(graph)) => {
+                    self.graphs.get_mut(*graph).map(|graph| {
+                        let active = marks.cells().map(|now| (now.cell, now.intensity));
+                        felt_in(graph, &layer.kernel, active)
+                    })
+                }
+                _ => None,
+            };
+            let marks = self.marks.get(member.layer).and_then(Option::as_ref);
+            let sources = |cell| marks.map_or(0, |marks| marks.sources_of(cell));
+            let mut around = Around {
+                model: &model,
+                places: &self.places,
+                reference: &self.reference,
+                near: &mut self.near,
+                static_facts: &mut self.static_facts,
+                channels: &channels,
+                devices: &devices,
+                reliabilities,
+                units,
+                facts,
+            };
+            let rows = match &layer.hazard {
+                HazardModel::Reports { scale, .. } => score_reports(
+                    scale,
+                    &felt.unwrap_or_default(),
+                    past.as_ref(),
+                    sources,
+                    &mut around,
+                ),
+                HazardModel::Observations { .. } => {
+                    let heard = heard_of.remove(&member.layer).unwrap_or_default();
+                    score_observations(&heard, sources, &mut around)
+                }
+            };
+            layers.push(LayerSurface {
+                layer: member.layer,
+                at: member.at,
+                clock: Arc::clone(&member.clock),
+                rows,
+                past,
+            });
+        }
+    }
+}
