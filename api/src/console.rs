@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::problem::Problem;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -122,7 +123,10 @@ fn base_map_answer(base_map: Option<Bytes>) -> Response {
     ];
     match base_map {
         Some(base_map) => (headers, base_map).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+        None => Problem::not_found(
+            "there is no base map; name a file of GeoJSON as `basemap` in [console] of the configuration",
+        )
+        .into_response(),
     }
 }
 

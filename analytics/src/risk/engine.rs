@@ -10,12 +10,12 @@ use h3o::Resolution;
 use hashbrown::HashMap;
 use riskgrid_ingest::grid::GridSnapshot;
 use riskgrid_ingest::places::{Places, cells_of};
-use riskgrid_ingest::{EventTime, HOUR};
+use riskgrid_ingest::{EventTime, HOUR, LIVE_DOMAIN};
 
 use self::present::{Present, believe};
 use super::around::{StaticFacts, units_of};
 use super::channels::RINGS;
-use super::classes::HeldClasses;
+use super::classes::{HeldClasses, Modes};
 use super::conditions::Conditions;
 use super::hourly_signs::{HourlySigns, last_full_hour};
 use super::marks::LayerMarks;
@@ -29,6 +29,9 @@ use crate::statistics::MAX_STUDY_AREA;
 
 /// Cells of which no row is left are forgotten when there are so many beside those with one.
 const CELLS_BESIDE: usize = 1_000_000;
+
+/// Sets of layers of whose surfaces something is kept.
+const MOST_NARROWED: usize = 64;
 
 /// Full hours before the first surface whose classes may still hold.
 const HOURS_BEFORE: i64 = 3;
@@ -66,13 +69,22 @@ pub struct RiskEngine {
     static_facts: Vec<Option<StaticFacts>>,
     marks: Vec<Option<LayerMarks>>,
     pasts: Vec<Option<Arc<Past>>>,
-    classes: HeldClasses,
+    /// Of surfaces of all layers.
+    kept: Kept,
+    /// Of surfaces of some layers only, by their positions.
+    narrowed: HashMap<Box<[usize]>, Kept>,
     /// Of each layer, judged at an hour.
     signs: Vec<Option<(EventTime, HourlySigns)>>,
     /// Whether the hours before the first surface were looked at.
     has_begun: bool,
     /// Whether bursts and trends are looked for.
     judges_hours: bool,
+}
+
+/// What follows from several layers together, and so is another where some of them do not count.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    classes: HeldClasses,
     outcomes: KnownOutcomes,
 }
 
@@ -123,11 +135,11 @@ impl RiskEngine {
             static_facts: Vec::new(),
             marks: vec![None; layers],
             pasts: vec![None; layers],
-            classes: HeldClasses::default(),
+            kept: Kept::default(),
+            narrowed: HashMap::new(),
             signs: vec![None; layers],
             has_begun: false,
             judges_hours: true,
-            outcomes: KnownOutcomes::default(),
         })
     }
 
@@ -135,10 +147,10 @@ impl RiskEngine {
     pub fn start_again(&mut self) {
         self.marks.fill(None);
         self.pasts.fill(None);
-        self.classes = HeldClasses::default();
+        self.kept = Kept::default();
+        self.narrowed.clear();
         self.signs.fill(None);
         self.has_begun = !self.judges_hours;
-        self.outcomes = KnownOutcomes::default();
     }
 
     /// One that judges no bursts and no trends: all rows are of the class that their risk alone gives.
@@ -183,7 +195,31 @@ impl RiskEngine {
                 self.surface_of(snapshot, &earlier, conditions, true);
             }
         }
-        self.surface_of(snapshot, &present, conditions, false)
+        let surface = self.surface_of(snapshot, &present, conditions, false);
+        self.forget(&surface);
+        surface
+    }
+
+    /// The surface as it would be if no layers but these, by position and ascending, were on it: what others of a hazard group tell
+    /// makes nothing surer. After [`Self::surface`] of the same snapshot, moment and conditions.
+    pub fn surface_of_layers(
+        &mut self,
+        snapshot: &GridSnapshot,
+        now: EventTime,
+        conditions: &Conditions,
+        layers: &[usize],
+    ) -> Surface {
+        if self.narrowed.len() >= MOST_NARROWED && !self.narrowed.contains_key(layers) {
+            self.narrowed.clear();
+        }
+        let mut present = self.present(snapshot, now);
+        present.retain(|present| layers.contains(&present.layer));
+        let kept = self.narrowed.remove(layers).unwrap_or_default();
+        let of_all = std::mem::replace(&mut self.kept, kept);
+        let surface = self.surface_of(snapshot, &present, conditions, false);
+        let kept = std::mem::replace(&mut self.kept, of_all);
+        self.narrowed.insert(layers.into(), kept);
+        surface
     }
 
     /// At the moments of `present`; `are_full_hours` where these are full hours that are over.
@@ -199,7 +235,7 @@ impl RiskEngine {
         let newest = present.iter().map(|layer| layer.at).max();
         let units = units_of(snapshot, &model, newest);
         let clocks: Vec<(usize, EventTime)> = present.iter().map(|layer| (layer.layer, layer.at)).collect();
-        let reliabilities = self.outcomes.reliabilities(snapshot, &model, &clocks);
+        let reliabilities = self.kept.outcomes.reliabilities(snapshot, &model, &clocks);
         believe(&model, &mut sensors, &reliabilities);
         let (mut layers, mut facts) = (Vec::new(), HashMap::new());
         for layer in present {
@@ -233,11 +269,19 @@ impl RiskEngine {
         }
         layers.sort_by_key(|layer| layer.layer);
         let emergency = &conditions.emergency;
-        self.classes
-            .classify(&model, self.resolution, &self.signs, emergency, &mut layers);
-        let surface = Surface::new(model, layers, facts).in_emergency(emergency.clone());
-        self.forget(&surface);
-        surface
+        // Hours of the past are classed by the mode that they had; what is replayed by the mode of now.
+        let past = present
+            .iter()
+            .find(|layer| are_full_hours && *layer.clock == *LIVE_DOMAIN)
+            .map(|layer| conditions.emergency_at(layer.at));
+        let modes = Modes {
+            of_live: past.as_ref().unwrap_or(emergency),
+            of_others: emergency,
+        };
+        self.kept
+            .classes
+            .classify(&model, self.resolution, &self.signs, modes, &mut layers);
+        Surface::new(model, layers, facts).in_emergency(emergency.clone())
     }
 
     /// R of each cell of `domain` at an origin, of what a snapshot tells of one layer before it; 0 where there is no row.
@@ -259,6 +303,7 @@ impl RiskEngine {
             .map(|layer| Present { at: origin, ..layer })
             .collect();
         let surface = self.surface_of(snapshot, &present, &Conditions::default(), false);
+        self.forget(&surface);
         let mut risks = vec![0.0; domain.len()];
         for row in surface.layers.iter().flat_map(|layer| &layer.rows) {
             if let Ok(position) = domain.binary_search(&row.cell)

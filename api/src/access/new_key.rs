@@ -236,6 +236,14 @@ impl NewKey {
                 "is missing; allowed: public, analyst, operator, admin, or `ingest` alone",
             ));
         }
+        for (member, names) in [("layers", &self.layers), ("areas", &self.areas)] {
+            if names.as_ref().is_some_and(Vec::is_empty) {
+                return Err(unfit(
+                    member,
+                    "is an empty list, by which nothing would be seen; name some, or leave it out for all",
+                ));
+            }
+        }
         let layers = words("layers", self.layers.unwrap_or_else(|| vec!["*".to_owned()]))?;
         let areas = words("areas", self.areas.unwrap_or_else(|| vec!["*".to_owned()]))?;
         let scope = Scope {

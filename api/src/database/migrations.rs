@@ -34,6 +34,16 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "key limits",
         include_str!("../../migrations/0016_key_limits.sql"),
     ),
+    (
+        18,
+        "circumstances",
+        include_str!("../../migrations/0018_circumstances.sql"),
+    ),
+    (
+        19,
+        "published",
+        include_str!("../../migrations/0019_published.sql"),
+    ),
 ];
 
 /// As `SQLite` takes them: as they are written.

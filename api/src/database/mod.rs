@@ -15,6 +15,7 @@ mod problem;
 mod row;
 mod sqlite;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,6 +39,16 @@ pub struct Database {
     inner: Arc<Inner>,
     /// What its transactions hang on.
     standing: Standing,
+}
+
+impl fmt::Debug for Database {
+    /// Without its address, which may name a user.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Database")
+            .field("standing", &self.standing)
+            .finish_non_exhaustive()
+    }
 }
 
 struct Inner {

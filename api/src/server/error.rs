@@ -25,6 +25,7 @@ use crate::hotline::contacts::ContactsError;
 use crate::hotline::desk::NotForgotten;
 use crate::hotline::key_lines::InvalidKeyLines;
 use crate::http::TlsError;
+use crate::publication::PublicationError;
 
 /// Why the server could not start: says what, and what to do. Nothing was overwritten.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +96,9 @@ pub enum StartError {
     /// The learnt layers.
     #[error(transparent)]
     Layers(#[from] LayerStoreError),
+    /// What was published.
+    #[error(transparent)]
+    Publication(#[from] PublicationError),
     /// The dead letters.
     #[error(transparent)]
     DeadLetters(#[from] DeadLetterError),

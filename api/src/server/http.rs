@@ -139,8 +139,11 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
             })
         }),
         surface: Box::new(move |permission| {
-            let newest = seen.upgrade()?.surfaces.newest();
-            Some(permission.map_or_else(|| Arc::clone(&newest), |permission| newest.seen_by(permission)))
+            let app = seen.upgrade()?;
+            Some(permission.map_or_else(
+                || app.surfaces.newest(),
+                |permission| app.surfaces.seen_by(permission),
+            ))
         }),
     });
     Ok(app)

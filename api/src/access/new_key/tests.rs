@@ -54,6 +54,8 @@ fn what_cannot_be_is_told_by_its_member() {
         (r#"{"name": "a", "role": "admin", "areas": ["x"]}"#, "`layers`"),
         (r#"{"name": "a", "ingest": true, "layers": ["x"]}"#, "`layers`"),
         (r#"{"name": "a", "role": "analyst", "layers": [""]}"#, "`layers`"),
+        (r#"{"name": "a", "role": "analyst", "layers": []}"#, "`layers`"),
+        (r#"{"name": "a", "role": "analyst", "areas": []}"#, "`areas`"),
         (
             r#"{"name": "a", "role": "analyst", "sources": ["//x"]}"#,
             "`sources`",

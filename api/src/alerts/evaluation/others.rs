@@ -245,9 +245,8 @@ fn listen(
         Of::Feed => {
             for name in &of.feeds {
                 let partitions = look.snapshot.partitions.iter();
-                let of_feed = partitions.filter(|partition| {
-                    *partition.domain == **name || partition.id.to_string().starts_with(name.as_str())
-                });
+                let of_feed = partitions
+                    .filter(|partition| *partition.domain == **name || partition.id.is_called(name));
                 if let Some(newest) = of_feed.filter_map(|partition| partition.newest).max() {
                     hear(name, newest, None);
                 }

@@ -6,6 +6,7 @@
 mod acknowledge;
 mod alerts;
 mod bounds;
+mod circumstances;
 mod deliveries;
 mod endpoints;
 mod error;
@@ -49,6 +50,7 @@ pub use acknowledge::Terms;
 pub use alerts::{Alert, AlertPage, AlertState, PublicAlert, rfc3339};
 use bounds::Census;
 pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
+pub use circumstances::Lasted;
 pub use deliveries::{AttemptRow, DeliveryQuery, DeliveryRow};
 pub use error::DecisionsError;
 pub use forget::{Forgotten, Keep};
