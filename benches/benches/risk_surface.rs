@@ -208,6 +208,7 @@ impl Rig {
             outcome: None,
             status: None,
             skills: Vec::new(),
+            mirrored: None,
         };
         self.partition.apply(&event, &self.layers);
     }

@@ -185,6 +185,7 @@ const fn without_texts(event: &Event<'_>) -> Event<'static> {
         outcome: None,
         status: None,
         skills: Vec::new(),
+        mirrored: None,
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 use h3o::Resolution;
+use riskgrid_analytics::hotline::geocoder::Gazetteer;
 use riskgrid_analytics::publication::{LayerRule, PublicStep};
 use riskgrid_analytics::risk::RiskEngine;
 use riskgrid_analytics::rules::RuleBounds;
@@ -73,6 +74,8 @@ pub struct Checked {
     pub rule_bounds: RuleBounds,
     /// Rules that stand in files.
     pub rules: Vec<FileRule>,
+    /// What addresses are looked up in.
+    pub gazetteer: Arc<Gazetteer>,
     /// Where decisions are, if not in a file.
     pub decisions: Option<PostgresAddress>,
 }
@@ -213,6 +216,7 @@ impl Loaded {
         }
         check_http(&config.server)?;
         config.hotline.check()?;
+        let gazetteer = Arc::new(config.hotline.read_places(&folder)?);
         let decisions = config.decisions.address(&folder)?;
         let layers = LayerTable::new(&config.layers, grid.max_layers)?;
         let feeds = compile_feeds(&config, &folder)?;
@@ -285,6 +289,7 @@ impl Loaded {
             risk,
             rule_bounds,
             rules,
+            gazetteer,
             decisions,
         })
     }

@@ -49,6 +49,16 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "revisions",
         include_str!("../../migrations/0020_revisions.sql"),
     ),
+    (
+        24,
+        "case labels",
+        include_str!("../../migrations/0024_case_labels.sql"),
+    ),
+    (
+        25,
+        "case months",
+        include_str!("../../migrations/0025_case_months.sql"),
+    ),
 ];
 
 /// As `SQLite` takes them: as they are written.

@@ -146,7 +146,7 @@ pub async fn clocks_of_all(connection: &mut Connection, ids: &[&str]) -> Result<
     Ok(query.fetch_all(connection).await?)
 }
 
-fn in_list(begin: &str, length: usize) -> String {
+pub(super) fn in_list(begin: &str, length: usize) -> String {
     let places: Vec<String> = (1..=length).map(|place| format!("${place}")).collect();
     format!("{begin} ({})", places.join(", "))
 }

@@ -23,7 +23,7 @@ pub struct PlaceError {
     row: Option<RowNumber>,
     /// What is wrong.
     #[source]
-    pub problem: PlaceProblem,
+    pub problem: Box<PlaceProblem>,
 }
 
 /// What is wrong with a table, its file or one of its rows.
@@ -140,7 +140,7 @@ impl FileProblem {
             table,
             file: file.to_owned(),
             row: self.row,
-            problem: self.problem,
+            problem: Box::new(self.problem),
         }
     }
 }
