@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use riskgrid_analytics::permission::Permission;
@@ -145,6 +145,11 @@ impl Surfaces {
         let Some(making) = &self.making else {
             return nothing();
         };
+        // While the next one is made, the one before does: only who asks first waits.
+        let is_busy = matches!(making.try_lock(), Err(TryLockError::WouldBlock));
+        if let Some(before) = known(0).filter(|_| is_busy) {
+            return before;
+        }
         let mut making = Making::lock(making);
         let Making {
             engine,

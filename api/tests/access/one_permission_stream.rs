@@ -89,8 +89,14 @@ impl Told {
 async fn the_stream_of_a_scope_is_that_of_a_server_of_what_it_sees() {
     let mut random = Random(77);
     let mut world = world(&mut random);
-    // Each event is waited for, so some will do.
+    // Each event is waited for, so some will do; on both sides one that makes an alert.
     world.drain(..world.len().saturating_sub(12));
+    for (number, side) in [(1_900, 113.92), (1_901, 113.98)] {
+        let mut high = super::one_permission::last(number, "water_level", side);
+        high.event["data"]["sensor"] = json!(format!("high-{side}"));
+        high.event["data"]["value"] = json!(4.5);
+        world.push(high);
+    }
     let guarded = {
         let mut server = Server::not_started();
         configured(&server, &LAYERS);
