@@ -133,7 +133,7 @@ impl fmt::Debug for Gazetteer {
         formatter
             .debug_struct("Gazetteer")
             .field("places", &places)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
