@@ -76,10 +76,10 @@ impl QueryTables {
         self
     }
 
-    /// The same, and `risk`: what of a risk surface is seen.
+    /// The same, and `risk`: a risk surface, as far as it is seen.
     #[must_use]
-    pub fn with_risk(mut self, surface: &Arc<Surface>, permission: &Permission) -> Self {
-        self.add("risk".to_owned(), risk_table(&surface.seen_by(permission)));
+    pub fn with_risk(mut self, seen: &Arc<Surface>) -> Self {
+        self.add("risk".to_owned(), risk_table(seen));
         self
     }
 

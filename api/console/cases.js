@@ -1,121 +1,63 @@
-// Cases of the hotline: a list with cards and deadlines; one case with its moves, clocks, possible duplicates and why it is whose
-// it is; its legal moves as buttons. A case that is dragged onto another one is merged into it.
+// Cases of the hotline: those that are open, with their cards and the time that is left. One that is dragged onto another is merged
+// into it.
 
+import { startCase } from './case.js';
+import { countdown, keepCounting } from './countdown.js';
 import { byId, element, showProblem, showRows } from './dom.js';
 import { ask } from './server.js';
 
 const SHOWN = 40;
 
-/** What a move asks for beside its name; those that are not here ask for nothing. */
-const ASKS = {
-  decline: ['reason'], return: ['reason'], withdraw: ['reason'], redo: ['reason'], answer: ['text'], note: ['text'],
-  reply: ['result', 'text'], call_back: ['resolved', 'rating'], rate: ['resolved', 'rating'], transfer: ['office', 'reason'],
-  extend: ['amount', 'reason'], pause: ['reason'], merge: ['parent'], locate: ['address'],
-};
-const CHOICES = {
-  resolved: ['yes', 'partly', 'no'], rating: ['5', '4', '3', '2', '1'], result: ['resolved', 'explained', 'unfounded'],
-};
-const PAUSES = ['waiting_caller', 'waiting_other', 'force_majeure'];
+/** Starts the list, which is there once there are cases. `show` gets a place that the reader wants on the map; `mark` the one to mark. */
+export function startCases({ show, mark }) {
+  let listed = [];
+  const one = startCase({ show, mark, others: () => listed, changed: load });
+  const filter = byId('cases-filter');
+  filter.addEventListener('change', load);
+  keepCounting();
 
-/** Starts the list, which is there once there are cases. `show` gets a place that the reader wants on the map. */
-export function startCases({ show }) {
-  let opened = null;
-  const load = async () => {
-    const answer = await ask(`/v1/cases?limit=${SHOWN}`).catch(() => null);
-    const cases = answer?.body.cases ?? [];
-    byId('cases-section').hidden = cases.length === 0;
-    if (cases.length === 0) return;
-    byId('cases-more').textContent = answer.body.next ? 'the newest of more' : '';
-    showRows(byId('case-list'), cases, (one) => one.id, row);
-    if (opened !== null) await open(opened);
-  };
+  async function load() {
+    const answer = await ask(`/v1/cases?limit=${SHOWN}${filter.value ? `&${filter.value}` : ''}`).catch(() => null);
+    if (!answer) return;
+    listed = answer.body.cases;
+    // Where there never was a case, there is nothing to choose from.
+    if (listed.length > 0) byId('cases-section').hidden = false;
+    byId('cases-more').textContent = answer.body.next ? `the newest ${SHOWN}` : '';
+    byId('cases-none').hidden = listed.length > 0;
+    showRows(byId('case-list'), listed, (shown) => shown.id, row);
+    await one.refresh();
+  }
 
-  function row(one) {
-    const item = element('li', { 'data-card': one.card, draggable: true,
-      ondragstart: (event) => event.dataTransfer.setData('text/plain', one.id),
-      ondragover: (event) => event.preventDefault(),
+  function row(shown) {
+    const isOpen = !['closed', 'finished', 'withdrawn', 'declined', 'merged'].includes(shown.state);
+    return element('li', {
+      'data-card': shown.card, 'data-case': shown.id, draggable: 'true',
+      ondragstart: (event) => event.dataTransfer.setData('text/plain', shown.id),
+      ondragover: (event) => { event.preventDefault(); event.currentTarget.dataset.over = 'true'; },
+      ondragleave: (event) => { delete event.currentTarget.dataset.over; },
       ondrop: (event) => {
         event.preventDefault();
+        delete event.currentTarget.dataset.over;
         const child = event.dataTransfer.getData('text/plain');
-        if (child && child !== one.id) merge(child, one.id);
-      } },
-    element('button', { type: 'button', 'data-control': 'open', onclick: () => { opened = one.id; open(one.id); } },
-      element('b', {}, one.number), ` ${one.layer} · ${one.state}${one.office ? ` · ${one.office}` : ''}`),
-    element('span', { class: 'quiet' }, [one.card === 'none' ? '' : `${one.card} card`, one.due ? `due ${one.due}` : '']
-      .filter(Boolean).join(' · ')));
-    return item;
-  }
-
-  async function open(id) {
-    try {
-      const [one, moves, clocks, duplicates, why] = await Promise.all(['', '/moves', '/clocks', '/duplicates', '/why'].map((part) =>
-        ask(`/v1/cases/${encodeURIComponent(id)}${part}`).then(({ body }) => body)));
-      draw(one, moves.moves, clocks.clocks, duplicates.duplicates, why);
-      showProblem('cases-message', '');
-    } catch (problem) {
-      showProblem('cases-message', problem.message);
-    }
-  }
-
-  function draw(one, moves, clocks, duplicates, why) {
-    const place = byId('case');
-    // What somebody is writing is not taken away by a refresh.
-    if (place.dataset.shown === `${one.id} ${one.version}` && place.querySelector('form')) return;
-    place.dataset.shown = `${one.id} ${one.version}`;
-    place.hidden = false;
-    place.replaceChildren(
-      element('h3', {}, `${one.number} · ${one.state}`),
-      element('p', { class: 'quiet' }, `${one.kind}, ${one.layer}, ${one.channel}${one.office ? `, ${one.office}` : ''}`),
-      why.rule ? element('p', { class: 'quiet' }, `by duty row ${why.rule}${why.fallback ? ', as a fallback' : ''}`) : null,
-      one.lon === null ? null : element('button', { type: 'button', onclick: () => show([one.lon, one.lat]) }, 'On the map'),
-      element('p', {}, one.legal.filter((move) => move !== 'split').map((move) => element('button', { type: 'button', onclick: () => begin(one, move) }, move))),
-      element('ul', {}, clocks.map((clock) => element('li', { 'data-card': clock.card },
-        `${clock.name} ${clock.state}, due ${clock.due}${clock.card === 'none' ? '' : `, ${clock.card}`}`))),
-      duplicates.length === 0 ? null : element('p', {}, 'Perhaps the same: ', duplicates.map((other) => element('button',
-        { type: 'button', onclick: () => { opened = other.case; open(other.case); } }, `${other.case.slice(0, 6)}… ${other.score}`))),
-      element('ol', {}, moves.map((move) => element('li', {}, `${move.move} → ${move.to_state}, ${move.duty}, ${move.at}`))),
-    );
-  }
-
-  function begin(one, move) {
-    const fields = move in ASKS ? ASKS[move] : [];
-    if (fields.length === 0) {
-      act(one, { move });
-      return;
-    }
-    const inputs = fields.map((name) => {
-      const choices = move === 'pause' ? PAUSES : CHOICES[name];
-      const input = choices ? element('select', { name }, choices.map((word) => element('option', { value: word }, word)))
-        : element('input', { name, required: true });
-      return element('label', {}, `${name} `, input);
-    });
-    const form = element('form', { onsubmit: (event) => {
-      event.preventDefault();
-      const said = Object.fromEntries(new FormData(form));
-      if ('rating' in said) said.rating = Number(said.rating);
-      if (move === 'call_back') said.reached = true;
-      form.remove();
-      act(one, { move, ...said });
-    } }, element('b', {}, move), inputs, element('button', { type: 'submit' }, 'Do it'));
-    byId('case').querySelector('form')?.remove();
-    byId('case').append(form);
-    form.querySelector('input, select')?.focus();
-  }
-
-  async function act(one, body) {
-    try {
-      await ask(`/v1/cases/${encodeURIComponent(one.id)}/moves`, body, { headers: { 'if-match': `"${one.version}"` } });
-      showProblem('cases-message', '');
-    } catch (problem) {
-      showProblem('cases-message', `${one.number}: ${body.move} is not made. ${problem.message}`);
-    }
-    byId('case').dataset.shown = '';
-    await load();
+        if (child && child !== shown.id) merge(child, shown);
+      },
+    },
+    element('button', { type: 'button', class: 'row-name', 'data-control': 'open', onclick: () => one.open(shown.id) }, shown.number),
+    shown.card === 'none' ? element('span', {}) : element('span', { class: 'card-word' }, `${shown.card} card`),
+    element('span', { class: 'row-detail' }, [shown.layer, shown.state, shown.office].filter(Boolean).join(' · ')),
+    shown.due && isOpen ? element('span', { class: 'row-detail' }, countdown(shown.due)) : null);
   }
 
   async function merge(id, parent) {
-    const { body } = await ask(`/v1/cases/${encodeURIComponent(id)}`);
-    await act(body, { move: 'merge', parent });
+    try {
+      const { body } = await ask(`/v1/cases/${encodeURIComponent(id)}`);
+      await ask(`/v1/cases/${encodeURIComponent(id)}/moves`, { move: 'merge', parent: parent.id },
+        { headers: { 'if-match': `"${body.version}"` } });
+      showProblem('cases-message', '');
+    } catch (problem) {
+      showProblem('cases-message', `It is not merged into ${parent.number}. ${problem.message}`);
+    }
+    await load();
   }
 
   return { load };

@@ -2,6 +2,7 @@
 
 import { acknowledge } from './acknowledge.js';
 import { startAlerts } from './alerts.js';
+import { startAssessment } from './assessment.js';
 import { startCases } from './cases.js';
 import { drawBasemap } from './basemap.js';
 import { allLayers, startChoice } from './choice.js';
@@ -11,7 +12,7 @@ import { Hexagons } from './hexagons.js';
 import { startIncidents } from './incidents.js';
 import { startLegend } from './legend.js';
 import { showAsOf, startLive } from './live.js';
-import { flyTo, showAlertMarks, showSilentMarks, startMap } from './map.js';
+import { flyTo, showAlertMarks, showCaseMark, showSilentMarks, startMap } from './map.js';
 import { startMode } from './mode.js';
 import { learn, middleOf, outlineOf } from './outlines.js';
 import { atMostEvery } from './pace.js';
@@ -82,7 +83,11 @@ async function start() {
       flyTo(map, [sensor.lon, sensor.lat]);
     },
   });
-  const cases = startCases({ show: (place) => flyTo(map, place) });
+  const cases = startCases({
+    show: (place) => flyTo(map, place),
+    mark: (place) => showCaseMark(map, collection(place ? [point(place, {})] : [])),
+  });
+  startAssessment();
   const choice = startChoice(settings.layer, (chosen) => {
     seen.choice = chosen;
     popup.close();

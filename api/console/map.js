@@ -40,6 +40,9 @@ export function showAlertMarks(map, outlines, points) {
 /** Shows where sensors went silent, as GeoJSON points. */
 export const showSilentMarks = (map, points) => map.getSource('silent').setData(points);
 
+/** Shows where the case is that somebody looks at, as GeoJSON points. */
+export const showCaseMark = (map, points) => map.getSource('case').setData(points);
+
 /** Moves to a place, close enough to see its hexagon. */
 export function flyTo(map, center) {
   const options = { center, zoom: Math.max(map.getZoom(), 13) };
@@ -48,12 +51,13 @@ export function flyTo(map, center) {
 }
 
 function addMarks(map) {
-  for (const id of ['alert-outlines', 'alert-points', 'silent']) map.addSource(id, { type: 'geojson', data: NOTHING });
+  for (const id of ['alert-outlines', 'alert-points', 'silent', 'case']) map.addSource(id, { type: 'geojson', data: NOTHING });
   map.addLayer({ id: 'alert-casing', type: 'line', source: 'alert-outlines', minzoom: 11.5, paint: { 'line-width': 7 } });
   map.addLayer({ id: 'alert-outline', type: 'line', source: 'alert-outlines', minzoom: 11.5, paint: { 'line-width': 3.5 } });
   map.addLayer({ id: 'silent', type: 'circle', source: 'silent', paint: {
     'circle-radius': ['interpolate', ['linear'], ['zoom'], 8, 2.5, 14, 6], 'circle-opacity': 0, 'circle-stroke-width': 1.5,
   } });
+  map.addLayer({ id: 'case', type: 'circle', source: 'case', paint: { 'circle-radius': 8, 'circle-stroke-width': 3 } });
   map.addLayer({ id: 'alert-points', type: 'circle', source: 'alert-points', maxzoom: 11.5, paint: {
     'circle-radius': ['match', ['get', 'severity'], 'critical', 8, 'major', 6.5, 5], 'circle-stroke-width': 2,
   }, layout: { 'circle-sort-key': ['match', ['get', 'severity'], 'critical', 4, 'major', 3, 'moderate', 2, 1] } });
@@ -61,6 +65,8 @@ function addMarks(map) {
 
 function paintMarks(map) {
   const colours = palette();
+  map.setPaintProperty('case', 'circle-stroke-color', colours.casing);
+  map.setPaintProperty('case', 'circle-color', colours.severity.critical);
   const bySeverity = ['match', ['get', 'severity'],
     ...Object.entries(colours.severity).flat(), colours.severity.minor];
   map.setPaintProperty('sea', 'background-color', colours.sea);

@@ -20,16 +20,19 @@ export async function why(hexagon, layer, labelOf) {
   const rows = await query(`SELECT * FROM risk WHERE ${which} AND ${within} ORDER BY risk DESC LIMIT 1`);
   if (rows.length === 0) return element('p', { class: 'quiet' }, 'Nothing is known here.');
   const [row] = rows;
-  const events = await query(`SELECT time, source, severity, value FROM events WHERE layer = ${text(row.layer)}
-    AND cell = ${text(row.cell)} ORDER BY time DESC LIMIT ${EVENTS_SHOWN}`).catch(() => []);
+  // What is felt here may have happened one ring away.
+  const near = `layer = ${text(row.layer)} AND cell IN (SELECT unnest(h3_disk(${text(row.cell)}, 1)))`;
+  const events = await query(`SELECT time, source, severity, value FROM events WHERE ${near}
+    ORDER BY time DESC LIMIT ${EVENTS_SHOWN}`).catch(() => []);
+  const [counted] = events.length === 0 ? [null] : await query(`SELECT count(*) AS events FROM events WHERE ${near}`).catch(() => [null]);
   const missing = (row.missing ?? []).map((name) => name.replaceAll('_', ' '));
   return element('div', { class: 'why' },
     element('h3', {}, `${labelOf(row.layer)}: why ${share(row.risk)}`),
-    element('ol', {}, partsOf(row).map(([name, part, sentence]) => element('li', {},
+    element('ol', {}, [...partsOf(row), ...layerOf(row, layer, labelOf)].map(([name, part, sentence]) => element('li', {},
       element('b', {}, `${name} ${part === null ? '' : signed(part)}`), ` ${sentence}`))),
     missing.length === 0 ? null : element('p', { class: 'quiet' },
       `Not known: ${missing.join(', ')}. The risk lies between ${share(row.risk_low)} and ${share(row.risk_high)}.`),
-    events.length === 0 ? null : element('p', { class: 'quiet' }, 'Newest events here: ',
+    events.length === 0 ? null : element('p', { class: 'quiet' }, `Newest ${counted ? `of ${number(counted.events)} ` : ''}events here and round it: `,
       events.map((one) => `${clockTime(millis(one.time))}${one.value === null ? ` severity ${one.severity}` : ` ${number(one.value)}`}`).join(' · ')));
 }
 
@@ -45,6 +48,12 @@ export function partsOf(row) {
   ];
   // What is not known stands first: without a baseline most of it is the hazard.
   return parts.sort((a, b) => (b[1] === null ? Infinity : Math.abs(b[1])) - (a[1] === null ? Infinity : Math.abs(a[1])));
+}
+
+/** Of all layers together: how much of their risk is due to this one. */
+function layerOf(row, layer, labelOf) {
+  if (layer !== '*') return [];
+  return [['Of all layers', row.loo_layer, `so much less would be at risk without ${labelOf(row.layer)}.`]];
 }
 
 function hazard(row) {

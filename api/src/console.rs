@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::problem::Problem;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -122,7 +123,10 @@ fn base_map_answer(base_map: Option<Bytes>) -> Response {
     ];
     match base_map {
         Some(base_map) => (headers, base_map).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+        None => Problem::not_found(
+            "there is no base map; name a file of GeoJSON as `basemap` in [console] of the configuration",
+        )
+        .into_response(),
     }
 }
 
@@ -142,14 +146,18 @@ const ASSETS: &[Asset] = assets! {
     "/", "index.html", "text/html; charset=utf-8", REVALIDATE;
     "/console/acknowledge.js", "acknowledge.js", JAVASCRIPT, REVALIDATE;
     "/console/alerts.js", "alerts.js", JAVASCRIPT, REVALIDATE;
+    "/console/assessment.js", "assessment.js", JAVASCRIPT, REVALIDATE;
     "/console/basemap.js", "basemap.js", JAVASCRIPT, REVALIDATE;
     "/console/breaks.js", "breaks.js", JAVASCRIPT, REVALIDATE;
+    "/console/case.js", "case.js", JAVASCRIPT, REVALIDATE;
+    "/console/cases.css", "cases.css", CSS, REVALIDATE;
     "/console/cases.js", "cases.js", JAVASCRIPT, REVALIDATE;
     "/console/cells.js", "cells.js", JAVASCRIPT, REVALIDATE;
     "/console/choice.js", "choice.js", JAVASCRIPT, REVALIDATE;
     "/console/colours.js", "colours.js", JAVASCRIPT, REVALIDATE;
     "/console/console.css", "console.css", CSS, REVALIDATE;
     "/console/console.js", "console.js", JAVASCRIPT, REVALIDATE;
+    "/console/countdown.js", "countdown.js", JAVASCRIPT, REVALIDATE;
     "/console/dom.js", "dom.js", JAVASCRIPT, REVALIDATE;
     "/console/drawing.js", "drawing.js", JAVASCRIPT, REVALIDATE;
     "/console/format.js", "format.js", JAVASCRIPT, REVALIDATE;

@@ -15,7 +15,7 @@ use tower_http::trace::TraceLayer;
 use tracing::Span;
 
 use crate::access::{Access, admit, without_keys};
-use crate::config::ServerSection;
+use crate::config::{ConfigError, ServerSection};
 use crate::durations::{Asked, Durations};
 use crate::http::forwarded::{Addresses, External, note};
 use crate::http::{Bodies, HttpCounters, Refused, Sites, add_safety, tag_whole_answers, take_body};
@@ -37,7 +37,7 @@ pub(crate) fn protect(
     access: Arc<Access>,
     bodies: Bodies,
     durations: Durations,
-) -> Result<Router, String> {
+) -> Result<Router, ConfigError> {
     let addresses = Arc::new(Addresses::new(
         settings.public_url.as_deref(),
         &settings.trusted_proxies,
@@ -170,7 +170,7 @@ async fn let_in(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> 
             }
             return answer;
         }
-        Err(Refused::BadHost(why)) => ("bad_host", Problem::bad_request(why)),
+        Err(Refused::BadHost(why)) => ("bad_host", Problem::bad_request(why.to_string())),
         Err(Refused::NotThisMachine(why)) => ("misdirected", Problem::forbidden(why)),
         Err(Refused::Misdirected(why)) => ("misdirected", Problem::misdirected(why)),
         Err(Refused::CrossSite(why)) => ("cross_site", Problem::cross_site(why)),

@@ -51,7 +51,7 @@ pub fn of(
         .with(Arc::new(lineage))
         .with(Arc::new(silences))
         .with(Arc::new(scores_table(app.surfaces.scores(), permission)))
-        .with_risk(&app.surfaces.newest(), permission);
+        .with_risk(&app.surfaces.seen_by(permission));
     // What receivers are told is of any layer and any place.
     let is_of_all = permission.has_all_layers() && permission.has_all_areas();
     if permission.role() >= Role::Operator && is_of_all {

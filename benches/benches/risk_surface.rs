@@ -208,6 +208,7 @@ impl Rig {
             outcome: None,
             status: None,
             skills: Vec::new(),
+            mirrored: None,
         };
         self.partition.apply(&event, &self.layers);
     }
@@ -248,7 +249,7 @@ fn query(snapshot: &Arc<GridSnapshot>, surface: &Arc<Surface>) -> Outcome<Durati
             now: chrono::Utc::now(),
             asker: Asker::system(),
         };
-        let tables = QueryTables::over(snapshot, &permission, None).with_risk(surface, &permission);
+        let tables = QueryTables::over(snapshot, &permission, None).with_risk(&surface.seen_by(&permission));
         runtime.block_on(async {
             let mut stream = engine.ask(request, tables).await?.stream;
             let mut rows = 0;

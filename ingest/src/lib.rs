@@ -34,6 +34,6 @@ pub use threads::on_threads;
 pub use words::{
     AttributeSettings, AttributeType, AttributeValue, Candidate, CandidateTime, CasesOf, Channel, DAY, Event,
     EventHash, EventKind, EventTime, HOUR, InvalidLayer, LIVE_DOMAIN, Layer, LayerIndex, LayerKind,
-    LayerLookup, LayerSettings, LayerTable, MINUTE, Number, Position, Refusal, RefusalReason, ReportOp,
-    SECOND, SourceKey, Unit, ValueScale, VisibleToPublic, slug,
+    LayerLookup, LayerSettings, LayerTable, MINUTE, Mirrored, Number, Position, Refusal, RefusalReason,
+    ReportOp, SECOND, SourceKey, Unit, ValueScale, VisibleToPublic, slug,
 };

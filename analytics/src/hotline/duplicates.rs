@@ -179,14 +179,14 @@ pub struct DegreeBox {
 
 impl DegreeBox {
     /// Whether a point is in it.
-    pub fn holds(&self, lon: f64, lat: f64) -> bool {
+    pub fn holds(&self, [lon, lat]: [f64; 2]) -> bool {
         (self.west..=self.east).contains(&lon) && (self.south..=self.north).contains(&lat)
     }
 }
 
 /// Boxes that hold every candidate but those of the same place: two where the 180th meridian is near. Half a turn around the
 /// poles, where a few metres are all longitudes.
-pub fn boxes_around(lon: f64, lat: f64, radius: f64) -> Vec<DegreeBox> {
+pub fn boxes_around([lon, lat]: [f64; 2], radius: f64) -> Vec<DegreeBox> {
     let reach = FARTHEST_RADII * STREET_FACTOR * radius;
     let up = reach / DEGREE_METRES;
     let (south, north) = ((lat - up).max(-90.0), (lat + up).min(90.0));
@@ -328,8 +328,8 @@ mod tests {
                 let quality = if *street { PlaceQuality::Street } else { PlaceQuality::Exact };
                 Sighting { id, quality, ..sighting(other_lon, other_lat, *hours) }
             }).collect();
-            let boxes = boxes_around(lon, lat, radius);
-            let narrowed = others.iter().copied().filter(|other| boxes.iter().any(|one| one.holds(other.lon, other.lat)));
+            let boxes = boxes_around([lon, lat], radius);
+            let narrowed = others.iter().copied().filter(|other| boxes.iter().any(|one| one.holds([other.lon, other.lat])));
             prop_assert_eq!(duplicates(&case, radius, narrowed), duplicates(&case, radius, others.iter().copied()));
         }
     }

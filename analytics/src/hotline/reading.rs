@@ -113,7 +113,7 @@ impl<'a, 'p> Members<'a, 'p> {
         self.object.get(name).filter(|value| !value.is_null())
     }
 
-    pub(super) fn complain(&mut self, name: &str, allowed: &str) {
+    pub(super) fn complain(&mut self, name: &'static str, allowed: &str) {
         let found = quoted(self.object.get(name));
         let key = self.key(name);
         self.problems.complain(&key, &found, allowed);

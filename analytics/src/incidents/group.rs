@@ -21,9 +21,23 @@ pub struct Reach {
     pub gap: Duration,
 }
 
-/// The id of the incident that an alert of a group opens.
-pub fn incident_id(group: &str, alert: &str) -> String {
-    format!("inc_{}", derived_id(&[group.as_bytes(), alert.as_bytes()]))
+/// What opens an incident.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// The group of its alerts.
+    pub group: &'a str,
+    /// Its first alert.
+    pub alert: &'a str,
+}
+
+impl Opening<'_> {
+    /// The id of the incident.
+    pub fn incident_id(self) -> String {
+        format!(
+            "inc_{}",
+            derived_id(&[self.group.as_bytes(), self.alert.as_bytes()])
+        )
+    }
 }
 
 /// An open incident as it was stored.
@@ -322,7 +336,12 @@ impl Group {
     }
 
     fn open(&mut self, alert: &Arc<str>, at: EventTime) -> Arc<str> {
-        let id: Arc<str> = incident_id(&self.name, alert).into();
+        let id: Arc<str> = Opening {
+            group: &self.name,
+            alert,
+        }
+        .incident_id()
+        .into();
         let incident = Incident {
             opened_at: at,
             next_part: 1,

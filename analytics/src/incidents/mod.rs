@@ -21,7 +21,7 @@ mod places;
 pub use changes::{Changes, Lineage, LineageKind};
 pub use clusters::{ClusterEpisode, Following, follow};
 pub use cover::{Cover, Spot};
-pub use group::{Group, Reach, StoredIncident, StoredMember, incident_id};
+pub use group::{Group, Opening, Reach, StoredIncident, StoredMember};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]

@@ -92,11 +92,19 @@ fn a_chain_of_alerts_becomes_one_incident_falls_in_two_parts_and_closes() {
 #[test]
 fn the_id_of_an_incident_follows_from_its_group_and_its_first_alert() {
     assert_eq!(
-        incident_id("flood", &"1".repeat(32)),
+        Opening {
+            group: "flood",
+            alert: &"1".repeat(32)
+        }
+        .incident_id(),
         "inc_363928398ea9bd3a421b3dd1c43db195"
     );
     assert_eq!(
-        incident_id("flood", &"3".repeat(32)),
+        Opening {
+            group: "flood",
+            alert: &"3".repeat(32)
+        }
+        .incident_id(),
         "inc_62a9603273a5b9c7aaeaca777c03d23b"
     );
 }
@@ -183,7 +191,11 @@ fn what_is_stored_of_an_absorbed_incident_does_not_depend_on_when_changes_were_t
         for (alert, place) in [("left", A), ("bridge", B), ("right", C)] {
             fire(&mut group, alert, minute(1), place);
         }
-        let absorbed = incident_id("g", "left");
+        let absorbed = Opening {
+            group: "g",
+            alert: "left",
+        }
+        .incident_id();
         group.end("bridge", minute(2));
         let mut stored = group.take_changes().next_parts;
         if is_looked_at_between {
@@ -193,7 +205,16 @@ fn what_is_stored_of_an_absorbed_incident_does_not_depend_on_when_changes_were_t
         // The bridge is gone, a second part begins, and the older incident comes near: all in one step.
         group.move_to("old", minute(13), &cover(A));
         stored.extend(group.take_changes().next_parts);
-        assert_eq!(group.incident_of("left"), Some(&*incident_id("g", "old")));
+        assert_eq!(
+            group.incident_of("left"),
+            Some(
+                &*Opening {
+                    group: "g",
+                    alert: "old"
+                }
+                .incident_id()
+            )
+        );
         stored.get(&*absorbed).copied()
     };
     assert_eq!(next_parts(true), Some(3));

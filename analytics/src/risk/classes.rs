@@ -3,7 +3,7 @@
 use h3o::Resolution;
 use hashbrown::HashMap;
 use riskgrid_ingest::grid::CellSet;
-use riskgrid_ingest::{EventTime, HOUR};
+use riskgrid_ingest::{EventTime, HOUR, LIVE_DOMAIN};
 
 use super::class::{Class, Signs, WATCH_RISK, class_of};
 use super::hourly_signs::HourlySigns;
@@ -12,6 +12,13 @@ use super::surface::LayerSurface;
 
 /// How long a cell keeps a class that it no longer meets.
 const HELD: i64 = 3 * HOUR;
+
+/// The cells in an emergency, at the moment of live layers and of others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Modes<'a> {
+    pub(super) of_live: &'a CellSet,
+    pub(super) of_others: &'a CellSet,
+}
 
 /// A class that a cell met last.
 #[derive(Clone, Copy, Debug)]
@@ -33,12 +40,17 @@ impl HeldClasses {
         model: &RiskModel,
         resolution: Resolution,
         signs: &[Option<(EventTime, HourlySigns)>],
-        emergency: &CellSet,
+        modes: Modes<'_>,
         layers: &mut [LayerSurface],
     ) {
         let mut moments: HashMap<usize, EventTime> = HashMap::new();
         for layer in layers {
             moments.insert(layer.layer, layer.at);
+            let emergency = if *layer.clock == *LIVE_DOMAIN {
+                modes.of_live
+            } else {
+                modes.of_others
+            };
             let hazard = model.layers.get(layer.layer).map(|layer| &layer.hazard);
             let of_layer = signs.get(layer.layer).and_then(Option::as_ref);
             for row in &mut layer.rows {
@@ -82,5 +94,58 @@ impl HeldClasses {
         }
         self.held
             .retain(|(layer, _), held| moments.get(layer).is_some_and(|at| at.since(held.met) < HELD));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::risk::combination::Risk;
+    use crate::risk::surface::Row;
+    use crate::risk::tests::made::model;
+
+    #[test]
+    fn an_hour_of_the_past_is_classed_by_the_mode_that_it_had() {
+        let (cell, at) = (0x0894_11ca_1b67_ffff_u64, EventTime::from_micros(0));
+        let row = Row {
+            cell,
+            hazard: 0.5,
+            intensity: 1.0,
+            corroboration: 0.0,
+            sources: 0,
+            risk: Risk {
+                risk: 0.5,
+                low: 0.5,
+                high: 0.5,
+                if_true: 0.5,
+            },
+            channels: 0,
+            is_stale: false,
+            class: Class::Normal,
+        };
+        // A burst as it comes once in fifty days: rare in an emergency only.
+        let mut signs = HourlySigns::default();
+        let parent = HourlySigns::parent(Resolution::Nine, cell);
+        signs.recurrence_days.insert(parent, 50.0);
+        let class = |clock: &str, of_live: &CellSet, of_others: &CellSet| {
+            let mut layers = [LayerSurface {
+                layer: 1,
+                at,
+                clock: Arc::from(clock),
+                rows: vec![row],
+                past: None,
+            }];
+            let modes = Modes { of_live, of_others };
+            let signs = [None, Some((at, signs.clone())), None];
+            HeldClasses::default().classify(&model(HOUR), Resolution::Nine, &signs, modes, &mut layers);
+            layers[0].rows[0].class
+        };
+        let (peace, emergency) = (CellSet::none(), CellSet::all());
+        assert_eq!(class(LIVE_DOMAIN, &peace, &emergency), Class::Normal);
+        assert_eq!(class(LIVE_DOMAIN, &emergency, &peace), Class::BlackSwan);
+        assert_eq!(class("past", &emergency, &peace), Class::Normal);
+        assert_eq!(class("past", &peace, &emergency), Class::BlackSwan);
     }
 }

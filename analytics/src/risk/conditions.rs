@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use riskgrid_ingest::EventTime;
-use riskgrid_ingest::grid::CellSet;
+use riskgrid_ingest::grid::{CellSet, Span};
 
 /// Hours, each by its start.
 pub type Hours = Arc<BTreeSet<EventTime>>;
@@ -14,6 +14,8 @@ pub type Hours = Arc<BTreeSet<EventTime>>;
 pub struct Conditions {
     /// The cells whose centres lie in an area in emergency mode.
     pub emergency: CellSet,
+    /// Where there was one and when, by the wall clock; those that still last, too.
+    pub emergencies: Vec<(CellSet, Span)>,
     /// By layer: hours in which a part of its domain was in emergency mode, or a feed of it silent.
     pub left_out: BTreeMap<String, Hours>,
 }
@@ -23,12 +25,22 @@ impl Default for Conditions {
     fn default() -> Self {
         Self {
             emergency: CellSet::none(),
+            emergencies: Vec::new(),
             left_out: BTreeMap::new(),
         }
     }
 }
 
 impl Conditions {
+    /// The cells that were in an emergency at some moment of the past.
+    pub fn emergency_at(&self, at: EventTime) -> CellSet {
+        let lasted = self
+            .emergencies
+            .iter()
+            .filter(|(_, span)| (span.start..span.end).contains(&at));
+        CellSet::of(lasted.flat_map(|(cells, _)| cells.ranges().to_vec()).collect())
+    }
+
     /// The hours that are no part of a layer's past.
     pub fn left_out_of(&self, layer: &str) -> Hours {
         self.left_out.get(layer).cloned().unwrap_or_default()

@@ -1,33 +1,37 @@
 //! Makes one surface after the other from the grid: takes in what is new since the one before, and scores the cells that
 //! have something to say.
 
+mod group;
+mod present;
+
 use std::sync::Arc;
 
 use h3o::Resolution;
 use hashbrown::HashMap;
-use riskgrid_ingest::grid::{GridSnapshot, Step};
+use riskgrid_ingest::grid::GridSnapshot;
 use riskgrid_ingest::places::{Places, cells_of};
-use riskgrid_ingest::{EventTime, HOUR, LIVE_DOMAIN, LayerIndex, LayerKind};
+use riskgrid_ingest::{EventTime, HOUR, LIVE_DOMAIN};
 
-use super::around::{Around, StaticFacts, units_of};
-use super::channels::{Channels, RINGS};
-use super::classes::HeldClasses;
+use self::present::{Present, believe};
+use super::around::{StaticFacts, units_of};
+use super::channels::RINGS;
+use super::classes::{HeldClasses, Modes};
 use super::conditions::Conditions;
-use super::corroboration::{CLASSES, Device, SENSORS};
 use super::hourly_signs::{HourlySigns, last_full_hour};
-use super::marks::{CellNow, LayerMarks};
-use super::model::{HazardModel, LayerModel, RiskModel};
-use super::outcomes::{KnownOutcomes, Reliabilities};
-use super::past::{Past, PastNow, PastSlices};
-use super::reach::{SensorNow, heard, sensor_now};
+use super::marks::LayerMarks;
+use super::model::{LayerModel, RiskModel};
+use super::outcomes::KnownOutcomes;
+use super::past::Past;
 use super::reference::{InvalidReference, ReferenceCells};
-use super::scoring::{felt_in, score_observations, score_reports};
 use super::spread::CellGraph;
-use super::surface::{LayerSurface, Surface};
+use super::surface::Surface;
 use crate::statistics::MAX_STUDY_AREA;
 
 /// Cells of which no row is left are forgotten when there are so many beside those with one.
 const CELLS_BESIDE: usize = 1_000_000;
+
+/// Sets of layers of whose surfaces something is kept.
+const MOST_NARROWED: usize = 64;
 
 /// Full hours before the first surface whose classes may still hold.
 const HOURS_BEFORE: i64 = 3;
@@ -67,23 +71,23 @@ pub struct RiskEngine {
     round: u64,
     marks: Vec<Option<LayerMarks>>,
     pasts: Vec<Option<Arc<Past>>>,
-    classes: HeldClasses,
+    /// Of surfaces of all layers.
+    kept: Kept,
+    /// Of surfaces of some layers only, by their positions.
+    narrowed: HashMap<Box<[usize]>, Kept>,
     /// Of each layer, judged at an hour.
     signs: Vec<Option<(EventTime, HourlySigns)>>,
     /// Whether the hours before the first surface were looked at.
     has_begun: bool,
     /// Whether bursts and trends are looked for.
     judges_hours: bool,
-    outcomes: KnownOutcomes,
 }
 
-/// A layer of the model as a snapshot has it.
-#[derive(Clone, Debug)]
-struct Present {
-    layer: usize,
-    index: LayerIndex,
-    at: EventTime,
-    clock: Arc<str>,
+/// What follows from several layers together, and so is another where some of them do not count.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    classes: HeldClasses,
+    outcomes: KnownOutcomes,
 }
 
 impl RiskEngine {
@@ -134,11 +138,11 @@ impl RiskEngine {
             round: 0,
             marks: vec![None; layers],
             pasts: vec![None; layers],
-            classes: HeldClasses::default(),
+            kept: Kept::default(),
+            narrowed: HashMap::new(),
             signs: vec![None; layers],
             has_begun: false,
             judges_hours: true,
-            outcomes: KnownOutcomes::default(),
         })
     }
 
@@ -146,10 +150,10 @@ impl RiskEngine {
     pub fn start_again(&mut self) {
         self.marks.fill(None);
         self.pasts.fill(None);
-        self.classes = HeldClasses::default();
+        self.kept = Kept::default();
+        self.narrowed.clear();
         self.signs.fill(None);
         self.has_begun = !self.judges_hours;
-        self.outcomes = KnownOutcomes::default();
     }
 
     /// One that judges no bursts and no trends: all rows are of the class that their risk alone gives.
@@ -194,7 +198,31 @@ impl RiskEngine {
                 self.surface_of(snapshot, &earlier, conditions, true);
             }
         }
-        self.surface_of(snapshot, &present, conditions, false)
+        let surface = self.surface_of(snapshot, &present, conditions, false);
+        self.forget(&surface);
+        surface
+    }
+
+    /// The surface as it would be if no layers but these, by position and ascending, were on it: what others of a hazard group tell
+    /// makes nothing surer. After [`Self::surface`] of the same snapshot, moment and conditions.
+    pub fn surface_of_layers(
+        &mut self,
+        snapshot: &GridSnapshot,
+        now: EventTime,
+        conditions: &Conditions,
+        layers: &[usize],
+    ) -> Surface {
+        if self.narrowed.len() >= MOST_NARROWED && !self.narrowed.contains_key(layers) {
+            self.narrowed.clear();
+        }
+        let mut present = self.present(snapshot, now);
+        present.retain(|present| layers.contains(&present.layer));
+        let kept = self.narrowed.remove(layers).unwrap_or_default();
+        let of_all = std::mem::replace(&mut self.kept, kept);
+        let surface = self.surface_of(snapshot, &present, conditions, false);
+        let kept = std::mem::replace(&mut self.kept, of_all);
+        self.narrowed.insert(layers.into(), kept);
+        surface
     }
 
     /// At the moments of `present`; `are_full_hours` where these are full hours that are over.
@@ -210,7 +238,7 @@ impl RiskEngine {
         let newest = present.iter().map(|layer| layer.at).max();
         let units = units_of(snapshot, &model, newest);
         let clocks: Vec<(usize, EventTime)> = present.iter().map(|layer| (layer.layer, layer.at)).collect();
-        let reliabilities = self.outcomes.reliabilities(snapshot, &model, &clocks);
+        let reliabilities = self.kept.outcomes.reliabilities(snapshot, &model, &clocks);
         believe(&model, &mut sensors, &reliabilities);
         self.round += 1;
         let mut layers = Vec::new();
@@ -245,17 +273,25 @@ impl RiskEngine {
         }
         layers.sort_by_key(|layer| layer.layer);
         let emergency = &conditions.emergency;
-        self.classes
-            .classify(&model, self.resolution, &self.signs, emergency, &mut layers);
+        // Hours of the past are classed by the mode that they had; what is replayed by the mode of now.
+        let past = present
+            .iter()
+            .find(|layer| are_full_hours && *layer.clock == *LIVE_DOMAIN)
+            .map(|layer| conditions.emergency_at(layer.at));
+        let modes = Modes {
+            of_live: past.as_ref().unwrap_or(emergency),
+            of_others: emergency,
+        };
+        self.kept
+            .classes
+            .classify(&model, self.resolution, &self.signs, modes, &mut layers);
         let mut walk = self.near.walk();
         let facts = |cell| {
             let place = self.near.next_place(&mut walk, cell);
             let known = place.and_then(|place| self.static_facts.get(place as usize)?.as_ref());
             known.map_or_else(Default::default, StaticFacts::facts)
         };
-        let surface = Surface::new(model, layers, facts).in_emergency(emergency.clone());
-        self.forget(&surface);
-        surface
+        Surface::new(model, layers, facts).in_emergency(emergency.clone())
     }
 
     /// R of each cell of `domain` at an origin, of what a snapshot tells of one layer before it; 0 where there is no row.
@@ -277,6 +313,7 @@ impl RiskEngine {
             .map(|layer| Present { at: origin, ..layer })
             .collect();
         let surface = self.surface_of(snapshot, &present, &Conditions::default(), false);
+        self.forget(&surface);
         let mut risks = vec![0.0; domain.len()];
         for row in surface.layers.iter().flat_map(|layer| &layer.rows) {
             if let Ok(position) = domain.binary_search(&row.cell)
@@ -286,239 +323,6 @@ impl RiskEngine {
             }
         }
         risks
-    }
-
-    fn present(&self, snapshot: &GridSnapshot, now: EventTime) -> Vec<Present> {
-        let live = snapshot.calendar.span(Step::Bucket, now).end;
-        let layers = self
-            .model
-            .layers
-            .iter()
-            .enumerate()
-            .filter_map(|(position, model)| {
-                let index = snapshot.layers.find(&model.id)?;
-                let layer = snapshot.layers.get(index)?;
-                let kind = match model.hazard {
-                    HazardModel::Reports { .. } => LayerKind::Report,
-                    HazardModel::Observations { .. } => LayerKind::Observation,
-                };
-                let clock = snapshot.domain(&layer.domain);
-                let at = if layer.domain == LIVE_DOMAIN {
-                    live
-                } else {
-                    clock?.newest_bucket_end?
-                };
-                (layer.kind == kind).then(|| Present {
-                    layer: position,
-                    index,
-                    at,
-                    clock: clock
-                        .map_or_else(|| layer.domain.as_str().into(), |clock| Arc::clone(&clock.domain)),
-                })
-            });
-        layers.collect()
-    }
-
-    fn sensors(&self, snapshot: &GridSnapshot, present: &[Present]) -> Sensors {
-        let mut by_id: HashMap<&str, &Present> = HashMap::new();
-        for layer in present {
-            if let Some(model) = self.model.layers.get(layer.layer)
-                && matches!(model.hazard, HazardModel::Observations { .. })
-            {
-                by_id.insert(&model.id, layer);
-            }
-        }
-        let mut found = Sensors::new();
-        if by_id.is_empty() {
-            return found;
-        }
-        let mut all = snapshot.sensors();
-        // Sums of what they say must not depend on the order in which a table has them.
-        all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        for (key, sensor) in &all {
-            let Some(layer) = by_id.get(&*key.scope) else {
-                continue;
-            };
-            let (Some(model), Some(known)) = (
-                self.model.layers.get(layer.layer),
-                snapshot.layers.get(layer.index),
-            ) else {
-                continue;
-            };
-            let scale = known.scale();
-            let now = sensor_now(model, key, sensor, layer.at, |units| scale.value(units as f64));
-            if let Some(now) = now {
-                found
-                    .entry(layer.layer)
-                    .or_default()
-                    .push((Arc::from(&*key.name), now));
-            }
-        }
-        found
-    }
-
-    fn follow(&mut self, snapshot: &GridSnapshot, layer: &Present) {
-        let Some(model) = self.model.layers.get(layer.layer) else {
-            return;
-        };
-        let severity_factor = self.model.severity_factor;
-        if let Some(slot) = self.marks.get_mut(layer.layer) {
-            slot.get_or_insert_with(|| LayerMarks::new(model.half_life, severity_factor, layer.at))
-                .follow(snapshot, layer.index, layer.at);
-        }
-    }
-
-    /// Judges the last full hour of a report layer, if that was not done.
-    fn judge_hour(&mut self, snapshot: &GridSnapshot, layer: &Present, is_full_hour: bool) {
-        let Some(model) = self.model.layers.get(layer.layer) else {
-            return;
-        };
-        let is_of_reports = self.judges_hours && matches!(model.hazard, HazardModel::Reports { .. });
-        let hour = if is_full_hour {
-            Some(layer.at)
-        } else {
-            last_full_hour(snapshot, layer.index, layer.at)
-        };
-        let Some(hour) = hour.filter(|_| is_of_reports) else {
-            return;
-        };
-        let graph = self
-            .graph_of
-            .get(layer.layer)
-            .and_then(|graph| self.graphs.get_mut(*graph));
-        if let (Some(slot), Some(graph)) = (self.signs.get_mut(layer.layer), graph)
-            && slot.as_ref().is_none_or(|(judged, _)| *judged != hour)
-        {
-            let factor = self.model.severity_factor;
-            let signs = HourlySigns::of(snapshot, layer.index, model, factor, graph, hour);
-            *slot = Some((hour, signs));
-        }
-    }
-
-    /// What was expected of a layer, learnt again where a new day began or its hours changed.
-    fn past(&mut self, snapshot: &GridSnapshot, layer: &Present, conditions: &Conditions) -> Option<PastNow> {
-        let model = self.model.layers.get(layer.layer)?;
-        let HazardModel::Reports { dispersion, .. } = &model.hazard else {
-            return None;
-        };
-        let domain = self.domains.get(layer.layer)?.as_ref()?;
-        let slot = self.pasts.get_mut(layer.layer)?;
-        let left_out = conditions.left_out_of(&model.id);
-        let Some(hours) = PastSlices::of(snapshot, layer.index, layer.at, left_out) else {
-            *slot = None;
-            return None;
-        };
-        if slot
-            .as_ref()
-            .is_none_or(|past| *past.learnt_from() != hours.fingerprint())
-        {
-            let graph = self.graphs.get_mut(*self.graph_of.get(layer.layer)?)?;
-            *slot = Past::learn(
-                &hours,
-                &snapshot.calendar,
-                domain,
-                self.resolution,
-                self.model.severity_factor,
-                (graph, &model.kernel),
-            )
-            .map(Arc::new);
-        }
-        let past = slot.as_ref()?;
-        Some(past.at(
-            &snapshot.calendar,
-            layer.at,
-            model.half_life,
-            *dispersion,
-            self.model.forecast,
-        ))
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "what a group shares, each by its own name"
-    )]
-    fn score_group(
-        &mut self,
-        snapshot: &GridSnapshot,
-        members: &[&Present],
-        reliabilities: &[f64; CLASSES],
-        sensors: &Sensors,
-        units: &[Vec<[f64; 2]>],
-        conditions: &Conditions,
-        layers: &mut Vec<LayerSurface>,
-    ) {
-        let model = Arc::clone(&self.model);
-        let mut channels = Channels::default();
-        let mut devices: HashMap<u64, Vec<Device>> = HashMap::new();
-        let mut heard_of = HashMap::new();
-        for member in members {
-            let Some(layer) = model.layers.get(member.layer) else {
-                continue;
-            };
-            if let Some(Some(marks)) = self.marks.get(member.layer) {
-                let mut walk = self.near.walk();
-                marks.for_each_channel(|cell, bit, fresh| {
-                    if let Some(place) = self.near.next_place(&mut walk, cell) {
-                        channels.add(place, bit, fresh);
-                    }
-                });
-            }
-            if let (Some(sensors), Some(graph)) = (
-                sensors.get(&member.layer),
-                self.graph_of
-                    .get(member.layer)
-                    .and_then(|graph| self.graphs.get(*graph)),
-            ) {
-                let of_sensors = reliabilities.get(SENSORS).copied().unwrap_or_default();
-                heard_of.insert(
-                    member.layer,
-                    heard(layer, sensors, graph, of_sensors, &mut devices),
-                );
-            }
-        }
-        for member in members {
-            let Some(layer) = model.layers.get(member.layer) else {
-                continue;
-            };
-            let past = self.past(snapshot, member, conditions);
-            let marks = self.marks.get(member.layer).and_then(Option::as_ref);
-            let own: Vec<CellNow> = marks.map(|marks| marks.cells().collect()).unwrap_or_default();
-            let felt = match (&layer.hazard, self.graph_of.get(member.layer)) {
-                (HazardModel::Reports { .. }, Some(graph)) => self.graphs.get_mut(*graph).map(|graph| {
-                    let active = own.iter().map(|now| (now.cell, now.intensity));
-                    felt_in(graph, &layer.kernel, active)
-                }),
-                _ => None,
-            };
-            let mut around = Around {
-                model: &model,
-                places: &self.places,
-                reference: &self.reference,
-                near: &mut self.near,
-                static_facts: &mut self.static_facts,
-                channels: &channels,
-                devices: &devices,
-                reliabilities,
-                units,
-                round: self.round,
-            };
-            let rows = match &layer.hazard {
-                HazardModel::Reports { scale, .. } => {
-                    score_reports(scale, &felt.unwrap_or_default(), past.as_ref(), &own, &mut around)
-                }
-                HazardModel::Observations { .. } => {
-                    let heard = heard_of.remove(&member.layer).unwrap_or_default();
-                    score_observations(&heard, &own, &mut around)
-                }
-            };
-            layers.push(LayerSurface {
-                layer: member.layer,
-                at: member.at,
-                clock: Arc::clone(&member.clock),
-                rows,
-                past,
-            });
-        }
     }
 
     /// Lets go of what is known of cells that have no row any more, where they are many.
@@ -552,25 +356,6 @@ impl RiskEngine {
     /// Cells of all layers that something is kept of.
     pub fn cells(&self) -> usize {
         self.marks.iter().flatten().map(LayerMarks::len).sum()
-    }
-}
-
-/// The sensors of each layer, with their names.
-type Sensors = HashMap<usize, Vec<(Arc<str>, SensorNow)>>;
-
-/// Notes how far each sensor is believed.
-fn believe(model: &RiskModel, sensors: &mut Sensors, reliabilities: &Reliabilities) {
-    if reliabilities.of_devices.is_empty() {
-        return;
-    }
-    for (layer, sensors) in sensors {
-        let Some(group) = model.groups.iter().position(|group| group.layers.contains(layer)) else {
-            continue;
-        };
-        for (name, sensor) in sensors {
-            let device = (group, name.to_string());
-            sensor.reliability = reliabilities.of_devices.get(&device).copied();
-        }
     }
 }
 

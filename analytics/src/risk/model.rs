@@ -113,6 +113,21 @@ pub enum Help {
 }
 
 impl RiskModel {
+    /// The layers that are seen, by position and ascending, where a hazard group has some that are seen and some that are not: there a
+    /// row tells of more than its own layer. None where each group is seen or hidden as a whole.
+    pub fn seen_of_split_groups(&self, is_seen: impl Fn(&str) -> bool) -> Option<Vec<usize>> {
+        let layers = self.layers.iter().enumerate();
+        let seen: Vec<usize> = layers
+            .filter(|(_, layer)| is_seen(&layer.id))
+            .map(|(position, _)| position)
+            .collect();
+        let is_split = |group: &Group| {
+            let of_group = group.layers.iter().filter(|layer| seen.contains(layer)).count();
+            (1..group.layers.len()).contains(&of_group)
+        };
+        self.groups.iter().any(is_split).then_some(seen)
+    }
+
     /// The layer called `id`.
     pub fn layer(&self, id: &str) -> Option<&LayerModel> {
         self.layers

@@ -23,6 +23,10 @@ pub enum HotspotClass {
     Cold99,
 }
 
+/// How many standard deviations a cell lies above the mean; NaN where that is undefined.
+#[derive(Clone, Copy, Debug)]
+pub struct Score(pub f64);
+
 impl HotspotClass {
     /// Every class, from hottest to coldest: the legend.
     pub const ALL: [Self; 7] = [
@@ -35,9 +39,9 @@ impl HotspotClass {
         Self::Cold99,
     ];
 
-    /// Class of a cell with this score (NaN: undefined) and q.
+    /// Class of a cell with this score (NaN: undefined) and its q, the false discovery rate.
     #[must_use]
-    pub fn of(z: f64, q: f64) -> Self {
+    pub fn of(Score(z): Score, q: f64) -> Self {
         let classes = match z {
             z if z > 0.0 => [Self::Hot99, Self::Hot95, Self::Hot90],
             z if z < 0.0 => [Self::Cold99, Self::Cold95, Self::Cold90],
@@ -91,7 +95,7 @@ mod tests {
             (f64::NAN, 1.0, "none"),
         ];
         for (z, q, name) in cases {
-            assert_eq!(HotspotClass::of(z, q).to_string(), name, "{z} {q}");
+            assert_eq!(HotspotClass::of(Score(z), q).to_string(), name, "{z} {q}");
         }
     }
 }

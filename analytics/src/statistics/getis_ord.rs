@@ -58,19 +58,38 @@ impl GetisOrd {
         rounded(self.field.deviation(1, value))
     }
 
-    /// z for general weights: `weighted_deviation` = Σ w·[`deviation`](Self::deviation), `w` = Σ w, `w_squares` = Σ w²,
-    /// the cell itself included.
+    /// z for general weights.
     #[must_use]
-    pub fn z_of_weights(&self, w: f64, w_squares: f64, weighted_deviation: f64) -> Option<f64> {
-        let weights = rounded(self.field.n()) * w_squares - w * w;
+    pub fn z_of_weights(&self, sums: &WeightedSums) -> Option<f64> {
+        let weights = rounded(self.field.n()) * sums.squares - sums.weights * sums.weights;
         if !self.is_defined() || weights <= 0.0 {
             return None;
         }
-        Some(weighted_deviation / self.standard_deviation(weights))
+        Some(sums.deviation / self.standard_deviation(weights))
     }
 
     fn standard_deviation(&self, weights: f64) -> f64 {
         (self.spread * weights / self.others).sqrt()
+    }
+}
+
+/// Sums over a neighbourhood with general weights, the cell itself included.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WeightedSums {
+    /// Σ w.
+    pub weights: f64,
+    /// Σ w².
+    pub squares: f64,
+    /// Σ w·[`deviation`](GetisOrd::deviation).
+    pub deviation: f64,
+}
+
+impl WeightedSums {
+    /// Takes a neighbour in: the order of a sum of floats is part of the answer.
+    pub fn add(&mut self, weight: f64, deviation: f64) {
+        self.weights += weight;
+        self.squares += weight * weight;
+        self.deviation += weight * deviation;
     }
 }
 
@@ -98,8 +117,13 @@ mod tests {
     fn undefined_fields_have_no_score() {
         for values in [vec![], vec![1], vec![1, 2], vec![4, 4, 4, 4], vec![0; 9]] {
             let scores = scores_of(&values);
+            let sums = WeightedSums {
+                weights: 1.5,
+                squares: 1.25,
+                deviation: 1.0,
+            };
             assert_eq!(scores.z_of_count(1, 1), None, "{values:?}");
-            assert_eq!(scores.z_of_weights(1.5, 1.25, 1.0), None, "{values:?}");
+            assert_eq!(scores.z_of_weights(&sums), None, "{values:?}");
         }
         let scores = scores_of(&[1, 2, 3]);
         assert_eq!(scores.z_of_count(3, 6), None);
@@ -121,8 +145,9 @@ mod tests {
         fn weights_of_one_give_the_score_of_the_count(values in prop::collection::vec(0_i128..50, 4..30), count in 1_usize..4) {
             let scores = scores_of(&values);
             let counted = scores.z_of_count(count as u64, values[..count].iter().sum());
-            let deviation: f64 = values[..count].iter().map(|&x| scores.deviation(x)).sum();
-            let weighted = scores.z_of_weights(count as f64, count as f64, deviation);
+            let mut sums = WeightedSums::default();
+            values[..count].iter().for_each(|&x| sums.add(1.0, scores.deviation(x)));
+            let weighted = scores.z_of_weights(&sums);
             match (counted, weighted) {
                 (Some(counted), Some(weighted)) => prop_assert!((counted - weighted).abs() <= 1e-12 * counted.abs().max(1.0)),
                 (counted, weighted) => prop_assert_eq!(counted, weighted),

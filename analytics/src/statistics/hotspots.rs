@@ -3,7 +3,7 @@
 use std::mem;
 use std::sync::atomic::AtomicBool;
 
-use super::class::HotspotClass;
+use super::class::{HotspotClass, Score};
 use super::disks::cells_around;
 use super::error::{StatisticsError, check_stop};
 use super::exact::{ExactLaw, auto_takes_exact};
@@ -91,7 +91,11 @@ pub fn hotspots(
     let (method, p) = p_values(&area, lists.as_ref(), &mut scored, options, stop)?;
     let ScoredCells { counts, z, .. } = scored;
     let Significance { p, q, runs_needed } = Significance::of(p, method, options);
-    let class = z.iter().zip(&q).map(|(&z, &q)| HotspotClass::of(z, q)).collect();
+    let class = z
+        .iter()
+        .zip(&q)
+        .map(|(&z, &q)| HotspotClass::of(Score(z), q))
+        .collect();
     let (cells, value) = area.into_parts();
     Ok(HotspotTable {
         n: cells.len(),

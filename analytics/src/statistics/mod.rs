@@ -46,14 +46,14 @@ mod tests;
 mod trends;
 mod value_counts;
 
-pub use class::HotspotClass;
+pub use class::{HotspotClass, Score};
 pub use conditional::{auto_takes_conditional, exact_conditional_p};
 pub use count_law::upper_tail;
 pub use error::StatisticsError;
 pub(crate) use error::check_stop;
 pub use exact::{AUTO_COST, AUTO_DRAWS, ExactLaw, auto_takes_exact, exact_cost};
 pub use fdr::{FalseDiscovery, q_values};
-pub use getis_ord::GetisOrd;
+pub use getis_ord::{GetisOrd, WeightedSums};
 pub(crate) use global_sums::rounded;
 pub use global_sums::{CentredField, GlobalSums};
 pub use hotspots::{HotspotTable, SMALL_STUDY_AREA, hotspots};

@@ -7,7 +7,7 @@ use riskgrid_ingest::on_threads;
 
 use super::disks::Disks;
 use super::error::StatisticsError;
-use super::getis_ord::GetisOrd;
+use super::getis_ord::{GetisOrd, WeightedSums};
 use super::neighbours::{Neighbours, check_pairs, sum_of};
 use super::normal::two_sided_normal_p;
 use super::options::Method;
@@ -163,12 +163,7 @@ impl ScoredCells {
 fn weighted_scores(scores: GetisOrd, values: &[i128], neighbours: &Neighbours) -> Vec<f64> {
     let deviations: Vec<f64> = values.iter().map(|&value| scores.deviation(value)).collect();
     let weighted = |(position, &own): (usize, &f64)| {
-        let (mut w, mut w_squares, mut sum) = (0.0, 0.0, 0.0);
-        let mut add = |weight: f64, deviation: f64| {
-            w += weight;
-            w_squares += weight * weight;
-            sum += weight * deviation;
-        };
+        let mut sums = WeightedSums::default();
         let mut own = Some(own);
         for (&near, &weight) in neighbours
             .of(position)
@@ -179,14 +174,14 @@ fn weighted_scores(scores: GetisOrd, values: &[i128], neighbours: &Neighbours) -
             if near as usize > position
                 && let Some(own) = own.take()
             {
-                add(1.0, own);
+                sums.add(1.0, own);
             }
-            add(weight, deviations.get(near as usize).copied().unwrap_or(0.0));
+            sums.add(weight, deviations.get(near as usize).copied().unwrap_or(0.0));
         }
         if let Some(own) = own {
-            add(1.0, own);
+            sums.add(1.0, own);
         }
-        scores.z_of_weights(w, w_squares, sum).unwrap_or(f64::NAN)
+        scores.z_of_weights(&sums).unwrap_or(f64::NAN)
     };
     deviations.iter().enumerate().map(weighted).collect()
 }

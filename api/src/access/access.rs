@@ -22,7 +22,7 @@ use super::key::Key;
 use super::key_limits::KeyLimits;
 use super::live_keys::{LAST_USED_STEP, LiveKey, LiveKeys};
 use super::new_key::{Draft, Grant};
-use super::oidc::{Logins, OfToken, Oidc, OidcSettings};
+use super::oidc::{InvalidOidc, Logins, OfToken, Oidc, OidcSettings};
 use super::rates::Rates;
 use super::refusals::Refusals;
 use super::route_table::RouteTable;
@@ -50,8 +50,8 @@ pub enum AccessError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The issuer of tokens, as the configuration has it.
-    #[error("{0}")]
-    Oidc(String),
+    #[error(transparent)]
+    Oidc(#[from] InvalidOidc),
     /// Two routes that cannot be told apart: a defect.
     #[error(transparent)]
     Routes(#[from] matchit::InsertError),
@@ -154,12 +154,7 @@ impl Access {
                 .build(),
             sign_ins,
             counters: AccessCounters::new()?,
-            oidc: settings
-                .oidc
-                .clone()
-                .map(Oidc::new)
-                .transpose()
-                .map_err(AccessError::Oidc)?,
+            oidc: settings.oidc.clone().map(Oidc::new).transpose()?,
             logins: Logins::new(),
             settings,
             database,

@@ -1,20 +1,16 @@
 //! What every request passes before its body is read and before it is routed: who asks, whether they may, and how often.
 
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use hyper::body::{Frame, SizeHint};
 use riskgrid_analytics::permission::Role;
 
-use super::access::{Access, Identified, Stay};
+use super::access::{Access, Identified};
 use super::caching::{AnswerOf, Answered, Immutable, say_who_may_keep};
 use super::client_network::ClientNetwork;
 use super::cookie::{CookiePlace, SESSION, is_of_our_page, must_be_of_our_page};
@@ -25,6 +21,7 @@ use super::new_key::Protocol;
 use super::oidc::{NotOfToken, Oidc};
 use super::rates::OpenStream;
 use super::route_table::{Needs, NoRoute, Pace, Route};
+use super::watched::while_good;
 use crate::http::ClientNames;
 use crate::http::forwarded::External;
 use crate::problem::Problem;
@@ -266,7 +263,7 @@ impl Asks<'_> {
                 kind: "identity-provider",
                 is_told: false,
                 who: ANONYMOUS.to_owned(),
-                problem: Problem::identity_provider(why, 30),
+                problem: Problem::identity_provider(why.to_string(), 30),
             }),
         }
     }
@@ -445,77 +442,4 @@ fn pace(
         too_many(Problem::too_many_requests(detail, 5))
     });
     stream.map(Some)
-}
-
-/// Answers as long as what the identity rests on is good: then a query, a stream and a large answer end.
-async fn while_good(
-    access: Arc<Access>,
-    stay: Stay,
-    stream: Option<OpenStream>,
-    answer: impl Future<Output = Response>,
-) -> Response {
-    if matches!(stay, Stay::Always) {
-        return answer.await.map(|body| match stream {
-            Some(stream) => Body::new(Watched {
-                body,
-                ends: Box::pin(std::future::pending()),
-                _stream: Some(stream),
-            }),
-            None => body,
-        });
-    }
-    let mut ends: Ends = Box::pin(access.ends(stay));
-    tokio::select! {
-        // What ends its own credential is answered all the same.
-        biased;
-        answer = answer => answer.map(|body| {
-            // What is here whole needs no watching.
-            if body.size_hint().exact().is_some() {
-                return body;
-            }
-            Body::new(Watched { body, ends, _stream: stream })
-        }),
-        () = &mut ends => {
-            Problem::unauthenticated("this credential has ended while the request ran; send another").into_response()
-        }
-    }
-}
-
-type Ends = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// A body that breaks off when what its reader was let in by has ended.
-struct Watched {
-    body: Body,
-    ends: Ends,
-    _stream: Option<OpenStream>,
-}
-
-/// So that nobody takes what was sent for the whole.
-#[derive(Debug, thiserror::Error)]
-#[error("the credential of this answer's reader has ended")]
-struct CredentialEnded;
-
-impl HttpBody for Watched {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.ends.as_mut().poll(context).is_ready() {
-            self.body = Body::empty();
-            self.ends = Box::pin(std::future::pending());
-            return Poll::Ready(Some(Err(axum::Error::new(CredentialEnded))));
-        }
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

@@ -35,6 +35,7 @@ mod scram;
 mod sessions;
 mod spans;
 mod store;
+mod watched;
 
 pub use access::{Access, AccessError, AccessSettings};
 pub(crate) use admit::{AskedWithout, admit};

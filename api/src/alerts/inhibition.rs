@@ -160,6 +160,19 @@ fn is_built_in(source: &Candidate<'_>, target: &Candidate<'_>) -> bool {
         && target.feed == Some(source.instance)
 }
 
+/// A rule, by the words that an inhibition has for its source.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleWords<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its id.
+    pub id: &'a str,
+    /// Its layer; empty where it watches none.
+    pub layer: &'a str,
+    /// Its kind.
+    pub kind: &'a str,
+}
+
 impl Inhibition {
     fn applies(&self, source: &Candidate<'_>, target: &Candidate<'_>) -> bool {
         let lies = match &self.lies {
@@ -175,7 +188,7 @@ impl Inhibition {
     }
 
     /// Whether alerts of a rule can be its source.
-    pub fn may_begin_with(&self, rule: &str, rule_id: &str, layer: &str, kind: &str) -> bool {
+    pub fn may_begin_with(&self, rule: &RuleWords<'_>) -> bool {
         let has = |names: &[String], name: &str| names.is_empty() || names.iter().any(|known| known == name);
         let Matches {
             rule: rules,
@@ -183,7 +196,7 @@ impl Inhibition {
             kind: kinds,
             ..
         } = &self.source;
-        (has(rules, rule) || has(rules, rule_id)) && has(layers, layer) && has(kinds, kind)
+        (has(rules, rule.name) || has(rules, rule.id)) && has(layers, rule.layer) && has(kinds, rule.kind)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The audit in the database database: a row is written in the transaction of its deed, or before it.
 
 use chrono::{DateTime, SecondsFormat};
+use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -244,8 +245,8 @@ impl Database {
     ///
     /// # Errors
     /// The database's.
-    pub async fn trim_audit(&self, until: i64, now: i64) -> Result<i64, DatabaseError> {
-        let midnight = until.div_euclid(DAY) * DAY;
+    pub async fn trim_audit(&self, until: EventTime, now: EventTime) -> Result<i64, DatabaseError> {
+        let midnight = until.micros().div_euclid(DAY) * DAY;
         let mut transaction = self.begin().await?;
         // The newest row stays in any case: it is what the next hangs on.
         let first_kept: Option<i64> = sqlx::query_scalar(
@@ -272,7 +273,7 @@ impl Database {
         let deed = Deed::of_the_system("audit.trim")
             .times(count)
             .with(json!({"base": base.to_string(), "before": shown(midnight)}));
-        append(&mut transaction, &deed, now).await?;
+        append(&mut transaction, &deed, now.micros()).await?;
         transaction.commit().await?;
         Ok(count)
     }

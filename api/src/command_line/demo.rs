@@ -16,7 +16,7 @@ use riskgrid_ingest::EventTime;
 use serde_json::{Value, json};
 
 use super::serve::positive;
-use super::{VerbResult, asked_to_stop, demo_receiver};
+use super::{VerbResult, asked_to_stop, demo_offices, demo_receiver};
 use crate::config::Config;
 use crate::server::{Server, ServerOptions};
 
@@ -138,6 +138,8 @@ struct Script {
     sql: &'static str,
     /// Reference layers and risk model, with the files that they name.
     model: Option<(&'static str, Vec<(&'static str, String)>)>,
+    /// What it is of the hotline, whose offices are played too.
+    hotline: Option<&'static str>,
 }
 
 pub(super) async fn run(arguments: DemoArguments) -> VerbResult {
@@ -191,6 +193,11 @@ pub(super) async fn run(arguments: DemoArguments) -> VerbResult {
     let show: demo_receiver::Show = Arc::new(move |line| say(&shown, line));
     let receiver = demo_receiver::start(SECRET, show).await?;
     set_up_alerts(&url, receiver, &script.rules).await?;
+    if script.hotline.is_some() {
+        demo_offices::open(&url).await?;
+        // They end with the runtime.
+        tokio::spawn(demo_offices::work(server.address()));
+    }
     say(&bar, &invitation(&url, &script, &file, speed));
 
     let stopped = tokio::select! {
@@ -237,10 +244,11 @@ fn script(scenario: Scenario, options: &typhoon::Options) -> Script {
                  "above": 3.5, "clear_below": 3.2, "for": "2m", "severity": "major", "webhooks": ["demo"]},
                 {"name": "calls pile up", "kind": "threshold", "layer": "flooding", "per": "cell", "resolution": 8,
                  "metric": "count", "window": "15m", "at_least": 20, "clear_below": 10, "severity": "critical",
-                 "webhooks": ["demo"]},
+                 "webhooks": ["demo"], "case": true},
             ]),
             sql: "SELECT cell, layer, risk, loo_hazard, loo_exposure, population FROM risk ORDER BY risk DESC LIMIT 5",
             model: Some((MODEL, files_of_the_city(options))),
+            hotline: Some(demo_offices::LAYERS),
         },
         Scenario::Earthquakes => Script {
             layer: "magnitude",
@@ -261,6 +269,7 @@ fn script(scenario: Scenario, options: &typhoon::Options) -> Script {
             ]),
             sql: "SELECT cell, max(max) AS magnitude, sum(count) AS shocks FROM cells WHERE layer = 'magnitude' GROUP BY cell ORDER BY magnitude DESC LIMIT 5",
             model: None,
+            hotline: None,
         },
     }
 }
@@ -335,7 +344,8 @@ clock = "event"
 valid_from = "{start}"
 valid_to = "{end}"
 notify = true          # a replay that wakes people; its own clock judges the age of alerts
-{model}"#,
+{hotline}{model}"#,
+        hotline = script.hotline.unwrap_or_default(),
         model = script.model.as_ref().map_or("", |(model, _)| model),
         title = script.title,
         notice = script.notice,
@@ -357,7 +367,8 @@ notify = true          # a replay that wakes people; its own clock judges the ag
 /// Makes the webhook and the rules by the API, as a client would.
 async fn set_up_alerts(url: &str, receiver: SocketAddr, rules: &Value) -> VerbResult {
     let client = reqwest::Client::builder().no_proxy().build()?;
-    let webhook = json!({"name": "demo", "url": format!("http://{receiver}/hook"), "secret": SECRET});
+    let webhook = json!({"name": "demo", "url": format!("http://{receiver}/hook"), "secret": SECRET,
+        "filter": {"types": ["case.card"]}});
     let mut requests = vec![("webhooks", webhook)];
     requests.extend(
         rules

@@ -51,6 +51,16 @@ async fn receive(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body
         Value::Null => String::new(),
         other => other.to_string(),
     };
+    if message["type"] == "case.card" {
+        (receiver.show)(&format!(
+            "  the hotline, signature good: a {} card, clock {} of a case of {}, due {}",
+            field("card"),
+            field("clock"),
+            field("office"),
+            field("due"),
+        ));
+        return StatusCode::NO_CONTENT;
+    }
     let place = if field("sensor").is_empty() {
         field("cell")
     } else {

@@ -185,6 +185,7 @@ const fn without_texts(event: &Event<'_>) -> Event<'static> {
         outcome: None,
         status: None,
         skills: Vec::new(),
+        mirrored: None,
     }
 }
 
@@ -225,6 +226,12 @@ fn read_feed(
     bar.set_style(ProgressStyle::with_template("{spinner} {msg}: {pos} rows")?);
     bar.set_message(feed.settings.name.clone());
     let (mut row, mut seen, now) = (FileRow::default(), HashSet::new(), wall_clock());
+    let mut rules = feed.feed.rules.clone();
+    // The clock of the layer is moved by all of its feeds, which a server would not let two historic ones do.
+    let known = layers.find(layer).and_then(|index| layers.get(index));
+    if let Some(known) = known {
+        rules.domain.clone_from(&known.domain);
+    }
     // Nothing is too late here: all of the past is asked for.
     let clock = PartitionClock {
         oldest_admitted: None,
@@ -234,7 +241,7 @@ fn read_feed(
             bar.set_position(row.row);
         }
         for candidate in feed.feed.mapper.map(&row.bytes).into_iter().flatten() {
-            let Ok(judged) = edge.judge(candidate, now, &feed.feed.rules, clock, layers, &mut places) else {
+            let Ok(judged) = edge.judge(candidate, now, &rules, clock, layers, &mut places) else {
                 continue;
             };
             let known = match judged.new_layer {

@@ -12,13 +12,14 @@ use riskgrid_ingest::layer_store::LayerStore;
 use riskgrid_ingest::purge::{Purge, PurgeError, Purged, PurgedFeed};
 use riskgrid_ingest::source::kafka::oldest_offsets;
 use serde_json::json;
+use tokio::runtime::Handle;
 
 use super::VerbResult;
 use crate::audit::Deed;
 use crate::config::{Checked, CheckedFeed, Config};
 use crate::data_dir;
 use crate::database::Database;
-use crate::publication;
+use crate::publication::{self, PagePlace};
 use crate::server::wall_clock;
 
 /// List or purge.
@@ -196,7 +197,10 @@ async fn purge_locked(
             plan
         }
     };
-    let gone = publication::purge(shared, &plan.named)?;
+    let are_shared = !checked.config.storage.checkpoints.is_empty();
+    let place = PagePlace::of(shared, are_shared, database, Handle::current());
+    let named = plan.named.clone();
+    let gone = tokio::task::spawn_blocking(move || publication::purge(place, &named)).await??;
     if !gone.is_empty() {
         println!("no longer published, and not again: {}", gone.join(", "));
     }

@@ -5,6 +5,7 @@ mod audit;
 mod check_config;
 mod dead_letters;
 mod demo;
+mod demo_offices;
 mod demo_receiver;
 mod evaluate;
 mod exit;

@@ -56,7 +56,7 @@ impl CertificateSettings {
     pub fn grant(&self) -> Result<(String, Grant), ConfigError> {
         let what = format!("access.certificates` of `{}", self.san);
         if !(self.san.starts_with("dns:") || self.san.starts_with("uri:")) || self.san.len() <= 4 {
-            return Err(ConfigError(format!(
+            return Err(ConfigError::Value(format!(
                 "`{what}`: `san` must be written as dns:gateway.example or uri:spiffe://city/gateway"
             )));
         }
@@ -138,14 +138,14 @@ impl OidcSection {
             return Ok(None);
         }
         if self.audience.is_empty() || self.map.is_empty() {
-            return Err(ConfigError(
+            return Err(ConfigError::Value(
                 "`access.oidc` has an issuer: set `audience`, which its tokens must be for, and at least one \
                  [[access.oidc.map]], or nobody is let in by it"
                     .to_owned(),
             ));
         }
         if self.audience.contains(&self.client_id) {
-            return Err(ConfigError(
+            return Err(ConfigError::Value(
                 "`access.oidc.audience` has the `client_id`: then an ID token, which any page of that client gets, would do for \
                  everything; give the API an audience of its own"
                     .to_owned(),
@@ -162,19 +162,16 @@ impl OidcSection {
                 offices: entry.offices.clone(),
                 ..NewKey::default()
             };
-            Ok((entry.value.clone(), given(&what, asked)?))
+            given(&what, asked).map(|grant| (entry.value.clone(), grant))
         });
-        let secret = self.client_secret_file.as_ref().map(|file| {
-            let file = folder.join(file);
-            let text = read_private_file(&file)
-                .map_err(|why| ConfigError(format!("`access.oidc.client_secret_file`: {why}")))?;
-            Ok(ClientSecret::new(text.trim().to_owned()))
-        });
+        let read = |file: &PathBuf| read_private_file(&folder.join(file));
+        let secret = self.client_secret_file.as_ref().map(read).transpose();
+        let secret = secret.map_err(|error| ConfigError::of("`access.oidc.client_secret_file`", error))?;
         Ok(Some(OidcSettings {
             issuer: self.issuer.clone(),
             audiences: self.audience.clone(),
             client_id: self.client_id.clone(),
-            client_secret: secret.transpose()?,
+            client_secret: secret.map(|text| ClientSecret::new(text.trim().to_owned())),
             roles_claim: self.roles_claim.clone(),
             name_claim: self.name_claim.clone(),
             map: map.collect::<Result<_, _>>()?,
@@ -184,14 +181,18 @@ impl OidcSection {
 
 /// What an entry gives, of which a key could be made.
 fn given(what: &str, asked: NewKey) -> Result<Grant, ConfigError> {
-    let wrong = |why: String| ConfigError(format!("`{what}`: {why}"));
+    let what = format!("`{what}`");
     let asked = NewKey {
         name: Some("an entry".to_owned()),
         ..asked
     };
-    match asked.check().map_err(|unfit| wrong(unfit.to_string()))?.rights {
+    match asked
+        .check()
+        .map_err(|unfit| ConfigError::of(&what, unfit))?
+        .rights
+    {
         Rights::Given(grant) => Ok(grant),
-        Rights::Of { .. } => Err(wrong("it replaces no key".to_owned())),
+        Rights::Of { .. } => Err(ConfigError::Value(format!("{what}: it replaces no key"))),
     }
 }
 
@@ -264,7 +265,7 @@ impl TlsSection {
             (Some(chain), Some(key)) => (folder.join(chain), folder.join(key)),
             (None, None) if self.client_auth == ClientAuth::None => return Ok(None),
             _ => {
-                return Err(ConfigError(
+                return Err(ConfigError::Value(
                     "`server.tls`: cert and key go together; set both, or neither".to_owned(),
                 ));
             }
@@ -276,7 +277,7 @@ impl TlsSection {
                 must_show_one: asked == ClientAuth::Required,
             }),
             (_, None) => {
-                return Err(ConfigError(
+                return Err(ConfigError::Value(
                     "`server.tls`: client_auth asks clients for certificates; client_ca must name the file of their authority"
                         .to_owned(),
                 ));

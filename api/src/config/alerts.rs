@@ -7,6 +7,7 @@ use h3o::Resolution;
 use riskgrid_analytics::incidents::Reach;
 use serde::{Deserialize, Serialize};
 
+use super::ConfigError;
 use super::values::Span;
 use crate::alerts::inhibition::InhibitSettings;
 use crate::alerts::mute::MuteSettings;
@@ -49,24 +50,24 @@ impl IncidentsSection {
         &self,
         risk_groups: &BTreeMap<String, Vec<String>>,
         levels: &BTreeSet<&str>,
-    ) -> Result<IncidentSettings, String> {
+    ) -> Result<IncidentSettings, ConfigError> {
         let resolution = Resolution::try_from(self.resolution).map_err(|_| {
-            format!(
+            ConfigError::Value(format!(
                 "`alerts.incidents.resolution` is {}; allowed: 0 to 15",
                 self.resolution
-            )
+            ))
         })?;
         if self.distance > 20 {
-            return Err(format!(
+            return Err(ConfigError::Value(format!(
                 "`alerts.incidents.distance` is {}; allowed: 0 to 20 rings",
                 self.distance
-            ));
+            )));
         }
         if self.gap.0 > Duration::from_hours(30 * 24) {
-            return Err(format!(
+            return Err(ConfigError::Value(format!(
                 "`alerts.incidents.gap` is {}; allowed: 0s to 30d",
                 self.gap
-            ));
+            )));
         }
         let near_by = if self.by == Self::BY_CELLS {
             NearBy::Cells
@@ -74,7 +75,7 @@ impl IncidentsSection {
             NearBy::AreasOf(self.by.clone())
         } else {
             let known: Vec<&str> = levels.iter().copied().collect();
-            return Err(format!(
+            return Err(ConfigError::Value(format!(
                 "`alerts.incidents.by` is \"{}\"; allowed: \"cells\", or a level of the loaded areas: {}",
                 self.by,
                 if known.is_empty() {
@@ -82,7 +83,7 @@ impl IncidentsSection {
                 } else {
                     known.join(", ")
                 }
-            ));
+            )));
         };
         let of_layers = risk_groups
             .iter()
@@ -107,17 +108,22 @@ pub(super) fn noise(
     mutes: &[MuteSettings],
     inhibit: &[InhibitSettings],
     levels: &BTreeSet<&str>,
-) -> Result<NoiseSettings, String> {
+) -> Result<NoiseSettings, ConfigError> {
     let mut by_name = BTreeMap::new();
     for mute in mutes {
-        if by_name.insert(mute.name.clone(), mute.compile()?).is_some() {
-            return Err(format!(
+        if by_name
+            .insert(mute.name.clone(), mute.compile().map_err(ConfigError::Value)?)
+            .is_some()
+        {
+            return Err(ConfigError::Value(format!(
                 "`alerts.mutes`: two mutes are called \"{}\"; names must differ",
                 mute.name
-            ));
+            )));
         }
     }
-    let inhibitions = inhibit.iter().map(|settings| settings.compile(levels));
+    let inhibitions = inhibit
+        .iter()
+        .map(|settings| settings.compile(levels).map_err(ConfigError::Value));
     Ok(NoiseSettings {
         mutes: by_name,
         inhibitions: inhibitions.collect::<Result<_, _>>()?,
@@ -130,7 +136,7 @@ pub(super) fn noise(
 mod tests {
     use super::*;
 
-    fn settings(section: &IncidentsSection) -> Result<IncidentSettings, String> {
+    fn settings(section: &IncidentsSection) -> Result<IncidentSettings, ConfigError> {
         let groups = BTreeMap::from([("flood".to_owned(), vec!["water_level".to_owned()])]);
         section.settings(&groups, &BTreeSet::from(["city", "district"]))
     }
@@ -140,7 +146,7 @@ mod tests {
         let with = |change: fn(&mut IncidentsSection)| {
             let mut section = IncidentsSection::default();
             change(&mut section);
-            settings(&section).unwrap_err()
+            settings(&section).unwrap_err().to_string()
         };
         assert!(with(|section| section.resolution = 16).contains("resolution` is 16; allowed: 0 to 15"));
         assert!(with(|section| section.distance = 21).contains("0 to 20 rings"));

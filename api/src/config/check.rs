@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 use h3o::Resolution;
+use riskgrid_analytics::hotline::geocoder::Gazetteer;
 use riskgrid_analytics::publication::{LayerRule, PublicStep};
 use riskgrid_analytics::risk::RiskEngine;
 use riskgrid_analytics::rules::RuleBounds;
@@ -73,6 +74,8 @@ pub struct Checked {
     pub rule_bounds: RuleBounds,
     /// Rules that stand in files.
     pub rules: Vec<FileRule>,
+    /// What addresses are looked up in.
+    pub gazetteer: Arc<Gazetteer>,
     /// Where decisions are, if not in a file.
     pub decisions: Option<PostgresAddress>,
 }
@@ -82,7 +85,7 @@ pub struct Checked {
 /// # Errors
 /// A resolution or step that is none.
 pub fn layer_rule(layer: &LayerSettings, config: &Config) -> Result<LayerRule, ConfigError> {
-    let wrong = |text: String| ConfigError(format!("layers: layer `{}`: {text}", layer.id));
+    let wrong = |text: String| ConfigError::Value(format!("layers: layer `{}`: {text}", layer.id));
     let step = layer.public_step.parse::<PublicStep>();
     if layer.public_resolution > config.grid.resolution {
         return Err(wrong(format!(
@@ -106,7 +109,7 @@ impl Loaded {
     /// The first thing that is wrong: which key, what it holds, what is allowed.
     pub fn check(self) -> Result<Checked, ConfigError> {
         let Self { config, folder } = self;
-        let wrong = |text: String| Err(ConfigError(text));
+        let wrong = |text: String| Err(ConfigError::Value(text));
         let grid = &config.grid;
         let Ok(resolution) = Resolution::try_from(grid.resolution) else {
             return wrong(format!(
@@ -184,8 +187,7 @@ impl Loaded {
         Addresses::new(
             config.server.public_url.as_deref(),
             &config.server.trusted_proxies,
-        )
-        .map_err(ConfigError)?;
+        )?;
         let bounds = &config.alerts;
         if bounds.max_rules == 0 || bounds.max_open_per_rule == 0 || bounds.max_open == 0 {
             return wrong(
@@ -214,9 +216,9 @@ impl Loaded {
         }
         check_http(&config.server)?;
         config.hotline.check()?;
+        let gazetteer = Arc::new(config.hotline.read_places(&folder)?);
         let decisions = config.decisions.address(&folder)?;
-        let layers = LayerTable::new(&config.layers, grid.max_layers)
-            .map_err(|error| ConfigError(error.to_string()))?;
+        let layers = LayerTable::new(&config.layers, grid.max_layers)?;
         let feeds = compile_feeds(&config, &folder)?;
         for layer in &config.layers {
             let known = layer.domain == riskgrid_ingest::LIVE_DOMAIN
@@ -228,15 +230,10 @@ impl Loaded {
                 ));
             }
         }
-        let places = places::load(&config.areas, &config.facilities, &config.population, &folder)
-            .map_err(|error| ConfigError(error.to_string()))?;
+        let places = places::load(&config.areas, &config.facilities, &config.population, &folder)?;
         let places = Arc::new(places);
         let levels: BTreeSet<&str> = places.areas.areas().iter().map(|area| &*area.level).collect();
-        let incidents = config
-            .alerts
-            .incidents
-            .settings(&config.risk.groups, &levels)
-            .map_err(ConfigError)?;
+        let incidents = config.alerts.incidents.settings(&config.risk.groups, &levels)?;
         let noise = NoiseSettings {
             pauses: Pauses {
                 wait: config.webhooks.group_wait.0,
@@ -249,19 +246,19 @@ impl Loaded {
                 .public_url
                 .as_ref()
                 .map(|url| url.trim_end_matches('/').to_owned()),
-            ..alerts::noise(&config.alerts.mutes, &config.alerts.inhibit, &levels).map_err(ConfigError)?
+            ..alerts::noise(&config.alerts.mutes, &config.alerts.inhibit, &levels)?
         };
         let risk = risk::compile(&config.risk, &layers, &places, &folder)?
             .map(|model| RiskEngine::new(Arc::new(model), Arc::clone(&places), resolution))
             .transpose()
-            .map_err(|error| ConfigError(format!("`risk`: {error}")))?;
+            .map_err(|error| ConfigError::of("`risk`", error))?;
         let rule_bounds = RuleBounds {
             base_resolution: u8::from(resolution),
             longest_window: config.grid.retention.steps().days.0,
             shortest_window: config.grid.bucket.0 * 2,
             bucket: config.grid.bucket.0,
         };
-        let rules = rule_files::read(&config.alerts.rules, &folder, &rule_bounds).map_err(ConfigError)?;
+        let rules = rule_files::read(&config.alerts.rules, &folder, &rule_bounds)?;
         let grid = GridSettings {
             calendar: Calendar::new(bucket, zone),
             allowed_lateness: grid.allowed_lateness.micros(),
@@ -292,15 +289,16 @@ impl Loaded {
             risk,
             rule_bounds,
             rules,
+            gazetteer,
             decisions,
         })
     }
 }
 
 fn check_http(server: &ServerSection) -> Result<(), ConfigError> {
-    read_hosts(&server.hosts).map_err(ConfigError)?;
+    read_hosts(&server.hosts)?;
     if server.body_memory.0 < server.max_body.0 {
-        return Err(ConfigError(format!(
+        return Err(ConfigError::Value(format!(
             "`server.body_memory` is {}, less than one body of `server.max_body`, {}",
             server.body_memory, server.max_body
         )));
@@ -312,13 +310,13 @@ fn check_http(server: &ServerSection) -> Result<(), ConfigError> {
         ("write_timeout", server.write_timeout),
     ] {
         if !(SECOND..=LONGEST_HTTP_WAIT).contains(&span.0) {
-            return Err(ConfigError(format!(
+            return Err(ConfigError::Value(format!(
                 "`server.{key}` is {span}; allowed: 1s to 1day"
             )));
         }
     }
     if server.max_connections == 0 {
-        return Err(ConfigError(
+        return Err(ConfigError::Value(
             "`server.max_connections` is 0, it must be at least 1".to_owned(),
         ));
     }
@@ -330,26 +328,25 @@ fn compile_feeds(config: &Config, folder: &Path) -> Result<Vec<CheckedFeed>, Con
     for settings in &config.feeds {
         let name = &settings.name;
         if feeds.iter().any(|other| other.settings.name == *name) {
-            return Err(ConfigError(format!(
+            return Err(ConfigError::Value(format!(
                 "feeds: two feeds are called `{name}`; names must differ"
             )));
         }
         if let FeedOrigin::Kafka { topic, .. } = &settings.from {
             if !config.kafka.is_enabled() {
-                return Err(ConfigError(format!(
+                return Err(ConfigError::Value(format!(
                     "feed `{name}` reads Kafka topic `{topic}`, but `kafka.brokers` is empty; set it"
                 )));
             }
             let same = |other: &&CheckedFeed| matches!(&other.settings.from, FeedOrigin::Kafka { topic: taken, .. } if taken == topic);
             if let Some(other) = feeds.iter().find(same) {
-                return Err(ConfigError(format!(
+                return Err(ConfigError::Value(format!(
                     "feeds `{name}` and `{}` both read topic `{topic}`; one feed a topic",
                     other.settings.name
                 )));
             }
         }
-        let mapper =
-            FeedMapper::compile(settings, folder, None).map_err(|error| ConfigError(error.to_string()))?;
+        let mapper = FeedMapper::compile(settings, folder, None)?;
         let rules = mapper.rules();
         let feed = Arc::new(Feed {
             name: name.clone(),

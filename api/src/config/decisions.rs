@@ -28,7 +28,7 @@ impl DecisionsSection {
         if self.url.is_empty() {
             return match self.password_file {
                 None => Ok(None),
-                Some(_) => Err(ConfigError(
+                Some(_) => Err(ConfigError::Value(
                     "`decisions.password_file` is set without `decisions.url`; set both, or neither"
                         .to_owned(),
                 )),
@@ -38,13 +38,12 @@ impl DecisionsSection {
             None => None,
             Some(path) => {
                 let text = read_private_file(&folder.join(path));
-                let text =
-                    text.map_err(|error| ConfigError(format!("`decisions.password_file`: {error}")))?;
+                let text = text.map_err(|error| ConfigError::of("`decisions.password_file`", error))?;
                 Some(text.trim_end_matches(['\r', '\n']).to_owned())
             }
         };
         let address = PostgresAddress::parse(&self.url, password.as_deref());
-        let address = address.map_err(|error| ConfigError(format!("`decisions.url`: {error}")))?;
+        let address = address.map_err(|error| ConfigError::of("`decisions.url`", error))?;
         Ok(Some(address))
     }
 }

@@ -1,13 +1,18 @@
 //! `[hotline]` and `[open311]`: cases, their deadlines, and who asks by Open311.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
+use riskgrid_analytics::hotline::geocoder::{Gazetteer, read_places};
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
 use super::values::Span;
 
 const DAY: u64 = 24 * 3600;
+/// The largest table of places, in bytes.
+const LARGEST_PLACES: u64 = 512 << 20;
 
 /// `[hotline]`. Reports become cases where a layer says `cases = "own"` or `"mirror"`. What is marked † is an expert's setting,
 /// not measured.
@@ -23,7 +28,8 @@ pub struct HotlineSection {
     pub duty_calendar: String,
     /// Which condition of the duty table is looked at first: `duty` (what a case is about) or `area`. Default `duty`.
     pub order: DutyOrder,
-    /// The table of places that addresses are looked up in. Default none.
+    /// The table of places that addresses are looked up in: CSV of `id`, `kind`, `names`, `chain`, `postcode`, `lon`, `lat`, or a
+    /// JSON list of the same. Default none.
     pub places: Option<PathBuf>,
     /// Keys of rating links, `number hex` a line, for their owner alone; made at the first start. Default `rating.key` in
     /// `storage.data_dir`.
@@ -91,12 +97,36 @@ impl Default for HotlineSection {
 }
 
 impl HotlineSection {
+    /// The table of places; a relative path starts at `folder`. One of none, where there is no file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a place of it cannot be.
+    pub fn read_places(&self, folder: &Path) -> Result<Gazetteer, ConfigError> {
+        let Some(path) = &self.places else {
+            return Ok(Gazetteer::default());
+        };
+        let path = folder.join(path);
+        let what = format!("`hotline.places`: {}", path.display());
+        let file = File::open(&path).map_err(|error| ConfigError::of(what.as_str(), error))?;
+        let mut text = String::new();
+        file.take(LARGEST_PLACES + 1)
+            .read_to_string(&mut text)
+            .map_err(|error| ConfigError::of(what.as_str(), error))?;
+        if text.len() as u64 > LARGEST_PLACES {
+            return Err(ConfigError::Value(format!(
+                "{what}: it has more than 512 MiB; leave out what nobody reports from"
+            )));
+        }
+        let places = read_places(&text).map_err(|error| ConfigError::of(what, error))?;
+        Ok(Gazetteer::of(places))
+    }
+
     /// Whether its keys can be.
     ///
     /// # Errors
     /// The first that cannot.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let wrong = |text: String| Err(ConfigError(text));
+        let wrong = |text: String| Err(ConfigError::Value(text));
         for (key, name) in [
             ("own_office", &self.own_office),
             ("duty_calendar", &self.duty_calendar),

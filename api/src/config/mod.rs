@@ -4,6 +4,7 @@ mod access;
 mod alerts;
 mod check;
 mod decisions;
+mod error;
 mod hotline;
 pub mod risk;
 mod sections;
@@ -13,14 +14,12 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
-use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::{Figment, Profile};
 use riskgrid_ingest::LayerSettings;
 use riskgrid_ingest::decode::feed::FeedSettings;
 use riskgrid_ingest::places::{AreaSettings, FacilitySettings, PopulationSettings};
 use riskgrid_ingest::source::kafka::KafkaSettings;
-use riskgrid_ingest::words::Likeness;
 use serde::{Deserialize, Serialize};
 
 pub use access::{
@@ -29,6 +28,7 @@ pub use access::{
 };
 pub use check::{Checked, CheckedFeed, layer_rule};
 pub use decisions::DecisionsSection;
+pub use error::ConfigError;
 pub use hotline::{DutyOrder, HotlineSection, Open311Section};
 pub use sections::{
     AlertsSection, ConsoleSection, EdgeSection, GridSection, RetentionSection, RetentionSteps, ServerSection,
@@ -86,11 +86,6 @@ pub struct Config {
     pub population: Vec<PopulationSettings>,
 }
 
-/// Why the configuration cannot be used: says which key, where it stands, and what is allowed.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(pub String);
-
 /// A configuration and where it came from.
 #[derive(Clone, Debug)]
 pub struct Loaded {
@@ -109,7 +104,7 @@ impl Config {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(file) = file {
             // Figment takes an absent file for an empty one; an operator who names a file wants that file.
-            std::fs::metadata(file).map_err(|error| ConfigError(format!("{}: {error}", file.display())))?;
+            std::fs::metadata(file).map_err(|error| ConfigError::of(file.display().to_string(), error))?;
             figment = figment.merge(Toml::file_exact(file));
         }
         // `RISKGRID_SECTION__KEY`; other variables with the prefix are not configuration.
@@ -120,10 +115,7 @@ impl Config {
         for (key, value) in flags {
             figment = figment.merge((*key, value.clone()));
         }
-        let config = figment
-            .select(Profile::Default)
-            .extract()
-            .map_err(|error| ConfigError(explain(&error)))?;
+        let config = figment.select(Profile::Default).extract()?;
         let folder = file
             .and_then(Path::parent)
             .filter(|folder| !folder.as_os_str().is_empty());
@@ -131,50 +123,6 @@ impl Config {
             config,
             folder: folder.unwrap_or(Path::new(".")).to_owned(),
         })
-    }
-}
-
-/// A figment error as a sentence that names the key, its place and the remedy; several, one a line.
-fn explain(error: &figment::Error) -> String {
-    let lines: Vec<String> = error
-        .clone()
-        .into_iter()
-        .map(|error| explain_one(&error))
-        .collect();
-    lines.join("\n")
-}
-
-fn explain_one(error: &figment::Error) -> String {
-    let place = error
-        .metadata
-        .as_ref()
-        .map_or_else(String::new, |metadata| match &metadata.source {
-            Some(source) => format!(" ({source})"),
-            None => format!(" ({})", metadata.name),
-        });
-    let section = error.path.join(".");
-    match &error.kind {
-        Kind::UnknownField(name, known) => {
-            let key = if section.is_empty() || section.ends_with(name.as_str()) {
-                if section.is_empty() {
-                    name.clone()
-                } else {
-                    section.clone()
-                }
-            } else {
-                format!("{section}.{name}")
-            };
-            let advice = Likeness::Spelling
-                .proposals(name, known.iter().copied())
-                .first()
-                .map_or_else(
-                    || format!("known here are: {}", known.join(", ")),
-                    |nearest| format!("did you mean `{nearest}`?"),
-                );
-            format!("unknown key `{key}`{place}: {advice}")
-        }
-        _ if section.is_empty() => format!("{}{place}", error.kind),
-        _ => format!("`{section}`: {}{place}", error.kind),
     }
 }
 

@@ -34,6 +34,31 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "key limits",
         include_str!("../../migrations/0016_key_limits.sql"),
     ),
+    (
+        18,
+        "circumstances",
+        include_str!("../../migrations/0018_circumstances.sql"),
+    ),
+    (
+        19,
+        "published",
+        include_str!("../../migrations/0019_published.sql"),
+    ),
+    (
+        20,
+        "revisions",
+        include_str!("../../migrations/0020_revisions.sql"),
+    ),
+    (
+        24,
+        "case labels",
+        include_str!("../../migrations/0024_case_labels.sql"),
+    ),
+    (
+        25,
+        "case months",
+        include_str!("../../migrations/0025_case_months.sql"),
+    ),
 ];
 
 /// As `SQLite` takes them: as they are written.

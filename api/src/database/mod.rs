@@ -15,6 +15,7 @@ mod problem;
 mod row;
 mod sqlite;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,6 +39,16 @@ pub struct Database {
     inner: Arc<Inner>,
     /// What its transactions hang on.
     standing: Standing,
+}
+
+impl fmt::Debug for Database {
+    /// Without its address, which may name a user.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Database")
+            .field("standing", &self.standing)
+            .finish_non_exhaustive()
+    }
 }
 
 struct Inner {
@@ -178,15 +189,6 @@ impl Database {
         self.inner.readers.close().await;
         self.inner.writer.close().await;
     }
-}
-
-/// Conditions with `?` for each value, as both databases take them: `$1`, `$2`, ….
-pub(crate) fn numbered(conditions: &str) -> String {
-    let mut parts = conditions.split('?');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts
-        .enumerate()
-        .fold(first, |text, (place, part)| format!("{text}${}{part}", place + 1))
 }
 
 /// Keeps a value under `key`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use riskgrid_ingest::EventTime;
-use riskgrid_ingest::dead_letter::{DeadLetter, DeadLetterStore, HTTP_TOPIC, LetterKey};
+use riskgrid_ingest::dead_letter::{DeadLetter, DeadLetterError, DeadLetterStore, HTTP_TOPIC, LetterKey};
 use riskgrid_ingest::pipeline::{PipelineHandle, ReplayError, Replayed};
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use super::{Choice, Looking};
 use crate::access::Caller;
 use crate::database::Database;
-use crate::intake::Intake;
+use crate::intake::{Intake, NotTaken};
 use crate::problem::Problem;
 
 /// Letters of one partition that are queued and applied at once.
@@ -113,12 +113,26 @@ pub async fn replay(replays: &Replays, caller: &Caller, choice: Choice) -> Resul
     }
 }
 
+/// Why the rest is not replayed.
+#[derive(Debug, thiserror::Error)]
+enum Stopped {
+    /// The pipeline does not do it now.
+    #[error(transparent)]
+    Pipeline(#[from] ReplayError),
+    /// The store of letters refuses.
+    #[error(transparent)]
+    Letters(#[from] DeadLetterError),
+    /// The log refuses.
+    #[error(transparent)]
+    Intake(#[from] NotTaken),
+}
+
 fn replay_all(
     replays: &Replays,
     runtime: &tokio::runtime::Handle,
     letters: &[DeadLetter],
     answer: &mut ReplayAnswer,
-) -> Result<(), String> {
+) -> Result<(), Stopped> {
     let is_same_partition =
         |one: &DeadLetter, other: &DeadLetter| one.topic == other.topic && one.partition == other.partition;
     for of_partition in letters.chunk_by(is_same_partition) {
@@ -138,7 +152,7 @@ fn replay_all(
                 Err(ReplayError::NotHere(_)) => answer.counts.cannot("elsewhere", count),
                 Err(ReplayError::NotConfigured(_)) => answer.counts.cannot("not_configured", count),
                 Err(error @ (ReplayError::CatchingUp(_) | ReplayError::Store(_) | ReplayError::Ended)) => {
-                    return Err(error.to_string());
+                    return Err(error.into());
                 }
             }
         }
@@ -152,15 +166,11 @@ fn replay_http(
     runtime: &tokio::runtime::Handle,
     letters: &[DeadLetter],
     answer: &mut ReplayAnswer,
-) -> Result<(), String> {
+) -> Result<(), Stopped> {
     let mut waiting = Vec::new();
     let mut bytes = 0;
     for (number, letter) in letters.iter().enumerate() {
-        let raw = replays
-            .store
-            .raw(&letter.key())
-            .map_err(|error| error.to_string())?;
-        match raw {
+        match replays.store.raw(&letter.key())? {
             None => answer.counts.cannot("expired", 1),
             Some(record) if record.bytes.len() as u64 != letter.size => answer.counts.cannot("cut", 1),
             Some(record) => {
@@ -171,13 +181,11 @@ fn replay_http(
         if bytes < BYTES_AT_ONCE && number + 1 < letters.len() {
             continue;
         }
-        let judged = runtime
-            .block_on(
-                replays
-                    .intake
-                    .take_again(std::mem::take(&mut waiting), (replays.clock)()),
-            )
-            .map_err(|error| error.to_string())?;
+        let judged = runtime.block_on(
+            replays
+                .intake
+                .take_again(std::mem::take(&mut waiting), (replays.clock)()),
+        )?;
         bytes = 0;
         for taken in judged {
             answer.counts.replayed += 1;

@@ -1,4 +1,7 @@
 //! What a client asks for: `Accept` and `Accept-Encoding`, RFC 9110 §12.4 and §12.5.
+//!
+//! Media types are read by `mediatype`; the choice is ours, for that of headers-accept refuses a header for one part that is
+//! no media range, and among equals takes what the client named first instead of what the route offers first.
 
 use mediatype::{MediaType, MediaTypeList, ReadParams, names};
 

@@ -31,7 +31,9 @@ pub(crate) fn tagged(request: &HeaderMap, tag: &str, answer: impl IntoResponse) 
 
 /// Gives whole answers in JSON a tag of their bytes, so that what a client has is not sent again.
 pub(crate) async fn tag_whole_answers(request: Request, next: Next) -> Response {
-    let known = (request.method() == Method::GET).then(|| request.headers().clone());
+    // Of HEAD the router takes out the body, and leaves its length, after this.
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let known = reads.then(|| request.headers().clone());
     let answer = next.run(request).await;
     let Some(known) = known else {
         return answer;

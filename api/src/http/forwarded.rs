@@ -4,10 +4,11 @@
 //! `X-Forwarded-Proto` and `X-Forwarded-Host`; else the `Host` of the request. Who else sends such headers is not heard.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{AddrParseError, IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::header::ToStrError;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
@@ -15,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use ipnet::IpNet;
 use url::Url;
 
-use super::authority::Authority;
+use super::authority::{Authority, InvalidAuthority};
 use super::tls::OverTls;
 use crate::problem::Problem;
 
@@ -52,16 +53,94 @@ fn origin_of(url: &str) -> &str {
     url.get(..scheme.len() + 3 + host.len()).unwrap_or_default()
 }
 
+/// Why an entry of the configuration is no address of this server, or of no proxy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAddress {
+    /// `server.public_url`.
+    #[error(
+        "`server.public_url` is `{text}`: {problem}; write it like https://map.example or https://example.org/risk"
+    )]
+    PublicUrl {
+        /// As it is written.
+        text: String,
+        /// Why.
+        #[source]
+        problem: InvalidPublicUrl,
+    },
+    /// An entry of `server.trusted_proxies`.
+    #[error(
+        "`server.trusted_proxies` has `{text}`, it must be an address or a network like 10.0.0.0/8 or fd00::/8"
+    )]
+    Proxy {
+        /// As it is written.
+        text: String,
+        /// Why it is no address.
+        #[source]
+        error: AddrParseError,
+    },
+}
+
+/// Why a URL is none that links can begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPublicUrl {
+    /// It is no URL.
+    #[error(transparent)]
+    NoUrl(#[from] url::ParseError),
+    /// Of another scheme.
+    #[error("the scheme must be http or https")]
+    Scheme,
+    /// With a user.
+    #[error("it must not have a user or password")]
+    User,
+    /// With more than a path.
+    #[error("it must not have a query or fragment")]
+    Query,
+    /// Without a host.
+    #[error("it has no host")]
+    Host,
+}
+
+/// What a trusted proxy says of a request, and cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidForwarded {
+    /// A header is no text.
+    #[error("{name} is no text")]
+    NoText {
+        /// The header.
+        name: &'static str,
+        /// Why.
+        #[source]
+        error: ToStrError,
+    },
+    /// Another scheme.
+    #[error("X-Forwarded-Proto is `{0}`; allowed: http, https")]
+    Proto(String),
+    /// No host.
+    #[error("X-Forwarded-Host is `{shown}`; it must be a host, with a port or without")]
+    Host {
+        /// How it begins.
+        shown: String,
+        /// Why.
+        #[source]
+        error: InvalidAuthority,
+    },
+}
+
 impl Addresses {
     /// Reads `server.public_url` and `server.trusted_proxies`.
     ///
     /// # Errors
     /// Which of them is wrong, and how it is written.
-    pub fn new(own_url: Option<&str>, trusted_proxies: &[String]) -> Result<Self, String> {
-        let public_url = own_url.map(public_url).transpose()?;
+    pub fn new(own_url: Option<&str>, trusted_proxies: &[String]) -> Result<Self, InvalidAddress> {
+        let public_url = own_url.map(|text| {
+            public_url(text).map_err(|problem| InvalidAddress::PublicUrl {
+                text: text.to_owned(),
+                problem,
+            })
+        });
         let trusted = trusted_proxies.iter().map(|text| network(text));
         Ok(Self {
-            public_url,
+            public_url: public_url.transpose()?,
             trusted: trusted.collect::<Result<_, _>>()?,
         })
     }
@@ -84,7 +163,7 @@ impl Addresses {
         headers: &HeaderMap,
         peer: Option<IpAddr>,
         is_over_tls: bool,
-    ) -> Result<External, String> {
+    ) -> Result<External, InvalidForwarded> {
         let peer = peer.map(|peer| peer.to_canonical());
         let is_forwarded = peer.is_some_and(|peer| self.is_trusted(peer));
         let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
@@ -97,19 +176,14 @@ impl Addresses {
             if let Some(said) = last(headers, "x-forwarded-proto")? {
                 scheme = said.to_ascii_lowercase();
                 if scheme != "http" && scheme != "https" {
-                    return Err(format!(
-                        "X-Forwarded-Proto is `{}`; allowed: http, https",
-                        shown(&said)
-                    ));
+                    return Err(InvalidForwarded::Proto(shown(&said)));
                 }
             }
             if let Some(said) = last(headers, "x-forwarded-host")? {
-                if Authority::parse(&said).is_err() {
-                    return Err(format!(
-                        "X-Forwarded-Host is `{}`; it must be a host, with a port or without",
-                        shown(&said)
-                    ));
-                }
+                Authority::parse(&said).map_err(|error| InvalidForwarded::Host {
+                    shown: shown(&said),
+                    error,
+                })?;
                 host = said;
             }
         }
@@ -155,7 +229,7 @@ pub(crate) async fn note(
             request.extensions_mut().insert(external);
             next.run(request).await
         }
-        Err(why) => Problem::bad_request(why).into_response(),
+        Err(why) => Problem::bad_request(why.to_string()).into_response(),
     }
 }
 
@@ -174,11 +248,13 @@ impl<S: Send + Sync> FromRequestParts<S> for External {
 }
 
 /// The last value of a header that is a list, or is there several times: what the nearest proxy added.
-fn last(headers: &HeaderMap, name: &str) -> Result<Option<String>, String> {
+fn last(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, InvalidForwarded> {
     let Some(value) = headers.get_all(name).iter().next_back() else {
         return Ok(None);
     };
-    let text = value.to_str().map_err(|_| format!("{name} is no text"))?;
+    let text = value
+        .to_str()
+        .map_err(|error| InvalidForwarded::NoText { name, error })?;
     Ok(text.rsplit(',').next().map(|last| last.trim().to_owned()))
 }
 
@@ -193,25 +269,20 @@ fn address(text: &str) -> Option<IpAddr> {
     address.map(|address| address.to_canonical())
 }
 
-fn public_url(text: &str) -> Result<String, String> {
-    let wrong = |why: &str| {
-        format!(
-            "`server.public_url` is `{text}`: {why}; write it like https://map.example or https://example.org/risk"
-        )
-    };
-    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+fn public_url(text: &str) -> Result<String, InvalidPublicUrl> {
+    let url = Url::parse(text)?;
     let scheme = url.scheme();
     if scheme != "http" && scheme != "https" {
-        return Err(wrong("the scheme must be http or https"));
+        return Err(InvalidPublicUrl::Scheme);
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("it must not have a user or password"));
+        return Err(InvalidPublicUrl::User);
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("it must not have a query or fragment"));
+        return Err(InvalidPublicUrl::Query);
     }
     let host = url.host_str().filter(|host| Authority::parse(host).is_ok());
-    let host = host.ok_or_else(|| wrong("it has no host"))?;
+    let host = host.ok_or(InvalidPublicUrl::Host)?;
     let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
     Ok(format!(
         "{scheme}://{host}{port}{}",
@@ -219,11 +290,13 @@ fn public_url(text: &str) -> Result<String, String> {
     ))
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
-    let one = || text.parse::<IpAddr>().map(IpNet::from);
-    let network = text.parse::<IpNet>().or_else(|_| one());
-    network.map_err(|_| {
-        format!("`server.trusted_proxies` has `{text}`, it must be an address or a network like 10.0.0.0/8 or fd00::/8")
+fn network(text: &str) -> Result<IpNet, InvalidAddress> {
+    text.parse::<IpNet>().or_else(|_| {
+        let one = text.parse::<IpAddr>().map(IpNet::from);
+        one.map_err(|error| InvalidAddress::Proxy {
+            text: text.to_owned(),
+            error,
+        })
     })
 }
 
@@ -257,7 +330,7 @@ mod tests {
         addresses: &Addresses,
         pairs: &[(&'static str, &str)],
         peer: &str,
-    ) -> Result<(String, String), String> {
+    ) -> Result<(String, String), InvalidForwarded> {
         let external = addresses.of(&headers(pairs), Some(peer.parse().unwrap()), false)?;
         Ok((external.base, external.client.unwrap().to_string()))
     }
@@ -365,14 +438,12 @@ mod tests {
             "https://map.example/#x",
             "",
         ] {
-            let error = public_url(url).unwrap_err();
+            let error = Addresses::new(Some(url), &[]).unwrap_err().to_string();
             assert!(error.contains("server.public_url"), "{url}: {error}");
         }
         for text in ["", "10.0.0.0/33", "10.0.0", "proxy.example"] {
-            assert!(
-                network(text).unwrap_err().contains("server.trusted_proxies"),
-                "{text}"
-            );
+            let error = network(text).unwrap_err().to_string();
+            assert!(error.contains("server.trusted_proxies"), "{error}");
         }
         assert_eq!(
             public_url("HTTPS://Map.Example:8443/").unwrap(),

@@ -34,6 +34,7 @@ pub(crate) use open_files::{connections_within, raise_open_files};
 pub(crate) use retry_after::retry_after;
 pub(crate) use safety::add_safety;
 pub(crate) use serve::{ConnectionSettings, serve};
+pub use sites::InvalidSite;
 pub(crate) use sites::{Refused, Sites, read_hosts};
 pub use tls::{ClientCertificates, TlsSettings};
 pub(crate) use tls::{ClientNames, Tls};

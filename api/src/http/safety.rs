@@ -30,7 +30,6 @@ fn put(headers: &mut HeaderMap, is_over_tls: bool) {
         headers.insert(name, HeaderValue::from_static(value));
     };
     set(X_CONTENT_TYPE_OPTIONS, "nosniff");
-    set(REFERRER_POLICY, "no-referrer");
     if is_over_tls {
         set(STRICT_TRANSPORT_SECURITY, A_YEAR);
     }
@@ -41,6 +40,9 @@ fn put(headers: &mut HeaderMap, is_over_tls: bool) {
         "same-origin"
     };
     headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static(policy));
+    headers
+        .entry(REFERRER_POLICY)
+        .or_insert(HeaderValue::from_static("no-referrer"));
     headers
         .entry(CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static(LOADS_NOTHING));

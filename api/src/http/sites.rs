@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
-use super::authority::{Authority, HostName};
+use super::authority::{Authority, HostName, InvalidAuthority};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -40,14 +40,54 @@ enum Names {
 /// Why a request is not let in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// `Host` cannot be read.
-    BadHost(String),
+    /// It does not say which host is meant.
+    BadHost(BadHost),
     /// The name is not one of this machine.
     NotThisMachine(String),
     /// The name is not one of `server.hosts`.
     Misdirected(String),
     /// A page of another origin asks.
     CrossSite(String),
+}
+
+/// Why a request does not say which host is meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadHost {
+    /// There is no `Host`.
+    #[error("the header Host is missing; send it once")]
+    Missing,
+    /// There are two.
+    #[error("the header Host is given twice; send it once")]
+    Twice,
+    /// It is none.
+    #[error("the Host `{shown}` cannot be read: {error}; send host or host:port")]
+    Unreadable {
+        /// How it begins.
+        shown: String,
+        /// Why.
+        #[source]
+        error: InvalidAuthority,
+    },
+    /// The request target is of another.
+    #[error("the request target names another server than Host; send the path alone")]
+    OtherTarget,
+}
+
+/// Why a name or page cannot be one that is served.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSite {
+    /// An entry of `server.cors_origins`.
+    #[error("server.cors_origins: `{0}` is no origin; write it like https://map.example")]
+    Origin(String),
+    /// An entry of `server.hosts`.
+    #[error("server.hosts: `{host}`: {error}; write a name or an address as in map.example or 192.0.2.1")]
+    Host {
+        /// As it is written.
+        host: String,
+        /// Why.
+        #[source]
+        error: InvalidAuthority,
+    },
 }
 
 impl Sites {
@@ -61,13 +101,11 @@ impl Sites {
         hosts: &[String],
         origins: &[String],
         public_url: Option<&str>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, InvalidSite> {
         let hosts = read_hosts(hosts)?;
         for origin in origins {
             if HeaderValue::from_str(origin).is_err() || !origin.contains("://") || origin.ends_with('/') {
-                return Err(format!(
-                    "server.cors_origins: `{origin}` is no origin; write it like https://map.example"
-                ));
+                return Err(InvalidSite::Origin(origin.clone()));
             }
         }
         let names = if address.ip().is_loopback() {
@@ -189,33 +227,34 @@ impl Sites {
 ///
 /// # Errors
 /// Names what is no host.
-pub(crate) fn read_hosts(hosts: &[String]) -> Result<Vec<HostName>, String> {
+pub(crate) fn read_hosts(hosts: &[String]) -> Result<Vec<HostName>, InvalidSite> {
     hosts
         .iter()
         .map(|host| {
-            HostName::parse(host).map_err(|error| {
-                format!("server.hosts: `{host}`: {error}; write a name or an address as in map.example or 192.0.2.1")
+            HostName::parse(host).map_err(|error| InvalidSite::Host {
+                host: host.clone(),
+                error,
             })
         })
         .collect()
 }
 
-fn read_host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<Authority>, String> {
+fn read_host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<Authority>, BadHost> {
     let mut hosts = headers.get_all(HOST).iter();
     let Some(host) = hosts.next() else {
         return if version < Version::HTTP_11 && uri.authority().is_none() {
             Ok(None)
         } else {
-            Err("the header Host is missing; send it once".to_owned())
+            Err(BadHost::Missing)
         };
     };
     if hosts.next().is_some() {
-        return Err("the header Host is given twice; send it once".to_owned());
+        return Err(BadHost::Twice);
     }
     let text = host.to_str().unwrap_or("\u{fffd}");
-    let host = Authority::parse(text).map_err(|error| {
-        let shown: String = text.chars().take(SHOWN).collect();
-        format!("the Host `{shown}` cannot be read: {error}; send host or host:port")
+    let host = Authority::parse(text).map_err(|error| BadHost::Unreadable {
+        shown: text.chars().take(SHOWN).collect(),
+        error,
     })?;
     // A request target that names a server overrules Host; when both mean the same it does not matter.
     if let Some(target) = uri.authority() {
@@ -226,7 +265,7 @@ fn read_host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Option<
             })
         });
         if !is_same {
-            return Err("the request target names another server than Host; send the path alone".to_owned());
+            return Err(BadHost::OtherTarget);
         }
     }
     Ok(Some(host))

@@ -97,7 +97,7 @@ impl Judged {
         now: EventTime,
         store: &DeadLetterStore,
         topic: Option<&DeadLetterTopic>,
-    ) -> Result<(), Box<dyn std::error::Error>> {
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let name: Arc<str> = HTTP_TOPIC.into();
         let keep = |partition: i32, index: usize, refusal: &Refusal, bytes: &[u8]| {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
@@ -106,7 +106,7 @@ impl Judged {
                 topic.send(&letter, bytes)?;
             }
             store.insert(&letter, bytes.into())?;
-            Ok::<_, Box<dyn std::error::Error>>(())
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
         };
         for Refused {
             index,

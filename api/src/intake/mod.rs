@@ -5,6 +5,7 @@ mod sources;
 mod split;
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -60,12 +61,17 @@ pub struct RefusedEvent {
     pub detail: String,
 }
 
+/// Refused events could not be kept.
+#[derive(Debug, thiserror::Error)]
+#[error("refused events could not be kept: {0}")]
+struct NotKept(#[source] Box<dyn Error + Send + Sync>);
+
 /// Why the events of a request were not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum NotTaken {
     /// Nothing of the request is kept; trying again later may help.
     #[error("{0}")]
-    Unavailable(String),
+    Unavailable(#[source] Box<dyn Error + Send + Sync>),
     /// The body cannot be told into events: it counts as one that is refused.
     #[error("{}", .0.detail)]
     Body(Refusal),
@@ -249,7 +255,7 @@ impl Intake {
         let turn = Arc::clone(&self.judging)
             .acquire_owned()
             .await
-            .map_err(|error| NotTaken::Unavailable(error.to_string()))?;
+            .map_err(|error| NotTaken::Unavailable(error.into()))?;
         Ok(tokio::task::spawn_blocking(move || {
             let _turn = turn;
             work()
@@ -319,7 +325,7 @@ impl Intake {
             .room()
             .ask(Writer::Intake, bytes as u64)
             .map(drop)
-            .map_err(|none| NotTaken::Unavailable(none.to_string()))
+            .map_err(|none| NotTaken::Unavailable(none.into()))
     }
 
     async fn append(
@@ -334,13 +340,13 @@ impl Intake {
                     if !matches!(error, JournalError::Busy) {
                         tracing::error!(%error, "the intake refuses events");
                     }
-                    NotTaken::Unavailable(error.to_string())
+                    NotTaken::Unavailable(error.into())
                 })
             }
             Log::Kafka(producer) => producer
                 .produce(&accepted)
                 .await
-                .map_err(|error| NotTaken::Unavailable(error.to_string())),
+                .map_err(|error| NotTaken::Unavailable(error.into())),
         }
     }
 
@@ -348,7 +354,7 @@ impl Intake {
         let offset = self.next_refused.fetch_add(1, Ordering::Relaxed);
         judged
             .keep_refused(offset, now, &self.dead_letters, self.dead_letter_topic.as_deref())
-            .map_err(|error| NotTaken::Unavailable(format!("refused events could not be kept: {error}")))
+            .map_err(|error| NotTaken::Unavailable(NotKept(error).into()))
     }
 }
 

@@ -1,16 +1,12 @@
-//! The log of what was published: rules and steps, each written once, beside the checkpoints.
+//! The log of what was published: rules and steps, each written once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use riskgrid_analytics::publication::{LayerRule, PublishedStep};
-use riskgrid_ingest::checkpoint::{Files, NumberedError, NumberedFiles};
 use serde::{Deserialize, Serialize};
 
-const FOLDER: &str = "public";
-const FORMAT: u32 = 1;
-
-/// Why it cannot be read or written.
-pub type PublicationError = NumberedError;
+use super::pages::{PagePlace, Pages, PublicationError};
+use crate::database::Standing;
 
 #[derive(Serialize, Deserialize)]
 struct Page {
@@ -44,13 +40,18 @@ pub(super) enum Entry {
     },
 }
 
-/// The log, which all nodes that share checkpoints share.
+/// The log, which all nodes of a group share.
 #[derive(Debug)]
-pub(super) struct PublicationLog(NumberedFiles);
+pub(super) struct PublicationLog(Pages);
 
 impl PublicationLog {
-    pub(super) const fn new(files: Files) -> Self {
-        Self(NumberedFiles::new(files, FOLDER, "published", FORMAT))
+    pub(super) fn new(place: PagePlace) -> Self {
+        Self(Pages::new(place))
+    }
+
+    /// From now on it is written as long as the lease is held.
+    pub(super) fn stand(&mut self, standing: Standing) {
+        self.0.stand(standing);
     }
 
     /// What was written since the last look.

@@ -2,20 +2,19 @@
 
 mod late;
 mod log;
+mod pages;
 mod publisher;
 
 use std::collections::BTreeSet;
 
-use riskgrid_ingest::checkpoint::Files;
-
-pub use log::PublicationError;
+pub use pages::{PagePlace, PublicationError};
 pub use publisher::{Published, Publisher, PublisherSettings};
 
 /// Takes out what was published of these layers, while no server runs: none of that time is published again, for a number that
 /// is shown anew could be compared with the one that was shown before. The layers of which there was something.
 ///
 /// # Errors
-/// Files that cannot be read or written.
-pub fn purge(files: Files, layers: &BTreeSet<String>) -> Result<Vec<String>, PublicationError> {
-    log::PublicationLog::new(files).purge(layers)
+/// A log that cannot be read or written.
+pub fn purge(place: PagePlace, layers: &BTreeSet<String>) -> Result<Vec<String>, PublicationError> {
+    log::PublicationLog::new(place).purge(layers)
 }

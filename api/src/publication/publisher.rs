@@ -10,11 +10,12 @@ use riskgrid_analytics::publication::{
 };
 use riskgrid_analytics::risk::Surface;
 use riskgrid_ingest::EventTime;
-use riskgrid_ingest::checkpoint::Files;
 use riskgrid_ingest::grid::{Calendar, GridSnapshot, Step};
 
 use super::late::LateEvents;
-use super::log::{Entry, PublicationError, PublicationLog};
+use super::log::{Entry, PublicationLog};
+use super::pages::{PagePlace, PublicationError};
+use crate::database::Standing;
 
 /// Steps of a layer that are published at once: a year of days is caught up with in a few looks.
 const STEPS_AT_ONCE: usize = 200;
@@ -51,9 +52,9 @@ impl Publisher {
     /// `now`; the first configuration of a layer is for all its steps.
     ///
     /// # Errors
-    /// Files that cannot be read or written.
+    /// A log that cannot be read or written.
     pub fn open(
-        files: Files,
+        place: PagePlace,
         reporter_key: &[u8],
         settings: PublisherSettings,
         calendar: &Calendar,
@@ -62,7 +63,7 @@ impl Publisher {
         let mut publisher = Self {
             settings,
             key: RoundingKey::of(reporter_key),
-            log: PublicationLog::new(files),
+            log: PublicationLog::new(place),
             rules: BTreeMap::new(),
             layers: BTreeMap::new(),
             published: Published::default(),
@@ -93,7 +94,7 @@ impl Publisher {
     /// `surface` has the newest risk.
     ///
     /// # Errors
-    /// Files that cannot be written: then nothing is published, and the next look tries again.
+    /// A log that cannot be written: then nothing is published, and the next look tries again.
     pub fn publish(
         &mut self,
         snapshot: &GridSnapshot,
@@ -101,6 +102,28 @@ impl Publisher {
     ) -> Result<Vec<String>, PublicationError> {
         self.count_late(snapshot);
         let written = self.write(|publisher| publisher.due(snapshot, surface))?;
+        let layers = self.shown(written);
+        // What was late for a step that is published only now is no news at the next look.
+        self.count_late(snapshot);
+        Ok(layers)
+    }
+
+    /// Reads what another node published meanwhile, and publishes nothing; the layers of which there was something.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    pub fn follow(&mut self) -> Result<Vec<String>, PublicationError> {
+        let written = self.write(|_| Vec::new())?;
+        Ok(self.shown(written))
+    }
+
+    /// From now on it publishes as long as the lease is held.
+    pub fn stand(&mut self, standing: Standing) {
+        self.log.stand(standing);
+    }
+
+    /// Lets readers see what was written; the layers of which steps were.
+    fn shown(&mut self, written: Vec<Entry>) -> Vec<String> {
         let mut layers: Vec<String> = written
             .into_iter()
             .filter_map(|entry| match entry {
@@ -112,9 +135,7 @@ impl Publisher {
         if !layers.is_empty() {
             self.show();
         }
-        // What was late for a step that is published only now is no news at the next look.
-        self.count_late(snapshot);
-        Ok(layers)
+        layers
     }
 
     fn count_late(&mut self, snapshot: &GridSnapshot) {
@@ -221,6 +242,7 @@ impl Publisher {
 mod tests {
     use chrono_tz::Tz;
     use riskgrid_analytics::publication::PublicStep;
+    use riskgrid_ingest::checkpoint::Files;
     use riskgrid_ingest::{DAY, MINUTE};
 
     use super::*;
@@ -242,8 +264,8 @@ mod tests {
             keep: 1000 * DAY,
         };
         let calendar = Calendar::new(MINUTE, Tz::UTC);
-        let files = Files::open_folder(folder).unwrap();
-        Publisher::open(files, &[7; 32], settings, &calendar, EventTime::from_micros(now)).unwrap()
+        let place = PagePlace::Files(Files::open_folder(folder).unwrap());
+        Publisher::open(place, &[7; 32], settings, &calendar, EventTime::from_micros(now)).unwrap()
     }
 
     #[test]

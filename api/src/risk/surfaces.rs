@@ -1,12 +1,14 @@
 //! Makes surfaces while events come and time goes by, and hands the newest to whoever asks.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use riskgrid_analytics::risk::{Conditions, RiskEngine, RiskModel, Surface};
+use riskgrid_analytics::permission::Permission;
+use riskgrid_analytics::risk::{Conditions, RiskEngine, Surface};
 use riskgrid_ingest::EventTime;
-use riskgrid_ingest::grid::{GridReader, Step, Version};
+use riskgrid_ingest::grid::{GridReader, GridSnapshot, Step, Version};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -24,9 +26,44 @@ const AFTER_A_FAULT: Duration = Duration::from_secs(10);
 /// A surface may take this part of the time until the next; then they come less often, in an emergency too.
 const SHARE_OF_TIME: u32 = 10;
 
+/// Surfaces of some layers only that are kept, beside those of the newest number.
+const NARROWED_KEPT: usize = 64;
+
+/// Of what the newest surface was made.
+#[derive(Debug)]
+struct MadeOf {
+    number: u64,
+    snapshot: Arc<GridSnapshot>,
+    now: EventTime,
+    conditions: Arc<Conditions>,
+}
+
+/// What makes surfaces, and of what it made the newest.
+#[derive(Debug)]
+struct Making {
+    engine: RiskEngine,
+    newest: Option<MadeOf>,
+}
+
+impl Making {
+    /// After a panic half of what is kept may have changed; all of it follows from the grid.
+    fn lock(making: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        making.lock().unwrap_or_else(|poisoned| {
+            making.clear_poison();
+            let mut making = poisoned.into_inner();
+            making.engine.start_again();
+            making.newest = None;
+            making
+        })
+    }
+}
+
 /// The newest surface, and how it was made.
 #[derive(Debug)]
 pub struct Surfaces {
+    making: Option<Mutex<Making>>,
+    /// By the positions of their layers.
+    narrowed: Mutex<HashMap<Vec<usize>, Arc<Surface>>>,
     newest: watch::Sender<Arc<Surface>>,
     circumstances: watch::Sender<Arc<Circumstances>>,
     scores: Arc<Scores>,
@@ -37,8 +74,15 @@ pub struct Surfaces {
 }
 
 impl Surfaces {
-    fn new(model: Arc<RiskModel>, scores: Arc<Scores>) -> Self {
+    fn new(engine: Option<RiskEngine>, scores: Arc<Scores>) -> Self {
+        let model = engine
+            .as_ref()
+            .map(RiskEngine::model)
+            .cloned()
+            .unwrap_or_default();
         Self {
+            making: engine.map(|engine| Mutex::new(Making { engine, newest: None })),
+            narrowed: Mutex::default(),
             newest: watch::Sender::new(Arc::new(Surface::empty(model))),
             circumstances: watch::Sender::new(Arc::default()),
             scores,
@@ -51,7 +95,7 @@ impl Surfaces {
 
     /// Of a server without a layer on the surface: it stays empty.
     pub fn none() -> Arc<Self> {
-        Arc::new(Self::new(Arc::default(), Arc::default()))
+        Arc::new(Self::new(None, Arc::default()))
     }
 
     /// Makes surfaces, and judges days that are over, until the tasks are aborted. `clock` is the wall clock, by which live layers age.
@@ -61,14 +105,72 @@ impl Surfaces {
         clock: fn() -> EventTime,
     ) -> (Arc<Self>, [JoinHandle<()>; 2]) {
         let (scores, judging) = Scores::follow(engine.clone().without_classes(), reader.clone());
-        let surfaces = Arc::new(Self::new(Arc::clone(engine.model()), scores));
-        let making = tokio::spawn(make_surfaces(Arc::clone(&surfaces), engine, reader, clock));
+        let surfaces = Arc::new(Self::new(Some(engine), scores));
+        let making = tokio::spawn(make_surfaces(Arc::clone(&surfaces), reader, clock));
         (surfaces, [making, judging])
     }
 
     /// The newest surface; take it once per request.
     pub fn newest(&self) -> Arc<Surface> {
         Arc::clone(&self.newest.borrow())
+    }
+
+    /// What of the newest surface is seen. Where a hazard group has layers that are not, it is made as if there were none of
+    /// these: else they would be told by how sure one is of the others.
+    pub fn seen_by(&self, permission: &Permission) -> Arc<Surface> {
+        let newest = self.newest();
+        let is_seen = |layer: &str| permission.admits_layer(Some(layer));
+        match newest.model.seen_of_split_groups(is_seen) {
+            None => newest.seen_by(permission),
+            Some(layers) => self.of_layers(&newest, layers).seen_by(permission),
+        }
+    }
+
+    /// The surface of some layers alone, once for each that is made of all.
+    fn of_layers(&self, newest: &Arc<Surface>, layers: Vec<usize>) -> Arc<Surface> {
+        let nothing = || Arc::new(Surface::empty(Arc::clone(&newest.model)));
+        let known = |number: u64| {
+            let narrowed = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+            narrowed
+                .get(&layers)
+                .filter(|surface| surface.number >= number)
+                .cloned()
+        };
+        if newest.number == 0 {
+            return nothing();
+        }
+        if let Some(known) = known(newest.number) {
+            return known;
+        }
+        let Some(making) = &self.making else {
+            return nothing();
+        };
+        // While the next one is made, the one before does: only who asks first waits.
+        let is_busy = matches!(making.try_lock(), Err(TryLockError::WouldBlock));
+        if let Some(before) = known(0).filter(|_| is_busy) {
+            return before;
+        }
+        let mut making = Making::lock(making);
+        let Making {
+            engine,
+            newest: Some(of),
+        } = &mut *making
+        else {
+            return nothing();
+        };
+        // Another request of the same layers may have had the engine meanwhile.
+        if let Some(known) = known(of.number) {
+            return known;
+        }
+        let mut surface = engine.surface_of_layers(&of.snapshot, of.now, &of.conditions, &layers);
+        surface.number = of.number;
+        let surface = Arc::new(surface);
+        let mut narrowed = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        if narrowed.len() >= NARROWED_KEPT {
+            narrowed.retain(|_, known| known.number == of.number);
+        }
+        narrowed.insert(layers, Arc::clone(&surface));
+        surface
     }
 
     /// Tells of each new one.
@@ -115,8 +217,8 @@ impl Surfaces {
         )
     }
 
-    fn publish(&self, mut surface: Surface, engine: &RiskEngine, took: Duration) {
-        surface.number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
+    fn publish(&self, mut surface: Surface, number: u64, engine: &RiskEngine, took: Duration) {
+        surface.number = number;
         self.took_micros.store(
             u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             Ordering::Relaxed,
@@ -127,17 +229,11 @@ impl Surfaces {
     }
 }
 
-async fn make_surfaces(
-    surfaces: Arc<Surfaces>,
-    engine: RiskEngine,
-    reader: GridReader,
-    clock: fn() -> EventTime,
-) {
+async fn make_surfaces(surfaces: Arc<Surfaces>, reader: GridReader, clock: fn() -> EventTime) {
     let mut known = Known {
         conditions: Arc::default(),
         of: surfaces.circumstances(),
     };
-    let engine = Arc::new(Mutex::new(engine));
     let mut seen: Option<(Version, EventTime, bool)> = None;
     let (mut begun, mut pause) = (Instant::now(), Duration::ZERO);
     loop {
@@ -158,19 +254,16 @@ async fn make_surfaces(
             continue;
         }
         begun = Instant::now();
-        let (kept, surfaces) = (Arc::clone(&engine), Arc::clone(&surfaces));
+        let surfaces = Arc::clone(&surfaces);
         let before = known.clone();
         let made = tokio::task::spawn_blocking(move || {
-            // After a panic half of what is kept may have changed; all of it follows from the grid.
-            let mut engine = kept.lock().unwrap_or_else(|poisoned| {
-                kept.clear_poison();
-                let mut engine = poisoned.into_inner();
-                engine.start_again();
-                engine
-            });
+            let Some(making) = &surfaces.making else {
+                return before;
+            };
+            let mut making = Making::lock(making);
+            let Making { engine, newest } = &mut *making;
             let known = if is_told {
-                let calendar = &snapshot.calendar;
-                let conditions = circumstances.conditions(&engine, &snapshot.places, calendar, now);
+                let conditions = circumstances.conditions(engine, &snapshot, now);
                 Known {
                     conditions: Arc::new(conditions),
                     of: circumstances,
@@ -179,7 +272,14 @@ async fn make_surfaces(
                 before
             };
             let surface = engine.surface(&snapshot, now, &known.conditions);
-            surfaces.publish(surface, &engine, begun.elapsed());
+            let number = surfaces.made.fetch_add(1, Ordering::Relaxed) + 1;
+            *newest = Some(MadeOf {
+                number,
+                snapshot,
+                now,
+                conditions: Arc::clone(&known.conditions),
+            });
+            surfaces.publish(surface, number, engine, begun.elapsed());
             known
         });
         match made.await {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use riskgrid_analytics::permission::Permissions;
-use riskgrid_ingest::VisibleToPublic;
+use riskgrid_ingest::{EventTime, VisibleToPublic};
 use serde_json::json;
 
 use super::state::State;
 use super::{StartError, Started, wall_clock};
 use crate::access::{Access, AccessSettings, Asked, Draft, Grant, OidcSettings, Rights, read_key_file};
 use crate::audit::Deed;
-use crate::config::{Anonymous, Checked, ClientAuth, Config};
+use crate::config::{Anonymous, Checked, ClientAuth, Config, ConfigError};
 use crate::database::Database;
 use crate::digest::{canonical, hex, sha256};
 
@@ -64,7 +64,7 @@ async fn take_first_key(config: &Config, database: &Database, folder: &Path) -> 
         return Ok(());
     }
     let key = read_key_file(&folder.join(path))
-        .map_err(|error| StartError::Configuration(format!("`access.first_key_file`: {error}")))?;
+        .map_err(|error| ConfigError::of("`access.first_key_file`", error))?;
     let draft = Draft {
         name: Some("first".to_owned()),
         lifetime: None,
@@ -86,16 +86,14 @@ async fn take_first_key(config: &Config, database: &Database, folder: &Path) -> 
 /// What certificates give, of layers and areas that there are.
 fn certificates(checked: &Checked, state: &State) -> Result<HashMap<String, Grant>, StartError> {
     let config = &checked.config;
-    let wrong = |why: String| Err(StartError::Configuration(format!("`access.certificates`: {why}")));
+    let wrong = |why: String| Err(ConfigError::Value(format!("`access.certificates`: {why}")).into());
     if !config.access.certificates.is_empty() && config.server.tls.client_auth == ClientAuth::None {
         return wrong("clients show no certificate unless `server.tls.client_auth` asks for one".to_owned());
     }
     let (layers, areas) = (state.layers.table(), &checked.places.areas);
     let mut grants = HashMap::new();
     for settings in &config.access.certificates {
-        let (san, grant) = settings
-            .grant()
-            .map_err(|error| StartError::Configuration(error.0))?;
+        let (san, grant) = settings.grant()?;
         if let Err(unknown) = grant.scope.check(&layers, areas) {
             return wrong(format!("`{san}`: {unknown}"));
         }
@@ -108,16 +106,17 @@ fn certificates(checked: &Checked, state: &State) -> Result<HashMap<String, Gran
 
 /// The issuer whose tokens let in; what they give is of layers and areas that there are.
 fn oidc(checked: &Checked, state: &State, folder: &Path) -> Result<Option<OidcSettings>, StartError> {
-    let settings = checked.config.access.oidc.settings(folder);
-    let settings = settings.map_err(|error| StartError::Configuration(error.0))?;
+    let settings = checked.config.access.oidc.settings(folder)?;
     let (layers, areas) = (state.layers.table(), &checked.places.areas);
     for (value, grant) in settings.iter().flat_map(|settings| &settings.map) {
         let known = grant.scope.check(&layers, areas);
-        known.map_err(|unknown| {
-            StartError::Configuration(format!("`access.oidc.map` of `{value}`: {unknown}"))
-        })?;
+        known.map_err(|unknown| ConfigError::of(format!("`access.oidc.map` of `{value}`"), unknown))?;
     }
     Ok(settings)
+}
+
+fn exposed(why: String) -> StartError {
+    ConfigError::Value(why).into()
 }
 
 /// Off this machine nobody is let in by mistake, nor keys sent in clear.
@@ -127,7 +126,7 @@ fn check_exposure(config: &Config, is_open: bool) -> Result<(), StartError> {
         return Ok(());
     }
     if is_open {
-        return Err(StartError::Configuration(format!(
+        return Err(exposed(format!(
             "`server.listen` is {}, and there is no key yet: everybody who reaches that address could read and write. Make the \
              first one: riskgrid keys create --data-dir {} --name admin --role admin. Or listen on 127.0.0.1; or set \
              `server.open = true` if everybody may",
@@ -136,7 +135,7 @@ fn check_exposure(config: &Config, is_open: bool) -> Result<(), StartError> {
         )));
     }
     if !server.plaintext && !server.tls.is_on() {
-        return Err(StartError::Configuration(format!(
+        return Err(exposed(format!(
             "`server.listen` is {} and there is no TLS: keys would be sent in clear. Set `server.tls`; or listen on 127.0.0.1 \
              behind a proxy that speaks TLS; or set `server.plaintext = true` if the network between is yours",
             server.listen
@@ -167,8 +166,9 @@ async fn keep_audit(database: Database, keep: i64) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let now = wall_clock().micros();
-        match database.trim_audit(now.saturating_sub(keep), now).await {
+        let now = wall_clock();
+        let until = EventTime::from_micros(now.micros().saturating_sub(keep));
+        match database.trim_audit(until, now).await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "the audit was trimmed"),
             Err(error) => tracing::error!(

@@ -11,7 +11,7 @@ use crate::alerts::Alerting;
 use crate::alerts::delivery::DeliverySettings;
 use crate::alerts::evaluation::{NotifyPolicy, follow_rules};
 use crate::alerts::store::Keep;
-use crate::config::Checked;
+use crate::config::{Checked, ConfigError};
 
 /// Loads the rules and starts telling.
 pub(super) async fn start(
@@ -43,7 +43,7 @@ pub(super) async fn start(
         stopping.stop().await;
         Ok(())
     });
-    taken.map_err(|error| StartError::Configuration(format!("alerts.rules: {error}")))?;
+    taken.map_err(|error| ConfigError::of("alerts.rules", error))?;
     Ok(alerting)
 }
 

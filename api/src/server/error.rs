@@ -18,19 +18,21 @@ use super::lost_journal::LostJournal;
 use crate::access::{AccessError, KeyError};
 use crate::alerts::AlertingError;
 use crate::alerts::store::DecisionsError;
-use crate::config::OpenCheckpointsError;
+use crate::config::{ConfigError, OpenCheckpointsError};
 use crate::data_dir::DataDirError;
 use crate::database::DatabaseError;
 use crate::hotline::contacts::ContactsError;
+use crate::hotline::desk::NotForgotten;
 use crate::hotline::key_lines::InvalidKeyLines;
 use crate::http::TlsError;
+use crate::publication::PublicationError;
 
 /// Why the server could not start: says what, and what to do. Nothing was overwritten.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An entry of the configuration that only the start can judge.
-    #[error("{0}")]
-    Configuration(String),
+    #[error(transparent)]
+    Configuration(#[from] ConfigError),
     /// The base map of the console.
     #[error("console.base_map {}: {error}", path.display())]
     BaseMap {
@@ -70,6 +72,9 @@ pub enum StartError {
     /// Whom to call back.
     #[error(transparent)]
     Contacts(#[from] ContactsError),
+    /// Contacts of cases that were never made.
+    #[error("contacts of cases that were never made are still there: {0}")]
+    Forgetting(#[from] NotForgotten),
     /// The keys of rating links.
     #[error("`hotline.rating_key_file`: {0}")]
     RatingKeys(#[from] InvalidKeyLines),
@@ -91,6 +96,9 @@ pub enum StartError {
     /// The learnt layers.
     #[error(transparent)]
     Layers(#[from] LayerStoreError),
+    /// What was published.
+    #[error(transparent)]
+    Publication(#[from] PublicationError),
     /// The dead letters.
     #[error(transparent)]
     DeadLetters(#[from] DeadLetterError),

@@ -14,7 +14,7 @@ use crate::config::{Checked, DutyOrder};
 use crate::hotline::contacts::Contacts;
 use crate::hotline::desk::{CaseLayers, Desk, Settings};
 use crate::hotline::key_lines::KeyLines;
-use crate::hotline::sweep::sweep;
+use crate::hotline::sweep::{keep_freezing, sweep};
 
 /// How long answers to idempotency keys are kept, in microseconds.
 const KEYS_KEPT: i64 = 7 * riskgrid_ingest::DAY;
@@ -55,9 +55,7 @@ pub(super) async fn open(
         ending.contacts.close().await;
         Ok(())
     });
-    desk.forget_contacts_of_no_case()
-        .await
-        .map_err(|problem| StartError::Configuration(problem.detail().to_owned()))?;
+    desk.forget_contacts_of_no_case().await?;
     Ok(desk)
 }
 
@@ -90,12 +88,16 @@ fn settings(checked: &Checked) -> Settings {
         is_open311_public: config.open311.public,
         jurisdictions: config.open311.jurisdictions.clone(),
         keys_kept: KEYS_KEPT,
+        freeze_on: hotline.freeze_on,
+        gazetteer: Arc::clone(&checked.gazetteer),
     }
 }
 
 /// Does what is due from now on, and puts events of cases into the log.
 pub(super) fn follow(app: &Arc<App>, started: &mut Started) {
     started.push_task("sweep of clocks", tokio::spawn(sweep(Arc::clone(&app.desk))));
+    let freezing = keep_freezing(Arc::clone(&app.desk));
+    started.push_task("months of cases", tokio::spawn(freezing));
     let taking = Arc::clone(&app.desk).keep_taking_alerts(Arc::clone(&app.alerting));
     started.push_task("cases of alerts", tokio::spawn(taking));
     let putting = Arc::clone(&app.desk).keep_putting_events();

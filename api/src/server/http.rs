@@ -139,8 +139,11 @@ pub(super) fn share(checked: &Checked, below: Below) -> Result<Arc<App>, StartEr
             })
         }),
         surface: Box::new(move |permission| {
-            let newest = seen.upgrade()?.surfaces.newest();
-            Some(permission.map_or_else(|| Arc::clone(&newest), |permission| newest.seen_by(permission)))
+            let app = seen.upgrade()?;
+            Some(permission.map_or_else(
+                || app.surfaces.newest(),
+                |permission| app.surfaces.seen_by(permission),
+            ))
         }),
     });
     Ok(app)
@@ -160,9 +163,9 @@ pub(super) async fn start(
         error,
     };
     let seconds = || wall_clock().micros().div_euclid(1_000_000);
-    let settings = server.tls.settings(folder);
-    let settings = settings.map_err(|error| StartError::Configuration(error.0))?;
-    let tls = settings
+    let tls = server
+        .tls
+        .settings(folder)?
         .map(|settings| Tls::open(settings, seconds()))
         .transpose()?;
     if let Some(tls) = &tls {
@@ -188,8 +191,7 @@ pub(super) async fn start(
         Arc::clone(&app.access),
         bodies,
         app.durations.clone(),
-    )
-    .map_err(StartError::Configuration)?;
+    )?;
     let connections = Connections::new(
         connections_within(open_files, server.max_connections),
         app.http_counters.clone(),

@@ -157,7 +157,7 @@ async fn start_stages(
         },
     )?;
     hotline::follow(&app, started);
-    publication::follow(publications, &app, started);
+    publication::follow(publications, &app, started).await;
     let address = http::start(checked, folder, (options, open_files), &app, started).await?;
     Ok((address, app))
 }

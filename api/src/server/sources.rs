@@ -9,7 +9,7 @@ use std::time::Duration;
 use riskgrid_ingest::decode::feed::FeedOrigin;
 use riskgrid_ingest::grid::PartitionId;
 use riskgrid_ingest::pipeline::Feed;
-use riskgrid_ingest::source::kafka::{KafkaSource, KafkaStatus, create_own_topics};
+use riskgrid_ingest::source::kafka::{KafkaSource, KafkaStatus, TopicError, create_own_topics};
 
 use super::durable::Durable;
 use super::ingest::Ingest;
@@ -137,7 +137,11 @@ async fn make_topics(config: Config) {
     let mut pause = tokio::time::interval(TOPICS_EVERY);
     pause.tick().await;
     while let Err(error) = create_own_topics(&config.kafka).await {
-        tracing::debug!(%error, "riskgrid's own topics are not there yet");
+        if matches!(error, TopicError::Refused { .. }) {
+            tracing::warn!(%error, "riskgrid's own topics are not all there");
+        } else {
+            tracing::debug!(%error, "riskgrid's own topics are not there yet");
+        }
         pause.tick().await;
     }
 }

@@ -103,20 +103,22 @@ impl TileCaches {
         self.kept.get_with(key, || all_kept(snapshot, seen, index))
     }
 
-    /// A layer's risk by cell, as far as it is seen, once per surface; `None` where the layer is not on what is seen.
+    /// A layer's risk by cell, as far as it is seen, once per surface of a number; `None` where the layer is not on what is seen,
+    /// which is made only where it is not known yet.
     ///
     /// # Errors
     /// The numbers make no tiles: a defect.
     pub(crate) fn risk(
         &self,
-        (surface, seen): (&Arc<Surface>, &Permission),
+        (number, class): (u64, Class),
+        seen: impl FnOnce() -> Arc<Surface>,
         layer: &str,
         metric: RiskMetric,
         resolution: Resolution,
     ) -> Result<Option<Arc<TileSet>>, InvalidCellValues> {
         let key = RiskKey {
-            surface: surface.number,
-            class: seen.class(),
+            surface: number,
+            class,
             layer: layer.to_owned(),
             metric,
             resolution,
@@ -124,7 +126,7 @@ impl TileCaches {
         if let Some(set) = self.risks.get(&key) {
             return Ok(Some(set));
         }
-        let Some(values) = values(&surface.seen_by(seen), layer, metric, resolution) else {
+        let Some(values) = values(&seen(), layer, metric, resolution) else {
             return Ok(None);
         };
         let mut set = TileSet::new(layer, metric.as_str(), values)?;

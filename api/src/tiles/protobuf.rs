@@ -1,4 +1,5 @@
-//! The few wire types of protocol buffers that vector tiles need, written.
+//! The few wire types of protocol buffers that vector tiles need, written. By hand, for the outline of a cell is written once
+//! and spliced into tile after tile, and crates for vector tiles write a layer in one piece.
 
 /// Bytes in wire form.
 pub(crate) type Wire = Vec<u8>;

@@ -103,6 +103,18 @@ async fn lists_that_a_client_has_are_not_sent_again() {
             assert_eq!(again.status(), 304, "{path} {known}");
             assert_eq!(again.text().await.unwrap(), "");
         }
+        // HEAD says what GET would, of a page that is known too.
+        let head = server.client.head(&url).send().await.unwrap();
+        let said = |answer: &reqwest::Response, name: &str| answer.headers().get(name).cloned();
+        assert_eq!(head.status(), 200, "{path}");
+        assert_eq!(said(&head, "etag").unwrap(), etag, "{path}");
+        assert!(
+            said(&head, "content-length").is_some_and(|length| length != "0"),
+            "{path}"
+        );
+        assert_eq!(head.text().await.unwrap(), "");
+        let head = server.client.head(&url).header("if-none-match", &etag);
+        assert_eq!(head.send().await.unwrap().status(), 304, "{path}");
         let other = server
             .client
             .get(&url)
@@ -232,5 +244,47 @@ async fn an_allowed_page_may_send_a_key_and_read_what_it_is_answered() {
         .unwrap();
     for name in ["etag", "retry-after", "riskgrid-limit"] {
         assert!(exposed.contains(name), "{exposed}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_problem_on_every_route() {
+    let guarded = Guarded::start();
+    let admin = Some(guarded.admin.as_str());
+    for path in [
+        "/nothing",
+        "/console/nothing.js",
+        "/v1/basemap.geojson",
+        "/v1/areas/nowhere",
+        "/v1/layers/none",
+        "/v1/tiles/none.json",
+        "/v1/tiles/none/0/0/0.mvt",
+        "/v1/tiles/*/0/0/0.mvt",
+        "/v1/alerts/none",
+        "/v1/incidents/none",
+        "/v1/silences/none",
+        "/v1/rules/none",
+        "/v1/rules/none/versions",
+        "/v1/webhooks/none",
+        "/v1/webhooks/none/deliveries",
+        "/v1/cases/none",
+        "/v1/calendars/none",
+        "/auth/login",
+    ] {
+        let answer = guarded.send(Method::GET, path, admin, None).await;
+        assert_eq!(
+            answer.headers()["content-type"],
+            "application/problem+json",
+            "{path}"
+        );
+        let answer = Answer::of(answer).await;
+        assert_eq!(
+            (answer.status, &answer.body["type"], &answer.body["status"]),
+            (404, &json!("urn:riskgrid:problem:not-found"), &json!(404)),
+            "{path}: {}",
+            answer.body
+        );
+        let detail = answer.body["detail"].as_str().unwrap_or_default();
+        assert!(!detail.is_empty(), "{path}: {}", answer.body);
     }
 }

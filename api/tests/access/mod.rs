@@ -10,6 +10,8 @@ mod keys;
 mod limits;
 mod oidc;
 mod one_permission;
+mod one_permission_risk;
+mod one_permission_stream;
 mod open_layers;
 mod publication;
 mod rights;

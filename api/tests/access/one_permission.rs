@@ -9,22 +9,22 @@ use super::Guarded;
 use super::rights::{answer, districts, feed};
 use crate::server::{Server, eventually};
 
-const GRID: &str = "[grid]\nallowed_lateness = \"0s\"\n";
-const AREAS: &str =
+pub(super) const GRID: &str = "[grid]\nallowed_lateness = \"0s\"\n";
+pub(super) const AREAS: &str =
     "[[areas]]\nlevel = \"district\"\nfile = \"districts.geojson\"\nname = \"name\"\nid = \"code\"\n";
-const LAYERS: [&str; 3] = ["noise", "flooding", "water_level"];
+pub(super) const LAYERS: [&str; 3] = ["noise", "flooding", "water_level"];
 
 /// Layers and areas of a scope; none is all.
-type ScopeOf = (&'static [&'static str], &'static [&'static str]);
+pub(super) type ScopeOf = (&'static [&'static str], &'static [&'static str]);
 
-const SCOPES: [ScopeOf; 4] = [
+pub(super) const SCOPES: [ScopeOf; 4] = [
     (&["noise"], &["west"]),
     (&["water_level", "flooding"], &["east"]),
     (&["water_level"], &[]),
     (&[], &["west"]),
 ];
 
-fn layer_section(id: &str) -> String {
+pub(super) fn layer_section(id: &str) -> String {
     match id {
         "water_level" => {
             "[[layers]]\nid = \"water_level\"\nkind = \"observation\"\nunit = \"m\"\n".to_owned()
@@ -34,7 +34,7 @@ fn layer_section(id: &str) -> String {
 }
 
 /// Numbers that are the same in each run.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn below(&mut self, end: u64) -> u64 {
@@ -51,14 +51,14 @@ impl Random {
 }
 
 /// An event, and where it is of.
-struct Placed {
-    event: Value,
-    layer: &'static str,
-    lon: f64,
+pub(super) struct Placed {
+    pub(super) event: Value,
+    pub(super) layer: &'static str,
+    pub(super) lon: f64,
 }
 
 /// Events at the centres of their cells, so that all tables agree where they are.
-fn world(random: &mut Random) -> Vec<Placed> {
+pub(super) fn world(random: &mut Random) -> Vec<Placed> {
     let number = 40 + random.below(60);
     let mut world: Vec<Placed> = (0..number)
         .map(|number| {
@@ -98,30 +98,35 @@ fn world(random: &mut Random) -> Vec<Placed> {
             .into_iter()
             .flat_map(|layer| [(layer, 113.92), (layer, 113.98)]),
     ) {
-        let place = LatLng::from(LatLng::new(22.55, lon).unwrap().to_cell(Resolution::Nine));
-        let mut data = json!({"lon": place.lng(), "lat": place.lat()});
-        let kind = if layer == "water_level" {
-            "observation"
-        } else {
-            "report"
-        };
-        if layer == "water_level" {
-            data["sensor"] = json!(format!("last-{lon}"));
-            data["property"] = json!(layer);
-            data["value"] = json!(1.5);
-            data["unit"] = json!("m");
-        } else {
-            data["category"] = json!(layer);
-            data["report"] = json!(format!("r{number}"));
-        }
-        let event = json!({"specversion": "1.0", "id": format!("e{number}"), "source": "//test",
-            "type": format!("riskgrid.{kind}.v1"), "time": "2026-11-22T08:56:00Z", "data": data});
-        world.push(Placed { event, layer, lon });
+        world.push(last(number, layer, lon));
     }
     world
 }
 
-fn is_seen(placed: &Placed, (layers, areas): ScopeOf) -> bool {
+/// One more event of a layer, later than those of a world.
+pub(super) fn last(number: usize, layer: &'static str, lon: f64) -> Placed {
+    let place = LatLng::from(LatLng::new(22.55, lon).unwrap().to_cell(Resolution::Nine));
+    let mut data = json!({"lon": place.lng(), "lat": place.lat()});
+    let kind = if layer == "water_level" {
+        "observation"
+    } else {
+        "report"
+    };
+    if layer == "water_level" {
+        data["sensor"] = json!(format!("last-{lon}"));
+        data["property"] = json!(layer);
+        data["value"] = json!(1.5);
+        data["unit"] = json!("m");
+    } else {
+        data["category"] = json!(layer);
+        data["report"] = json!(format!("r{number}"));
+    }
+    let event = json!({"specversion": "1.0", "id": format!("e{number}"), "source": "//test",
+        "type": format!("riskgrid.{kind}.v1"), "time": "2026-11-22T08:56:00Z", "data": data});
+    Placed { event, layer, lon }
+}
+
+pub(super) fn is_seen(placed: &Placed, (layers, areas): ScopeOf) -> bool {
     let side = if placed.lon < 113.95 { "west" } else { "east" };
     (layers.is_empty() || layers.contains(&placed.layer)) && (areas.is_empty() || areas.contains(&side))
 }
@@ -183,7 +188,7 @@ fn requests(random: &mut Random) -> Vec<String> {
     all
 }
 
-async fn make_rule(server: &Server, key: Option<&str>) {
+pub(super) async fn make_rule(server: &Server, key: Option<&str>) {
     let rule = json!({"name": "high", "kind": "threshold", "layer": "water_level", "per": "sensor", "above": 3.5,
         "severity": "minor"});
     let request = server.client.post(format!("{}/v1/rules", server.url)).json(&rule);
@@ -194,7 +199,7 @@ async fn make_rule(server: &Server, key: Option<&str>) {
     assert_eq!(request.send().await.unwrap().status(), 201);
 }
 
-fn configured(server: &Server, layers: &[&str]) {
+pub(super) fn configured(server: &Server, layers: &[&str]) {
     std::fs::write(server.path("districts.geojson"), districts()).unwrap();
     let layers: String = layers.iter().map(|layer| layer_section(layer)).collect();
     server.configure(&format!("{GRID}{layers}{AREAS}"));

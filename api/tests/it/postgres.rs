@@ -266,3 +266,156 @@ async fn of_two_nodes_one_decides_and_the_other_takes_over_when_it_is_away_too_l
     );
     assert_eq!(decided, "3 3");
 }
+
+/// What the public is to see of `noise`, an hour a step.
+const PUBLISHED: &str = r#"
+[access]
+anonymous = "public"
+[access.public]
+sql = true
+delay = "0s"
+[grid]
+allowed_lateness = "0s"
+[[layers]]
+id = "noise"
+kind = "report"
+public = "suppressed"
+public_step = "1h"
+[[layers]]
+id = "flooding"
+kind = "report"
+"#;
+
+/// So many reports of different people in one place in an hour, then one of another layer that moves the clock past it.
+fn hour_of_noise(hour: u32, number: u32) -> String {
+    let event = |id: String, category: &str, minutes: u32| {
+        json!({"specversion": "1.0", "id": id, "source": "//test", "type": "riskgrid.report.v1",
+            "time": format!("2026-11-22T{:02}:{:02}:00Z", hour + minutes / 60, minutes % 60),
+            "data": {"category": category, "reporter": format!("somebody {id}"), "lon": 114.05, "lat": 22.54}})
+    };
+    let noise = (0..number).map(|number| event(format!("{hour}-{number}"), "noise", number % 60));
+    let clock = event(format!("clock {hour}"), "flooding", 70);
+    Value::from_iter(noise.chain([clock])).to_string()
+}
+
+/// What a node answers to everybody.
+async fn published(server: &Server) -> Vec<String> {
+    let mut all = Vec::new();
+    for path in [
+        "/v1/sql?sql=SELECT * FROM cells ORDER BY bucket, cell",
+        "/v1/sql?sql=SELECT * FROM cells_rest ORDER BY bucket, cell",
+        "/v1/layers/noise",
+        "/v1/tiles/noise/12/3345/1784.mvt?window=1d",
+    ] {
+        // Everybody may ask twice a second.
+        let answer = eventually("it is answered", async || {
+            let answer = server.client.get(format!("{}{path}", server.url)).send().await;
+            Some(answer.unwrap()).filter(|answer| answer.status() != 429)
+        })
+        .await;
+        let version = answer.headers().get("riskgrid-version").cloned();
+        let status = answer.status();
+        let body = answer.bytes().await.unwrap();
+        all.push(format!(
+            "{status} {version:?} {:?}",
+            String::from_utf8_lossy(&body)
+        ));
+    }
+    all
+}
+
+#[tokio::test]
+async fn of_two_nodes_one_publishes_and_both_serve_the_same() {
+    let Some(postgres) = postgres() else { return };
+    let url = postgres.database("published");
+    let (mut one, mut other) = (Server::not_started(), Server::not_started());
+    let configuration = format!("{PUBLISHED}{}", decisions(&url, &postgres));
+    one.configure(&configuration);
+    other.configure(&configuration);
+    // The first of the two reads the first key; what it guards is guarded on both.
+    let made = Command::new(crate::crash_rig::binary())
+        .args(["keys", "new"])
+        .output()
+        .unwrap();
+    let key = String::from_utf8(made.stdout).unwrap();
+    for server in [&mut one, &mut other] {
+        let file = server.path("first.key");
+        std::fs::write(&file, &key).unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let with_key = configuration.replace("[access]\n", "[access]\nfirst_key_file = \"first.key\"\n");
+        server.configure(&with_key);
+        server.restart();
+    }
+    let feed = async |server: &Server, hour: u32, number: u32| {
+        let request = server.client.post(format!("{}/v1/events", server.url));
+        let request = request
+            .bearer_auth(key.trim())
+            .header("content-type", "application/cloudevents-batch+json");
+        let answer = request.body(hour_of_noise(hour, number)).send().await.unwrap();
+        assert_eq!(answer.status(), 202);
+    };
+    let steps = || {
+        postgres
+            .answers("published", "SELECT string_agg(page, '') FROM published")
+            .matches("\"seconds\"")
+            .count()
+    };
+    let both_have = async |one: &Server, other: &Server, what: &str, rows: usize| {
+        eventually(what, async || {
+            let (of_one, of_other) = (published(one).await, published(other).await);
+            let hours = of_one[0].matches("3600").count();
+            (of_one == of_other && hours == rows).then_some(())
+        })
+        .await;
+    };
+    // Each has a journal of its own: what is published is what the one has that publishes.
+    feed(&one, 8, 23).await;
+    feed(&other, 8, 44).await;
+    both_have(&one, &other, "the first hour is published once", 1).await;
+    assert_eq!(steps(), 1);
+    let holder = || {
+        postgres.answers(
+            "published",
+            "SELECT holder || epoch FROM leases WHERE name = 'publication'",
+        )
+    };
+    let before = holder();
+
+    // Whichever publishes is away for longer than its lease: the other goes on where it stood.
+    let first = published(&one).await;
+    one.stop().await;
+    feed(&other, 9, 31).await;
+    eventually("the node that is left publishes", async || {
+        (published(&other).await[0].matches("3600").count() == 2).then_some(())
+    })
+    .await;
+    assert_eq!(steps(), 2);
+    one.restart();
+    feed(&one, 9, 12).await;
+    both_have(
+        &one,
+        &other,
+        "the one that came back serves what was published without it",
+        2,
+    )
+    .await;
+    other.kill();
+    feed(&one, 10, 25).await;
+    eventually(
+        "it publishes what comes next once the lease of the other has ended",
+        async || (published(&one).await[0].matches("3600").count() == 3).then_some(()),
+    )
+    .await;
+    assert_ne!(holder(), before);
+    other.restart();
+    both_have(&one, &other, "both have all", 3).await;
+    assert_eq!(steps(), 3);
+    // Nothing that was shown is another now.
+    let rows = first[0].split("[[").nth(1).unwrap();
+    let row = rows.split(']').next().unwrap().to_owned();
+    eventually("the first hour is as it was", async || {
+        published(&other).await[0].contains(&row).then_some(())
+    })
+    .await;
+}

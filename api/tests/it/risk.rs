@@ -426,6 +426,96 @@ async fn a_period_is_played_again_and_its_scores_are_told() {
 }
 
 #[tokio::test]
+async fn a_feed_that_fell_silent_is_told_by_its_own_name_and_no_other_that_begins_like_it() {
+    let (lon, lat) = riskgrid_fixtures::CENTRE;
+    let mut server = Server::not_started();
+    let time = (Utc::now() - chrono::TimeDelta::minutes(5)).to_rfc3339();
+    std::fs::write(
+        server.path("calls.csv"),
+        format!("id,time,lon,lat\n1,{time},{lon},{lat}\n"),
+    )
+    .unwrap();
+    server.configure(
+        r#"
+[[feeds]]
+name = "calls"
+from = { file = "calls.csv" }
+format = "csv"
+event = "report"
+source = { const = "//calls" }
+id = ["id"]
+time = "time"
+lon = "lon"
+lat = "lat"
+category = { const = "noise" }
+severity = { const = 2 }
+"#,
+    );
+    server.restart();
+    let counted = "SELECT sum(count) FROM cells WHERE layer = 'noise'";
+    server.rows_become(counted, &json!([[1]])).await;
+    for (name, feed) in [("others", "cal"), ("calls", "calls")] {
+        let rule = json!({"name": name, "kind": "no_data", "of": "feed", "feeds": [feed], "expected": "1m", "severity": "minor"});
+        let made = server.post_json("/v1/rules", &rule).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+    }
+    let told = "SELECT rule, instance, state FROM alerts";
+    server
+        .rows_become(told, &json!([["calls", "calls", "firing"]]))
+        .await;
+}
+
+#[tokio::test]
+async fn files_of_one_layer_are_played_as_one() {
+    let server = hourly();
+    let configuration = std::fs::read_to_string(server.path("riskgrid.toml")).unwrap();
+    let (settings, rest) = configuration.split_once("[[feeds]]").unwrap();
+    let (feed, rest) = rest.split_once("[[areas]]").unwrap();
+    let rows = std::fs::read_to_string(server.path("noise.csv")).unwrap();
+    let (header, rows) = rows.split_once('\n').unwrap();
+    let (early, late): (Vec<&str>, Vec<&str>) = rows.lines().partition(|row| row.contains("2026-01-"));
+    for (file, rows) in [("early.csv", early), ("late.csv", late)] {
+        std::fs::write(server.path(file), format!("{header}\n{}\n", rows.join("\n"))).unwrap();
+    }
+    let of_file = |name: &str| {
+        feed.replace("\"past\"", &format!("\"{name}\""))
+            .replace("noise.csv", &format!("{name}.csv"))
+    };
+    let both = format!(
+        "{settings}[[feeds]]{}[[feeds]]{}[[areas]]{rest}",
+        of_file("early"),
+        of_file("late")
+    );
+    std::fs::write(server.path("both.toml"), both).unwrap();
+    let played = |configuration: &str| {
+        let output = Command::new(crash_rig::binary())
+            .arg("evaluate")
+            .arg("--config")
+            .arg(server.path(configuration))
+            .args([
+                "--layer",
+                "noise",
+                "--from",
+                "2026-02-05T00:00:00Z",
+                "--to",
+                "2026-02-07T00:00:00Z",
+                "--json",
+            ])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let (one, two) = (played("riskgrid.toml"), played("both.toml"));
+    assert_eq!(one["events"], json!(48.0));
+    assert_eq!(one, two);
+}
+
+#[tokio::test]
 async fn tiles_show_the_surface_and_tell_their_fixed_colours() {
     let server = server(MODEL);
     post(

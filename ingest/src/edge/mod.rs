@@ -150,6 +150,7 @@ impl Edge {
                 outcome: candidate.outcome,
                 status: candidate.status,
                 skills: candidate.skills,
+                mirrored: candidate.mirrored,
             },
             new_layer,
         })

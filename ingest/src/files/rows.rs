@@ -111,6 +111,9 @@ fn read_line(lines: &mut Box<dyn BufRead + Send>, max_bytes: usize, row: &mut Fi
 
 /// Whether a quoted field is still open where `line` ends, given whether one was `open` where it began.
 /// `line` holds whole fields except perhaps the first and the last.
+///
+/// Not csv-core's reader, which hands over fields without their quotes: a row's bytes stay as they are in the file, also in a
+/// dead letter, and the `csv` crate reads them later.
 pub(crate) fn quote_stays_open(line: &[u8], delimiter: u8, open: bool) -> bool {
     if !line.contains(&b'"') {
         return open;

@@ -1,4 +1,5 @@
-//! Well-known binary (OGC 06-103r4, section 8.2), read strictly.
+//! Well-known binary (OGC 06-103r4, section 8.2), read strictly: whatever computes with it relies on rings that are closed,
+//! coordinates that are finite and no bytes left over, which crates for it do not promise.
 //!
 //! ISO and extended dimensions (Z, M) and an SRID in front are passed over: geometries here are flat. Parts of a
 //! collection must have its byte order and dimensions, and no SRID of their own, as all writers do; other readers

@@ -21,7 +21,8 @@ pub use area_cells::{TooManyCells, cell_set_of, cells_of};
 pub use area_index::{AreaIndex, NoSuchArea, SameId};
 pub use facility::{Facility, FacilityIndex, NearFacility, SameFacilityId};
 pub use load::{
-    AreaSettings, FacilitySettings, IndicatorSettings, PlaceError, PopulationSettings, load, load_indicator,
+    AreaSettings, FacilitySettings, IndicatorSettings, PlaceError, PlaceProblem, PopulationSettings, load,
+    load_indicator,
 };
 
 /// People at a point, as grids of population give them.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::event::Mirrored;
 use super::event_kind::EventKind;
 use super::time::EventTime;
 
@@ -82,6 +83,8 @@ pub struct Candidate<'a> {
     pub status: Option<Cow<'a, str>>,
     /// What the unit can do.
     pub skills: Vec<Cow<'a, str>>,
+    /// What another system says of the case of the report, if its feed maps that.
+    pub mirrored: Option<Box<Mirrored>>,
     /// A feed's lookup had no row for this event: the key that was looked for.
     pub lookup_missed: Option<String>,
 }
@@ -109,6 +112,7 @@ impl Candidate<'_> {
             unit: None,
             status: None,
             skills: Vec::new(),
+            mirrored: None,
             lookup_missed: None,
         }
     }
@@ -145,6 +149,7 @@ impl Candidate<'_> {
                 .into_iter()
                 .map(|skill| Cow::Owned(skill.into_owned()))
                 .collect(),
+            mirrored: self.mirrored,
             lookup_missed: self.lookup_missed,
         }
     }

@@ -121,6 +121,17 @@ pub struct Event<'a> {
     pub status: Option<Cow<'a, str>>,
     /// What a unit can do.
     pub skills: Vec<Cow<'a, str>>,
+    /// What another system says of the case of the report.
+    pub mirrored: Option<Box<Mirrored>>,
+}
+
+/// What another system says of a case that it decides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mirrored {
+    /// By when it means to be done.
+    pub due: Option<EventTime>,
+    /// Whose it is there.
+    pub office: Option<String>,
 }
 
 impl Event<'_> {

@@ -20,7 +20,7 @@ mod unit;
 pub use binary_attributes::BinaryAttributes;
 pub use bounds::{Bounds, LonLat};
 pub use candidate::{Candidate, CandidateTime, Number};
-pub use event::{AreaIds, Event, EventHash, EventName, Position, SourceKey};
+pub use event::{AreaIds, Event, EventHash, EventName, Mirrored, Position, SourceKey};
 pub use event_kind::{Channel, EventKind, ReportOp};
 pub use layer::{
     AttributeSettings, AttributeType, AttributeValue, CasesOf, LIVE_DOMAIN, Layer, LayerIndex, LayerKind,

@@ -38,6 +38,12 @@ impl PartitionId {
         }
     }
 
+    /// Whether it is what people call by this name: a topic, one partition of it as `topic/0`, or the feed that reads a file.
+    pub fn is_called(&self, name: &str) -> bool {
+        let topic = self.topic.strip_prefix(FILE).unwrap_or(&self.topic);
+        topic == name || *self.topic == *name || self.to_string() == name
+    }
+
     /// Whether only one node can have it: a journal or a file, which are never another node's.
     pub fn is_of_one_node(&self) -> bool {
         &*self.topic == JOURNAL || self.topic.starts_with(FILE)

@@ -100,6 +100,17 @@ fn for_each_text(candidate: &Candidate<'_>, mut look: impl FnMut(&'static str, u
     look("severity", number(&candidate.severity), WORD);
 }
 
+/// Whether a word is no longer than one may be.
+///
+/// # Errors
+/// `too_large`.
+pub(crate) fn check_word(field: &str, text: &str) -> Result<(), Refusal> {
+    if text.len() > WORD {
+        return Err(too_long(field, text.len(), WORD));
+    }
+    Ok(())
+}
+
 fn skills(number: usize, mut lengths: impl Iterator<Item = usize>) -> Result<(), Refusal> {
     if number > SKILLS {
         let detail = format!("`skills` has {number} entries, at most {SKILLS} are taken");

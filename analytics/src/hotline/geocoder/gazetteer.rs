@@ -1,6 +1,7 @@
 //! A table of places, found by what their names have in common with a query.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 
 use riskgrid_ingest::places::great_circle_metres;
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::address::Address;
 
 /// Longest query, in characters.
-const LONGEST_QUERY: usize = 256;
+pub(super) const LONGEST_QUERY: usize = 256;
 /// How many candidates are listed.
 const MOST: usize = 10;
 const MILLION: u32 = 1_000_000;
@@ -122,6 +123,18 @@ pub struct Gazetteer {
     entries: Vec<Entry>,
     /// Which places have a gram in a name, in order.
     by_gram: HashMap<String, Vec<u32>>,
+    /// Which place has an id.
+    by_id: HashMap<String, u32>,
+}
+
+impl fmt::Debug for Gazetteer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let places = self.entries.len();
+        formatter
+            .debug_struct("Gazetteer")
+            .field("places", &places)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Gazetteer {
@@ -140,9 +153,26 @@ impl Gazetteer {
             for gram in grams {
                 gazetteer.by_gram.entry(gram.clone()).or_default().push(number);
             }
+            gazetteer.by_id.insert(place.id.clone(), number);
             gazetteer.entries.push(Entry { place, names, chain });
         }
         gazetteer
+    }
+
+    /// The place of an id.
+    pub fn get(&self, id: &str) -> Option<&Place> {
+        let number = *self.by_id.get(id)?;
+        self.entries.get(number as usize).map(|entry| &entry.place)
+    }
+
+    /// How many places there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     /// What fits a query, the best first, then by id.

@@ -31,6 +31,7 @@ const TEXT: &[Field] = &[required("text")];
 const REPLY: &[Field] = &[required("result"), required("text")];
 const CALL_BACK: &[Field] = &[required("reached"), optional("resolved"), optional("rating")];
 const RATE: &[Field] = &[required("resolved"), required("rating")];
+const DISPATCH: &[Field] = &[optional("labels")];
 const TRANSFER: &[Field] = &[required("office"), required("reason")];
 const EXTEND: &[Field] = &[required("amount"), required("reason")];
 const MERGE: &[Field] = &[required("parent")];
@@ -52,13 +53,13 @@ impl Move {
             Self::Reply => REPLY,
             Self::CallBack => CALL_BACK,
             Self::Rate => RATE,
+            Self::Dispatch => DISPATCH,
             Self::Transfer => TRANSFER,
             Self::Extend => EXTEND,
             Self::Merge => MERGE,
             Self::Split => SPLIT,
             Self::Locate => LOCATE,
             Self::Accept
-            | Self::Dispatch
             | Self::Start
             | Self::Close
             | Self::Lapse

@@ -11,6 +11,8 @@ pub const OPEN: &str = "open";
 pub enum Mode {
     /// This hotline: the table rules.
     Own,
+    /// This hotline too: the case was split off another one, whose acceptance is its own.
+    Split,
     /// Another system: it opens in handling and is closed to finished.
     Mirror,
 }
@@ -20,6 +22,7 @@ impl Mode {
     pub const fn first_state(self) -> State {
         match self {
             Self::Own => State::New,
+            Self::Split => State::Accepted,
             Self::Mirror => State::Handling,
         }
     }
@@ -27,7 +30,7 @@ impl Mode {
     /// Whether a row of this name may lead from one state to the other.
     fn allows(self, name: &str, from: State, to: State) -> bool {
         match self {
-            Self::Own => Move::from_name(name)
+            Self::Own | Self::Split => Move::from_name(name)
                 .and_then(|case_move| case_move.from(from))
                 .is_some_and(|targets| targets.has(to)),
             Self::Mirror => match name {

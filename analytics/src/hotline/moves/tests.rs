@@ -375,6 +375,17 @@ fn rows_that_no_case_can_have_are_named() {
         Ok(State::Finished)
     );
     assert!(fold(Mode::Own, mirrored).is_err());
+    // A case that was split off another one is accepted from the beginning, and goes on as any.
+    let split = [
+        ("open", "", "accepted"),
+        ("dispatch", "accepted", "dispatched"),
+        ("start", "dispatched", "handling"),
+    ];
+    assert_eq!(
+        fold(Mode::Split, split).map(|fold| fold.state),
+        Ok(State::Handling)
+    );
+    assert!(fold(Mode::Split, rows).is_err());
 }
 
 proptest! {

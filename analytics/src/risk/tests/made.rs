@@ -26,7 +26,7 @@ use crate::risk::spread::Kernel;
 /// 2026-11-22T08:00:00Z
 pub(super) const START: i64 = 1_795_334_400 * SECOND;
 
-pub(super) fn model(half_life: i64) -> RiskModel {
+pub(in crate::risk) fn model(half_life: i64) -> RiskModel {
     let reports = |id: &str| LayerModel {
         id: id.to_owned(),
         half_life: HalfLife::new(half_life).unwrap(),

@@ -1,7 +1,7 @@
 mod classes;
 mod daily;
 mod incremental;
-mod made;
+pub(super) mod made;
 mod places;
 mod reference;
 mod sensors;

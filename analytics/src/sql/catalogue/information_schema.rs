@@ -51,6 +51,7 @@ struct Described {
     tables: Arc<dyn SchemaProvider>,
 }
 
+// The one body that waits: the trait is written by `async_trait`, and tables of others are asked for in it.
 #[async_trait]
 impl SchemaProvider for Described {
     fn table_names(&self) -> Vec<String> {

@@ -20,7 +20,7 @@ use datafusion::physical_plan::streaming::StreamingTableExec;
 
 pub use columns::{Column, Values};
 pub use conditions::{Comparison, Condition, Test, Value};
-pub use reading::{Asked, Pages};
+pub use reading::{Asked, Pages, pages};
 
 use conditions::Conditional;
 use reading::{Source, StoredScan};

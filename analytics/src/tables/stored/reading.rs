@@ -31,6 +31,27 @@ pub struct Asked {
 /// Rows as a store gives them, page by page.
 pub type Pages<R> = BoxStream<'static, Result<Vec<R>, Box<dyn Error + Send + Sync>>>;
 
+/// Pages one after the other: `read` gives the rows behind a place, at first behind none, and the place behind which the next
+/// page begins, where there may be one.
+pub fn pages<R, P, F>(read: impl Fn(Option<P>) -> F + Send + 'static) -> Pages<R>
+where
+    R: Send + 'static,
+    P: Send + 'static,
+    F: Future<Output = Result<(Vec<R>, Option<P>), Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    let pages = futures::stream::try_unfold(Some(None), move |next: Option<Option<P>>| {
+        let reading = next.map(&read);
+        async move {
+            let Some(reading) = reading else {
+                return Ok(None);
+            };
+            let (rows, next) = reading.await?;
+            Ok(Some((rows, next.map(Some))))
+        }
+    });
+    pages.boxed()
+}
+
 /// Reads the rows of a store.
 pub(super) type Read<R> = Box<dyn Fn(&Asked) -> Pages<R> + Send + Sync>;
 

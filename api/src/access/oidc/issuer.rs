@@ -6,13 +6,13 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use reqwest::header::CACHE_CONTROL;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
+use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::jwk::{PublicKey, read_set};
+use super::jwk::{InvalidSet, PublicKey, read_set};
 use super::token::Token;
 
 /// Largest answer of an issuer.
@@ -30,9 +30,91 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const USED_ON: Duration = Duration::from_hours(24);
 
 /// Why tokens cannot be judged.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the issuer of tokens has not answered for too long: {}", .0.as_ref().map(ToString::to_string).unwrap_or_default())]
+pub(in crate::access) struct NoAnswer(#[source] Option<Arc<IssuerProblem>>);
+
+/// What is wrong with an issuer's answer.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::access) enum IssuerProblem {
+    /// It names a place that cannot be believed.
+    #[error(transparent)]
+    Unsafe(#[from] UnsafePlace),
+    /// There is none, or it breaks off.
+    #[error("{place}: {}", innermost(.error))]
+    Request {
+        /// What was asked.
+        place: String,
+        /// What the client says.
+        #[source]
+        error: reqwest::Error,
+    },
+    /// It is no success.
+    #[error("{place} answers {status}")]
+    Status {
+        /// What was asked.
+        place: String,
+        /// What it answers.
+        status: StatusCode,
+    },
+    /// It does not end.
+    #[error("{0} answers more than {LARGEST} bytes")]
+    TooLarge(String),
+    /// It is not of the form that it must have.
+    #[error("{place}: {error}")]
+    Unread {
+        /// What was asked.
+        place: String,
+        /// Why.
+        #[source]
+        error: serde_json::Error,
+    },
+    /// It gives no keys.
+    #[error("{place}: {error}")]
+    Keys {
+        /// What was asked.
+        place: String,
+        /// Why.
+        #[source]
+        error: InvalidSet,
+    },
+    /// It is of another issuer.
+    #[error("{place} names the issuer `{issuer}`; set access.oidc.issuer to it by the letter")]
+    OtherName {
+        /// What was asked.
+        place: String,
+        /// The name there.
+        issuer: String,
+    },
+}
+
+/// Why what is at a place cannot be believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the issuer of tokens has not answered for too long: {0}")]
-pub(super) struct NoAnswer(pub(super) String);
+pub enum UnsafePlace {
+    /// It is no URL.
+    #[error("`{place}` is no address: {error}")]
+    NoUrl {
+        /// As it is written.
+        place: String,
+        /// Why.
+        #[source]
+        error: url::ParseError,
+    },
+    /// Anybody between could answer.
+    #[error("`{0}` must begin with https://; http is for this machine only")]
+    InClear(String),
+}
+
+/// Why an issuer cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidIssuer {
+    /// What is there cannot be believed.
+    #[error(transparent)]
+    Unsafe(#[from] UnsafePlace),
+    /// There is no client for it.
+    #[error(transparent)]
+    Client(#[from] reqwest::Error),
+}
 
 /// Where things of an issuer are, as its discovery document says.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -65,7 +147,7 @@ pub(super) struct Issuer {
 #[derive(Default)]
 struct Asked {
     at: Option<Instant>,
-    problem: String,
+    problem: Option<Arc<IssuerProblem>>,
 }
 
 impl Issuer {
@@ -73,14 +155,13 @@ impl Issuer {
     ///
     /// # Errors
     /// The name is no address that can be asked safely.
-    pub(super) fn new(name: &str) -> Result<Self, String> {
+    pub(super) fn new(name: &str) -> Result<Self, InvalidIssuer> {
         safe(name)?;
         let client = Client::builder()
             .no_proxy()
             .redirect(Policy::none())
             .timeout(TIMEOUT)
-            .build()
-            .map_err(|error| error.to_string())?;
+            .build()?;
         Ok(Self {
             name: name.to_owned(),
             client,
@@ -141,7 +222,7 @@ impl Issuer {
             .filter(|known| known.at.elapsed() < USED_ON)
     }
 
-    async fn problem(&self) -> String {
+    async fn problem(&self) -> Option<Arc<IssuerProblem>> {
         self.asked.lock().await.problem.clone()
     }
 
@@ -156,34 +237,33 @@ impl Issuer {
     async fn ask(&self, asked: &mut Asked) {
         match self.fetch().await {
             Ok(known) => {
-                if !asked.problem.is_empty() {
+                if asked.problem.take().is_some() {
                     tracing::info!(issuer = self.name, "the issuer of tokens answers again");
                 }
-                asked.problem.clear();
                 self.known.store(Some(Arc::new(known)));
             }
             Err(problem) => {
                 tracing::warn!(
                     issuer = self.name,
-                    problem,
+                    %problem,
                     "the issuer of tokens does not answer as it should"
                 );
-                asked.problem = problem;
+                asked.problem = Some(Arc::new(problem));
             }
         }
     }
 
-    async fn fetch(&self) -> Result<Known, String> {
+    async fn fetch(&self) -> Result<Known, IssuerProblem> {
         let place = format!(
             "{}/.well-known/openid-configuration",
             self.name.trim_end_matches('/')
         );
         let (places, _): (Discovered, _) = self.get(&place).await?;
         if places.issuer != self.name {
-            return Err(format!(
-                "{place} names the issuer `{}`; set access.oidc.issuer to it by the letter",
-                places.issuer
-            ));
+            return Err(IssuerProblem::OtherName {
+                place,
+                issuer: places.issuer,
+            });
         }
         for place in [
             Some(&places.jwks_uri),
@@ -193,7 +273,10 @@ impl Issuer {
             place.map_or(Ok(()), |place| safe(place))?;
         }
         let (bytes, kept) = self.bytes(&places.jwks_uri).await?;
-        let keys = read_set(&bytes).map_err(|why| format!("{}: {why}", places.jwks_uri))?;
+        let keys = read_set(&bytes).map_err(|error| IssuerProblem::Keys {
+            place: places.jwks_uri.clone(),
+            error,
+        })?;
         let at = Instant::now();
         Ok(Known {
             keys,
@@ -203,18 +286,27 @@ impl Issuer {
         })
     }
 
-    async fn get<T: DeserializeOwned>(&self, place: &str) -> Result<(T, Duration), String> {
+    async fn get<T: DeserializeOwned>(&self, place: &str) -> Result<(T, Duration), IssuerProblem> {
         let (bytes, kept) = self.bytes(place).await?;
-        let value = serde_json::from_slice(&bytes).map_err(|error| format!("{place}: {error}"))?;
+        let value = serde_json::from_slice(&bytes).map_err(|error| IssuerProblem::Unread {
+            place: place.to_owned(),
+            error,
+        })?;
         Ok((value, kept))
     }
 
     /// An answer, and for how long it may be kept.
-    async fn bytes(&self, place: &str) -> Result<(Vec<u8>, Duration), String> {
-        let failed = |error: reqwest::Error| format!("{place}: {}", innermost(&error));
+    async fn bytes(&self, place: &str) -> Result<(Vec<u8>, Duration), IssuerProblem> {
+        let failed = |error: reqwest::Error| IssuerProblem::Request {
+            place: place.to_owned(),
+            error,
+        };
         let mut answer = self.client.get(place).send().await.map_err(failed)?;
         if !answer.status().is_success() {
-            return Err(format!("{place} answers {}", answer.status()));
+            return Err(IssuerProblem::Status {
+                place: place.to_owned(),
+                status: answer.status(),
+            });
         }
         let kept = answer
             .headers()
@@ -226,7 +318,7 @@ impl Issuer {
         let mut bytes = Vec::new();
         while let Some(piece) = answer.chunk().await.map_err(failed)? {
             if bytes.len() + piece.len() > LARGEST {
-                return Err(format!("{place} answers more than {LARGEST} bytes"));
+                return Err(IssuerProblem::TooLarge(place.to_owned()));
             }
             bytes.extend_from_slice(&piece);
         }
@@ -239,7 +331,7 @@ impl Issuer {
             let mut asked = self.asked.lock().await;
             asked.at = Some(Instant::now());
             self.ask(&mut asked).await;
-            let is_well = asked.problem.is_empty();
+            let is_well = asked.problem.is_none();
             drop(asked);
             let renew_at = self.known.load().as_ref().map(|known| known.renew_at);
             let next = renew_at
@@ -251,8 +343,11 @@ impl Issuer {
 }
 
 /// Whether what is there can be believed: over TLS, or from this machine.
-fn safe(place: &str) -> Result<(), String> {
-    let url = Url::parse(place).map_err(|error| format!("`{place}` is no address: {error}"))?;
+fn safe(place: &str) -> Result<(), UnsafePlace> {
+    let url = Url::parse(place).map_err(|error| UnsafePlace::NoUrl {
+        place: place.to_owned(),
+        error,
+    })?;
     let is_here = url.host_str().is_some_and(|host| {
         host == "localhost"
             || host
@@ -263,9 +358,7 @@ fn safe(place: &str) -> Result<(), String> {
     match url.scheme() {
         "https" => Ok(()),
         "http" if is_here => Ok(()),
-        _ => Err(format!(
-            "`{place}` must begin with https://; http is for this machine only"
-        )),
+        _ => Err(UnsafePlace::InClear(place.to_owned())),
     }
 }
 

@@ -82,14 +82,25 @@ struct Jwk {
     y: Option<String>,
 }
 
+/// Why an answer gives no keys.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::access) enum InvalidSet {
+    /// It is no set of keys.
+    #[error("it is no set of keys: {0}")]
+    NoSet(#[from] serde_json::Error),
+    /// There are too many.
+    #[error("it has {0} keys; at most {MOST} are read")]
+    TooMany(usize),
+}
+
 /// Reads a set. Keys that verify nothing here, such as those for encryption, are passed over.
 ///
 /// # Errors
 /// It is no set of keys, or too large a one.
-pub(super) fn read_set(json: &[u8]) -> Result<Vec<PublicKey>, String> {
-    let set: Set = serde_json::from_slice(json).map_err(|error| format!("it is no set of keys: {error}"))?;
+pub(super) fn read_set(json: &[u8]) -> Result<Vec<PublicKey>, InvalidSet> {
+    let set: Set = serde_json::from_slice(json)?;
     if set.keys.len() > MOST {
-        return Err(format!("it has {} keys; at most {MOST} are read", set.keys.len()));
+        return Err(InvalidSet::TooMany(set.keys.len()));
     }
     let keys = set
         .keys
@@ -192,7 +203,7 @@ pub(super) mod tests {
         assert!(keys[0].is_for(Algorithm::EdDsa) && !keys[0].is_for(Algorithm::Es256));
         assert!(read_set(b"[]").is_err());
         let many = format!("{{\"keys\": [{}]}}", vec!["{}"; 65].join(","));
-        assert!(read_set(many.as_bytes()).unwrap_err().contains("65"));
+        assert!(read_set(many.as_bytes()).unwrap_err().to_string().contains("65"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 
+use super::issuer::NoAnswer;
 use super::token::{Expected, Token};
 use super::{NotOfToken, OfToken, Oidc};
 use crate::access::key::is_same_hash;
@@ -59,12 +60,47 @@ pub(in crate::access) enum NotSignedIn {
     /// The issuer refuses, in its own word.
     Refused(String),
     /// It does not answer as it should.
-    NoAnswer(String),
+    NoAnswer(SignInProblem),
     /// It vouches for somebody to whom nothing is given.
     NoRole {
         /// As the audit names them.
         who: String,
     },
+}
+
+/// What is wrong with an issuer's part of a sign-in.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::access) enum SignInProblem {
+    /// It has not answered for too long.
+    #[error(transparent)]
+    NoAnswer(#[from] NoAnswer),
+    /// Its discovery document leaves out where to ask.
+    #[error("the issuer names no {0}")]
+    NoPlace(&'static str),
+    /// This machine has no random numbers.
+    #[error(transparent)]
+    Random(#[from] getrandom::Error),
+    /// Its answer with the token does not come, or breaks off.
+    #[error(transparent)]
+    Request(#[from] reqwest::Error),
+    /// That answer does not end.
+    #[error("its answer with the token is too large")]
+    TooLarge,
+    /// That answer cannot be read.
+    #[error(transparent)]
+    Unread(#[from] serde_json::Error),
+    /// That answer has none.
+    #[error("its answer holds no id_token")]
+    NoToken,
+    /// The token is for another, or not of now.
+    #[error("its token is not one for us")]
+    WrongToken,
+}
+
+impl<T: Into<SignInProblem>> From<T> for NotSignedIn {
+    fn from(problem: T) -> Self {
+        Self::NoAnswer(problem.into())
+    }
 }
 
 #[derive(Deserialize)]
@@ -103,13 +139,11 @@ impl Logins {
         back: &str,
         return_to: String,
     ) -> Result<Sent, NotSignedIn> {
-        let no_answer = |why: &dyn std::fmt::Display| NotSignedIn::NoAnswer(why.to_string());
-        let places = oidc.issuer.places().await.map_err(|none| no_answer(&none))?;
+        let places = oidc.issuer.places().await?;
         let place = places
             .authorization_endpoint
-            .ok_or_else(|| no_answer(&"the issuer names no authorization_endpoint"))?;
-        let made = || Ok::<_, getrandom::Error>((random()?, random()?, random()?, random()?));
-        let (state, nonce, verifier, cookie) = made().map_err(|error| no_answer(&error))?;
+            .ok_or(SignInProblem::NoPlace("authorization_endpoint"))?;
+        let (state, nonce, verifier, cookie) = (random()?, random()?, random()?, random()?);
         let challenge = URL_SAFE_NO_PAD.encode(sha256(verifier.as_bytes()));
         let query = Serializer::new(String::new())
             .append_pair("response_type", "code")
@@ -155,8 +189,8 @@ impl Logins {
             .judge_id_token(&text, &pending.nonce, now)
             .await
             .map_err(|why| match why {
-                NotOfToken::Wrong => NotSignedIn::NoAnswer("its token is not one for us".to_owned()),
-                NotOfToken::NoAnswer(why) => NotSignedIn::NoAnswer(why),
+                NotOfToken::Wrong => SignInProblem::WrongToken.into(),
+                NotOfToken::NoAnswer(why) => why.into(),
                 NotOfToken::NoRole { who } => NotSignedIn::NoRole { who },
             })?;
         Ok(Returned {
@@ -169,11 +203,10 @@ impl Logins {
 impl Oidc {
     /// Gives the issuer a code, and gets a token.
     async fn id_token(&self, code: &str, verifier: &str, back: &str) -> Result<String, NotSignedIn> {
-        let no_answer = |why: &dyn std::fmt::Display| NotSignedIn::NoAnswer(why.to_string());
-        let places = self.issuer.places().await.map_err(|none| no_answer(&none))?;
+        let places = self.issuer.places().await?;
         let place = places
             .token_endpoint
-            .ok_or_else(|| no_answer(&"the issuer names no token_endpoint"))?;
+            .ok_or(SignInProblem::NoPlace("token_endpoint"))?;
         let form = Serializer::new(String::new())
             .append_pair("grant_type", "authorization_code")
             .append_pair("code", code)
@@ -191,28 +224,26 @@ impl Oidc {
         if let Some(secret) = &self.settings.client_secret {
             request = request.basic_auth(&self.settings.client_id, Some(secret.reveal()));
         }
-        let mut answer = request.send().await.map_err(|error| no_answer(&error))?;
+        let mut answer = request.send().await?;
         let mut bytes = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(|error| no_answer(&error))? {
+        while let Some(piece) = answer.chunk().await? {
             if bytes.len() + piece.len() > LARGEST {
-                return Err(no_answer(&"its answer with the token is too large"));
+                return Err(SignInProblem::TooLarge.into());
             }
             bytes.extend_from_slice(&piece);
         }
-        let answer: Answer = serde_json::from_slice(&bytes).map_err(|error| no_answer(&error))?;
+        let answer: Answer = serde_json::from_slice(&bytes)?;
         if let Some(error) = answer.error {
             return Err(NotSignedIn::Refused(error.chars().take(80).collect()));
         }
-        answer
-            .id_token
-            .ok_or_else(|| no_answer(&"its answer holds no id_token"))
+        Ok(answer.id_token.ok_or(SignInProblem::NoToken)?)
     }
 
     /// As [`judge`](Self::judge), of an ID token: meant for our client, and for this sign-in.
     async fn judge_id_token(&self, text: &str, nonce: &str, now: i64) -> Result<OfToken, NotOfToken> {
         let token = Token::parse(text).ok_or(NotOfToken::Wrong)?;
         let keys = self.issuer.keys_for(&token).await;
-        let keys = keys.map_err(|none| NotOfToken::NoAnswer(none.to_string()))?;
+        let keys = keys.map_err(NotOfToken::NoAnswer)?;
         let expected = Expected {
             issuer: &self.settings.issuer,
             audiences: std::slice::from_ref(&self.settings.client_id),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use self::issuer::Issuer;
+use self::issuer::{InvalidIssuer, Issuer, NoAnswer};
 pub(super) use self::login::{Logins, NotSignedIn, PATIENCE, is_own_path};
 use self::token::{Claims, Expected, Token};
 use super::new_key::Grant;
@@ -71,7 +71,7 @@ pub(super) struct OfToken {
 }
 
 /// Why a token lets nobody in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum NotOfToken {
     /// It is not good, or not for us, or not of now.
     Wrong,
@@ -81,7 +81,23 @@ pub(super) enum NotOfToken {
         who: String,
     },
     /// Its issuer has not answered for too long.
-    NoAnswer(String),
+    NoAnswer(NoAnswer),
+}
+
+/// Why an issuer cannot be one whose tokens let in.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidOidc {
+    /// Its address.
+    #[error("`access.oidc.issuer`: {0}")]
+    Issuer(#[from] InvalidIssuer),
+    /// Where something is in its tokens.
+    #[error("`access.oidc.{key}` is `{claim}`; it must be a JSON pointer such as /roles or /name")]
+    Claim {
+        /// The key of the configuration.
+        key: &'static str,
+        /// As it is written.
+        claim: String,
+    },
 }
 
 /// Judges the tokens of an issuer.
@@ -95,17 +111,18 @@ impl Oidc {
     ///
     /// # Errors
     /// What of the settings cannot be.
-    pub(super) fn new(settings: OidcSettings) -> Result<Self, String> {
-        let issuer = Issuer::new(&settings.issuer).map_err(|why| format!("`access.oidc.issuer`: {why}"))?;
+    pub(super) fn new(settings: OidcSettings) -> Result<Self, InvalidOidc> {
+        let issuer = Issuer::new(&settings.issuer)?;
         for (key, claim, is_optional) in [
             ("roles_claim", &settings.roles_claim, false),
             ("name_claim", &settings.name_claim, true),
         ] {
             let is_none = is_optional && claim.is_empty();
             if !is_none && !claim.starts_with('/') {
-                return Err(format!(
-                    "`access.oidc.{key}` is `{claim}`; it must be a JSON pointer such as /roles or /name"
-                ));
+                return Err(InvalidOidc::Claim {
+                    key,
+                    claim: claim.clone(),
+                });
             }
         }
         Ok(Self {
@@ -123,7 +140,7 @@ impl Oidc {
     pub(super) async fn judge(&self, text: &str, now: i64) -> Result<OfToken, NotOfToken> {
         let token = Token::parse(text).ok_or(NotOfToken::Wrong)?;
         let keys = self.issuer.keys_for(&token).await;
-        let keys = keys.map_err(|none| NotOfToken::NoAnswer(none.to_string()))?;
+        let keys = keys.map_err(NotOfToken::NoAnswer)?;
         let expected = Expected {
             issuer: &self.settings.issuer,
             audiences: &self.settings.audiences,

@@ -20,7 +20,7 @@ mod worker;
 
 pub use address::is_public;
 pub use schedule::RetrySchedule;
-pub use sender::{Sender, SenderError};
+pub use sender::{Outgoing, Sender, SenderError};
 pub use validate::{InvalidWebhook, WebhookRequest};
 pub use worker::{Clock, Deliveries, DeliverySettings};
 

@@ -1,4 +1,5 @@
-//! When to try again.
+//! When to try again. A table of our own, not a crate for retries: the waits are the contract's, they outlive the process in the
+//! outbox, and their jitter follows from the message.
 
 use std::time::Duration;
 

@@ -7,12 +7,15 @@ use std::time::Duration;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Response, StatusCode};
-use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
+use riskgrid_ingest::EventTime;
+use standardwebhooks::{
+    HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook, WebhookError,
+};
 use tokio::time::Instant;
 use url::Url;
 
 use super::address::PublicAddresses;
-use super::validate::check_url;
+use super::validate::{InvalidWebhook, check_url};
 use crate::alerts::webhook::{Attempt, Secret};
 use crate::http::retry_after;
 
@@ -25,6 +28,36 @@ const SHOWN_BODY_CHARS: usize = 200;
 #[derive(Debug, thiserror::Error)]
 #[error("the client for webhooks cannot be made")]
 pub struct SenderError(#[from] reqwest::Error);
+
+/// What is sent.
+#[derive(Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// Where to.
+    pub url: &'a str,
+    /// To sign with.
+    pub secret: &'a Secret,
+    /// The `webhook-id`.
+    pub id: &'a str,
+    /// The bytes.
+    pub body: &'a str,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+enum NotSent {
+    /// The URL is none.
+    #[error(transparent)]
+    Url(#[from] url::ParseError),
+    /// It is one that is not allowed.
+    #[error(transparent)]
+    NotAllowed(#[from] InvalidWebhook),
+    /// The secret signs nothing.
+    #[error("cannot sign: {0}")]
+    Unsigned(#[from] WebhookError),
+    /// The receiver cannot be reached, or does not answer.
+    #[error("{}", chain(.0))]
+    Exchange(#[source] reqwest::Error),
+}
 
 /// Sends signed messages. Follows no redirect, uses no proxy, resolves names anew each time.
 #[derive(Clone)]
@@ -65,21 +98,21 @@ impl Sender {
         self.allow_private
     }
 
-    /// Signs `body` and sends it once; `now` is the wall clock in µs, the timestamp that is signed.
-    pub async fn send(&self, url: &str, secret: &Secret, id: &str, body: &str, now: i64) -> Attempt {
+    /// Signs a message and sends it once; `now` is the wall clock, the timestamp that is signed.
+    pub async fn send(&self, message: &Outgoing<'_>, now: EventTime) -> Attempt {
         let started = Instant::now();
-        let outcome = self.exchange(url, secret, id, body, now).await;
+        let outcome = self.exchange(message, now.micros()).await;
         let latency_ms = started.elapsed().as_millis() as u64;
         let attempt = Attempt {
-            at: now,
+            at: now.micros(),
             status: None,
             latency_ms,
             error: None,
             retry_after: None,
         };
         match outcome {
-            Err(reason) => Attempt {
-                error: Some(reason),
+            Err(not_sent) => Attempt {
+                error: Some(not_sent.to_string()),
                 ..attempt
             },
             Ok(answer) => {
@@ -95,21 +128,14 @@ impl Sender {
         }
     }
 
-    async fn exchange(
-        &self,
-        url: &str,
-        secret: &Secret,
-        id: &str,
-        body: &str,
-        now: i64,
-    ) -> Result<Answer, String> {
-        let url = Url::parse(url).map_err(|error| error.to_string())?;
+    async fn exchange(&self, message: &Outgoing<'_>, now: i64) -> Result<Answer, NotSent> {
+        let Outgoing { secret, id, body, .. } = *message;
+        let url = Url::parse(message.url)?;
         // The configuration may be stricter now than when the webhook was made.
-        check_url(&url, self.allow_private).map_err(|error| error.to_string())?;
+        check_url(&url, self.allow_private)?;
         let timestamp = now.div_euclid(1_000_000);
-        let signature = Webhook::new(secret.reveal())
-            .and_then(|key| key.sign(id, timestamp, body.as_bytes()))
-            .map_err(|error| format!("cannot sign: {error}"))?;
+        let signature =
+            Webhook::new(secret.reveal()).and_then(|key| key.sign(id, timestamp, body.as_bytes()))?;
         let request = self
             .client
             .post(url)
@@ -121,8 +147,8 @@ impl Sender {
         let response = request
             .send()
             .await
-            .map_err(|error| chain(&error.without_url()))?;
-        Answer::read(response, now).await
+            .map_err(|error| NotSent::Exchange(error.without_url()))?;
+        Ok(Answer::read(response, now).await)
     }
 }
 
@@ -133,7 +159,7 @@ struct Answer {
 }
 
 impl Answer {
-    async fn read(mut response: Response, now: i64) -> Result<Self, String> {
+    async fn read(mut response: Response, now: i64) -> Self {
         let status = response.status();
         let retry_after = retry_after(response.headers(), now);
         let mut body = Vec::new();
@@ -149,11 +175,11 @@ impl Answer {
             .chars()
             .take(SHOWN_BODY_CHARS)
             .collect();
-        Ok(Self {
+        Self {
             status,
             retry_after,
             shown_body,
-        })
+        }
     }
 
     fn reason(&self) -> String {
@@ -210,7 +236,13 @@ mod tests {
             "https://127.0.0.1:9/",
             "http://ops.example/",
         ] {
-            let attempt = sender.send(url, &secret, "msg_1", "{}", 0).await;
+            let message = Outgoing {
+                url,
+                secret: &secret,
+                id: "msg_1",
+                body: "{}",
+            };
+            let attempt = sender.send(&message, EventTime::from_micros(0)).await;
             let error = attempt.error.unwrap();
             assert!(
                 error.contains("public") || error.contains("scheme"),

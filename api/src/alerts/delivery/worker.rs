@@ -8,13 +8,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use riskgrid_ingest::EventTime;
 use tokio::sync::{Notify, watch};
 use tokio::task::{Id, JoinHandle, JoinSet};
 
 use super::durations::DeliveryDurations;
 use super::rate::Rates;
 use super::schedule::RetrySchedule;
-use super::sender::Sender;
+use super::sender::{Outgoing, Sender};
 use super::steady_clock::SteadyClock;
 use crate::alerts::store::{Decisions, DecisionsError, Delivery, DeliveryState};
 use crate::alerts::webhook::Attempt;
@@ -318,9 +319,13 @@ struct Messenger {
 }
 
 impl Messenger {
+    fn now(&self) -> EventTime {
+        EventTime::from_micros((self.wall)())
+    }
+
     async fn attempt(&self, delivery: &Delivery) -> Result<(), DecisionsError> {
         let (id, body) = if delivery.is_open {
-            let Some(sealed) = self.decisions.seal(delivery.seq, (self.wall)()).await? else {
+            let Some(sealed) = self.decisions.seal(delivery.seq, self.now()).await? else {
                 return Ok(());
             };
             sealed
@@ -329,7 +334,15 @@ impl Messenger {
         };
         let attempt = self
             .sender
-            .send(&delivery.url, &delivery.secret, &id, &body, (self.wall)())
+            .send(
+                &Outgoing {
+                    url: &delivery.url,
+                    secret: &delivery.secret,
+                    id: &id,
+                    body: &body,
+                },
+                self.now(),
+            )
             .await;
         let attempts = delivery.attempts.saturating_add(1);
         let becomes = self.what_follows(delivery, (&id, attempts), &attempt);

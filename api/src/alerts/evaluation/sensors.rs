@@ -42,7 +42,7 @@ impl NotifyPolicy {
 
     /// Whether transitions of a domain are sent, and the clock that judges their age: the wall clock for live feeds, the
     /// replay's own (`now` of its events) for historic ones.
-    pub fn of(&self, domain: &str, wall: i64, replay_now: i64) -> (Notify, i64) {
+    pub fn of(&self, domain: &str, wall: EventTime, replay_now: EventTime) -> (Notify, EventTime) {
         if domain == LIVE_DOMAIN {
             (Notify::Send, wall)
         } else if self.replayed.contains(domain) {
@@ -129,9 +129,10 @@ impl SensorObserver {
 
     fn store(&mut self) -> Result<(), Box<dyn Error + Send + Sync>> {
         while let Some((domain, replay_now, transitions)) = self.waiting.first() {
-            let (notify, now) = self.policy.of(domain, (self.alerting.clock)(), *replay_now);
+            let wall = EventTime::from_micros((self.alerting.clock)());
+            let (notify, now) = self.policy.of(domain, wall, EventTime::from_micros(*replay_now));
             self.runtime
-                .block_on(self.alerting.record(transitions, notify, now))?;
+                .block_on(self.alerting.record(transitions, notify, now.micros()))?;
             self.waiting.remove(0);
         }
         Ok(())

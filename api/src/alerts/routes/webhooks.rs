@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::access::Caller;
 use crate::alerts::Alerting;
-use crate::alerts::delivery::{InvalidWebhook, WebhookRequest};
+use crate::alerts::delivery::{InvalidWebhook, Outgoing, WebhookRequest};
 use crate::alerts::store::{DeliveryQuery, Replay, Versioned, random_hex, rfc3339};
 use crate::alerts::webhook::{Endpoint, EndpointFilter};
 use crate::http::extract::{JsonBody, OptionalJsonBody, Parameters};
@@ -147,16 +147,14 @@ async fn test(
     alerting.decisions.database().audit(&deed, now).await?;
     let webhook_id = format!("msg_{}", random_hex()?);
     let body = json!({"type": "webhook.test", "timestamp": rfc3339(now), "data": {"webhook": endpoint.name}});
-    let attempt = alerting
-        .sender
-        .send(
-            &endpoint.url,
-            &endpoint.secret,
-            &webhook_id,
-            &body.to_string(),
-            now,
-        )
-        .await;
+    let body = body.to_string();
+    let message = Outgoing {
+        url: &endpoint.url,
+        secret: &endpoint.secret,
+        id: &webhook_id,
+        body: &body,
+    };
+    let attempt = alerting.sender.send(&message, EventTime::from_micros(now)).await;
     if attempt.is_delivered() && endpoint.disabled_at.is_some() {
         alerting.decisions.enable_endpoint(&id).await?;
     }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use riskgrid_analytics::rules::Audience;
+use riskgrid_analytics::rules::{Audience, TransitionKind};
 use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
-use super::wanted::{AlertQuery, Wanted};
+use super::wanted::AlertQuery;
 use super::{Decisions, DecisionsError};
-use crate::database::{Bound, Connection, read_from_row};
+use crate::database::{Connection, read_from_row};
 
 /// Where an alert stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,15 @@ impl AlertState {
             Self::Acknowledged => "acknowledged",
             Self::Resolved => "resolved",
             Self::Expired => "expired",
+        }
+    }
+
+    /// What an alert is after the data ended it so.
+    pub(super) fn of_end(kind: TransitionKind) -> Self {
+        match kind {
+            TransitionKind::Firing => Self::Firing,
+            TransitionKind::Resolved => Self::Resolved,
+            TransitionKind::Expired => Self::Expired,
         }
     }
 
@@ -271,24 +280,9 @@ impl Decisions {
 
     /// Alerts, newest first.
     pub async fn alerts(&self, query: &AlertQuery) -> Result<AlertPage, DecisionsError> {
-        let wanted = Wanted::of(query);
-        let sql = format!(
-            "SELECT * FROM alerts {} ORDER BY fired_at DESC, id DESC LIMIT ${}",
-            wanted.sql(),
-            wanted.values.len() + 1
-        );
-        // The conditions are the program's own words.
-        let mut rows = sqlx::query_as(sqlx::AssertSqlSafe(sql));
-        for value in &wanted.values {
-            rows = match value {
-                Bound::Text(text) => rows.bind(text.clone()),
-                Bound::Number(number) => rows.bind(*number),
-            };
-        }
-        let rows: Vec<AlertRow> = rows
-            .bind(i64::from(query.limit) + 1)
-            .fetch_all(self.readers())
-            .await?;
+        let most = u64::from(query.limit) + 1;
+        let sql = format!("SELECT * FROM alerts $WHERE ORDER BY fired_at DESC, id DESC LIMIT {most}");
+        let rows: Vec<AlertRow> = query.conditions().query(&sql).fetch_all(self.readers()).await?;
         let has_more = rows.len() > query.limit as usize;
         let alerts: Vec<Alert> = rows
             .into_iter()

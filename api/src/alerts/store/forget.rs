@@ -50,6 +50,7 @@ impl Decisions {
         let before = |age: Duration| now.saturating_sub(i64::try_from(age.as_micros()).unwrap_or(i64::MAX));
         let mut forgotten = Forgotten::default();
         self.see_what_ended(now).await?;
+        self.note_silences(now).await?;
         loop {
             let over = self.census().ended.saturating_sub(keep.max_ended_alerts);
             let over = i64::try_from(over).unwrap_or(i64::MAX).min(PIECE);

@@ -12,7 +12,7 @@ pub fn random_hex() -> Result<String, DecisionsError> {
 }
 
 /// The `webhook-id` of one transition for one endpoint: the same on every attempt, replay and restart.
-pub fn webhook_id(endpoint: &str, alert: &str, number: i64) -> String {
+pub fn webhook_id(endpoint: &str, (alert, number): (&str, i64)) -> String {
     let key = format!("{}:{endpoint}{}:{alert}{number}", endpoint.len(), alert.len());
     format!("msg_{:032x}", XxHash3_128::oneshot(key.as_bytes()))
 }

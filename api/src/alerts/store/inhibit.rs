@@ -7,7 +7,7 @@ use riskgrid_analytics::incidents::Cover;
 use super::alerts::{Alert, AlertRow};
 use super::telling::{RuleFacts, rank};
 use super::{Decisions, DecisionsError};
-use crate::alerts::inhibition::{BUILT_IN_SOURCES, Candidate, inhibits};
+use crate::alerts::inhibition::{BUILT_IN_SOURCES, Candidate, RuleWords, inhibits};
 use crate::alerts::silence::Subject;
 use crate::database::{Connection, read_from_row};
 
@@ -47,9 +47,14 @@ impl Inhibitors {
         let rules = rows.into_iter().filter_map(|row| {
             let RuleKind { kind, layer } = serde_json::from_str(&row.body).ok()?;
             let may_begin = BUILT_IN_SOURCES.contains(&kind.as_str())
-                || configured
-                    .iter()
-                    .any(|rule| rule.may_begin_with(&row.name, &row.id, &layer, &kind));
+                || configured.iter().any(|inhibition| {
+                    inhibition.may_begin_with(&RuleWords {
+                        name: &row.name,
+                        id: &row.id,
+                        layer: &layer,
+                        kind: &kind,
+                    })
+                });
             may_begin.then(|| {
                 let facts: RuleFacts = serde_json::from_str(&row.body).unwrap_or_default();
                 (row.id, facts.all.into_iter().chain(facts.any).collect())

@@ -203,9 +203,19 @@ async fn what_a_silence_hides_is_recorded_and_told_when_the_silence_is_over() {
 
     assert_eq!(decisions.release_held(START + SECOND).await.unwrap(), 0);
     let now = START + 2 * SECOND;
-    assert!(!decisions.has_silence_ended(START, now).await.unwrap());
+    assert!(
+        !decisions
+            .has_silence_ended(EventTime::from_micros(START), EventTime::from_micros(now))
+            .await
+            .unwrap()
+    );
     assert!(decisions.end_silence(&made.id, now, &deed()).await.unwrap());
-    assert!(decisions.has_silence_ended(START, now).await.unwrap());
+    assert!(
+        decisions
+            .has_silence_ended(EventTime::from_micros(START), EventTime::from_micros(now))
+            .await
+            .unwrap()
+    );
     assert_eq!(decisions.release_held(now).await.unwrap(), 1);
     assert_eq!(decisions.release_held(now).await.unwrap(), 0);
     let told = bodies(&decisions, &ops).await;

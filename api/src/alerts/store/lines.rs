@@ -1,7 +1,7 @@
 //! Alerts as the SQL table shows them: read page by page, filtered by the database.
 
 use super::{Decisions, DecisionsError};
-use crate::database::{Bound, Conditions, numbered, read_from_row};
+use crate::database::{Bound, Conditions, read_from_row};
 
 /// Alerts of one page.
 const PAGE: u32 = 1_000;
@@ -102,33 +102,18 @@ impl Decisions {
         most: usize,
     ) -> Result<(Vec<AlertLine>, Option<LinePlace>), DecisionsError> {
         let limit = u32::try_from(most).unwrap_or(u32::MAX).min(PAGE);
-        let mut all: Vec<&str> = conditions.sql.iter().map(String::as_str).collect();
-        if after.is_some() {
-            all.push("(fired_at, id) < (?, ?)");
+        let mut all = conditions.clone();
+        if let Some(after) = after {
+            let place = [Bound::Number(after.fired_at), Bound::Text(after.id.clone())];
+            all.add("(fired_at, id) < (?, ?)", place);
         }
-        let wanted = if all.is_empty() {
-            String::new()
-        } else {
-            format!("WHERE {}", numbered(&all.join(" AND ")))
-        };
         let sql = format!(
             "SELECT id, rule, state, severity, layer, kind, rule_id, rule_version, instance, incident_group, labels, areas, reason,
                 sensor, cell, value, at, fired_at, resolved_at, acknowledged_at, acknowledged_by, acknowledged_comment,
                 acknowledged_until, incident
-               FROM alerts {wanted} ORDER BY fired_at DESC, id DESC LIMIT {limit}"
+               FROM alerts $WHERE ORDER BY fired_at DESC, id DESC LIMIT {limit}"
         );
-        // The conditions are the program's own words.
-        let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
-        for value in &conditions.values {
-            query = match value {
-                Bound::Text(text) => query.bind(text.clone()),
-                Bound::Number(number) => query.bind(*number),
-            };
-        }
-        if let Some(after) = after {
-            query = query.bind(after.fired_at).bind(after.id.clone());
-        }
-        let lines: Vec<AlertLine> = query.fetch_all(self.readers()).await?;
+        let lines: Vec<AlertLine> = all.query(&sql).fetch_all(self.readers()).await?;
         let is_whole_page = lines.len() == limit as usize;
         let next = lines.last().filter(|_| is_whole_page).map(|line| LinePlace {
             fired_at: line.fired_at,

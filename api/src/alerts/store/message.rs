@@ -171,7 +171,7 @@ fn print(kind: &str, now: i64, data: impl Serialize) -> serde_json::Result<Strin
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod tests {
-    use riskgrid_analytics::incidents::incident_id;
+    use riskgrid_analytics::incidents::Opening;
 
     use super::super::incidents::IncidentState;
     use super::super::webhook_id;
@@ -194,7 +194,13 @@ mod tests {
             evidence: json!({"limit": 3.5, "clear_below": 3.2, "comparison": "above", "for": "2m", "metric": "last",
                 "since": "2026-11-22T08:00:00Z", "value": 3.7}),
             number: 1,
-            incident: Some(incident_id("flood", ALERT)),
+            incident: Some(
+                Opening {
+                    group: "flood",
+                    alert: ALERT,
+                }
+                .incident_id(),
+            ),
             group: "flood".to_owned(),
             kind: "threshold".to_owned(),
             instance: "river-7".to_owned(),
@@ -213,7 +219,11 @@ mod tests {
 
     fn incident() -> Incident {
         Incident {
-            id: incident_id("flood", ALERT),
+            id: Opening {
+                group: "flood",
+                alert: ALERT,
+            }
+            .incident_id(),
             group: "flood".to_owned(),
             state: IncidentState::Open,
             severity: Some("major".to_owned()),
@@ -247,11 +257,11 @@ mod tests {
         );
         let webhook = "9d4c2b7a61f84e05b3d2a1908f7e6c5d";
         assert_eq!(
-            webhook_id(webhook, ALERT, 1),
+            webhook_id(webhook, (ALERT, 1)),
             "msg_0c4a50d22b07046a9949b6c4818a37eb"
         );
         assert_eq!(
-            webhook_id(webhook, ALERT, 2),
+            webhook_id(webhook, (ALERT, 2)),
             "msg_9d04f8275eecbd63ce98e0dfa09a2479"
         );
     }

@@ -66,6 +66,26 @@ read_from_row!(SetterRow {
     ended_at
 });
 
+/// The word for an emergency.
+pub(super) const EMERGENCY: &str = "emergency";
+
+/// A mode that somebody set or a rule makes, or did.
+#[derive(Clone, Debug)]
+pub(super) struct KnownMode {
+    pub(super) mode: Mode,
+    pub(super) is_by_rule: bool,
+}
+
+impl KnownMode {
+    fn is_over(&self, now: i64) -> bool {
+        self.mode.until.is_some_and(|until| until <= now)
+    }
+
+    pub(super) fn is_emergency_at(&self, now: i64) -> bool {
+        self.mode.mode == EMERGENCY && !self.is_over(now)
+    }
+}
+
 #[derive(serde::Deserialize)]
 struct SetsMode {
     area: String,
@@ -128,35 +148,35 @@ impl Decisions {
     /// # Errors
     /// The database's.
     pub async fn modes(&self, now: i64) -> Result<Vec<Mode>, DecisionsError> {
+        Ok(in_force(self.known_modes(now).await?, now))
+    }
+
+    /// Those that are over, too, as far as they are known.
+    async fn known_modes(&self, now: i64) -> Result<Vec<KnownMode>, DecisionsError> {
         let rows: Vec<ModeRow> =
             sqlx::query_as("SELECT area, mode, until, reason, made_by, set_at FROM modes")
                 .fetch_all(self.readers())
                 .await?;
-        let is_over = |row: &ModeRow| row.until.is_some_and(|until| until <= now);
-        let mut modes: BTreeMap<String, Mode> = rows
-            .into_iter()
-            .filter(|row| !is_over(row))
-            .map(|row| {
-                let mode = Mode {
-                    area: row.area.clone(),
-                    mode: row.mode,
-                    until: row.until,
-                    reason: row.reason,
-                    by: row.made_by,
-                    since: row.set_at,
-                };
-                (row.area, mode)
-            })
-            .collect();
-        for made in self.modes_of_rules(now).await? {
-            let is_set = modes.get(&made.area).is_some_and(|mode| mode.mode == "emergency");
-            if !is_set {
-                modes.insert(made.area.clone(), made);
-            }
-        }
-        Ok(modes.into_values().collect())
+        let set = rows.into_iter().map(|row| KnownMode {
+            mode: Mode {
+                area: row.area,
+                mode: row.mode,
+                until: row.until,
+                reason: row.reason,
+                by: row.made_by,
+                since: row.set_at,
+            },
+            is_by_rule: false,
+        });
+        let made = self.modes_of_rules(now).await?.into_iter();
+        let made = made.map(|mode| KnownMode {
+            mode,
+            is_by_rule: true,
+        });
+        Ok(set.chain(made).collect())
     }
 
+    /// What rules make, and what they made when they fired last.
     async fn modes_of_rules(&self, now: i64) -> Result<Vec<Mode>, DecisionsError> {
         let rows: Vec<SetterRow> = sqlx::query_as(
             "SELECT r.name AS rule, r.body,
@@ -175,9 +195,9 @@ impl Decisions {
                 1.. => None,
                 _ => Some(row.ended_at?.saturating_add(hold)),
             };
-            until.is_none_or(|until| until > now).then(|| Mode {
+            Some(Mode {
                 area: sets.area,
-                mode: "emergency".to_owned(),
+                mode: EMERGENCY.to_owned(),
                 until,
                 reason: Some("an alert of the rule fires, or did lately".to_owned()),
                 by: row.rule,
@@ -226,8 +246,23 @@ impl Decisions {
     /// # Errors
     /// The database's.
     pub async fn look_at_modes(&self, now: i64) -> Result<bool, DecisionsError> {
-        let modes = self.modes(now).await?;
-        let emergency = modes.into_iter().filter(|mode| mode.mode == "emergency");
+        let known = self.known_modes(now).await?;
+        self.note_emergencies(&known, now).await?;
+        let emergency = in_force(known, now)
+            .into_iter()
+            .filter(|mode| mode.mode == EMERGENCY);
         Ok(self.emergencies().set(emergency.map(|mode| mode.area).collect()))
     }
+}
+
+/// Of each area the mode that holds: an emergency that somebody set, then those of rules.
+fn in_force(known: Vec<KnownMode>, now: i64) -> Vec<Mode> {
+    let mut modes: BTreeMap<String, Mode> = BTreeMap::new();
+    for KnownMode { mode, .. } in known.into_iter().filter(|known| !known.is_over(now)) {
+        let is_set = modes.get(&mode.area).is_some_and(|known| known.mode == EMERGENCY);
+        if !is_set {
+            modes.insert(mode.area.clone(), mode);
+        }
+    }
+    modes.into_values().collect()
 }

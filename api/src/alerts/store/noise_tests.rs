@@ -68,7 +68,11 @@ async fn delivered(decisions: &Decisions, webhook: &str, second: i64) -> Vec<Val
             return messages;
         };
         let (id, body) = if delivery.is_open {
-            decisions.seal(delivery.seq, now).await.unwrap().unwrap()
+            decisions
+                .seal(delivery.seq, EventTime::from_micros(now))
+                .await
+                .unwrap()
+                .unwrap()
         } else {
             (delivery.id.clone(), delivery.body.clone())
         };
@@ -130,7 +134,7 @@ async fn changes_of_an_incident_gather_in_one_message_until_its_first_attempt() 
         (&json!(5), 5)
     );
     let incident = message["data"]["id"].as_str().unwrap();
-    assert_eq!(message["id"], webhook_id(&ops.id, incident, 1));
+    assert_eq!(message["id"], webhook_id(&ops.id, (incident, 1)));
     // The next comes no sooner than a minute later.
     record(&decisions, &episode(&river, "late", 20, 3_600)[0]).await;
     assert_eq!(delivered(&decisions, &ops.id, 69).await, Vec::<Value>::new());
@@ -180,7 +184,11 @@ async fn nothing_is_sealed_while_an_older_message_of_the_incident_is_on_its_way(
     record(&decisions, &begin).await;
     let now = START + 10 * SECOND;
     let due = decisions.due(&ops.id, now, 10).await.unwrap();
-    let (id, body) = decisions.seal(due[0].seq, now).await.unwrap().unwrap();
+    let (id, body) = decisions
+        .seal(due[0].seq, EventTime::from_micros(now))
+        .await
+        .unwrap()
+        .unwrap();
     let later = DeliveryState::Pending {
         next_attempt_at: now + HOUR,
     };

@@ -13,6 +13,8 @@ use crate::database::Connection;
 
 /// What is to be told of an alert.
 pub(super) struct Told<'a> {
+    /// firing, updated, resolved, …
+    pub(super) kind: &'a str,
     /// Of the transition; 1 is the firing.
     pub(super) number: i64,
     /// Why, by value.
@@ -39,7 +41,7 @@ pub(super) async fn add_transition(
     )
     .bind(&alert.id)
     .bind(told.number)
-    .bind(alert.state.name())
+    .bind(told.kind)
     .bind(alert.at)
     .bind(alert.value)
     .bind(told.evidence.to_string())
@@ -65,7 +67,7 @@ pub(super) async fn queue(
     now: i64,
 ) -> Result<usize, DecisionsError> {
     let is_end = alert.resolved_at.is_some();
-    let kind = format!("alert.{}", alert.state.name());
+    let kind = format!("alert.{}", told.kind);
     let mut queued = 0;
     for target in targets_of(connection, &alert.id).await? {
         let is_for_it = if is_end {
@@ -123,7 +125,7 @@ async fn queue_one(
             SELECT $1, COALESCE(MAX(seq), 0) + 1, $2, $3, $4, $5, $6, 1, $7, $8, $9, 0, 0, $10, $10, $10, $11
               FROM deliveries",
     )
-    .bind(webhook_id(&target.id, &alert.id, told.number))
+    .bind(webhook_id(&target.id, (&alert.id, told.number)))
     .bind(&target.id)
     .bind(alert.incident.as_ref().unwrap_or(&alert.id))
     .bind(&alert.incident)

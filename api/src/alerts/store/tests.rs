@@ -197,7 +197,7 @@ async fn alert_transition_and_outbox_are_stored_together_and_once() {
     let [firing] = due.as_slice() else {
         panic!("the end waits for the firing: {due:?}")
     };
-    assert_eq!(firing.id, webhook_id(&ops.id, &transitions[0].episode, 1));
+    assert_eq!(firing.id, webhook_id(&ops.id, (&transitions[0].episode, 1)));
     let body: Value = serde_json::from_str(&firing.body).unwrap();
     let expected = json!({
         "alert": transitions[0].episode, "rule": "river", "state": "firing", "severity": "major",

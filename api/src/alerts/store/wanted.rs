@@ -1,7 +1,9 @@
 //! Which alerts somebody asks for: conditions that the database itself looks at.
 
+use riskgrid_analytics::rules::Audience;
+
 use super::alerts::AlertState;
-use crate::database::Bound;
+use crate::database::{Bound, Conditions};
 
 /// Which alerts to list. What says nothing lets all through.
 #[derive(Clone, Debug, Default)]
@@ -40,103 +42,48 @@ pub struct AlertQuery {
     pub after: Option<(i64, String)>,
 }
 
-/// SQL with `$1`, `$2`, … and the values for them.
-#[derive(Debug, Default)]
-pub(super) struct Wanted {
-    conditions: Vec<String>,
-    pub(super) values: Vec<Bound>,
-}
-
-impl Wanted {
-    pub(super) fn of(query: &AlertQuery) -> Self {
-        let mut wanted = Self::default();
-        if query.is_public {
-            wanted.conditions.push("audience = 'public'".to_owned());
-        }
-        let states = query.states.iter().map(|state| state.name().to_owned());
-        wanted.one_of("state", &states.collect::<Vec<_>>());
-        wanted.one_of("severity", &query.severities);
-        if let Some(rule) = &query.rule {
-            let (name, id) = (wanted.text(rule), wanted.text(rule));
-            wanted
-                .conditions
-                .push(format!("(rule = {name} OR rule_id = {id})"));
+impl AlertQuery {
+    /// What must hold of an alert.
+    pub(super) fn conditions(&self) -> Conditions {
+        let mut conditions = Conditions::default();
+        conditions.has("audience", self.is_public.then(|| Audience::Public.name()));
+        conditions.has_one_of("state", self.states.iter().map(|state| state.name()));
+        conditions.has_one_of("severity", self.severities.iter().map(String::as_str));
+        if let Some(rule) = &self.rule {
+            let either = [Bound::Text(rule.clone()), Bound::Text(rule.clone())];
+            conditions.add("(rule = ? OR rule_id = ?)", either);
         }
         for (column, text) in [
-            ("layer", &query.layer),
-            ("kind", &query.kind),
-            ("incident_group", &query.group),
-            ("incident", &query.incident),
-            ("sensor", &query.sensor),
+            ("layer", &self.layer),
+            ("kind", &self.kind),
+            ("incident_group", &self.group),
+            ("incident", &self.incident),
+            ("sensor", &self.sensor),
         ] {
-            if let Some(text) = text {
-                let place = wanted.text(text);
-                wanted.conditions.push(format!("{column} = {place}"));
-            }
+            conditions.has(column, text.as_deref());
         }
-        if let Some(area) = &query.area {
-            // Of a JSON list of ids, in which each stands in quotes.
-            let quoted = serde_json::Value::from(area.as_str()).to_string();
-            let escaped = quoted.replace('!', "!!").replace('%', "!%").replace('_', "!_");
-            let place = wanted.text(&format!("%{escaped}%"));
-            wanted.conditions.push(format!("areas LIKE {place} ESCAPE '!'"));
+        conditions.lists("areas", self.area.as_deref());
+        if let Some(ranges) = &self.cells {
+            let any = vec!["cell BETWEEN ? AND ?"; ranges.len()].join(" OR ");
+            let ends = ranges.iter().flat_map(|(first, last)| [*first, *last]);
+            let ends = ends.map(|end| Bound::Number(end.cast_signed()));
+            conditions.add(format!("({any})"), ends);
         }
-        if let Some(ranges) = &query.cells {
-            let ranges = ranges.iter().map(|(first, last)| {
-                let (first, last) = (
-                    wanted.number(first.cast_signed()),
-                    wanted.number(last.cast_signed()),
-                );
-                format!("cell BETWEEN {first} AND {last}")
-            });
-            let ranges: Vec<String> = ranges.collect();
-            wanted.conditions.push(format!("({})", ranges.join(" OR ")));
-        }
-        if let Some(from) = query.from {
-            let place = wanted.number(from);
-            wanted.conditions.push(format!("fired_at >= {place}"));
-        }
-        if let Some(to) = query.to {
-            let place = wanted.number(to);
-            wanted.conditions.push(format!("fired_at < {place}"));
-        }
-        if let Some(held) = query.held {
+        conditions.number("fired_at >= ?", self.from);
+        conditions.number("fired_at < ?", self.to);
+        if let Some(held) = self.held {
             let not = if held { "" } else { "NOT " };
-            wanted.conditions.push(format!(
-                "{not}EXISTS (SELECT 1 FROM transitions WHERE transitions.alert = alerts.id AND notify = 'held')"
-            ));
+            conditions.add(
+                format!(
+                    "{not}EXISTS (SELECT 1 FROM transitions WHERE transitions.alert = alerts.id AND notify = 'held')"
+                ),
+                [],
+            );
         }
-        if let Some((time, id)) = &query.after {
-            let (time, id) = (wanted.number(*time), wanted.text(id));
-            wanted.conditions.push(format!("(fired_at, id) < ({time}, {id})"));
+        if let Some((time, id)) = &self.after {
+            let place = [Bound::Number(*time), Bound::Text(id.clone())];
+            conditions.add("(fired_at, id) < (?, ?)", place);
         }
-        wanted
-    }
-
-    /// All conditions, as they follow the name of the table.
-    pub(super) fn sql(&self) -> String {
-        if self.conditions.is_empty() {
-            return String::new();
-        }
-        format!("WHERE {}", self.conditions.join(" AND "))
-    }
-
-    fn one_of(&mut self, column: &str, texts: &[String]) {
-        if texts.is_empty() {
-            return;
-        }
-        let places: Vec<String> = texts.iter().map(|text| self.text(text)).collect();
-        self.conditions
-            .push(format!("{column} IN ({})", places.join(", ")));
-    }
-
-    fn text(&mut self, text: &str) -> String {
-        self.values.push(Bound::Text(text.to_owned()));
-        format!("${}", self.values.len())
-    }
-
-    fn number(&mut self, number: i64) -> String {
-        self.values.push(Bound::Number(number));
-        format!("${}", self.values.len())
+        conditions
     }
 }

@@ -1,7 +1,6 @@
 //! The SQL tables `deliveries` and `attempts`.
 
-use futures::StreamExt as _;
-use riskgrid_analytics::tables::stored::{Column, StoredTable, Values};
+use riskgrid_analytics::tables::stored::{Column, StoredTable, Values, pages};
 use riskgrid_ingest::EventTime;
 
 use crate::alerts::store::{AttemptRow, Decisions, DeliveryRow};
@@ -13,19 +12,15 @@ const PAGE: u32 = 1_000;
 pub(crate) fn deliveries_table(decisions: Decisions) -> StoredTable<DeliveryRow> {
     StoredTable::new("deliveries", delivery_columns(), move |_| {
         let decisions = decisions.clone();
-        let pages = futures::stream::try_unfold(Some(None), move |next: Option<Option<i64>>| {
+        pages(move |after| {
             let decisions = decisions.clone();
             async move {
-                let Some(after) = next else {
-                    return Ok(None);
-                };
                 let rows = decisions.all_deliveries(after, PAGE).await?;
                 let is_whole = rows.len() == PAGE as usize;
-                let next = rows.last().filter(|_| is_whole).map(|row| Some(row.seq));
-                Ok(Some((rows, next)))
+                let next = rows.last().filter(|_| is_whole).map(|row| row.seq);
+                Ok((rows, next))
             }
-        });
-        pages.boxed()
+        })
     })
 }
 
@@ -33,20 +28,16 @@ pub(crate) fn deliveries_table(decisions: Decisions) -> StoredTable<DeliveryRow>
 pub(crate) fn attempts_table(decisions: Decisions) -> StoredTable<AttemptRow> {
     StoredTable::new("attempts", attempt_columns(), move |_| {
         let decisions = decisions.clone();
-        let pages = futures::stream::try_unfold(Some(None), move |next: Option<Option<(String, i64)>>| {
+        pages(move |after: Option<(String, i64)>| {
             let decisions = decisions.clone();
             async move {
-                let Some(after) = next else {
-                    return Ok(None);
-                };
                 let rows = decisions.all_attempts(after.as_ref(), PAGE).await?;
                 let is_whole = rows.len() == PAGE as usize;
                 let last = rows.last().filter(|_| is_whole);
-                let next = last.map(|row| Some((row.delivery.clone(), row.number)));
-                Ok(Some((rows, next)))
+                let next = last.map(|row| (row.delivery.clone(), row.number));
+                Ok((rows, next))
             }
-        });
-        pages.boxed()
+        })
     })
 }
 

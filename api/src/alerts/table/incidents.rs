@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt as _;
 use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::tables::stored::{
-    Asked, Column, Comparison, Pages, StoredTable, Test, Value, Values,
+    self, Asked, Column, Comparison, Pages, StoredTable, Test, Value, Values,
 };
 use riskgrid_ingest::EventTime;
 
@@ -120,12 +119,9 @@ fn pages(
     now: EventTime,
     state: Option<IncidentState>,
 ) -> Pages<Incident> {
-    let pages = futures::stream::try_unfold(Some(None), move |next: Option<Option<IncidentPlace>>| {
+    stored::pages(move |after: Option<IncidentPlace>| {
         let (decisions, seen) = (decisions.clone(), Arc::clone(&seen));
         async move {
-            let Some(after) = next else {
-                return Ok(None);
-            };
             let query = IncidentQuery {
                 state,
                 limit: PAGE,
@@ -138,8 +134,7 @@ fn pages(
                 now: now.micros(),
             };
             let (incidents, next) = decisions.incidents(&query, reader).await?;
-            Ok(Some((incidents, next.map(Some))))
+            Ok((incidents, next))
         }
-    });
-    pages.boxed()
+    })
 }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt as _;
 use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::tables::stored::{
-    Asked, Column, Comparison, Pages, StoredTable, Test, Value, Values,
+    self, Asked, Column, Comparison, Pages, StoredTable, Test, Value, Values,
 };
 use riskgrid_ingest::EventTime;
 
@@ -78,12 +77,9 @@ fn pages(
     now: EventTime,
     only: Option<String>,
 ) -> Pages<LineageRow> {
-    let pages = futures::stream::try_unfold(Some(None), move |next: Option<Option<IncidentPlace>>| {
+    stored::pages(move |after: Option<IncidentPlace>| {
         let (decisions, seen, only) = (decisions.clone(), Arc::clone(&seen), only.clone());
         async move {
-            let Some(after) = next else {
-                return Ok(None);
-            };
             let reader = IncidentReader {
                 sees: &|layer, cell| is_layer_and_cell_seen(&seen, layer, cell),
                 sees_all: seen.has_all_layers() && seen.has_all_areas(),
@@ -103,8 +99,7 @@ fn pages(
             for incident in incidents {
                 rows.extend(decisions.lineage(&incident.id, reader).await?);
             }
-            Ok(Some((rows, next.map(Some))))
+            Ok((rows, next))
         }
-    });
-    pages.boxed()
+    })
 }

@@ -10,11 +10,10 @@ mod transitions;
 
 use std::sync::Arc;
 
-use futures::StreamExt as _;
 use h3o::CellIndex;
 use riskgrid_analytics::permission::{Permission, Role};
 use riskgrid_analytics::rules::Audience;
-use riskgrid_analytics::tables::stored::{Column, Pages, StoredTable, Values};
+use riskgrid_analytics::tables::stored::{self, Column, Pages, StoredTable, Values};
 use riskgrid_ingest::EventTime;
 
 pub(crate) use deliveries::{attempts_table, deliveries_table};
@@ -24,8 +23,8 @@ pub(crate) use rules::rules_table;
 pub(crate) use silences::silences_table;
 pub(crate) use transitions::transitions_table;
 
-use crate::alerts::store::{AlertLine, Decisions};
-use crate::database::{Bound, Conditions};
+use crate::alerts::store::{AlertLine, Decisions, LinePlace};
+use crate::database::Conditions;
 
 /// The table, for one query, with the rows that `seen` shows.
 pub(crate) fn alerts_table(decisions: Decisions, seen: Arc<Permission>) -> StoredTable<AlertLine> {
@@ -49,10 +48,7 @@ pub(crate) fn public_alerts_table(decisions: Decisions) -> StoredTable<AlertLine
     let everything = Arc::new(Permission::admin());
     StoredTable::new("alerts", columns, move |asked| {
         let mut conditions = Conditions::of(asked, |column| Some(stored_as(column)));
-        conditions.sql.push("audience = ?".to_owned());
-        conditions
-            .values
-            .push(Bound::Text(Audience::Public.name().to_owned()));
+        conditions.has("audience", Some(Audience::Public.name()));
         pages(
             decisions.clone(),
             Arc::clone(&everything),
@@ -201,22 +197,19 @@ fn pages(
     (conditions, most): (Conditions, Option<usize>),
 ) -> Pages<AlertLine> {
     let conditions = Arc::new(conditions);
-    let first = Some((None, most.unwrap_or(usize::MAX)));
-    let pages = futures::stream::try_unfold(first, move |next| {
+    stored::pages(move |next: Option<(LinePlace, usize)>| {
         let (decisions, conditions) = (decisions.clone(), Arc::clone(&conditions));
         let seen = Arc::clone(&seen);
         async move {
-            let Some((after, left)) = next else {
-                return Ok(None);
-            };
+            let (after, left) = next.unzip();
+            let left = left.or(most).unwrap_or(usize::MAX);
             let (mut lines, next) = decisions.alert_lines(&conditions, after.as_ref(), left).await?;
             lines.retain(|line| is_line_seen(&seen, line));
             let left = left.saturating_sub(lines.len());
-            let next = next.filter(|_| left > 0).map(|place| (Some(place), left));
-            Ok(Some((lines, next)))
+            let next = next.filter(|_| left > 0).map(|place| (place, left));
+            Ok((lines, next))
         }
-    });
-    pages.boxed()
+    })
 }
 
 /// Rows of the public were asked for by their audience.

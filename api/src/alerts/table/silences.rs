@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt as _;
 use riskgrid_analytics::permission::Permission;
-use riskgrid_analytics::tables::stored::{Column, Pages, StoredTable, Values};
+use riskgrid_analytics::tables::stored::{self, Column, Pages, StoredTable, Values};
 use riskgrid_ingest::EventTime;
 use serde_json::json;
 
@@ -90,20 +89,16 @@ fn columns() -> Vec<Column<SilenceLine>> {
 
 /// There are few, so conditions are left to the query.
 fn pages(decisions: Decisions, seen: Arc<Permission>, now: EventTime) -> Pages<SilenceLine> {
-    let pages = futures::stream::try_unfold(Some(None), move |next: Option<Option<SilencePlace>>| {
+    stored::pages(move |after: Option<SilencePlace>| {
         let (decisions, seen) = (decisions.clone(), Arc::clone(&seen));
         async move {
-            let Some(after) = next else {
-                return Ok(None);
-            };
             let (mut silences, next) = decisions.silences(after.as_ref(), PAGE).await?;
             silences.retain(|stored| stored.silence.is_within(&seen));
             let lines: Vec<SilenceLine> = silences
                 .into_iter()
                 .map(|stored| SilenceLine::of(stored, now))
                 .collect();
-            Ok(Some((lines, next.map(Some))))
+            Ok((lines, next))
         }
-    });
-    pages.boxed()
+    })
 }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt as _;
 use riskgrid_analytics::permission::Permission;
 use riskgrid_analytics::tables::stored::{
-    Asked, Column, Comparison, Pages, StoredTable, Test, Value, Values,
+    self, Asked, Column, Comparison, Pages, StoredTable, Test, Value, Values,
 };
 use riskgrid_ingest::EventTime;
 
@@ -88,23 +87,16 @@ fn alert_of(asked: &Asked) -> Option<String> {
 }
 
 fn pages(decisions: Decisions, seen: Arc<Permission>, only: Option<String>) -> Pages<TransitionLine> {
-    let pages = futures::stream::try_unfold(Some(None), move |next: Option<Option<(String, i64)>>| {
+    stored::pages(move |after: Option<(String, i64)>| {
         let (decisions, seen, only) = (decisions.clone(), Arc::clone(&seen), only.clone());
         async move {
-            let Some(after) = next else {
-                return Ok(None);
-            };
             let mut lines = decisions
                 .transition_lines(only.as_deref(), after.as_ref())
                 .await?;
-            let next = lines.last().map(|line| Some((line.alert.clone(), line.number)));
-            if next.is_none() {
-                return Ok(None);
-            }
+            let next = lines.last().map(|line| (line.alert.clone(), line.number));
             lines
                 .retain(|line| is_layer_and_cell_seen(&seen, &line.layer, line.cell.map(i64::cast_unsigned)));
-            Ok(Some((lines, next)))
+            Ok((lines, next))
         }
-    });
-    pages.boxed()
+    })
 }

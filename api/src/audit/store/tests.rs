@@ -87,25 +87,20 @@ async fn whole_days_are_trimmed_and_the_rest_still_hangs_together() {
             .unwrap();
     }
     // 13 rows of the first day: the start of the chain, and twelve hours.
-    let until = NOON + 30 * 3_600_000_000;
-    assert_eq!(
-        database
-            .trim_audit(until, NOON + 61 * 3_600_000_000)
-            .await
-            .unwrap(),
-        13
-    );
-    assert_eq!(
-        database
-            .trim_audit(until, NOON + 61 * 3_600_000_000)
-            .await
-            .unwrap(),
-        0
-    );
+    let until = EventTime::from_micros(NOON + 30 * 3_600_000_000);
+    let now = EventTime::from_micros(NOON + 61 * 3_600_000_000);
+    assert_eq!(database.trim_audit(until, now).await.unwrap(), 13);
+    assert_eq!(database.trim_audit(until, now).await.unwrap(), 0);
     assert_eq!(database.audit_base().await.unwrap().seq, 13);
     assert_eq!(verified(&database).await, database.audit_head().await.unwrap());
     // However long ago: the newest stays.
-    let left = database.trim_audit(i64::MAX / 2, i64::MAX / 4).await.unwrap();
+    let left = database
+        .trim_audit(
+            EventTime::from_micros(i64::MAX / 2),
+            EventTime::from_micros(i64::MAX / 4),
+        )
+        .await
+        .unwrap();
     assert_eq!(left, 48);
     assert_eq!(verified(&database).await.map(|link| link.seq), Some(63));
 }

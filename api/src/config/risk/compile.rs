@@ -67,7 +67,7 @@ pub fn compile(
 }
 
 fn wrong<T>(text: String) -> Result<T, ConfigError> {
-    Err(ConfigError(text))
+    Err(ConfigError::Value(text))
 }
 
 fn number(key: &str, is: f64, is_allowed: bool, allowed: &str) -> Result<f64, ConfigError> {
@@ -263,7 +263,7 @@ fn observations(id: &str, section: &LayerRiskSection) -> Result<HazardModel, Con
         Some(DirectionSection::Up) | None => Direction::Up,
     };
     let read = |key: String, points: &[[f64; 2]]| {
-        Levels::new(points, direction).map_err(|error| ConfigError(format!("`{key}`: {error}")))
+        Levels::new(points, direction).map_err(|error| ConfigError::of(format!("`{key}`"), error))
     };
     let mut of_sensors = BTreeMap::new();
     for (sensor, points) in &section.sensors {
@@ -340,8 +340,7 @@ fn indicator(
         value: section.value.clone(),
         delimiter: section.delimiter,
     };
-    let values = load_indicator("risk.susceptibility", &settings, folder, &places.areas)
-        .map_err(|error| ConfigError(error.to_string()))?;
+    let values = load_indicator("risk.susceptibility", &settings, folder, &places.areas)?;
     Ok(Indicator {
         name: format!("risk.susceptibility {}", section.file.display()),
         values,
@@ -373,6 +372,6 @@ fn coping(place: usize, section: &CopingSection) -> Result<Coping, ConfigError> 
 
 /// Of all keys, as they are with their defaults.
 fn hash_of(risk: &RiskSection) -> Result<String, ConfigError> {
-    let bytes = serde_json::to_vec(risk).map_err(|error| ConfigError(format!("`risk`: {error}")))?;
+    let bytes = serde_json::to_vec(risk).map_err(|error| ConfigError::of("`risk`", error))?;
     Ok(format!("{:016x}", twox_hash::XxHash3_64::oneshot(&bytes)))
 }

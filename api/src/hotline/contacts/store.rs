@@ -45,6 +45,17 @@ pub enum ContactsError {
         #[source]
         source: sqlx::Error,
     },
+    /// The file was made and filled once, and is empty now.
+    #[error(
+        "{} was emptied: its key {} is there, and no table of contacts; put it back from a backup, or move it away to begin without \
+         any contact", path.display(), key_file.display()
+    )]
+    Emptied {
+        /// Of the contacts.
+        path: PathBuf,
+        /// Of the key.
+        key_file: PathBuf,
+    },
     /// Contacts are there that nothing opens any more.
     #[error(
         "{} is not there, and {contacts} contacts are sealed with its key; put it back from a backup, or move {} away to begin \
@@ -94,6 +105,7 @@ impl Contacts {
     /// What of it cannot be.
     pub async fn open(folder: &Path, key_file: &Path) -> Result<Self, ContactsError> {
         let path = folder.join("contacts.sqlite");
+        let was_there = path.exists();
         std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -120,6 +132,21 @@ impl Contacts {
             .connect_with(options)
             .await
             .map_err(unreadable)?;
+        // The key is made after the table, so a file without one beside a key is no first start that was cut off.
+        if was_there && key_file.exists() {
+            let tables: i64 =
+                sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master WHERE name = 'contacts'")
+                    .fetch_one(&pool)
+                    .await
+                    .map_err(unreadable)?;
+            if tables == 0 {
+                pool.close().await;
+                return Err(ContactsError::Emptied {
+                    path,
+                    key_file: key_file.to_owned(),
+                });
+            }
+        }
         sqlx::query(SCHEMA).execute(&pool).await.map_err(unreadable)?;
         if !key_file.exists() {
             let contacts: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM contacts WHERE erased_at IS NULL")
@@ -299,6 +326,32 @@ mod tests {
     fn contact() -> Map<String, Value> {
         let contact = json!({"phone": "13800138000", "name": "李", "confidential": true});
         contact.as_object().unwrap().clone()
+    }
+
+    #[tokio::test]
+    async fn an_emptied_file_is_not_begun_anew_silently_and_one_that_is_moved_away_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("contact.key");
+        let contacts = Contacts::open(folder.path(), &key).await.unwrap();
+        contacts.keep("case", &contact()).await.unwrap();
+        contacts.close().await;
+        let file = folder.path().join("contacts.sqlite");
+        std::fs::write(&file, "").unwrap();
+        for rest in ["contacts.sqlite-wal", "contacts.sqlite-shm"] {
+            // They are there where the last process was killed.
+            let _ = std::fs::remove_file(folder.path().join(rest));
+        }
+        for _ in 0..2 {
+            let opened = Contacts::open(folder.path(), &key).await;
+            assert!(
+                matches!(opened, Err(ContactsError::Emptied { .. })),
+                "{:?}",
+                opened.err()
+            );
+        }
+        std::fs::rename(&file, folder.path().join("away")).unwrap();
+        let contacts = Contacts::open(folder.path(), &key).await.unwrap();
+        assert_eq!(contacts.reveal("case").await.unwrap(), None);
     }
 
     #[tokio::test]

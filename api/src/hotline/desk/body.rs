@@ -41,7 +41,7 @@ pub fn members(body: &Value, what: &str, known: &[&str]) -> Result<Map<String, V
             "lon" | "lat" => value.is_number(),
             "rating" | "severity" => value.is_i64() || value.is_u64(),
             "reached" | "confidential" => value.is_boolean(),
-            "cases" => value.is_array(),
+            "cases" | "labels" => value.is_array(),
             "attributes" | "contact" => value.is_object(),
             _ => value.is_string(),
         };
@@ -151,6 +151,30 @@ impl MoveBody {
             shortened(text),
             words.join(", ")
         )))
+    }
+
+    /// A list of names, none twice; empty where there is none.
+    ///
+    /// # Errors
+    /// 422: it is longer, or one of them is no name.
+    pub fn names(&self, name: &str, most: usize) -> Result<Vec<String>, Problem> {
+        let list = self.members.get(name).and_then(Value::as_array);
+        let list = list.map(Vec::as_slice).unwrap_or_default();
+        if list.len() > most {
+            return Err(Problem::unprocessable(format!(
+                "`{name}` lists {}; allowed: {most}",
+                list.len()
+            )));
+        }
+        let mut names = Vec::with_capacity(list.len());
+        for one in list {
+            let one = one.as_str().unwrap_or_default();
+            check_text(name, one, LONGEST_NAME)?;
+            if !names.iter().any(|known| known == one) {
+                names.push(one.to_owned());
+            }
+        }
+        Ok(names)
     }
 
     /// 1 to 5.

@@ -1,7 +1,10 @@
 //! The clocks of a case: which move starts which, stops which, and what pauses and extensions do to them.
 
+use serde_json::Value;
+
 use super::steps::{has_cards, next_at};
 use super::timing::{Spec, Timing};
+use super::units::MIRROR_RULE;
 use super::work::Work;
 use crate::hotline::store::{
     CaseRow, ClockRow, children, clocks_of, insert_clock, read_json, update_clock, write_json,
@@ -111,6 +114,40 @@ impl Work<'_> {
             clock.stop = Some(stop.to_owned());
             clock.next_at = None;
             update_clock(self.connection(), &clock).await?;
+        }
+        Ok(())
+    }
+
+    /// The only clock of a case that another system decides: by what that system says.
+    pub(super) async fn start_mirrored(&mut self, case: &CaseRow, at: i64, due: i64) -> Result<(), Problem> {
+        let spec = Spec {
+            // No calendar of ours says anything of it.
+            calendar: String::new(),
+            clock: Value::Null,
+            self_service: false,
+            supervise_at: None,
+        };
+        let timing = Timing {
+            due,
+            yellow: None,
+            red: Some(due),
+            supervise_at: None,
+            is_provisional: false,
+            calendar_version: None,
+        };
+        self.start_clock(case, ("handle", 1), at, MIRROR_RULE.to_owned(), spec, &timing)
+            .await
+    }
+
+    /// Stops it at the time of the event: its card is what that time makes it, whenever the event came.
+    pub(super) async fn stop_mirrored(&mut self, case_id: &str, at: i64) -> Result<(), Problem> {
+        self.stop_clocks(case_id, &["handle"], at, "close").await?;
+        for mut clock in self.clocks(case_id).await? {
+            let card = if at < clock.due_at { "none" } else { "red" };
+            if clock.card != card {
+                card.clone_into(&mut clock.card);
+                update_clock(self.connection(), &clock).await?;
+            }
         }
         Ok(())
     }

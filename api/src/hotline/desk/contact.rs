@@ -8,8 +8,20 @@ use serde_json::{Map, Value};
 
 use super::Desk;
 use crate::audit::{Deed, append};
+use crate::hotline::contacts::ContactsError;
 use crate::hotline::store::{CaseRow, StoreError};
 use crate::problem::Problem;
+
+/// Why contacts of cases that were never made are still there.
+#[derive(Debug, thiserror::Error)]
+pub enum NotForgotten {
+    /// The database of contacts refuses.
+    #[error(transparent)]
+    Contacts(#[from] ContactsError),
+    /// The one of cases refuses.
+    #[error(transparent)]
+    Cases(#[from] StoreError),
+}
 
 /// So often something may be done by one, within some time.
 #[derive(Debug)]
@@ -127,12 +139,11 @@ impl Desk {
     ///
     /// # Errors
     /// A database's.
-    pub async fn forget_contacts_of_no_case(&self) -> Result<(), Problem> {
-        let failed = |error| Problem::internal(&error);
-        for id in self.contacts.cases().await.map_err(failed)? {
+    pub async fn forget_contacts_of_no_case(&self) -> Result<(), NotForgotten> {
+        for id in self.contacts.cases().await? {
             let mut reader = self.reader().await?;
             if crate::hotline::store::case(&mut reader, &id).await?.is_none() {
-                self.contacts.forget(&id).await.map_err(failed)?;
+                self.contacts.forget(&id).await?;
             }
         }
         Ok(())

@@ -180,13 +180,15 @@ impl HotlineData {
     }
 
     fn rule_of(&self, desk: &Desk, case: &CaseRow) -> Option<&Rule> {
+        // What is stored was checked as it was said.
+        let labels = case.label_list().unwrap_or_default();
         self.rules.as_ref()?.rule_for(&CaseFacts {
             kind: CaseKind::from_name(&case.kind).unwrap_or(CaseKind::Other),
             group: desk.layers.group_of(&case.layer),
             layer: &case.layer,
             severity: u8::try_from(case.severity).ok().filter(|severity| *severity > 0),
             channel: &case.channel,
-            labels: &[],
+            labels: &labels,
         })
     }
 

@@ -47,7 +47,7 @@ impl Desk {
             south,
             east,
             north,
-        } in boxes_around(lon, lat, radius)
+        } in boxes_around([lon, lat], radius)
         {
             let found = cases_around(
                 connection,

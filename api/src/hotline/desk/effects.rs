@@ -13,6 +13,8 @@ use crate::problem::Problem;
 
 /// Why a case may be paused.
 const PAUSES: [&str; 3] = ["waiting_caller", "waiting_other", "force_majeure"];
+/// What may be said of a case at its dispatch.
+const MOST_LABELS: usize = 16;
 /// Cases that may be merged into one.
 const MOST_CHILDREN: usize = 1_000;
 
@@ -125,7 +127,14 @@ impl Work<'_> {
                 }
                 data["parent"] = json!(parent);
             }
-            Move::Dispatch => self.assign(case, data)?,
+            Move::Dispatch => {
+                let labels = body.names("labels", MOST_LABELS)?;
+                self.assign(case, data)?;
+                if !labels.is_empty() {
+                    data["labels"] = json!(labels);
+                }
+                case.labels = write_json("case", &labels)?;
+            }
             Move::Locate => {
                 let placed = self.desk.place_of(body.members())?;
                 if placed.position.is_none() {

@@ -5,15 +5,21 @@
 //! |---|---|
 //! | who works, what a request says | `who.rs`, `body.rs` |
 //! | a transaction, and what is told after it | `work.rs` |
-//! | making cases; moving them | `making.rs`, `moving.rs`, `effects.rs` |
+//! | making cases; moving them; splitting some off | `posted.rs`, `answers.rs`, `making.rs`, `moving.rs`, `effects.rs`, `splitting.rs` |
+//! | the events that tell the grid of them | `case_events.rs` |
 //! | their clocks | `timing.rs`, `clocks.rs`, `steps.rs` |
 //! | where they are, and which may be the same | `place.rs`, `duplicates.rs` |
+//! | whether a hotspot was solved | `hotspot.rs` |
+//! | how offices did in a month | `units.rs`, `assessing.rs` |
 //! | duty, rules and calendars in force | `data.rs` |
 //! | answers that are given once | `once.rs` |
 
+mod answers;
+mod assessing;
 mod assigning;
 mod body;
 mod breach;
+mod case_events;
 mod clocks;
 mod contact;
 mod data;
@@ -21,23 +27,27 @@ mod due;
 mod duplicates;
 mod effects;
 mod geocode;
+mod hotspot;
 mod layers;
 mod making;
 mod moving;
 mod once;
 mod place;
+mod posted;
 mod preview;
 mod putting;
 mod rating;
 mod reported;
 mod settings;
 mod shown;
+mod splitting;
 mod steps;
 mod timing;
+mod units;
 mod who;
 mod work;
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -46,18 +56,20 @@ use riskgrid_ingest::places::Places;
 use serde_json::Value;
 use tokio::sync::{Notify, broadcast};
 
+pub use answers::answers_of;
+pub use assessing::SeenMonth;
 pub use body::{LONGEST_REASON, LONGEST_TEXT, MoveBody, check_text, members};
 pub use breach::Risks;
-pub use contact::SoOften;
+pub use contact::{NotForgotten, SoOften};
 pub use data::{DatumName, HotlineData};
 pub use geocode::KnownPlace;
 pub use layers::{CaseLayer, CaseLayers};
-pub use making::PostedCase;
-pub use making::{Made, NewCase, OPEN311_SOURCE, answers_of};
+pub use making::{Made, OPEN311_SOURCE, is_posted};
 pub use moving::{MoveRequest, Moved};
 pub use once::{Once, read_key};
 pub use place::{PLACE_MEMBERS, Placed};
-pub use reported::{ALERT_SOURCE, AlertSeen, is_posted};
+pub use posted::{NewCase, PostedCase};
+pub use reported::{ALERT_SOURCE, AlertSeen};
 pub use settings::Settings;
 pub use shown::{shown_clock, shown_move};
 pub use who::Officer;
@@ -100,6 +112,8 @@ pub struct Desk {
     pub counts: Counts,
     /// Wakes who puts events of cases into the log.
     pub events_wait: Notify,
+    /// When something came that was another system's past, microseconds.
+    past_came_at: AtomicI64,
     alerting: Arc<Alerting>,
     data: ArcSwap<HotlineData>,
     reporter_key: SourceKey,
@@ -176,6 +190,8 @@ impl Desk {
             ratings: SoOften::ratings(),
             rating_keys,
             events_wait: Notify::new(),
+            // Whatever an earlier process had begun to read comes first.
+            past_came_at: AtomicI64::new((alerting.clock)()),
             alerting,
             data: ArcSwap::from_pointee(data),
             reporter_key,

@@ -5,17 +5,12 @@ use riskgrid_ingest::ReportOp;
 use serde_json::json;
 
 use super::Desk;
-use super::making::{OPEN311_SOURCE, OWN_SOURCE, channel_name};
+use super::posted::channel_name;
 use super::work::{Actor, Entry, Work};
 use crate::database::read_from_row;
 use crate::hotline::report::{ReportSeen, is_of_event};
 use crate::hotline::store::{CaseRow, StoreError, case, case_id, moves_of};
 use crate::problem::Problem;
-
-/// Whether cases of this source are posted here: their events come after them.
-pub fn is_posted(source: &str) -> bool {
-    source == OWN_SOURCE || source.starts_with(OPEN311_SOURCE)
-}
 
 /// The source of cases that alerts made.
 pub const ALERT_SOURCE: &str = "//riskgrid/alerts";
@@ -118,15 +113,19 @@ impl Work<'_> {
         report.put(&mut row);
         let actor = Actor::system();
         let (state, at) = match mode {
-            Mode::Own => (State::New, self.now),
+            Mode::Own | Mode::Split => (State::New, self.now),
             Mode::Mirror => {
                 "mirror".clone_into(&mut row.mode);
+                row.office = report.mirrored.as_ref().and_then(|said| said.office.clone());
                 (State::Handling, report.time)
             }
         };
         let entry = Entry::new(&actor, OPEN, state, at).with(json!({"event": report.event()}));
         self.open(&mut row, entry).await?;
         if mode == Mode::Mirror {
+            if let Some(due) = report.mirrored.as_ref().and_then(|said| said.due) {
+                self.start_mirrored(&row, report.time, due.micros()).await?;
+            }
             let early: Option<i64> = sqlx::query_scalar("SELECT at FROM case_early_ends WHERE case_id = $1")
                 .bind(&row.id)
                 .fetch_optional(self.connection())
@@ -171,8 +170,7 @@ impl Work<'_> {
         known.closed_at = Some(at);
         let entry = Entry::new(&actor, "close", State::Finished, at).with(data);
         self.append(&mut known, entry).await?;
-        self.stop_clocks(&known.id, &["handle", "citizen"], at, "close")
-            .await
+        self.stop_mirrored(&known.id, at).await
     }
 
     /// A close that comes before its open.

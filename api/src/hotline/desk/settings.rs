@@ -1,8 +1,11 @@
 //! What the configuration says of the hotline.
 
+use std::sync::Arc;
+
 use chrono_tz::Tz;
 use h3o::Resolution;
 use riskgrid_analytics::hotline::duty::Order;
+use riskgrid_analytics::hotline::geocoder::Gazetteer;
 use riskgrid_analytics::hotline::moves::Limits;
 use riskgrid_ingest::edge::Bounds;
 
@@ -47,4 +50,8 @@ pub struct Settings {
     pub jurisdictions: Vec<String>,
     /// How long answers to idempotency keys are kept, in microseconds.
     pub keys_kept: i64,
+    /// The working date of the next month at which a month is frozen.
+    pub freeze_on: u32,
+    /// What addresses are looked up in.
+    pub gazetteer: Arc<Gazetteer>,
 }

@@ -63,6 +63,7 @@ impl Desk {
             "severity": case.severity, "channel": case.channel, "lon": case.lon, "lat": case.lat,
             "cell": case.cell.map(|cell| format!("{:x}", cell.cast_unsigned())), "place": case.place,
             "place_quality": case.place_quality, "areas": parsed(&case.areas), "attributes": parsed(&case.attributes),
+            "labels": parsed(&case.labels),
             "office": case.office, "duty_version": case.duty_version, "duty_rule": case.duty_rule,
             "excluded": parsed(&case.excluded), "returns": case.returns, "parent": case.parent,
             "split_of": case.split_of, "round": case.round, "paused_at": case.paused_at.map(local),

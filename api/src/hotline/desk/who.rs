@@ -40,6 +40,15 @@ impl Officer {
         })
     }
 
+    /// Whether there is no case that they do not see.
+    pub fn sees_all(&self) -> bool {
+        let permission = self.caller.identity.permission.as_ref();
+        self.offices.is_empty()
+            && permission.is_some_and(|seen| {
+                seen.role() != Role::Public && seen.has_all_layers() && seen.has_all_areas()
+            })
+    }
+
     fn sees_office(&self, office: Option<&str>) -> bool {
         self.offices.is_empty() || office.is_some_and(|office| self.works_in(office))
     }

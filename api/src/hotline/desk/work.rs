@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use riskgrid_analytics::hotline::moves::{Duty, State};
 use serde_json::{Value, json};
 
+use super::assessing::PAST;
 use super::data::HotlineData;
 use super::{CaseChange, Desk};
 use crate::database::Transaction;
@@ -78,6 +79,7 @@ pub(super) struct Work<'a> {
     has_events: bool,
     moves: u64,
     cards: [u64; 2],
+    is_of_the_past: bool,
 }
 
 impl<'a> Work<'a> {
@@ -95,6 +97,7 @@ impl<'a> Work<'a> {
             has_events: false,
             moves: 0,
             cards: [0, 0],
+            is_of_the_past: false,
         })
     }
 
@@ -108,6 +111,9 @@ impl<'a> Work<'a> {
             .commit()
             .await
             .map_err(crate::hotline::store::StoreError::from)?;
+        if self.is_of_the_past {
+            self.desk.past_came_at.store(self.now, Ordering::Relaxed);
+        }
         let counts = &self.desk.counts;
         counts.moves.fetch_add(self.moves, Ordering::Relaxed);
         counts.yellow.fetch_add(self.cards[0], Ordering::Relaxed);
@@ -166,6 +172,7 @@ impl<'a> Work<'a> {
             data: &entry.data,
         };
         append_move(&mut self.transaction, &new).await?;
+        self.is_of_the_past |= self.now.saturating_sub(entry.at) > PAST;
         self.moves += 1;
         self.tell_move(case, entry.name, entry.at).await
     }

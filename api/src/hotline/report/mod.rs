@@ -2,7 +2,7 @@
 //! again changes nothing, for each row says of which event it is.
 
 use riskgrid_analytics::hotline::moves::{Mode, OPEN};
-use riskgrid_ingest::{CasesOf, Channel, EventHash, ReportOp};
+use riskgrid_ingest::{CasesOf, Channel, EventHash, Mirrored, ReportOp};
 use serde_json::{Value, json};
 
 use crate::hotline::store::{CaseRow, MoveRow};
@@ -32,6 +32,8 @@ pub struct ReportSeen {
     pub cell: Option<u64>,
     /// The areas that hold it.
     pub areas: Vec<String>,
+    /// What another system says of its case.
+    pub mirrored: Option<Box<Mirrored>>,
 }
 
 impl ReportSeen {

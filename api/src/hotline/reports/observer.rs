@@ -81,6 +81,7 @@ impl EventObserver for CaseObserver {
                 .iter()
                 .flat_map(|areas| areas.iter().map(ToString::to_string))
                 .collect(),
+            mirrored: event.mirrored.clone(),
         });
     }
 

@@ -1,24 +1,31 @@
 //! HTTP of the hotline.
 
 mod asked;
+mod assessment;
 mod cases;
 mod contact;
 mod data;
+mod geocode;
 mod moves;
+mod outcome;
 mod rating;
 
 use std::sync::Arc;
 
 use axum::Router;
 
-use crate::hotline::desk::Desk;
+use crate::app::App;
 
 /// All routes.
-pub fn all(desk: &Arc<Desk>) -> Router {
+pub fn all(app: &Arc<App>) -> Router {
+    let desk = &app.desk;
     Router::new()
         .merge(cases::routes(Arc::clone(desk)))
         .merge(moves::routes(Arc::clone(desk)))
         .merge(contact::routes(Arc::clone(desk)))
         .merge(data::routes(Arc::clone(desk)))
+        .merge(outcome::routes(Arc::clone(app)))
+        .merge(assessment::routes(Arc::clone(desk)))
+        .merge(geocode::routes(Arc::clone(desk)))
         .merge(rating::routes(Arc::clone(desk)))
 }

@@ -27,6 +27,7 @@ pub struct CaseRow {
     pub place_quality: String,
     pub areas: String,
     pub attributes: String,
+    pub labels: String,
     pub office: Option<String>,
     pub duty_version: Option<i64>,
     pub duty_rule: Option<String>,
@@ -64,6 +65,7 @@ read_from_row!(CaseRow {
     place_quality,
     areas,
     attributes,
+    labels,
     office,
     duty_version,
     duty_rule,
@@ -102,6 +104,11 @@ impl CaseRow {
     /// The ids of its areas.
     pub fn area_ids(&self) -> Result<Vec<String>, StoreError> {
         read_json("case", &self.areas)
+    }
+
+    /// What was said of it at its dispatch.
+    pub fn label_list(&self) -> Result<Vec<String>, StoreError> {
+        read_json("case", &self.labels)
     }
 
     /// The offices that returned it.
@@ -203,9 +210,9 @@ pub async fn insert_case(connection: &mut Connection, row: &CaseRow) -> Result<(
     sqlx::query(
         "INSERT INTO cases (id, number, version, state, mode, source, report, kind, layer, severity, channel, lon, lat, cell,
             place, place_quality, areas, attributes, office, duty_version, duty_rule, why, excluded, returns, parent, split_of,
-            round, paused_at, result, public_text, observed, opened_at, updated_at, closed_at)
+            round, paused_at, result, public_text, observed, opened_at, updated_at, closed_at, labels)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-            $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)",
+            $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)",
     )
     .bind(&row.id)
     .bind(&row.number)
@@ -241,6 +248,7 @@ pub async fn insert_case(connection: &mut Connection, row: &CaseRow) -> Result<(
     .bind(row.opened_at)
     .bind(row.updated_at)
     .bind(row.closed_at)
+    .bind(&row.labels)
     .execute(connection)
     .await?;
     Ok(())
@@ -260,7 +268,7 @@ pub async fn update_case(
         "UPDATE cases SET version = $3, state = $4, kind = $5, lon = $6, lat = $7, cell = $8, place = $9, place_quality = $10,
             areas = $11, attributes = $12, office = $13, duty_version = $14, duty_rule = $15, why = $16, excluded = $17,
             returns = $18, parent = $19, round = $20, paused_at = $21, result = $22, public_text = $23,
-            updated_at = $24, closed_at = $25 WHERE id = $1 AND version = $2",
+            updated_at = $24, closed_at = $25, labels = $26 WHERE id = $1 AND version = $2",
     )
     .bind(&row.id)
     .bind(version)
@@ -287,6 +295,7 @@ pub async fn update_case(
     .bind(&row.public_text)
     .bind(row.updated_at)
     .bind(row.closed_at)
+    .bind(&row.labels)
     .execute(connection)
     .await?;
     Ok(updated.rows_affected() == 1)

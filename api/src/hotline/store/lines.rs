@@ -1,7 +1,5 @@
 //! Rows of the hotline's tables as SQL reads them: page by page, by what is asked of their columns.
 
-use std::fmt::Write as _;
-
 use super::case::CaseRow;
 use super::clocks::ClockRow;
 use super::moves::MoveRow;
@@ -111,31 +109,14 @@ pub async fn lines<L: Line>(
     most: usize,
 ) -> Result<Vec<L>, StoreError> {
     let (table, order) = (L::TABLE, L::ORDER.join(", "));
-    let mut all = conditions.sql.clone();
-    let mut values = conditions.values.clone();
+    let mut all = conditions.clone();
     if let Some(after) = after {
         let places = vec!["?"; after.len()].join(", ");
-        all.push(format!("({order}) > ({places})"));
-        values.extend(after.iter().cloned());
+        all.add(format!("({order}) > ({places})"), after.iter().cloned());
     }
-    let wanted = if all.is_empty() {
-        String::new()
-    } else {
-        format!("WHERE {}", all.join(" AND "))
-    };
     let limit = most.min(PAGE);
-    let sql = numbered(&format!(
-        "SELECT * FROM {table} {wanted} ORDER BY {order} LIMIT {limit}"
-    ));
-    // The conditions are the program's own words.
-    let mut query = sqlx::query_as(sqlx::AssertSqlSafe(sql));
-    for value in values {
-        query = match value {
-            Bound::Text(text) => query.bind(text),
-            Bound::Number(number) => query.bind(number),
-        };
-    }
-    Ok(query.fetch_all(connection).await?)
+    let sql = format!("SELECT * FROM {table} $WHERE ORDER BY {order} LIMIT {limit}");
+    Ok(all.query(&sql).fetch_all(connection).await?)
 }
 
 /// The cases of some ids, at most a page.
@@ -165,22 +146,7 @@ pub async fn clocks_of_all(connection: &mut Connection, ids: &[&str]) -> Result<
     Ok(query.fetch_all(connection).await?)
 }
 
-fn in_list(begin: &str, length: usize) -> String {
+pub(super) fn in_list(begin: &str, length: usize) -> String {
     let places: Vec<String> = (1..=length).map(|place| format!("${place}")).collect();
     format!("{begin} ({})", places.join(", "))
-}
-
-/// `?` as `$1`, `$2` and so on, which all databases know.
-fn numbered(sql: &str) -> String {
-    let mut number = 0;
-    sql.chars().fold(String::new(), |mut numbered, letter| {
-        if letter == '?' {
-            number += 1;
-            // Writing to a text cannot fail.
-            let _ = write!(numbered, "${number}");
-        } else {
-            numbered.push(letter);
-        }
-        numbered
-    })
 }

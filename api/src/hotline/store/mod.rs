@@ -1,6 +1,7 @@
 //! Cases and all that hangs on them, as rows of the decisions database. What belongs together is written in the transaction of
 //! whoever calls: functions take its connection.
 
+mod assessed;
 mod case;
 mod case_id;
 mod clocks;
@@ -14,6 +15,10 @@ mod numbers;
 mod outbox;
 mod texts;
 
+pub use assessed::{
+    FrozenMonth, assessed_of, begin_month, cases_due_within, end_month, frozen_month, insert_assessed,
+    moves_of_all, next_due,
+};
 pub use case::{
     CaseRow, case, case_of_report, cases_around, children, has_children, insert_case, splits_of, update_case,
 };

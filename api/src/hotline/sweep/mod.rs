@@ -1,4 +1,5 @@
-//! What happens when a time comes: cards turn, callers are no longer called back, pauses end, and what people said is erased.
+//! What happens when a time comes: cards turn, callers are no longer called back, pauses end, months are frozen, and what people said is
+//! erased.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use crate::problem::Problem;
 const EVERY: Duration = Duration::from_secs(1);
 /// How often what is old is looked for.
 const ERASE_EVERY: Duration = Duration::from_mins(1);
+/// How often months are looked at.
+const FREEZE_EVERY: Duration = Duration::from_secs(5);
 /// Clocks, and pauses, of one look: others can write between two.
 const AT_ONCE: i64 = 200;
 /// Rows of one transaction that takes what is old away.
@@ -32,6 +35,18 @@ pub async fn sweep(desk: Arc<Desk>) {
             if let Err(problem) = desk.erase_old(PIECE).await {
                 tracing::error!(why = problem.detail(), "what is to be erased stays for now");
             }
+        }
+    }
+}
+
+/// Freezes months as their time comes, until the runtime ends: apart from clocks, which are not to wait for it.
+pub async fn keep_freezing(desk: Arc<Desk>) {
+    let mut ticks = tokio::time::interval(FREEZE_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(problem) = desk.freeze_months().await {
+            tracing::error!(why = problem.detail(), "a month is frozen later");
         }
     }
 }

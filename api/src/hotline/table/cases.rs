@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use futures::StreamExt as _;
 use h3o::CellIndex;
-use riskgrid_analytics::tables::stored::{Asked, Column, Pages, StoredTable, Values};
+use riskgrid_analytics::tables::stored::{self, Asked, Column, Pages, StoredTable, Values};
 use riskgrid_ingest::EventTime;
 
 use super::Reader;
@@ -174,25 +173,20 @@ fn columns() -> Vec<Column<CaseLine>> {
     ]
 }
 
-type Next = Option<(Option<Vec<Bound>>, Arc<Risks>)>;
-
 fn pages(desk: Arc<Desk>, reader: Reader, asked: &Asked) -> Pages<CaseLine> {
     let conditions = Arc::new(Conditions::of(asked, |column| {
         (!MADE.contains(&column)).then_some(column)
     }));
-    let first: Next = Some((None, Arc::new(Risks::default())));
-    let pages = futures::stream::try_unfold(first, move |next| {
+    let risks = Arc::new(Risks::default());
+    stored::pages(move |after: Option<Vec<Bound>>| {
         let (desk, reader, conditions) = (Arc::clone(&desk), reader.clone(), Arc::clone(&conditions));
+        let risks = Arc::clone(&risks);
         async move {
-            let Some((after, risks)) = next else {
-                return Ok(None);
-            };
             let mut connection = desk.reader().await?;
             let rows: Vec<CaseRow> =
                 lines(&mut connection, &conditions, after.as_deref(), usize::MAX).await?;
-            let place = (rows.len() == PAGE)
-                .then(|| rows.last().map(Line::place))
-                .flatten();
+            let is_whole = rows.len() == PAGE;
+            let next = rows.last().filter(|_| is_whole).map(Line::place);
             let rows: Vec<CaseRow> = rows.into_iter().filter(|case| reader.sees(case)).collect();
             let ids: Vec<&str> = rows.iter().map(|case| case.id.as_str()).collect();
             let clocks = if ids.is_empty() {
@@ -225,8 +219,7 @@ fn pages(desk: Arc<Desk>, reader: Reader, asked: &Asked) -> Pages<CaseLine> {
                     breach_risk,
                 });
             }
-            Ok(Some((made, place.map(|place| (Some(place), risks)))))
+            Ok((made, next))
         }
-    });
-    pages.boxed()
+    })
 }

@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use futures::StreamExt as _;
-use riskgrid_analytics::tables::stored::{Asked, Column, Pages, StoredTable, Values};
+use riskgrid_analytics::tables::stored::{self, Asked, Column, Pages, StoredTable, Values};
 use riskgrid_ingest::EventTime;
 
 use super::Reader;
@@ -60,7 +59,7 @@ pub(super) fn moves(desk: Arc<Desk>, reader: Reader) -> StoredTable<MoveRow> {
             Values::Text(|row| &row.hash),
         ),
     ];
-    stored("case_moves", columns, desk, reader)
+    table("case_moves", columns, desk, reader)
 }
 
 /// `case_clocks`.
@@ -148,7 +147,7 @@ pub(super) fn clocks(desk: Arc<Desk>, reader: Reader) -> StoredTable<ClockRow> {
             Values::TextOrNull(|row| row.stop.as_deref()),
         ),
     ];
-    stored("case_clocks", columns, desk, reader)
+    table("case_clocks", columns, desk, reader)
 }
 
 /// `case_assessed`.
@@ -185,10 +184,10 @@ pub(super) fn assessed(desk: Arc<Desk>, reader: Reader) -> StoredTable<AssessedR
         ),
         column("rating", "1 to 5", Values::WholeOrNull(|row| row.rating)),
     ];
-    stored("case_assessed", columns, desk, reader)
+    table("case_assessed", columns, desk, reader)
 }
 
-fn stored<L: Line + Sync>(
+fn table<L: Line + Sync>(
     name: &'static str,
     columns: Vec<Column<L>>,
     desk: Arc<Desk>,
@@ -201,18 +200,13 @@ fn stored<L: Line + Sync>(
 
 fn pages<L: Line + Sync>(desk: Arc<Desk>, reader: Reader, asked: &Asked) -> Pages<L> {
     let conditions = Arc::new(Conditions::of(asked, Some));
-    let first: Option<Option<Vec<Bound>>> = Some(None);
-    let pages = futures::stream::try_unfold(first, move |next| {
+    stored::pages(move |after: Option<Vec<Bound>>| {
         let (desk, reader, conditions) = (Arc::clone(&desk), reader.clone(), Arc::clone(&conditions));
         async move {
-            let Some(after) = next else {
-                return Ok(None);
-            };
             let mut connection = desk.reader().await?;
             let mut rows: Vec<L> = lines(&mut connection, &conditions, after.as_deref(), usize::MAX).await?;
-            let next = (rows.len() == crate::hotline::store::PAGE)
-                .then(|| rows.last().map(|last| Some(last.place())))
-                .flatten();
+            let is_whole = rows.len() == crate::hotline::store::PAGE;
+            let next = rows.last().filter(|_| is_whole).map(Line::place);
             let mut ids: Vec<&str> = rows.iter().map(Line::case_id).collect();
             ids.dedup();
             let cases = if ids.is_empty() {
@@ -226,8 +220,7 @@ fn pages<L: Line + Sync>(desk: Arc<Desk>, reader: Reader, asked: &Asked) -> Page
                 .map(|case| case.id.as_str())
                 .collect();
             rows.retain(|row| seen.contains(row.case_id()));
-            Ok(Some((rows, next)))
+            Ok((rows, next))
         }
-    });
-    pages.boxed()
+    })
 }

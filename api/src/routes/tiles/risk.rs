@@ -62,16 +62,16 @@ fn on_surface(surface: &Surface, seen: &Permission, layer: &str) -> Result<(), P
 }
 
 /// Up to when the surface is complete: as its clock is.
-fn as_of(surface: &Surface, snapshot: &GridSnapshot, layer: &str) -> Option<EventTime> {
-    let of_clock = |clock: &str| snapshot.domain(clock).and_then(|clock| clock.complete_to);
-    if layer == ALL_LAYERS {
-        return surface.all.iter().filter_map(|all| of_clock(&all.clock)).min();
-    }
-    let of_layer = surface
-        .layers
-        .iter()
-        .find(|of_layer| surface.model_of(of_layer).is_some_and(|model| model.id == layer))?;
-    of_clock(&of_layer.clock)
+fn as_of(surface: &Surface, snapshot: &GridSnapshot, seen: &Permission, layer: &str) -> Option<EventTime> {
+    let of_layers = surface.layers.iter().filter(|of_layer| {
+        let model = surface.model_of(of_layer);
+        model.is_some_and(|model| {
+            (layer == ALL_LAYERS || layer == model.id) && seen.admits_layer(Some(&model.id))
+        })
+    });
+    of_layers
+        .filter_map(|of_layer| snapshot.domain(&of_layer.clock)?.complete_to)
+        .min()
 }
 
 /// The document that describes the tiles.
@@ -82,7 +82,7 @@ pub(super) fn describe(
     query: Option<&str>,
     base: &str,
 ) -> Result<Response, Problem> {
-    let surface = app.surfaces.newest().seen_by(seen);
+    let surface = app.surfaces.seen_by(seen);
     on_surface(&surface, seen, layer)?;
     let known = snapshot
         .layers
@@ -109,7 +109,8 @@ pub(super) fn describe(
         legend: Some(metric.legend()),
     });
     let mut response = axum::Json(body).into_response();
-    app.set_data_headers(&mut response, snapshot, as_of(&surface, snapshot, layer), None);
+    let at = as_of(&surface, snapshot, seen, layer);
+    app.set_data_headers(&mut response, snapshot, at, None);
     Ok(response)
 }
 
@@ -126,12 +127,19 @@ pub(super) fn answer(
     let resolution = resolution_for_zoom(request.tile.z(), snapshot.resolution);
     let set = app
         .tiles
-        .risk((&surface, seen), layer, metric, resolution)
+        .risk(
+            (surface.number, seen.class()),
+            || app.surfaces.seen_by(seen),
+            layer,
+            metric,
+            resolution,
+        )
         .map_err(|error| Problem::internal(&error))?;
     let mut response = match set {
         Some(set) => send(tile_of(app, &set, request), headers)?,
         None => StatusCode::NO_CONTENT.into_response(),
     };
-    app.set_data_headers(&mut response, snapshot, as_of(&surface, snapshot, layer), None);
+    let at = as_of(&surface, snapshot, seen, layer);
+    app.set_data_headers(&mut response, snapshot, at, None);
     Ok(response)
 }

@@ -306,3 +306,70 @@ async fn a_new_calendar_computes_running_clocks_anew_and_a_new_table_is_looked_a
     hotline.post("/v1/duty/preview", &[], &table).await;
     assert_eq!(hotline.show(&id).await["office"], "new lights");
 }
+
+#[tokio::test]
+async fn a_label_of_the_dispatch_chooses_the_rule() {
+    let hotline = Hotline::start_with("[hotline]\nrules = \"beijing\"\n");
+    let put = hotline.put("/v1/duty", "\"0\"", &duty()).await;
+    assert_eq!(put.status, 200, "{}", put.body);
+    let mut terms = Vec::new();
+    for dispatch in [
+        json!({"move": "dispatch"}),
+        json!({"move": "dispatch", "labels": ["hard"]}),
+        json!({"move": "dispatch", "labels": ["other", "hard"]}),
+    ] {
+        let id = hotline.case(&json!({})).await;
+        hotline.moves(&id, &json!({"move": "accept"})).await;
+        hotline.moves(&id, &dispatch).await;
+        let handle = clock(&hotline, &id, "handle").await;
+        // To the end of the day, where no clock is put back or forward.
+        terms.push((time(&handle["due"]) - time(&handle["start"])).num_days());
+        assert_eq!(hotline.show(&id).await["labels"].is_array(), true);
+    }
+    assert_eq!(terms, [7, 15, 15]);
+    let id = hotline.case(&json!({})).await;
+    hotline.moves(&id, &json!({"move": "accept"})).await;
+    for (labels, status) in [
+        (json!("hard"), 400),
+        (json!([7]), 422),
+        (json!(vec!["x"; 17]), 422),
+    ] {
+        let refused = hotline
+            .try_move(&id, &json!({"move": "dispatch", "labels": labels}))
+            .await;
+        assert_eq!(refused.status, status, "{labels}: {}", refused.body);
+    }
+}
+
+#[tokio::test]
+async fn what_a_case_is_about_or_where_it_lies_comes_first_as_the_configuration_says() {
+    let area = r#"
+[[areas]]
+level = "district"
+file = "areas.geojson"
+id = "id"
+name = "id"
+"#;
+    let square = json!({"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {"id": "district-1"},
+        "geometry": {"type": "Polygon", "coordinates":
+            [[[113.9, 22.5], [114.0, 22.5], [114.0, 22.6], [113.9, 22.6], [113.9, 22.5]]]}}]});
+    let duty = json!({"rows": [
+        {"id": "by-duty", "layer": "light", "office": "lighting"},
+        {"id": "by-area", "area": "district-1", "office": "district"},
+    ]});
+    for (order, office) in [("duty", "lighting"), ("area", "district")] {
+        let mut server = crate::server::Server::not_started();
+        std::fs::write(server.path("areas.geojson"), square.to_string()).unwrap();
+        let section = format!("[hotline]\norder = \"{order}\"\n{area}");
+        server.configure(&format!("{section}{}", super::LAYERS));
+        server.restart();
+        let hotline = Hotline { server };
+        hotline.put("/v1/duty", "\"0\"", &duty).await;
+        let id = hotline.case(&json!({})).await;
+        hotline.moves(&id, &json!({"move": "accept"})).await;
+        hotline.moves(&id, &json!({"move": "dispatch"})).await;
+        assert_eq!(hotline.show(&id).await["office"], office);
+        let why = hotline.server.get(&format!("/v1/cases/{id}/why")).await.body;
+        assert_eq!(why["beaten"].as_array().unwrap().len(), 1, "{why}");
+    }
+}

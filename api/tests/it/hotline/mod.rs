@@ -1,16 +1,23 @@
 //! The hotline against the built program: cases from posts, events and Open311, moved by several at once, and what of people stays
 //! where it belongs.
 
+mod addresses;
+mod alerts;
+mod assessment;
 mod cases;
+mod console;
 mod contacts;
 mod deadlines;
 mod log;
+mod mirrors;
 mod moves;
 mod open311;
 mod rating;
+mod times;
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 
 use crate::server::{Answer, Server};
 
@@ -147,4 +154,25 @@ impl Hotline {
 pub(crate) fn problem(answer: &Answer) -> &str {
     let kind = answer.body["type"].as_str().unwrap_or_default();
     kind.strip_prefix("urn:riskgrid:problem:").unwrap_or(kind)
+}
+
+impl Hotline {
+    /// Changes what is stored, as if time had passed: the server is stopped meanwhile.
+    pub(crate) async fn rewrite(&mut self, statements: &[String]) {
+        self.server.stop().await;
+        // Whoever changes it says so.
+        std::fs::remove_file(self.server.data().join("sealed.json")).unwrap();
+        let path = self.server.data().join("decisions.sqlite");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+        for statement in statements {
+            let changed = sqlx::query(sqlx::AssertSqlSafe(statement.clone()))
+                .execute(&mut connection)
+                .await
+                .unwrap();
+            assert!(changed.rows_affected() > 0, "{statement}");
+        }
+        connection.close().await.unwrap();
+        self.server.restart();
+    }
 }

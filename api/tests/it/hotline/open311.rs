@@ -1,8 +1,11 @@
 //! Open311 GeoReport v2, in both formats.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use super::Hotline;
+use crate::server::{fixture, program};
 
 async fn form(hotline: &Hotline, path: &str, pairs: &[(&str, &str)]) -> (u16, Value) {
     let request = hotline
@@ -249,4 +252,38 @@ async fn updates_of_others_are_notes_and_moves_are_updates() {
             .contains("<service_requests_updates><request_update>"),
         "{xml}"
     );
+}
+
+#[tokio::test]
+async fn clients_of_others_post_and_read_and_the_answers_have_the_structure_of_the_standard() {
+    let Some(python) = program("RISKGRID_PYTHON") else {
+        return;
+    };
+    let hotline = Hotline::start_with("[open311]\npublic = true\n");
+    let mut client = Command::new(python);
+    client.arg(fixture("open311/client.py")).arg(&hotline.server.url);
+    let output = tokio::task::spawn_blocking(move || client.output().unwrap())
+        .await
+        .unwrap();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complained}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let id = found["posted"].as_str().unwrap();
+    for format in ["json", "xml"] {
+        let read = &found[format];
+        assert_eq!(read["services"], json!(["light", "noise"]), "{format}");
+        assert_eq!(
+            [&read["definition"], &read["request"], &read["status"]],
+            [&json!("noise"), &json!(id), &json!("open")],
+            "{format}"
+        );
+        assert_eq!(read["listed"], json!([id]), "{format}");
+    }
+    assert_eq!(
+        found["json"]["both"], found["xml"]["both"],
+        "both formats have the same members"
+    );
+    assert_eq!(found["update"], json!(format!("{id}.2")));
+    assert_eq!(found["updates"], json!([format!("{id}.1"), format!("{id}.2")]));
+    assert_eq!(hotline.rows_of(id).await[1].0, "note");
 }

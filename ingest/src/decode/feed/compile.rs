@@ -195,6 +195,8 @@ impl Checker<'_> {
             ("channel", s.channel.is_some(), &[Report]),
             ("reporter", s.reporter.is_some(), &[Report]),
             ("outcome", s.outcome.is_some(), &[Report]),
+            ("due", s.due.is_some(), &[Report]),
+            ("office", s.office.is_some(), &[Report]),
             ("sensor", s.sensor.is_some(), &[Observation]),
             ("property", s.property.is_some(), &[Observation]),
             ("value", s.value.is_some(), &[Observation]),
@@ -249,7 +251,7 @@ impl Checker<'_> {
         let Some(time_settings) = &s.time else {
             return Err(self.missing("time", "name the field"));
         };
-        let time = self.time(time_settings)?;
+        let time = self.time("time", time_settings)?;
         let lookup = match &s.lookup {
             Some(lookup) => Some(self.lookup(lookup, kind, &time, names)?),
             None => None,
@@ -278,8 +280,13 @@ impl Checker<'_> {
             channel: text("channel", &s.channel)?,
             reporter: text("reporter", &s.reporter)?,
             outcome: text("outcome", &s.outcome)?,
+            office: text("office", &s.office)?,
             status: text("status", &s.status)?,
             skills: text("skills", &s.skills)?,
+            due: match &s.due {
+                Some(due) => Some((self.slot("due.field", &due.field, names)?, self.time("due", due)?)),
+                None => None,
+            },
             id: self.id(names)?,
             time_slot: self.slot("time.field", &time_settings.field, names)?,
             time,

@@ -153,9 +153,10 @@ impl Checker<'_> {
         Err(self.invalid(key, code, &allowed))
     }
 
-    pub(super) fn time(&self, time: &TimeSettings) -> Result<TimeReader, FeedError> {
+    /// A time, written at `of`.
+    pub(super) fn time(&self, of: &str, time: &TimeSettings) -> Result<TimeReader, FeedError> {
         TimeReader::new(time).map_err(|error| {
-            let key = format!("time.{}", error.key);
+            let key = format!("{of}.{}", error.key);
             match error.value {
                 Some(value) => self.invalid(&key, &value, &error.allowed),
                 None => self.missing(&key, &error.allowed),

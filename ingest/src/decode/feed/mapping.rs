@@ -15,7 +15,9 @@ use super::lookup::Lookup;
 use super::settings::FeedSettings;
 use crate::decode::cloudevent::decode_structured;
 use crate::edge::FeedRules;
-use crate::words::{Candidate, CandidateTime, EventKind, Number, Refusal, RefusalReason, text_limits};
+use crate::words::{
+    Candidate, CandidateTime, EventKind, Mirrored, Number, Refusal, RefusalReason, text_limits,
+};
 
 /// What one row gives: its events in order, or one refusal of the whole row. A row whose `values` are all empty gives
 /// nothing. The place in the list is the index of the event in its record.
@@ -66,6 +68,9 @@ pub(super) struct Mapping {
     pub(super) channel: Option<TextFrom>,
     pub(super) reporter: Option<TextFrom>,
     pub(super) outcome: Option<TextFrom>,
+    pub(super) office: Option<TextFrom>,
+    /// By when another system means to be done: its slot, and how it is written.
+    pub(super) due: Option<(usize, TimeReader)>,
     pub(super) status: Option<TextFrom>,
     pub(super) skills: Option<TextFrom>,
     pub(super) lookup: Option<Lookup>,
@@ -193,6 +198,39 @@ impl Mapping {
         text_limits::check(&texts).err().unwrap_or(refusal)
     }
 
+    /// What another system says of the case, if it says something.
+    fn mirrored<'a>(&'a self, row: &impl Fields<'a>) -> Result<Option<Box<Mirrored>>, Refusal> {
+        if self.due.is_none() && self.office.is_none() {
+            return Ok(None);
+        }
+        let text = match &self.due {
+            Some((slot, _)) => row.text(*slot)?,
+            None => None,
+        };
+        let due = match (&self.due, text) {
+            (Some((_, reader)), Some(text)) => match reader.read(&text) {
+                CandidateTime::Resolved(due) => Some(due),
+                CandidateTime::Invalid(why) => {
+                    return Err(Refusal::new(RefusalReason::InvalidTime, format!("`due`: {why}")));
+                }
+                CandidateTime::Missing | CandidateTime::Rfc3339(_) => None,
+            },
+            _ => None,
+        };
+        let office = match &self.office {
+            Some(from) => from.read(row)?.filter(|office| !office.is_empty()),
+            None => None,
+        };
+        if let Some(office) = &office {
+            text_limits::check_word("office", office)?;
+        }
+        let said = Mirrored {
+            due,
+            office: office.map(Cow::into_owned),
+        };
+        Ok((said != Mirrored::default()).then(|| Box::new(said)))
+    }
+
     /// The row as one candidate; of a row with several values, what they share.
     fn candidate<'a>(&'a self, row: &impl Fields<'a>, text: &'a str) -> Result<Candidate<'a>, Refusal> {
         let read = |from: &'a Option<TextFrom>| from.as_ref().map_or(Ok(None), |from| from.read(row));
@@ -228,6 +266,7 @@ impl Mapping {
                 Some(from) => from.read_list(row)?,
                 None => Vec::new(),
             },
+            mirrored: self.mirrored(row)?,
             lookup_missed: None,
         };
         if let Some(lookup) = &self.lookup {

@@ -55,6 +55,11 @@ pub struct FeedSettings {
     /// Report: how it turned out, `confirmed`, `false`, `duplicate` or `unknown`. Default: not said.
     pub outcome: Option<FieldSpec>,
 
+    /// Report whose case another system decides: by when, `{ field, format, zone }`. An empty one is none. Default: not said.
+    pub due: Option<TimeSettings>,
+    /// Report whose case another system decides: whose it is there. Default: not said.
+    pub office: Option<FieldSpec>,
+
     /// Observation: which sensor. Needed, from here or from `lookup`.
     pub sensor: Option<FieldSpec>,
     /// Observation: what was measured, the layer. Needed unless `values` is there.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::error::{FileProblem, PlaceError};
+use super::error::{FileProblem, PlaceError, PlaceProblem};
 use super::files::Source;
 use super::row::{Geometry, Row, RowNumber, shape};
 use super::settings::AreaSettings;
@@ -53,17 +53,18 @@ pub(super) fn load(tables: &[AreaSettings], folder: &Path) -> Result<AreaIndex, 
     reading.finish()
 }
 
-fn check(table: &AreaSettings, before: &[AreaSettings]) -> Result<(), String> {
+fn check(table: &AreaSettings, before: &[AreaSettings]) -> Result<(), PlaceProblem> {
     let level = &table.level;
     if slug(level) != *level {
         return Err(format!(
             "`level` is `{level}`; it must be [a-z0-9_]{{1,64}}, for example `{}`",
             slug(level)
-        ));
+        )
+        .into());
     }
     match (&table.within, &table.parent) {
         (Some(_), Some(_)) => {
-            Err("`within` and `parent` both say where the parent is from; leave one out".to_owned())
+            Err("`within` and `parent` both say where the parent is from; leave one out".into())
         }
         (Some(within), None) if within == level || !before.iter().any(|table| table.level == *within) => {
             let known: Vec<&str> = before
@@ -78,7 +79,7 @@ fn check(table: &AreaSettings, before: &[AreaSettings]) -> Result<(), String> {
             };
             Err(format!(
                 "`within` is `{within}`; it must be a level of an [[areas]] table before this one, and those are: {known}"
-            ))
+            ).into())
         }
         _ => Ok(()),
     }
@@ -98,8 +99,7 @@ impl Reading {
         source.read(&mut |row| {
             let (name, id) = row.name_and_id(&table.name, table.id.as_ref(), "area")?;
             let area = self.area(table, row, &level, Arc::clone(&id), name.clone());
-            self.areas
-                .push(area.map_err(|problem| format!("`{name}`: {problem}"))?);
+            self.areas.push(area.map_err(|problem| problem.of(&name))?);
             if let Some(within) = &table.within {
                 self.within.insert(Arc::clone(&id), within.as_str().into());
             }
@@ -109,9 +109,7 @@ impl Reading {
                 row: row.number,
             });
             if self.areas.len() > MOST_AREAS {
-                return Err(format!(
-                    "there are more than {MOST_AREAS} areas in all; load fewer"
-                ));
+                return Err(format!("there are more than {MOST_AREAS} areas in all; load fewer").into());
             }
             Ok(())
         })?;
@@ -128,24 +126,25 @@ impl Reading {
         level: &Arc<str>,
         id: Arc<str>,
         name: String,
-    ) -> Result<Area, String> {
+    ) -> Result<Area, PlaceProblem> {
         if RESERVED.contains(&&*id) {
             return Err(format!(
                 "the id `{id}` is a word of `domain` in table functions; give it another one with `id`"
-            ));
+            )
+            .into());
         }
         let polygons = match &row.geometry {
             Some(Geometry::Polygons(polygons)) => polygons.clone(),
             Some(Geometry::Point(_)) => {
-                return Err("its geometry is a Point; an area is a Polygon or MultiPolygon".to_owned());
+                return Err("its geometry is a Point; an area is a Polygon or MultiPolygon".into());
             }
-            None => return Err("it has no geometry; an area is a Polygon or MultiPolygon".to_owned()),
+            None => return Err("it has no geometry; an area is a Polygon or MultiPolygon".into()),
         };
         self.corners += polygons.iter().flatten().map(Vec::len).sum::<usize>();
         if self.corners > MOST_CORNERS {
-            return Err(format!(
-                "all areas together have more than {MOST_CORNERS} corners; simplify them"
-            ));
+            return Err(
+                format!("all areas together have more than {MOST_CORNERS} corners; simplify them").into(),
+            );
         }
         let people = table
             .population
@@ -174,17 +173,13 @@ impl Reading {
             within,
             ..
         } = self;
-        let wrong = |origin: Option<&Origin>, problem: String| {
+        let wrong = |origin: Option<&Origin>, problem: PlaceProblem| {
             let (row, file) = origin.map(|origin| (origin.row, origin.file.clone())).unzip();
-            FileProblem {
-                row: row.map(|row| row.to_string()),
-                problem,
-            }
-            .of(TABLE, &file.unwrap_or_default())
+            FileProblem { row, problem }.of(TABLE, &file.unwrap_or_default())
         };
         let mut index = AreaIndex::new(areas).map_err(|error| {
             let second = origins.iter().filter(|origin| origin.id == error.id).nth(1);
-            wrong(second, error.to_string())
+            wrong(second, error.into())
         })?;
         let orphan = |origin: &&Origin| {
             let parent = index.get(&origin.id).and_then(|area| area.parent.as_deref());
@@ -198,7 +193,7 @@ impl Reading {
             let problem = format!(
                 "its `parent` is `{parent}`, which is the id of no other area; load the level above too"
             );
-            return Err(wrong(Some(origin), problem));
+            return Err(wrong(Some(origin), problem.into()));
         }
         index.complete(|index, area| {
             let parent = area.parent.clone().or_else(|| {

@@ -5,9 +5,8 @@ use std::io::Read;
 
 use hashbrown::HashMap;
 
-use super::error::FileProblem;
+use super::error::{FileProblem, PlaceProblem};
 use super::row::{Fields, Geometry, Row, RowNumber};
-use crate::globe::wkb::InvalidGeometry;
 use crate::globe::wkt;
 
 struct Record<'a> {
@@ -28,7 +27,7 @@ pub(super) fn read(
     delimiter: u8,
     names: &[&str],
     wkt: Option<&str>,
-    each: &mut dyn FnMut(&Row<'_>) -> Result<(), String>,
+    each: &mut dyn FnMut(&Row<'_>) -> Result<(), PlaceProblem>,
 ) -> Result<(), FileProblem> {
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text);
     let header = reader.headers()?.clone();
@@ -74,14 +73,10 @@ pub(super) fn read(
     Ok(())
 }
 
-fn well_known_text(text: &str) -> Result<Geometry, String> {
-    let geometry = wkt::parse(text).map_err(|error| {
-        let shown: String = text.chars().take(40).collect();
-        let why = match error {
-            InvalidGeometry::NotText(reason) => reason.to_owned(),
-            other => other.to_string(),
-        };
-        format!("`{shown}` is not well-known text ({why}); it looks like POLYGON((113.9 22.5, 114 22.5, 114 22.6, 113.9 22.5))")
+fn well_known_text(text: &str) -> Result<Geometry, PlaceProblem> {
+    let geometry = wkt::parse(text).map_err(|error| PlaceProblem::WellKnownText {
+        shown: text.chars().take(40).collect(),
+        error,
     })?;
     Geometry::read(&geometry)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::error::{FileProblem, PlaceError};
+use super::error::{FileProblem, PlaceError, PlaceProblem};
 use super::files::Source;
 use super::row::{Row, RowNumber};
 use super::settings::FacilitySettings;
@@ -29,9 +29,9 @@ pub(super) fn load(tables: &[FacilitySettings], folder: &Path) -> Result<Facilit
             origins.push((Arc::clone(&facility.id), table.file.clone(), number));
             facilities.push(facility);
             if facilities.len() > MOST_FACILITIES {
-                return Err(format!(
-                    "there are more than {MOST_FACILITIES} facilities in all; load fewer"
-                ));
+                return Err(
+                    format!("there are more than {MOST_FACILITIES} facilities in all; load fewer").into(),
+                );
             }
             Ok(())
         })
@@ -47,12 +47,10 @@ pub(super) fn load(tables: &[FacilitySettings], folder: &Path) -> Result<Facilit
     }
     FacilityIndex::new(facilities).map_err(|error| {
         let second = origins.iter().filter(|(id, ..)| *id == error.id).nth(1);
-        let (row, file) = second
-            .map(|(_, file, row)| (row.to_string(), file.as_path()))
-            .unzip();
+        let (row, file) = second.map(|(_, file, row)| (*row, file.as_path())).unzip();
         FileProblem {
             row,
-            problem: error.to_string(),
+            problem: error.into(),
         }
         .of(TABLE, file.unwrap_or(Path::new("")))
     })
@@ -61,7 +59,7 @@ pub(super) fn load(tables: &[FacilitySettings], folder: &Path) -> Result<Facilit
 fn read(
     table: &FacilitySettings,
     folder: &Path,
-    take: &mut dyn FnMut(RowNumber, Facility) -> Result<(), String>,
+    take: &mut dyn FnMut(RowNumber, Facility) -> Result<(), PlaceProblem>,
 ) -> Result<(), FileProblem> {
     let names: Vec<Arc<str>> = table.properties.iter().map(|name| name.as_str().into()).collect();
     let source = Source::new(&table.file, folder, table.delimiter, table.wkt.as_deref())
@@ -76,10 +74,7 @@ fn read(
     source.read(&mut |row| {
         let (name, id) = row.name_and_id(&table.name, table.id.as_ref(), "facility")?;
         let facility = facility(table, row, &names, id, name.clone());
-        take(
-            row.number,
-            facility.map_err(|problem| format!("`{name}`: {problem}"))?,
-        )
+        take(row.number, facility.map_err(|problem| problem.of(&name))?)
     })
 }
 
@@ -89,22 +84,20 @@ fn facility(
     names: &[Arc<str>],
     id: Arc<str>,
     name: String,
-) -> Result<Facility, String> {
+) -> Result<Facility, PlaceProblem> {
     let kind = row.needed("kind", &table.kind)?;
     if slug(&kind) != kind {
         return Err(format!(
             "its `kind` is `{kind}`; it must be [a-z0-9_]{{1,64}}: map it, as in kind = {{ field = \"…\", map = {{ \"{kind}\" = \
              \"{}\" }} }}",
             slug(&kind)
-        ));
+        ).into());
     }
     let [lon, lat] = row.place(table.lon.as_ref(), table.lat.as_ref())?;
     let property = |name: &Arc<str>| Some((Arc::clone(name), row.fields.text(name)?.into_owned()));
     let properties: Vec<(Arc<str>, String)> = names.iter().filter_map(property).collect();
     if properties.iter().map(|(_, text)| text.len()).sum::<usize>() > LONGEST_PROPERTIES {
-        return Err(format!(
-            "its properties have more than {LONGEST_PROPERTIES} bytes; keep fewer"
-        ));
+        return Err(format!("its properties have more than {LONGEST_PROPERTIES} bytes; keep fewer").into());
     }
     Ok(Facility {
         id,

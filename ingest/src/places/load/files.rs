@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::error::FileProblem;
+use super::error::{FileProblem, PlaceProblem};
 use super::row::Row;
 use super::{csv_table, geojson, parquet_table};
 use crate::decode::feed::{FieldSpec, IdSettings};
@@ -64,7 +64,7 @@ impl<'s> Source<'s> {
     /// Calls `each` with every row.
     pub(super) fn read(
         &self,
-        each: &mut dyn FnMut(&Row<'_>) -> Result<(), String>,
+        each: &mut dyn FnMut(&Row<'_>) -> Result<(), PlaceProblem>,
     ) -> Result<(), FileProblem> {
         let path = self.folder.join(self.file);
         let name = self.file.to_string_lossy().to_lowercase();

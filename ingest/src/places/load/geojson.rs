@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::error::FileProblem;
+use super::error::{FileProblem, PlaceProblem};
 use super::row::{Fields, Geometry, Row, RowNumber, unusable};
 use crate::globe::Ring;
 
@@ -40,12 +40,11 @@ struct Feature<'a> {
 /// Calls `each` with every feature of `text`.
 pub(super) fn read(
     text: &[u8],
-    each: &mut dyn FnMut(&Row<'_>) -> Result<(), String>,
+    each: &mut dyn FnMut(&Row<'_>) -> Result<(), PlaceProblem>,
 ) -> Result<(), FileProblem> {
     // A feature is read when it is its turn, so that what is wrong with it can be told by its number.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let collection: Collection<'_> =
-        serde_json::from_slice(text).map_err(|error| format!("it is not GeoJSON: {error}"))?;
+    let collection: Collection<'_> = serde_json::from_slice(text).map_err(PlaceProblem::GeoJson)?;
     if collection.kind != "FeatureCollection" {
         return Err(format!("it is a `{}`; a FeatureCollection is needed", collection.kind).into());
     }
@@ -67,8 +66,8 @@ pub(super) fn read(
             word: "feature",
             number,
         };
-        let feature: Feature<'_> =
-            serde_json::from_str(text.get()).map_err(|error| FileProblem::at(number, error.to_string()))?;
+        let feature: Feature<'_> = serde_json::from_str(text.get())
+            .map_err(|error| FileProblem::at(number, PlaceProblem::Feature(error)))?;
         let geometry = feature.geometry.map(geometry).transpose();
         geometry
             .and_then(|geometry| {
@@ -83,9 +82,8 @@ pub(super) fn read(
     Ok(())
 }
 
-fn geometry(text: &RawValue) -> Result<Geometry, String> {
-    let value: GeometryValue =
-        serde_json::from_str(text.get()).map_err(|error| format!("its geometry cannot be read: {error}"))?;
+fn geometry(text: &RawValue) -> Result<Geometry, PlaceProblem> {
+    let value: GeometryValue = serde_json::from_str(text.get()).map_err(PlaceProblem::Geometry)?;
     let polygon = |rings: Vec<Vec<Position>>| {
         rings
             .iter()
@@ -102,15 +100,15 @@ fn geometry(text: &RawValue) -> Result<Geometry, String> {
     })
 }
 
-fn positions(ring: &[Position]) -> Result<Ring, String> {
+fn positions(ring: &[Position]) -> Result<Ring, PlaceProblem> {
     ring.iter().map(position).collect()
 }
 
 /// Longitude and latitude; an altitude is left out.
-fn position(position: &Position) -> Result<[f64; 2], String> {
+fn position(position: &Position) -> Result<[f64; 2], PlaceProblem> {
     match position.as_slice() {
         [lon, lat, ..] => Ok([*lon, *lat]),
-        _ => Err("a position has fewer than two numbers; it is [longitude, latitude]".to_owned()),
+        _ => Err("a position has fewer than two numbers; it is [longitude, latitude]".into()),
     }
 }
 

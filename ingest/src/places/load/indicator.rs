@@ -46,10 +46,10 @@ fn read(
             return Ok(());
         };
         if !value.is_finite() {
-            return Err(format!("`value` is {value}; it must be a number"));
+            return Err(format!("`value` is {value}; it must be a number").into());
         }
         if values.insert(Arc::clone(&known.id), value).is_some() {
-            return Err(format!("area `{id}` has a value already; leave one out"));
+            return Err(format!("area `{id}` has a value already; leave one out").into());
         }
         Ok(())
     })?;

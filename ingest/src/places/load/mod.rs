@@ -19,7 +19,7 @@ mod tests;
 
 use std::path::Path;
 
-pub use error::PlaceError;
+pub use error::{PlaceError, PlaceProblem};
 pub use indicator::load_indicator;
 pub use settings::{AreaSettings, FacilitySettings, IndicatorSettings, PopulationSettings};
 

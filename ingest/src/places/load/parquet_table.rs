@@ -10,7 +10,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::ParquetMetaData;
 use serde_json::Value;
 
-use super::error::FileProblem;
+use super::error::{FileProblem, PlaceProblem};
 use super::row::{Fields, Geometry, Row, RowNumber};
 use crate::globe::wkb;
 
@@ -37,7 +37,7 @@ impl Fields for Record<'_> {
 pub(super) fn read(
     file: File,
     names: &[&str],
-    each: &mut dyn FnMut(&Row<'_>) -> Result<(), String>,
+    each: &mut dyn FnMut(&Row<'_>) -> Result<(), PlaceProblem>,
 ) -> Result<(), FileProblem> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file)?;
     let known = || {
@@ -93,7 +93,7 @@ pub(super) fn read(
 }
 
 /// The geometry column that the `geo` metadata names; none in plain Parquet.
-fn primary_column(metadata: &ParquetMetaData) -> Result<Option<String>, String> {
+fn primary_column(metadata: &ParquetMetaData) -> Result<Option<String>, PlaceProblem> {
     let pairs = metadata.file_metadata().key_value_metadata();
     let Some(text) = pairs
         .into_iter()
@@ -103,23 +103,17 @@ fn primary_column(metadata: &ParquetMetaData) -> Result<Option<String>, String> 
     else {
         return Ok(None);
     };
-    let geo: Value =
-        serde_json::from_str(text).map_err(|error| format!("its `geo` metadata is not JSON: {error}"))?;
+    let geo: Value = serde_json::from_str(text).map_err(PlaceProblem::GeoMetadata)?;
     let name = geo["primary_column"]
         .as_str()
         .ok_or("its `geo` metadata names no `primary_column`")?;
     let column = &geo["columns"][name];
     let encoding = column["encoding"].as_str().unwrap_or("nothing");
     if encoding != "WKB" {
-        return Err(format!(
-            "its geometries are encoded as {encoding}; write the file anew with WKB"
-        ));
+        return Err(format!("its geometries are encoded as {encoding}; write the file anew with WKB").into());
     }
     if column["edges"].as_str().is_some_and(|edges| edges != "planar") {
-        return Err(format!(
-            "its edges are {}; planar ones are needed",
-            column["edges"]
-        ));
+        return Err(format!("its edges are {}; planar ones are needed", column["edges"]).into());
     }
     match column.get("crs") {
         None => Ok(Some(name.to_owned())),
@@ -129,7 +123,7 @@ fn primary_column(metadata: &ParquetMetaData) -> Result<Option<String>, String> 
             Err(format!(
                 "its reference system is {name}; longitude and latitude in WGS 84 (OGC:CRS84 or EPSG:4326) are needed: \
                  transform it, for example with to_crs(4326) of geopandas"
-            ))
+            ).into())
         }
     }
 }
@@ -147,7 +141,7 @@ fn is_lon_lat(crs: &Value) -> bool {
     )
 }
 
-fn well_known_binary(geometries: &ArrayRef, row: usize) -> Result<Option<Geometry>, String> {
+fn well_known_binary(geometries: &ArrayRef, row: usize) -> Result<Option<Geometry>, PlaceProblem> {
     if geometries.is_null(row) {
         return Ok(None);
     }
@@ -155,8 +149,8 @@ fn well_known_binary(geometries: &ArrayRef, row: usize) -> Result<Option<Geometr
         DataType::Binary => geometries.as_binary::<i32>().value(row),
         DataType::LargeBinary => geometries.as_binary::<i64>().value(row),
         DataType::BinaryView => geometries.as_binary_view().value(row),
-        other => return Err(format!("its geometry column is of type {other}; WKB is binary")),
+        other => return Err(format!("its geometry column is of type {other}; WKB is binary").into()),
     };
-    let geometry = wkb::read(bytes).map_err(|error| format!("its geometry is not WKB: {error}"))?;
+    let geometry = wkb::read(bytes).map_err(PlaceProblem::WellKnownBinary)?;
     Geometry::read(&geometry).map(Some)
 }

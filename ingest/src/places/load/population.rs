@@ -81,7 +81,7 @@ fn read_figures(
                 .insert(Arc::clone(&known.id), people.round() as u64)
                 .is_some()
         {
-            return Err(format!("area `{id}` has a population already; leave one out"));
+            return Err(format!("area `{id}` has a population already; leave one out").into());
         }
         Ok(())
     })?;
@@ -111,7 +111,8 @@ fn read_points(
         if points.len() > MOST_POINTS {
             return Err(format!(
                 "there are more than {MOST_POINTS} points in all; take a coarser grid of population"
-            ));
+            )
+            .into());
         }
         Ok(())
     })?;

@@ -8,8 +8,9 @@ use geo_traits::{
     CoordTrait, GeometryTrait, GeometryType, LineStringTrait, MultiPolygonTrait, PointTrait, PolygonTrait,
 };
 
+use super::error::PlaceProblem;
 use crate::decode::feed::{FieldSpec, IdSettings};
-use crate::globe::{InvalidShape, Ring, Shape};
+use crate::globe::{Ring, Shape};
 use crate::words::slug_or_hash;
 
 /// Bytes of an id and of a name.
@@ -57,7 +58,7 @@ pub(super) enum Geometry {
 
 impl Geometry {
     /// The geometry that another crate's reader gives.
-    pub(super) fn read(geometry: &impl GeometryTrait<T = f64>) -> Result<Self, String> {
+    pub(super) fn read(geometry: &impl GeometryTrait<T = f64>) -> Result<Self, PlaceProblem> {
         match geometry.as_type() {
             GeometryType::Point(point) => {
                 let position = point.coord().ok_or("its point is empty")?;
@@ -79,8 +80,9 @@ impl Geometry {
 }
 
 /// What is said about a geometry that is neither point nor polygon.
-pub(super) fn unusable(kind: &str) -> String {
+pub(super) fn unusable(kind: &str) -> PlaceProblem {
     format!("its geometry is a {kind}; areas are a Polygon or MultiPolygon, facilities and people a Point")
+        .into()
 }
 
 fn rings(polygon: &impl PolygonTrait<T = f64>) -> Vec<Ring> {
@@ -105,43 +107,40 @@ impl Row<'_> {
     }
 
     /// The text of a field that must be there.
-    pub(super) fn needed(&self, key: &str, spec: &FieldSpec) -> Result<String, String> {
-        self.text(spec)
-            .ok_or_else(|| format!("{} is missing; `{key}` needs it", describe(spec)))
+    pub(super) fn needed(&self, key: &str, spec: &FieldSpec) -> Result<String, PlaceProblem> {
+        self.text(spec).ok_or_else(|| missing(key, spec))
     }
 
     /// The number in a field that may be missing.
-    pub(super) fn number(&self, key: &str, spec: &FieldSpec) -> Result<Option<f64>, String> {
+    pub(super) fn number(&self, key: &str, spec: &FieldSpec) -> Result<Option<f64>, PlaceProblem> {
         let Some(text) = self.text(spec) else {
             return Ok(None);
         };
         match text.parse() {
             Ok(number) => Ok(Some(number)),
-            Err(_) => Err(format!(
-                "{} is `{text}`; `{key}` must be a number",
-                describe(spec)
-            )),
+            Err(_) => Err(format!("{} is `{text}`; `{key}` must be a number", describe(spec)).into()),
         }
     }
 
     /// A number of people.
-    pub(super) fn people(&self, key: &str, spec: &FieldSpec) -> Result<Option<f64>, String> {
+    pub(super) fn people(&self, key: &str, spec: &FieldSpec) -> Result<Option<f64>, PlaceProblem> {
         let number = self.number(key, spec)?;
         match number.filter(|people| !(0.0..=MOST_PEOPLE).contains(people)) {
             Some(people) => Err(format!(
                 "{} is {people}; `{key}` is a number of people, from 0 to {MOST_PEOPLE}",
                 describe(spec)
-            )),
+            )
+            .into()),
             None => Ok(number),
         }
     }
 
     /// The texts of several fields, all of which must be there, joined by `:`.
-    pub(super) fn joined(&self, key: &str, spec: &IdSettings) -> Result<String, String> {
+    pub(super) fn joined(&self, key: &str, spec: &IdSettings) -> Result<String, PlaceProblem> {
         let IdSettings::Fields(fields) = spec else {
-            return Err(format!(
-                "`{key}` must name fields: a hash of the row tells nobody what it is"
-            ));
+            return Err(
+                format!("`{key}` must name fields: a hash of the row tells nobody what it is").into(),
+            );
         };
         let parts = fields
             .iter()
@@ -156,27 +155,29 @@ impl Row<'_> {
         name: &FieldSpec,
         spec: Option<&IdSettings>,
         nameless: &str,
-    ) -> Result<(String, Arc<str>), String> {
+    ) -> Result<(String, Arc<str>), PlaceProblem> {
         let name = self.needed("name", name)?;
         let id = match spec {
             Some(spec) => self.joined("id", spec)?,
             None => slug_or_hash(&name, nameless),
         };
         if id.len() > LONGEST_ID || name.len() > LONGEST_NAME {
-            return Err(format!(
-                "id and name may have {LONGEST_ID} and {LONGEST_NAME} bytes"
-            ));
+            return Err(format!("id and name may have {LONGEST_ID} and {LONGEST_NAME} bytes").into());
         }
         Ok((name, id.into()))
     }
 
     /// The place: the two fields where they are given, else the geometry; of polygons a point inside.
-    pub(super) fn place(&self, lon: Option<&FieldSpec>, lat: Option<&FieldSpec>) -> Result<[f64; 2], String> {
+    pub(super) fn place(
+        &self,
+        lon: Option<&FieldSpec>,
+        lat: Option<&FieldSpec>,
+    ) -> Result<[f64; 2], PlaceProblem> {
         let place = match (lon, lat, &self.geometry) {
             (Some(lon), Some(lat), _) => {
                 let number = |key: &str, spec: &FieldSpec| {
-                    self.number(key, spec)?
-                        .ok_or_else(|| format!("{} is missing; `{key}` needs it", describe(spec)))
+                    let missing = || missing(key, spec);
+                    self.number(key, spec)?.ok_or_else(missing)
                 };
                 [number("lon", lon)?, number("lat", lat)?]
             }
@@ -185,11 +186,9 @@ impl Row<'_> {
                 return Ok(shape(polygons.clone())?.point_inside());
             }
             (None, None, None) => {
-                return Err(
-                    "it has no place; give `lon` and `lat`, a file with geometries, or `wkt`".to_owned(),
-                );
+                return Err("it has no place; give `lon` and `lat`, a file with geometries, or `wkt`".into());
             }
-            (_, _, _) => return Err("`lon` and `lat` go together; give both".to_owned()),
+            (_, _, _) => return Err("`lon` and `lat` go together; give both".into()),
         };
         let [lon, lat] = place;
         if (-180.0..=180.0).contains(&lon) && (-90.0..=90.0).contains(&lat) {
@@ -198,13 +197,17 @@ impl Row<'_> {
         Err(format!(
             "lon {lon}, lat {lat} is off the globe: lon goes from -180 to 180, lat from -90 to 90; are they swapped, or in \
              another reference system?"
-        ))
+        ).into())
     }
 }
 
 /// Checked polygons.
-pub(super) fn shape(polygons: Vec<Vec<Ring>>) -> Result<Shape, String> {
-    Shape::new(polygons).map_err(|error: InvalidShape| error.to_string())
+pub(super) fn shape(polygons: Vec<Vec<Ring>>) -> Result<Shape, PlaceProblem> {
+    Ok(Shape::new(polygons)?)
+}
+
+fn missing(key: &str, spec: &FieldSpec) -> PlaceProblem {
+    format!("{} is missing; `{key}` needs it", describe(spec)).into()
 }
 
 /// A field as messages name it.

@@ -18,7 +18,7 @@ pub use consumer::KafkaSource;
 pub use event_producer::{EventProducer, ProduceError};
 pub use retention::oldest_offsets;
 pub use status::KafkaStatus;
-pub use topics::create_own_topics;
+pub use topics::{TopicError, create_own_topics};
 
 pub use crate::log::kafka::{DeadLetterTopic, KafkaSettings, Message, MessageBatch};
 

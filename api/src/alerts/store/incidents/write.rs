@@ -7,7 +7,7 @@ use riskgrid_ingest::EventTime;
 use serde_json::json;
 
 use super::super::DecisionsError;
-use super::super::grouping::absorb_messages;
+use super::super::grouping::{Absorbed, absorb_messages};
 use super::gather::GroupKey;
 use crate::database::Connection;
 
@@ -107,7 +107,7 @@ async fn absorb(
         .bind(at)
         .execute(&mut *connection)
         .await?;
-    absorb_messages(connection, other, incident).await?;
+    absorb_messages(connection, Absorbed { other, incident }).await?;
     for sql in [
         "UPDATE incidents SET merged_into = $2 WHERE merged_into = $1",
         "UPDATE alerts SET incident = $2 WHERE incident = $1",
