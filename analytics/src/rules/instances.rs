@@ -93,10 +93,13 @@ struct Past {
     before: Vec<InstanceChange>,
 }
 
+/// What one rule remembers, to be put back where what was made of it could not be stored.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct RuleKnown {
+pub struct RuleKnown {
     /// Event time of the newest evaluation.
     evaluated: Option<EventTime>,
+    /// Evaluations up to this one are made no more, whatever comes.
+    settled: Option<EventTime>,
     instances: BTreeMap<InstanceKey, Known>,
     /// Evaluations that changed something, ascending.
     past: VecDeque<Past>,
@@ -130,8 +133,17 @@ impl Instances {
         Self::default()
     }
 
-    /// Takes another set of rules: the state of those that are not in it, are off, or watch something else, is dropped.
+    /// Takes another set of rules: the state of those that are not in it, are off, or watch something else, is dropped. What
+    /// a rule said before it was changed stays as it said it.
     pub fn set_rules(&mut self, rules: &[Rule], before: &[Rule]) {
+        for was in before {
+            if rules
+                .iter()
+                .any(|rule| rule.id == was.id && rule.version != was.version)
+            {
+                self.settle(&was.id);
+            }
+        }
         let ids: BTreeSet<&str> = rules
             .iter()
             .filter(|rule| rule.enabled)
@@ -157,6 +169,10 @@ impl Instances {
         let known = self.rules.entry(rule.id.clone()).or_default();
         if known.evaluated.is_some_and(|evaluated| at < evaluated) {
             return Evaluated::default();
+        }
+        if known.evaluated.is_none() {
+            // Before its first time it judged nothing.
+            known.settled = known.settled.max(Some(at.plus(-1)));
         }
         known.evaluated = Some(at);
         let (done, refused) = judge_rows(&mut known.instances, rule, rows, absent, at);
@@ -248,11 +264,11 @@ impl Instances {
         self.rules.get(rule_id)?.evaluated
     }
 
-    /// How far each rule was judged.
-    pub fn all_evaluated(&self) -> impl Iterator<Item = (&str, EventTime)> {
+    /// How far each rule was judged, and up to when that stays as it is.
+    pub fn all_evaluated(&self) -> impl Iterator<Item = (&str, EventTime, Option<EventTime>)> {
         self.rules
             .iter()
-            .filter_map(|(id, known)| Some((id.as_str(), known.evaluated?)))
+            .filter_map(|(id, known)| Some((id.as_str(), known.evaluated?, known.settled)))
     }
 
     /// Whether the rule remembers the instance.
@@ -278,6 +294,7 @@ impl Instances {
             return Vec::new();
         }
         known.evaluated = Some(at);
+        known.settled = known.evaluated;
         known.past.clear();
         let mut changes = Vec::new();
         known.instances.retain(|key, instance| {
@@ -290,18 +307,37 @@ impl Instances {
         changes
     }
 
+    /// Evaluations of a rule that were made stay as they are: it judges otherwise from now on.
+    pub fn settle(&mut self, rule_id: &str) {
+        if let Some(known) = self.rules.get_mut(rule_id) {
+            known.settled = known.evaluated;
+            known.past.clear();
+        }
+    }
+
+    /// Up to when evaluations of a rule are made no more, whatever comes.
+    pub fn settled(&self, rule_id: &str) -> Option<EventTime> {
+        self.rules.get(rule_id)?.settled
+    }
+
+    /// From when on the evaluations of a rule are made again for late data that change those from `from` on; `None` where
+    /// none is.
+    pub fn revisable_from(&self, rule_id: &str, from: EventTime) -> Option<EventTime> {
+        let known = self.rules.get(rule_id)?;
+        let evaluated = known.evaluated?;
+        let kept_from = evaluated.plus(-(REVISE_FOR.as_micros() as i64));
+        let settled = known.settled.map(|settled| settled.plus(1));
+        let from = settled.into_iter().fold(from.max(kept_from), EventTime::max);
+        (from <= evaluated).then_some(from)
+    }
+
     /// Goes back to how a rule stood before its evaluations at `to` and later, so that they are made again. Answers what is
     /// to be stored; `None` where that is too long ago, and nothing changes.
-    pub fn go_back(
-        &mut self,
-        rule_id: &str,
-        to: EventTime,
-        kept_from: EventTime,
-    ) -> Option<Vec<InstanceChange>> {
-        let known = self.rules.get_mut(rule_id)?;
-        if to < kept_from || known.evaluated.is_none_or(|evaluated| evaluated < to) {
+    pub fn go_back(&mut self, rule_id: &str, to: EventTime) -> Option<Vec<InstanceChange>> {
+        if self.revisable_from(rule_id, to)? != to {
             return None;
         }
+        let known = self.rules.get_mut(rule_id)?;
         let mut changes: BTreeMap<InstanceKey, Option<Known>> = BTreeMap::new();
         while let Some(past) = known.past.pop_back_if(|past| past.at >= to) {
             put_all(&mut known.instances, past.before.iter().cloned());
@@ -314,6 +350,39 @@ impl Instances {
         }
         known.evaluated = Some(stands);
         Some(changes.into_iter().collect())
+    }
+
+    /// How instances stood before the evaluations from `from` on, oldest first.
+    pub fn past_since(
+        &self,
+        rule_id: &str,
+        from: EventTime,
+    ) -> impl Iterator<Item = (EventTime, &[InstanceChange])> {
+        let past = self.rules.get(rule_id).into_iter().flat_map(|known| &known.past);
+        past.filter(move |past| past.at >= from)
+            .map(|past| (past.at, past.before.as_slice()))
+    }
+
+    /// What a rule remembers of an instance.
+    pub fn known(&self, rule_id: &str, key: &InstanceKey) -> Option<&Known> {
+        self.rules.get(rule_id)?.instances.get(key)
+    }
+
+    /// All that is remembered of a rule, as it is now.
+    pub fn of_one(&self, rule_id: &str) -> Option<RuleKnown> {
+        self.rules.get(rule_id).cloned()
+    }
+
+    /// Puts back what [`of_one`](Self::of_one) answered.
+    pub fn put_one(&mut self, rule_id: &str, known: RuleKnown) {
+        self.rules.insert(rule_id.to_owned(), known);
+    }
+
+    /// An instance is at rest: what is stored of it is over, and stays so.
+    pub fn put_to_rest(&mut self, rule_id: &str, key: &InstanceKey) {
+        if let Some(known) = self.rules.get_mut(rule_id) {
+            known.instances.remove(key);
+        }
     }
 
     /// Forgets how a rule stood before `at`: evaluations before it are made no more.
@@ -347,17 +416,18 @@ impl Instances {
         put_all(&mut known.instances, undo);
     }
 
-    /// Puts back what was stored of a rule: when it was evaluated, its instances that are pending or firing, and how those
+    /// Puts back what was stored of a rule: when it was evaluated and up to when that stays, its instances that are pending or firing, and how those
     /// stood before that late data may change, by the times of the evaluations, ascending.
     pub fn put_back(
         &mut self,
         rule_id: &str,
-        evaluated: Option<EventTime>,
+        (evaluated, settled): (Option<EventTime>, Option<EventTime>),
         instances: impl IntoIterator<Item = (InstanceKey, Known)>,
         past: impl IntoIterator<Item = (EventTime, Vec<InstanceChange>)>,
     ) {
         let known = self.rules.entry(rule_id.to_owned()).or_default();
         known.evaluated = evaluated.max(known.evaluated);
+        known.settled = settled.max(known.settled);
         known.instances.extend(instances);
         known
             .past

@@ -112,9 +112,37 @@ fn how_a_rule_stood_is_kept_for_an_hour_and_no_longer() {
     }
     cells.decide(&rule, &[(9, 20.0)], 161);
     cells.forget_what_is_settled();
-    let back = cells.go_back(&rule.id, minute(0), minute(0)).unwrap();
+    let back = {
+        let from = cells.revisable_from(&rule.id, minute(0)).unwrap();
+        assert_eq!(from, minute(101));
+        cells.go_back(&rule.id, from).unwrap()
+    };
     let of = |cell| back.iter().any(|(key, _)| *key == InstanceKey::Cell(cell));
     assert_eq!([3, 5, 7, 9].map(of), [false, false, true, true]);
+}
+
+#[test]
+fn what_was_said_before_a_rule_was_made_changed_or_lost_sight_is_not_said_anew() {
+    let (mut cells, rule) = (Instances::new(), rule("count", "0s"));
+    assert_eq!(cells.revisable_from(&rule.id, minute(0)), None);
+    for at in 5..=9 {
+        cells.decide(&rule, &[], at);
+    }
+    assert_eq!(cells.revisable_from(&rule.id, minute(0)), Some(minute(5)));
+    assert_eq!(cells.revisable_from(&rule.id, minute(7)), Some(minute(7)));
+    assert_eq!(cells.revisable_from(&rule.id, minute(10)), None);
+    let mut changed = rule.clone();
+    changed.version += 1;
+    let mut edited = cells.clone();
+    edited.set_rules(&[changed], &[rule.clone()]);
+    assert_eq!(edited.revisable_from(&rule.id, minute(0)), None);
+    edited.decide(&rule, &[], 10);
+    assert_eq!(
+        edited.revisable_from(&rule.id, minute(0)),
+        Some(minute(9).plus(1))
+    );
+    cells.lose_sight(&rule, minute(20));
+    assert_eq!(cells.go_back(&rule.id, minute(20)), None);
 }
 
 #[test]
@@ -189,7 +217,7 @@ fn a_condition_that_lapsed_while_nobody_looked_does_not_fire_and_one_that_held_d
         .collect();
     // A stop; then the minutes that were missed, one by one: cell 7 lapsed in one of them.
     let mut after = Instances::new();
-    after.put_back(&rule.id, Some(minute(1)), stored, []);
+    after.put_back(&rule.id, (Some(minute(1)), None), stored, []);
     let mut decided = Vec::new();
     for minute in 1..=20 {
         let count_of_7 = if minute == 3 { 5.0 } else { 20.0 };
@@ -250,7 +278,7 @@ proptest! {
             put_all(&mut stored, found.changes);
             if fate == 1 {
                 killed = Instances::new();
-                killed.put_back(&rule.id, stored_at, stored.clone(), []);
+                killed.put_back(&rule.id, (stored_at, None), stored.clone(), []);
             }
         }
     }
@@ -273,7 +301,7 @@ proptest! {
             revised.decide(&rule, &values(&looks, number), number as i64);
             straight.decide(&rule, &last(number), number as i64);
         }
-        prop_assert!(revised.go_back(&rule.id, minute(first_changed as i64), minute(0)).is_some());
+        prop_assert!(revised.go_back(&rule.id, minute(first_changed as i64)).is_some());
         for number in first_changed..looks.len() {
             revised.decide(&rule, &last(number), number as i64);
         }

@@ -30,7 +30,9 @@ mod words;
 
 pub use emergency::{Emergency, SetsMode};
 pub use fields::{FieldProblem, InvalidRule};
-pub use instances::{Absent, Evaluated, InstanceChange, InstanceKey, Instances, Known, REVISE_FOR, Row};
+pub use instances::{
+    Absent, Evaluated, InstanceChange, InstanceKey, Instances, Known, REVISE_FOR, Row, RuleKnown,
+};
 pub use kinds::{
     By, Composite, Expected, MAX_ROWS, Members, NoData, Of, RiskMetric, RiskTest, RiskWatch, RowPlace,
     SqlWatch, Threshold, What,

@@ -2,7 +2,8 @@
 
 mod rules;
 
-use std::sync::atomic::AtomicU64;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use super::pending::PendingInstances;
 use super::terms::watch_terms;
 use crate::alerts::delivery::{Clock, Deliveries, DeliverySettings, Sender, SenderError};
 use crate::alerts::store::{
-    Alert, Decisions, DecisionsError, ENDED_AT_ONCE, Held, Keep, Notify, Recorded, RuleState, StoredRule,
-    Terms,
+    Alert, Decisions, DecisionsError, ENDED_AT_ONCE, Held, Keep, Notify, RETRACTED, Recorded, RuleRevision,
+    RuleState, StoredRule, Terms,
 };
 use crate::audit::Deed;
 use crate::database::Standing;
@@ -91,6 +92,10 @@ pub struct EvaluatorCounts {
     pub refused_readings: AtomicU64,
     /// Evaluations that failed.
     pub failed: AtomicU64,
+    /// Rules that were judged again for late data.
+    pub revised: AtomicU64,
+    /// Alerts that would not have been, by late data.
+    pub retracted: AtomicU64,
 }
 
 /// Alerting could not start.
@@ -286,6 +291,41 @@ impl Alerting {
             self.announce(recorded);
             (transitions, changes, before) = (later, changed_later, stood_later);
         }
+        Ok(())
+    }
+
+    /// Brings what is stored of a rule into line with what it says after late data; answers the instances whose alert is over
+    /// as it is stored (see [`Decisions::record_revision`]).
+    ///
+    /// # Errors
+    /// As [`Decisions::record_revision`].
+    pub async fn record_revision(
+        &self,
+        revision: &RuleRevision<'_>,
+        notify: Notify,
+        now: i64,
+    ) -> Result<BTreeSet<String>, DecisionsError> {
+        let decisions = self.decisions.under(revision.standing);
+        let (recorded, over) = decisions.record_revision(revision, notify, now).await?;
+        let retracted = recorded.alerts.iter();
+        let retracted = retracted.filter(|alert| alert.reason.as_deref() == Some(RETRACTED));
+        let counts = &self.evaluators;
+        counts
+            .retracted
+            .fetch_add(retracted.count() as u64, Ordering::Relaxed);
+        counts.revised.fetch_add(1, Ordering::Relaxed);
+        self.announce(recorded);
+        Ok(over)
+    }
+
+    /// Tells of open alerts that are graver or less grave now, or of which more are to be told (see
+    /// [`Decisions::update_open`]).
+    ///
+    /// # Errors
+    /// As [`Decisions::update_open`].
+    pub async fn update_open(&self, rule_id: Option<&str>) -> Result<(), DecisionsError> {
+        let recorded = self.decisions.update_open(rule_id, (self.clock)()).await?;
+        self.announce(recorded);
         Ok(())
     }
 

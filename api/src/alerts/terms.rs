@@ -1,7 +1,8 @@
 //! What happens by a clock, without traffic: acknowledgements, silences, mutes and emergencies end, incidents close, and what
 //! still fires is told again.
 
-use std::sync::Weak;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use riskgrid_ingest::EventTime;
@@ -56,12 +57,14 @@ pub(super) async fn watch_terms(alerting: Weak<Alerting>) {
 }
 
 /// What was seen at a look.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Seen {
     /// Ends of silences from then on are to be looked at next, µs.
     released_to: i64,
     minute: i64,
     ends: u64,
+    /// Areas in emergency; `None` before the first look.
+    emergency: Option<Arc<BTreeSet<String>>>,
 }
 
 /// Answers what was seen, so that the next look does only what is new.
@@ -95,6 +98,10 @@ async fn look(alerting: &Alerting, seen: &Seen) -> Result<Seen, DecisionsError> 
         queued += alerting.decisions.release_held(now).await?;
     }
     alerting.decisions.look_at_modes(now).await?;
+    let emergency = Some(alerting.decisions.areas_in_emergency());
+    if seen.emergency != emergency {
+        alerting.update_open(None).await?;
+    }
     queued += alerting.decisions.repeat_messages(now).await?;
     if queued > 0 {
         alerting.deliveries.wake();
@@ -103,5 +110,6 @@ async fn look(alerting: &Alerting, seen: &Seen) -> Result<Seen, DecisionsError> 
         released_to: now.saturating_sub(STORED_WITHIN),
         minute,
         ends,
+        emergency,
     })
 }

@@ -45,6 +45,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../migrations/0019_published.sql"),
     ),
     (
+        20,
+        "revisions",
+        include_str!("../../migrations/0020_revisions.sql"),
+    ),
+    (
         24,
         "case labels",
         include_str!("../../migrations/0024_case_labels.sql"),

@@ -83,6 +83,18 @@ pub(super) const READINGS: &[Reading] = &[
         &[],
         |seen| one(seen.app.alerting.evaluators.failed.load(Ordering::Relaxed) as f64),
     ),
+    counter(
+        "riskgrid_rule_revisions_total",
+        "rules that were judged again for late data",
+        &[],
+        |seen| one(seen.app.alerting.evaluators.revised.load(Ordering::Relaxed) as f64),
+    ),
+    counter(
+        "riskgrid_alerts_retracted_total",
+        "alerts that would not have been, by late data",
+        &[],
+        |seen| one(seen.app.alerting.evaluators.retracted.load(Ordering::Relaxed) as f64),
+    ),
     gauge(
         "riskgrid_webhook_deliveries",
         "deliveries: gathering changes, not tried yet, tried in vain and to be tried again, given up",

@@ -22,6 +22,7 @@ mod generate;
 mod hotline;
 mod intake;
 mod journal;
+mod late_data;
 mod places;
 mod postgres;
 mod risk;

@@ -311,6 +311,8 @@ impl Alerting {
                 .await;
             self.rule_gone.notify_one();
             self.announce(ended?);
+        } else if rule.severity != stored.rule.severity || rule.emergency != stored.rule.emergency {
+            self.update_open(Some(id)).await?;
         }
         Ok(rule)
     }

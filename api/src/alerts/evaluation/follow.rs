@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use riskgrid_analytics::rules::{Evaluated, Instances, Rule, What};
+use riskgrid_analytics::rules::{Evaluated, Instances, REVISE_FOR, Rule, What};
 use riskgrid_ingest::EventTime;
 use riskgrid_ingest::grid::{CellSet, GridReader, GridSnapshot};
 
 use super::NotifyPolicy;
 use super::clocks::{Clocks, DomainTimes};
+use super::late::LateData;
 use super::others::{Look, Others};
+use super::revise::Rerun;
 use super::sums::{Levels, Scan, Summed, absent};
 use super::times::{ToJudge, micros, open_times};
 use crate::alerts::Alerting;
@@ -56,6 +58,9 @@ pub async fn follow_rules(
     let mut state = restore(&alerting.decisions, &rules).await;
     let mut scans = scans_of(&rules);
     let mut levels = Levels::default();
+    let mut late = LateData::default();
+    // From when on the rules of a scan are to be judged again. What came while nobody looked is not known to have come.
+    let mut changed_from: BTreeMap<Scan, EventTime> = everything_of(&scans);
     let mut others = Others::default();
     let mut seen = None;
     // How far each rule is known to have been judged by the database, and since when.
@@ -75,6 +80,7 @@ pub async fn follow_rules(
             // Another node has judged meanwhile.
             state = restore(&alerting.decisions, &rules).await;
             noted.clear();
+            changed_from = everything_of(&scans);
         }
         let rules_changed = changed.has_changed().unwrap_or(false) || has_turned;
         if rules_changed {
@@ -84,6 +90,7 @@ pub async fn follow_rules(
             rules = newest;
             others.set_rules(&rules);
             scans = scans_of(&rules);
+            changed_from.retain(|scan, _| scans.iter().any(|(known, _)| known == scan));
         }
         let snapshot = reader.snapshot();
         let clocks = Clocks {
@@ -104,6 +111,7 @@ pub async fn follow_rules(
             continue;
         }
         let mut is_done = true;
+        look_for_late(&mut late, &snapshot, &scans, &clocks, &mut changed_from);
         for (scan, of_scan) in &scans {
             let (work, of_rules) = ((Arc::clone(&snapshot), scan.clone()), Arc::clone(of_scan));
             let (mut taken, mut known) = (std::mem::take(&mut state), std::mem::take(&mut levels));
@@ -121,15 +129,42 @@ pub async fn follow_rules(
                 continue;
             };
             is_done &= judged.is_up_to_date;
-            is_done &= store(
-                &alerting,
-                &policy,
-                (standing, clocks.wall),
-                of_scan,
-                judged,
-                &mut state,
-            )
-            .await;
+            let (is_up_to_date, domain) = (judged.is_up_to_date, judged.domain.clone());
+            let wall = (standing, clocks.wall);
+            let is_stored = store(&alerting, &policy, wall, of_scan, judged, &mut state).await;
+            is_done &= is_stored;
+            let Some(changed) = changed_from.get(scan).copied() else {
+                continue;
+            };
+            if !is_up_to_date || !is_stored {
+                continue;
+            }
+            let (mut taken, mut known) = (std::mem::take(&mut state), std::mem::take(&mut levels));
+            let work = (Arc::clone(&snapshot), scan.clone(), Arc::clone(of_scan));
+            let judged = tokio::task::spawn_blocking(move || {
+                let (snapshot, scan, rules) = &work;
+                let again = judge_again(snapshot, (scan, changed), rules, &clocks, &mut taken, &mut known);
+                (taken, known, again)
+            });
+            let Ok((back, known, again)) = judged.await else {
+                tracing::error!("rules failed inside; what they remember is read again");
+                state = restore(&alerting.decisions, &rules).await;
+                continue;
+            };
+            (state, levels) = (back, known);
+            // Where not all is there yet that was judged, it is judged again later.
+            let Some(again) = again else { continue };
+            let mut is_revised = true;
+            for (number, rerun) in again {
+                if let Some(rule) = of_scan.get(number) {
+                    let wall = (&*domain, standing, clocks.wall);
+                    is_revised &= rerun.store(&alerting, &policy, wall, rule, &mut state).await;
+                }
+            }
+            if is_revised {
+                changed_from.remove(scan);
+            }
+            is_done &= is_revised;
         }
         for (number, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.enabled) {
             let look = Look {
@@ -154,7 +189,7 @@ pub async fn follow_rules(
         }
         if noted_at.elapsed() >= NOTE_EVERY || rules_changed {
             noted_at = tokio::time::Instant::now();
-            let evaluated: Vec<(&str, EventTime)> = state.all_evaluated().collect();
+            let evaluated: Vec<(&str, EventTime, Option<EventTime>)> = state.all_evaluated().collect();
             if let Err(error) = alerting
                 .decisions
                 .under(standing)
@@ -231,6 +266,80 @@ async fn restore(decisions: &Decisions, rules: &[Rule]) -> Instances {
         tracing::error!(%error, "the state of rules could not be read; their timers start anew");
         Instances::new()
     })
+}
+
+fn everything_of(scans: &Scans) -> BTreeMap<Scan, EventTime> {
+    let scans = scans.iter();
+    scans
+        .map(|(scan, _)| (scan.clone(), EventTime::from_micros(i64::MIN)))
+        .collect()
+}
+
+/// Notes from when on late data change what the rules of each scan say.
+fn look_for_late(
+    late: &mut LateData,
+    snapshot: &GridSnapshot,
+    scans: &Scans,
+    clocks: &Clocks,
+    changed_from: &mut BTreeMap<Scan, EventTime>,
+) {
+    let mut reaches: BTreeMap<&str, i64> = BTreeMap::new();
+    for (scan, _) in scans {
+        let reach = micros(REVISE_FOR).saturating_add(micros(scan.window));
+        let known = reaches.entry(&scan.layer).or_insert(reach);
+        *known = reach.max(*known);
+    }
+    for (layer, reach) in reaches {
+        let index = snapshot.layers.find(layer);
+        let of_layer = index.and_then(|index| Some((index, snapshot.layers.get(index)?)));
+        let Some((index, of_layer)) = of_layer else {
+            continue;
+        };
+        let Some(times) = clocks.of(snapshot, &of_layer.domain) else {
+            continue;
+        };
+        let Some(changed) = late.look(snapshot, index, times.complete_to, reach) else {
+            continue;
+        };
+        // The times behind its beginning have it in their windows.
+        let changed = changed.plus(1);
+        for (scan, _) in scans.iter().filter(|(scan, _)| scan.layer == layer) {
+            let known = changed_from.entry(scan.clone()).or_insert(changed);
+            *known = changed.min(*known);
+        }
+    }
+}
+
+/// Judges again what was judged from a time on; `None` where some of it is not there yet. Nothing else is to be judged.
+fn judge_again(
+    snapshot: &GridSnapshot,
+    (scan, changed): (&Scan, EventTime),
+    rules: &[Rule],
+    clocks: &Clocks,
+    state: &mut Instances,
+    levels: &mut Levels,
+) -> Option<Vec<(usize, Rerun)>> {
+    let index = snapshot.layers.find(&scan.layer)?;
+    let times = clocks.of(snapshot, &snapshot.layers.get(index)?.domain)?;
+    let evaluated = rules.iter().filter_map(|rule| state.evaluated(&rule.id)).max();
+    if evaluated.is_some_and(|evaluated| evaluated > times.complete_to) {
+        return None;
+    }
+    let rules_again = rules.iter().enumerate();
+    let mut again: BTreeMap<usize, Rerun> = rules_again
+        .filter_map(|(number, rule)| Some((number, Rerun::begin(state, rule, changed)?)))
+        .collect();
+    loop {
+        let judged = judge(snapshot, scan, rules, clocks, state, levels)?;
+        for decided in judged.decided {
+            if let Some(rerun) = again.get_mut(&decided.rule) {
+                rerun.note(decided.evaluated);
+            }
+        }
+        if judged.is_up_to_date {
+            return Some(again.into_iter().collect());
+        }
+    }
 }
 
 fn scans_of(rules: &[Rule]) -> Scans {

@@ -3,8 +3,10 @@
 mod clocks;
 mod composite;
 mod follow;
+mod late;
 mod others;
 mod queries;
+mod revise;
 mod sensors;
 mod sight;
 mod sums;

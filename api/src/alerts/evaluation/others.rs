@@ -19,6 +19,7 @@ use super::queries::QueryFailure;
 use super::times::{ToJudge, micros};
 use super::{composite, queries, surface};
 use crate::alerts::Alerting;
+use crate::alerts::store::RULE_FAILING;
 
 /// Queries of one rule at one look: others are judged between two.
 const QUERIES_AT_ONCE: usize = 4;
@@ -26,8 +27,6 @@ const QUERIES_AT_ONCE: usize = 4;
 const TOLD_OF: i64 = 3;
 /// How long after a failure a rule is tried again.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
-/// Name and instance of the alert that tells that a rule cannot be judged.
-const RULE_FAILING: &str = "rule failing";
 /// Intervals that a limit is learned from.
 const LEARNED_FROM: usize = 32;
 

@@ -144,7 +144,7 @@ async fn give_back(
     add_step(connection, alert, "unacknowledged", terms, now).await
 }
 
-async fn store_terms(connection: &mut Connection, alert: &Alert) -> Result<(), DecisionsError> {
+pub(super) async fn store_terms(connection: &mut Connection, alert: &Alert) -> Result<(), DecisionsError> {
     sqlx::query(
         "UPDATE alerts SET state = $2, acknowledged_at = $3, acknowledged_by = $4, acknowledged_comment = $5,
             acknowledged_until = $6 WHERE id = $1",

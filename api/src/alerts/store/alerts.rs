@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use riskgrid_analytics::rules::Audience;
+use riskgrid_analytics::rules::{Audience, TransitionKind};
 use riskgrid_ingest::EventTime;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -41,6 +41,15 @@ impl AlertState {
             Self::Acknowledged => "acknowledged",
             Self::Resolved => "resolved",
             Self::Expired => "expired",
+        }
+    }
+
+    /// What an alert is after the data ended it so.
+    pub(super) fn of_end(kind: TransitionKind) -> Self {
+        match kind {
+            TransitionKind::Firing => Self::Firing,
+            TransitionKind::Resolved => Self::Resolved,
+            TransitionKind::Expired => Self::Expired,
         }
     }
 

@@ -7,6 +7,8 @@ use crate::database::read_from_row;
 
 /// Most webhooks: each is looked at whenever something is to be told, and people make them by hand.
 pub const MAX_WEBHOOKS: u64 = 1_000;
+/// Name and instance of the alert that tells that a rule cannot be judged.
+pub const RULE_FAILING: &str = "rule failing";
 /// Name of the alert that tells that a rule may open no more of its own.
 pub const RULE_FULL: &str = "rule full";
 /// Its instance within the rule.

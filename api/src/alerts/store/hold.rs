@@ -10,7 +10,7 @@ use super::silences::{SilenceRow, StoredSilence};
 use super::telling::RulesKnown;
 use super::{Decisions, DecisionsError, MAX_NOTIFY_AGE, PIECE};
 use crate::alerts::silence::Subject;
-use crate::database::Connection;
+use crate::database::{Connection, read_from_row};
 
 impl<'a> From<&'a Alert> for Subject<'a> {
     fn from(alert: &'a Alert) -> Self {
@@ -146,7 +146,7 @@ impl Decisions {
         loop {
             let mut transaction = self.begin().await?;
             let held: Vec<String> = sqlx::query_scalar(
-                "SELECT alert FROM transitions WHERE notify = 'held' AND alert > $1 ORDER BY alert LIMIT $2",
+                "SELECT DISTINCT alert FROM transitions WHERE notify = 'held' AND alert > $1 ORDER BY alert LIMIT $2",
             )
             .bind(&last)
             .bind(PIECE)
@@ -177,21 +177,40 @@ impl Decisions {
     }
 }
 
-/// Sends the beginning that was held, as it was.
+struct HeldRow {
+    number: i64,
+    kind: String,
+}
+
+read_from_row!(HeldRow { number, kind });
+
+/// Sends the beginning that was held, as it was; else the newest change.
 async fn tell_of(
     decisions: &Decisions,
     connection: &mut Connection,
     mut alert: Alert,
     now: i64,
 ) -> Result<usize, DecisionsError> {
-    sqlx::query("UPDATE transitions SET notify = 'sent' WHERE alert = $1 AND number = 1")
+    let held: Option<HeldRow> = sqlx::query_as(
+        "SELECT number, kind FROM transitions WHERE alert = $1 AND notify = 'held'
+            ORDER BY number = 1 DESC, number DESC LIMIT 1",
+    )
+    .bind(&alert.id)
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(held) = held else { return Ok(0) };
+    sqlx::query("UPDATE transitions SET notify = 'sent' WHERE alert = $1 AND number = $2")
         .bind(&alert.id)
+        .bind(held.number)
         .execute(&mut *connection)
         .await?;
+    // The newest of what was held tells it all.
+    never_sent(&mut *connection, &alert.id).await?;
     // Somebody may have taken it meanwhile; that it began is still news to receivers.
     alert.state = AlertState::Firing;
     let told = Told {
-        number: 1,
+        kind: &held.kind,
+        number: held.number,
         evidence: &alert.evidence,
         reason: None,
         how: "sent",

@@ -71,6 +71,7 @@ pub struct RuleProgress {
     rule_id: String,
     /// µs.
     pub evaluated_to: Option<i64>,
+    settled_to: Option<i64>,
     /// Failures since it was judged last.
     pub failures: i64,
     /// All failures.
@@ -82,6 +83,7 @@ pub struct RuleProgress {
 read_from_row!(RuleProgress {
     rule_id,
     evaluated_to,
+    settled_to,
     failures,
     errors,
     last_error
@@ -99,21 +101,28 @@ impl RuleState<'_> {
                 "the rule was changed meanwhile".to_owned(),
             ));
         }
-        put_evaluated(connection, self.rule_id, self.evaluated).await?;
+        put_evaluated(connection, self.rule_id, self.evaluated, None).await?;
         for (key, known) in self.changes {
             put(connection, self.rule_id, key, known.as_ref()).await?;
         }
-        for (key, known) in self.before {
-            sqlx::query(
-                "INSERT INTO rule_past (rule_id, at, instance, state) VALUES ($1, $2, $3, $4)
-                    ON CONFLICT (rule_id, at, instance) DO NOTHING",
-            )
+        put_past(connection, self.rule_id, self.of, self.before).await
+    }
+
+    /// As [`write`](Self::write), in place of what was written of the times since `from`.
+    pub(super) async fn write_again(
+        &self,
+        connection: &mut Connection,
+        from: EventTime,
+        past: &[(EventTime, &[InstanceChange])],
+    ) -> Result<(), DecisionsError> {
+        self.write(&mut *connection).await?;
+        sqlx::query("DELETE FROM rule_past WHERE rule_id = $1 AND at >= $2")
             .bind(self.rule_id)
-            .bind(self.of.micros())
-            .bind(key.text().as_ref())
-            .bind(known.as_ref().map(bytes_of).transpose()?)
+            .bind(from.micros())
             .execute(&mut *connection)
             .await?;
+        for (at, before) in past {
+            put_past(&mut *connection, self.rule_id, *at, before).await?;
         }
         Ok(())
     }
@@ -153,17 +162,45 @@ async fn put(
     Ok(())
 }
 
+/// How instances stood before an evaluation; the first that says so of a time is right.
+async fn put_past(
+    connection: &mut Connection,
+    rule_id: &str,
+    at: EventTime,
+    before: &[InstanceChange],
+) -> Result<(), DecisionsError> {
+    for (key, known) in before {
+        sqlx::query(
+            "INSERT INTO rule_past (rule_id, at, instance, state) VALUES ($1, $2, $3, $4)
+                ON CONFLICT (rule_id, at, instance) DO NOTHING",
+        )
+        .bind(rule_id)
+        .bind(at.micros())
+        .bind(key.text().as_ref())
+        .bind(known.as_ref().map(bytes_of).transpose()?)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(())
+}
+
+/// A rule that is noted for the first time judged nothing before.
 async fn put_evaluated(
     connection: &mut Connection,
     rule_id: &str,
     at: EventTime,
+    settled: Option<EventTime>,
 ) -> Result<(), DecisionsError> {
     sqlx::query(
-        "INSERT INTO rule_progress (rule_id, evaluated_to, failures) VALUES ($1, $2, 0)
-            ON CONFLICT (rule_id) DO UPDATE SET evaluated_to = excluded.evaluated_to, failures = 0",
+        "INSERT INTO rule_progress (rule_id, evaluated_to, failures, settled_to) VALUES ($1, $2, 0, $3)
+            ON CONFLICT (rule_id) DO UPDATE SET evaluated_to = excluded.evaluated_to, failures = 0,
+                settled_to = CASE WHEN $4 = 0 OR rule_progress.settled_to > excluded.settled_to
+                    THEN rule_progress.settled_to ELSE excluded.settled_to END",
     )
     .bind(rule_id)
     .bind(at.micros())
+    .bind(settled.unwrap_or(at.plus(-1)).micros())
+    .bind(i64::from(settled.is_some()))
     .execute(connection)
     .await?;
     Ok(())
@@ -173,6 +210,7 @@ async fn put_evaluated(
 #[derive(Default)]
 struct Stored {
     evaluated: Option<EventTime>,
+    settled: Option<EventTime>,
     instances: Vec<(InstanceKey, Known)>,
     past: BTreeMap<EventTime, Vec<InstanceChange>>,
 }
@@ -194,6 +232,7 @@ impl Decisions {
         for (rule_id, progress) in self.rule_progress().await? {
             let stored = by_rule.entry(rule_id).or_default();
             stored.evaluated = progress.evaluated_to.map(EventTime::from_micros);
+            stored.settled = progress.settled_to.map(EventTime::from_micros);
         }
         let rows: Vec<InstanceRow> = sqlx::query_as("SELECT rule_id, instance, state FROM rule_instances")
             .fetch_all(self.readers())
@@ -217,7 +256,8 @@ impl Decisions {
         let mut instances = Instances::new();
         for (rule_id, stored) in by_rule {
             if by_cell.contains_key(rule_id.as_str()) {
-                instances.put_back(&rule_id, stored.evaluated, stored.instances, stored.past);
+                let until = (stored.evaluated, stored.settled);
+                instances.put_back(&rule_id, until, stored.instances, stored.past);
             }
         }
         Ok(instances)
@@ -225,10 +265,11 @@ impl Decisions {
 
     /// How far each rule was judged that is judged at times of its own, by its id.
     pub async fn rule_progress(&self) -> Result<HashMap<String, RuleProgress>, DecisionsError> {
-        let rows: Vec<RuleProgress> =
-            sqlx::query_as("SELECT rule_id, evaluated_to, failures, errors, last_error FROM rule_progress")
-                .fetch_all(self.readers())
-                .await?;
+        let rows: Vec<RuleProgress> = sqlx::query_as(
+            "SELECT rule_id, evaluated_to, settled_to, failures, errors, last_error FROM rule_progress",
+        )
+        .fetch_all(self.readers())
+        .await?;
         Ok(rows.into_iter().map(|row| (row.rule_id.clone(), row)).collect())
     }
 
@@ -260,19 +301,19 @@ impl Decisions {
     /// evaluations that are made no more is forgotten.
     pub async fn put_evaluated(
         &self,
-        rules: &[(&str, EventTime)],
+        rules: &[(&str, EventTime, Option<EventTime>)],
         noted: &mut BTreeMap<String, EventTime>,
     ) -> Result<(), DecisionsError> {
-        let further: Vec<&(&str, EventTime)> = rules
+        let further: Vec<&(&str, EventTime, Option<EventTime>)> = rules
             .iter()
-            .filter(|(rule_id, at)| noted.get(*rule_id).is_none_or(|noted| noted < at))
+            .filter(|(rule_id, at, _)| noted.get(*rule_id).is_none_or(|noted| noted < at))
             .collect();
         if further.is_empty() {
             return Ok(());
         }
         let mut transaction = self.begin().await?;
-        for (rule_id, at) in &further {
-            put_evaluated(&mut transaction, rule_id, *at).await?;
+        for (rule_id, at, settled) in &further {
+            put_evaluated(&mut transaction, rule_id, *at, *settled).await?;
             sqlx::query("DELETE FROM rule_past WHERE rule_id = $1 AND at < $2")
                 .bind(rule_id)
                 .bind(at.plus(-(REVISE_FOR.as_micros() as i64)).micros())
@@ -280,11 +321,11 @@ impl Decisions {
                 .await?;
         }
         transaction.commit().await?;
-        noted.retain(|rule_id, _| rules.iter().any(|(known, _)| known == rule_id));
+        noted.retain(|rule_id, _| rules.iter().any(|(known, ..)| known == rule_id));
         noted.extend(
             further
                 .into_iter()
-                .map(|(rule_id, at)| ((*rule_id).to_owned(), *at)),
+                .map(|(rule_id, at, _)| ((*rule_id).to_owned(), *at)),
         );
         Ok(())
     }
@@ -304,7 +345,7 @@ impl Decisions {
             for row in rows {
                 if row.cell == 0 {
                     let at: EventTime = postcard::from_bytes(&row.state).map_err(unreadable)?;
-                    put_evaluated(&mut transaction, &row.rule_id, at).await?;
+                    put_evaluated(&mut transaction, &row.rule_id, at, Some(at)).await?;
                 } else {
                     let state: InstanceState = postcard::from_bytes(&row.state).map_err(unreadable)?;
                     let cell = row.cell.cast_unsigned();

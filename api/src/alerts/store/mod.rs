@@ -26,12 +26,14 @@ mod notice;
 mod outbox;
 mod record;
 mod replay;
+mod revise;
 mod rules;
 mod sealing;
 mod silences;
 mod tally;
 mod telling;
 mod transitions;
+mod updates;
 mod versions;
 mod wanted;
 
@@ -49,7 +51,7 @@ use riskgrid_ingest::{LIVE_DOMAIN, NoRoom};
 pub use acknowledge::Terms;
 pub use alerts::{Alert, AlertPage, AlertState, PublicAlert, rfc3339};
 use bounds::Census;
-pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FULL};
+pub use bounds::{Bounds, MAX_WEBHOOKS, RULE_FAILING, RULE_FULL};
 pub use circumstances::Lasted;
 pub use deliveries::{AttemptRow, DeliveryQuery, DeliveryRow};
 pub use error::DecisionsError;
@@ -70,6 +72,7 @@ pub use noise::NoiseSettings;
 pub use outbox::{Delivery, DeliveryState, DueEndpoint};
 pub use record::{Notify, Recorded};
 pub use replay::Replay;
+pub use revise::{RETRACTED, RerunEpisode, RuleRevision};
 pub use rules::{Authorship, BY_HTTP, ENDED_AT_ONCE, RuleVersion, StoredRule, rules_of};
 pub use silences::{MAX_SILENCES, Preview, SilencePlace, StoredSilence};
 pub use tally::{Held, Tally};
@@ -322,6 +325,9 @@ impl Decisions {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod bounds_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+mod late_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 mod life_tests;

@@ -13,6 +13,8 @@ use crate::database::Connection;
 
 /// What is to be told of an alert.
 pub(super) struct Told<'a> {
+    /// firing, updated, resolved, …
+    pub(super) kind: &'a str,
     /// Of the transition; 1 is the firing.
     pub(super) number: i64,
     /// Why, by value.
@@ -39,7 +41,7 @@ pub(super) async fn add_transition(
     )
     .bind(&alert.id)
     .bind(told.number)
-    .bind(alert.state.name())
+    .bind(told.kind)
     .bind(alert.at)
     .bind(alert.value)
     .bind(told.evidence.to_string())
@@ -65,7 +67,7 @@ pub(super) async fn queue(
     now: i64,
 ) -> Result<usize, DecisionsError> {
     let is_end = alert.resolved_at.is_some();
-    let kind = format!("alert.{}", alert.state.name());
+    let kind = format!("alert.{}", told.kind);
     let mut queued = 0;
     for target in targets_of(connection, &alert.id).await? {
         let is_for_it = if is_end {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use riskgrid_analytics::rules::{Audience, RuleInstance, Severity, Transition, TransitionKind};
+use riskgrid_analytics::rules::{Audience, RuleInstance, Transition, TransitionKind};
 use riskgrid_ingest::EventTime;
 use serde_json::{Value, json};
 
@@ -55,8 +55,7 @@ impl Decisions {
         for transition in in_stored_order(transitions) {
             match transition.kind {
                 TransitionKind::Firing => recording.begin_alert(transition).await?,
-                TransitionKind::Resolved => recording.end_alert(transition, AlertState::Resolved).await?,
-                TransitionKind::Expired => recording.end_alert(transition, AlertState::Expired).await?,
+                end => recording.end_alert(transition, AlertState::of_end(end)).await?,
             }
         }
         if let Some(state) = state {
@@ -122,28 +121,36 @@ impl sqlx::FromRow<'_, Row> for GoneRow {
 }
 
 /// One transaction that begins and ends alerts.
-struct Recording<'a> {
-    decisions: &'a Decisions,
-    transaction: Transaction,
+pub(super) struct Recording<'a> {
+    pub(super) decisions: &'a Decisions,
+    pub(super) transaction: Transaction,
     draft: Draft,
     gathering: Gathering,
-    recorded: Recorded,
+    pub(super) recorded: Recorded,
+    began: u64,
+    ended: u64,
     refused: [u64; 2],
     /// Read when the first alert begins.
     holds: Option<Holds>,
-    rules: RulesKnown,
+    pub(super) rules: RulesKnown,
     notify: Notify,
-    now: i64,
+    pub(super) now: i64,
 }
 
 impl<'a> Recording<'a> {
-    async fn begin(decisions: &'a Decisions, notify: Notify, now: i64) -> Result<Self, DecisionsError> {
+    pub(super) async fn begin(
+        decisions: &'a Decisions,
+        notify: Notify,
+        now: i64,
+    ) -> Result<Self, DecisionsError> {
         Ok(Self {
             decisions,
             transaction: decisions.begin().await?,
             draft: Draft::default(),
             gathering: Gathering::new(decisions),
             recorded: Recorded::default(),
+            began: 0,
+            ended: 0,
             refused: [0, 0],
             holds: None,
             rules: RulesKnown::default(),
@@ -152,7 +159,7 @@ impl<'a> Recording<'a> {
         })
     }
 
-    async fn commit(self) -> Result<Recorded, DecisionsError> {
+    pub(super) async fn commit(self) -> Result<Recorded, DecisionsError> {
         let (decisions, draft) = (self.decisions, self.draft);
         // Before the next transaction can begin: it must count on from here.
         decisions.census().apply(&draft, 1);
@@ -162,22 +169,16 @@ impl<'a> Recording<'a> {
         }
         self.gathering.keep();
         let tally = decisions.tally();
-        let ended = self
-            .recorded
-            .alerts
-            .iter()
-            .filter(|alert| alert.resolved_at.is_some());
-        let ended = ended.count() as u64;
-        Tally::add(&tally.ended, ended);
-        Tally::add(&decisions.inner.ends, ended);
-        Tally::add(&tally.began, self.recorded.alerts.len() as u64 - ended);
+        Tally::add(&tally.ended, self.ended);
+        Tally::add(&decisions.inner.ends, self.ended);
+        Tally::add(&tally.began, self.began);
         let [of_rule, of_all] = self.refused;
         Tally::add(&tally.refused_by_rule, of_rule);
         Tally::add(&tally.refused_by_all, of_all);
         Ok(self.recorded)
     }
 
-    async fn begin_alert(&mut self, transition: &Transition) -> Result<(), DecisionsError> {
+    pub(super) async fn begin_alert(&mut self, transition: &Transition) -> Result<(), DecisionsError> {
         let known: Option<i64> = sqlx::query_scalar(
             "SELECT 1 FROM alerts WHERE id = $1 OR (rule_id = $2 AND instance = $3
                 AND (resolved_at IS NULL OR (fired_at <= $4 AND resolved_at > $4)))
@@ -250,25 +251,12 @@ impl<'a> Recording<'a> {
         .await
     }
 
-    /// How grave an alert is and who is told, which an emergency where it lies may raise.
-    async fn terms_of(&mut self, transition: &Transition) -> Result<(Severity, Vec<String>), DecisionsError> {
-        let own = (transition.severity, transition.webhooks.clone());
-        if !self
-            .decisions
-            .is_emergency_at(transition.cell.map(u64::cast_signed))
-        {
-            return Ok(own);
-        }
-        let rule = self.rules.of(&mut self.transaction, &transition.rule_id).await?;
-        let Some(emergency) = &rule.emergency else {
-            return Ok(own);
-        };
-        let severity = emergency.severity.map_or(own.0, |raised| raised.max(own.0));
-        Ok((severity, emergency.webhooks.clone().unwrap_or(own.1)))
-    }
-
     async fn insert(&mut self, transition: &Transition) -> Result<(), DecisionsError> {
-        let (severity, webhooks) = self.terms_of(transition).await?;
+        let is_emergency = self
+            .decisions
+            .is_emergency_at(transition.cell.map(u64::cast_signed));
+        let rule = self.rules.of(&mut self.transaction, &transition.rule_id).await?;
+        let (severity, webhooks) = rule.terms(transition.severity, transition.webhooks.clone(), is_emergency);
         sqlx::query(
             "INSERT INTO alerts (id, rule_id, rule, instance, state, severity, layer, sensor, cell, value, at, fired_at,
                 evidence, webhooks, audience, kind, rule_version, incident_group, labels, areas) VALUES
@@ -307,6 +295,7 @@ impl<'a> Recording<'a> {
             "sent"
         };
         let told = Told {
+            kind: AlertState::Firing.name(),
             number: 1,
             evidence: &transition.evidence,
             reason: None,
@@ -316,11 +305,12 @@ impl<'a> Recording<'a> {
         let queued = add_transition(self.decisions, &mut self.transaction, &alert, &told, self.now).await?;
         self.recorded.queued += queued;
         self.recorded.alerts.push(alert);
+        self.began += 1;
         self.draft.began(&transition.rule_id);
         Ok(())
     }
 
-    async fn end_alert(
+    pub(super) async fn end_alert(
         &mut self,
         transition: &Transition,
         becomes: AlertState,
@@ -352,7 +342,7 @@ impl<'a> Recording<'a> {
     }
 
     /// Ends the alerts that told of rules which have room again.
-    async fn end_full_alerts(&mut self) -> Result<(), DecisionsError> {
+    pub(super) async fn end_full_alerts(&mut self) -> Result<(), DecisionsError> {
         if !self.draft.has_ended_any() {
             return Ok(());
         }
@@ -386,7 +376,7 @@ impl<'a> Recording<'a> {
     }
 
     /// Whether something holds back the beginning of an alert.
-    async fn is_held(&mut self, alert: &Alert) -> Result<bool, DecisionsError> {
+    pub(super) async fn is_held(&mut self, alert: &Alert) -> Result<bool, DecisionsError> {
         if self.holds.is_none() {
             self.holds = Some(Holds::read(self.decisions, &mut self.transaction, self.now).await?);
         }
@@ -404,7 +394,7 @@ impl<'a> Recording<'a> {
         self.notify == Notify::NotSentStale || self.now.saturating_sub(at) > MAX_NOTIFY_AGE.as_micros() as i64
     }
 
-    async fn end(&mut self, mut alert: Alert, end: End<'_>) -> Result<(), DecisionsError> {
+    pub(super) async fn end(&mut self, mut alert: Alert, end: End<'_>) -> Result<(), DecisionsError> {
         let is_late = self.is_stale(end.at);
         let connection = &mut *self.transaction;
         sqlx::query(
@@ -421,27 +411,21 @@ impl<'a> Recording<'a> {
         (alert.resolved_at, alert.at, alert.value) = (Some(end.at), end.at, end.value);
         alert.reason = end.reason.map(str::to_owned);
         self.gathering.end(&mut *connection, &alert).await?;
-        let number: i64 = sqlx::query_scalar("SELECT MAX(number) + 1 FROM transitions WHERE alert = $1")
-            .bind(&alert.id)
-            .fetch_one(&mut *connection)
-            .await?;
-        let firing: String =
-            sqlx::query_scalar("SELECT notify FROM transitions WHERE alert = $1 AND number = 1")
-                .bind(&alert.id)
-                .fetch_one(&mut *connection)
-                .await?;
-        let how = match firing.as_str() {
+        let number = self.next_number(&alert.id).await?;
+        let begun = self.how_begun(&alert.id).await?;
+        let connection = &mut *self.transaction;
+        // A change that is held is told to nobody any more.
+        never_sent(connection, &alert.id).await?;
+        let how = match begun.as_str() {
             // However late it is: whoever was told that it began waits for its end.
             "sent" => "sent",
-            "held" => {
-                never_sent(connection, &alert.id).await?;
-                "not_sent_held"
-            }
+            "held" => "not_sent_held",
             _ if is_late => "not_sent_stale",
             // An all-clear for what nobody was told of would only puzzle.
             _ => "not_sent_firing_unsent",
         };
         let told = Told {
+            kind: end.becomes.name(),
             number,
             evidence: end.evidence,
             reason: end.reason,
@@ -450,19 +434,43 @@ impl<'a> Recording<'a> {
         };
         let queued = add_transition(self.decisions, connection, &alert, &told, self.now).await?;
         self.draft.ended(&alert.rule_id);
+        self.ended += 1;
         self.recorded.queued += queued;
         self.recorded.alerts.push(alert);
         Ok(())
     }
+
+    /// The number of the next transition of an alert.
+    pub(super) async fn next_number(&mut self, alert: &str) -> Result<i64, DecisionsError> {
+        let number = sqlx::query_scalar("SELECT MAX(number) + 1 FROM transitions WHERE alert = $1")
+            .bind(alert)
+            .fetch_one(&mut *self.transaction)
+            .await?;
+        Ok(number)
+    }
+
+    /// Whether anybody was told of the beginning of an alert: `sent`, or why not. Where something else of it was sent as its
+    /// beginning, somebody was.
+    pub(super) async fn how_begun(&mut self, alert: &str) -> Result<String, DecisionsError> {
+        let how = sqlx::query_scalar(
+            "SELECT CASE WHEN EXISTS (SELECT 1 FROM alerts_told WHERE alerts_told.alert = $1) THEN 'sent' ELSE notify END
+                FROM transitions WHERE alert = $1 AND number = 1",
+        )
+        .bind(alert)
+        .fetch_one(&mut *self.transaction)
+        .await?;
+        Ok(how)
+    }
 }
 
-struct End<'a> {
-    becomes: AlertState,
-    at: i64,
-    value: f64,
-    evidence: &'a Value,
+/// How an alert ends.
+pub(super) struct End<'a> {
+    pub(super) becomes: AlertState,
+    pub(super) at: i64,
+    pub(super) value: f64,
+    pub(super) evidence: &'a Value,
     /// Where the data did not end it.
-    reason: Option<&'a str>,
+    pub(super) reason: Option<&'a str>,
 }
 
 /// The order in which transitions of one transaction are stored: by their times, and of one time by alert. Those of one

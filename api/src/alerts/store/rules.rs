@@ -204,6 +204,11 @@ impl Decisions {
         .await;
         name_is_free(update, rule)?;
         add_version(&mut transaction, rule, version, Some(&body), by).await?;
+        // What it said before stays as it said it, whatever data come late.
+        sqlx::query("UPDATE rule_progress SET settled_to = evaluated_to WHERE rule_id = $1")
+            .bind(&rule.id)
+            .execute(&mut *transaction)
+            .await?;
         if let Some(reason) = ends {
             sqlx::query(
                 "INSERT INTO rules_changed (id, before_version, reason) VALUES ($1, $2, $3)

@@ -202,6 +202,7 @@ pub(super) struct RulesKnown(HashMap<String, RuleFacts>);
 #[serde(default)]
 pub(super) struct RuleFacts {
     pub(super) mute: Vec<String>,
+    pub(super) severity: Option<Severity>,
     pub(super) emergency: Option<EmergencyFacts>,
     /// Of a composite: the rules that all must be open, or of which any must.
     pub(super) all: Vec<String>,
@@ -214,6 +215,26 @@ pub(super) struct RuleFacts {
 pub(super) struct EmergencyFacts {
     pub(super) severity: Option<Severity>,
     pub(super) webhooks: Option<Vec<String>>,
+}
+
+impl RuleFacts {
+    /// How grave an alert is and who is told, which an emergency where it lies may raise: whoever was told goes on being told.
+    pub(super) fn terms(
+        &self,
+        own: Severity,
+        mut webhooks: Vec<String>,
+        is_emergency: bool,
+    ) -> (Severity, Vec<String>) {
+        let Some(emergency) = self.emergency.as_ref().filter(|_| is_emergency) else {
+            return (own, webhooks);
+        };
+        for webhook in emergency.webhooks.iter().flatten() {
+            if !webhooks.contains(webhook) {
+                webhooks.push(webhook.clone());
+            }
+        }
+        (emergency.severity.map_or(own, |raised| raised.max(own)), webhooks)
+    }
 }
 
 impl RulesKnown {
