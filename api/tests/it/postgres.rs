@@ -295,7 +295,7 @@ fn hour_of_noise(hour: u32, number: u32) -> String {
     };
     let noise = (0..number).map(|number| event(format!("{hour}-{number}"), "noise", number % 60));
     let clock = event(format!("clock {hour}"), "flooding", 70);
-    Value::from_iter(noise.chain([clock])).to_string()
+    noise.chain([clock]).collect::<Value>().to_string()
 }
 
 /// What a node answers to everybody.

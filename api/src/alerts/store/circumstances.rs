@@ -230,7 +230,7 @@ mod tests {
         let first = lasted("east", START, Some(START + 2 * HOUR));
         assert_eq!(
             decisions.emergencies_of_the_past().await.unwrap(),
-            [first.clone()]
+            std::slice::from_ref(&first)
         );
         set(&decisions, "emergency", START + 5 * HOUR, Some(START + 6 * HOUR)).await;
         decisions.close().await;
