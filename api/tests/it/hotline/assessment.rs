@@ -1,5 +1,7 @@
 //! Months: frozen with their denominators, told to everybody with small counts hidden, and restated beside.
 
+use std::fmt::Write as _;
+
 use chrono::{DateTime, Datelike, Duration, Months, NaiveDate, Utc};
 use reqwest::Method;
 use riskgrid_api::digest::{hex, sha256};
@@ -249,9 +251,9 @@ async fn what_another_system_did_long_ago_is_assessed_once_all_of_it_came() {
         ("2", at(9, 0), "roads", Some(at(9, 0))),
         ("3", at(9, 0), "roads", None),
     ] {
-        opened += &format!("{id},{},{target},{queue}\n", at(5, 0));
+        writeln!(opened, "{id},{},{target},{queue}", at(5, 0)).unwrap();
         if let Some(end) = end {
-            closed += &format!("{id},{end}\n");
+            writeln!(closed, "{id},{end}").unwrap();
         }
     }
     let until = at(300, 0);

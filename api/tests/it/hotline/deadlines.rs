@@ -324,7 +324,7 @@ async fn a_label_of_the_dispatch_chooses_the_rule() {
         let handle = clock(&hotline, &id, "handle").await;
         // To the end of the day, where no clock is put back or forward.
         terms.push((time(&handle["due"]) - time(&handle["start"])).num_days());
-        assert_eq!(hotline.show(&id).await["labels"].is_array(), true);
+        assert!(hotline.show(&id).await["labels"].is_array());
     }
     assert_eq!(terms, [7, 15, 15]);
     let id = hotline.case(&json!({})).await;
