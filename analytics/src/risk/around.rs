@@ -99,10 +99,7 @@ impl Around<'_> {
     pub(super) fn of(&mut self, walk: &mut Walk, cell: u64) -> (Corroboration, SharesOfStakes) {
         let place = self.near.next_place(walk, cell);
         let heard = place.map_or([0.0; CLASSES], |place| self.channels.heard_at(self.near, place));
-        let devices = match self.devices.is_empty() {
-            true => &[],
-            false => self.devices.get(&cell).map(Vec::as_slice).unwrap_or_default(),
-        };
+        let devices = self.devices.get(&cell).map(Vec::as_slice).unwrap_or_default();
         let corroboration = corroborate(&heard, self.reliabilities, devices);
         let known = place.and_then(|place| self.known(cell, place));
         (corroboration, known.map(|known| known.shares).unwrap_or_default())

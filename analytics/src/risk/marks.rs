@@ -75,14 +75,13 @@ impl CellMarks {
         while bits != 0 {
             let seen = Seen::new(span, bitmap, bits.trailing_zeros());
             bits &= bits - 1;
-            match self.seen.iter_mut().find(|known| known.which() == seen.which()) {
-                Some(known) => *known = (*known).max(seen),
-                None => {
-                    let mut all = std::mem::take(&mut self.seen).into_vec();
-                    all.reserve_exact(1);
-                    all.push(seen);
-                    self.seen = all.into_boxed_slice();
-                }
+            if let Some(known) = self.seen.iter_mut().find(|known| known.which() == seen.which()) {
+                *known = (*known).max(seen);
+            } else {
+                let mut all = std::mem::take(&mut self.seen).into_vec();
+                all.reserve_exact(1);
+                all.push(seen);
+                self.seen = all.into_boxed_slice();
             }
         }
     }

@@ -1,8 +1,8 @@
 //! From what is felt in a cell, and what is known of it, to its row.
 
-use super::around::Around;
 use super::class::Class;
-use super::combination::Risk;
+use super::combination::{Risk, SharesOfStakes};
+use super::corroboration::Corroboration;
 use super::hazard_index::HazardScale;
 use super::marks::CellNow;
 use super::past::PastNow;
@@ -52,19 +52,20 @@ pub fn felt_in(
     felt.collect()
 }
 
-/// The rows of a report layer, of what is felt; `own` are the cells where something happened. Both ascend.
-pub(super) fn score_reports(
+/// The rows of a report layer, of what is felt; `own` are the cells where something happened. Both ascend. `around` gives how
+/// sure one is in a cell, and what is at stake there.
+pub fn score_reports(
     scale: &HazardScale,
     felt: &[(u64, f64)],
     past: Option<&PastNow>,
     own: &[CellNow],
-    around: &mut Around<'_>,
+    mut around: impl FnMut(u64) -> (Corroboration, SharesOfStakes),
 ) -> Vec<Row> {
-    let (mut walk, mut sources) = (around.walk(), Sources { own });
+    let mut sources = Sources { own };
     let row = |(cell, intensity): &(u64, f64)| {
         let expected = past.and_then(|past| past.expected(*cell));
         let index = scale.index(*intensity, expected);
-        let (corroboration, shares) = around.of(&mut walk, *cell);
+        let (corroboration, shares) = around(*cell);
         Row {
             cell: *cell,
             hazard: index.hazard,
@@ -81,14 +82,14 @@ pub(super) fn score_reports(
 }
 
 /// The rows of an observation layer, of what is heard of its sensors; `own` are the cells that have some. Both ascend.
-pub(super) fn score_observations(
+pub fn score_observations(
     heard: &[(u64, Heard)],
     own: &[CellNow],
-    around: &mut Around<'_>,
+    mut around: impl FnMut(u64) -> (Corroboration, SharesOfStakes),
 ) -> Vec<Row> {
-    let (mut walk, mut sources) = (around.walk(), Sources { own });
+    let mut sources = Sources { own };
     let row = |(cell, heard): &(u64, Heard)| {
-        let (corroboration, shares) = around.of(&mut walk, *cell);
+        let (corroboration, shares) = around(*cell);
         Row {
             cell: *cell,
             hazard: heard.hazard,

@@ -134,7 +134,7 @@ fn what_was_said_before_a_rule_was_made_changed_or_lost_sight_is_not_said_anew()
     let mut changed = rule.clone();
     changed.version += 1;
     let mut edited = cells.clone();
-    edited.set_rules(&[changed], &[rule.clone()]);
+    edited.set_rules(&[changed], std::slice::from_ref(&rule));
     assert_eq!(edited.revisable_from(&rule.id, minute(0)), None);
     edited.decide(&rule, &[], 10);
     assert_eq!(

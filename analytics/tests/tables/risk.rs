@@ -9,15 +9,16 @@ use h3o::{CellIndex, Resolution};
 use riskgrid_analytics::permission::{Names, Permission, Role, Scope};
 use riskgrid_analytics::publication::{Publication, PublishedLayer, PublishedStep, bands};
 use riskgrid_analytics::risk::all_layers::AllLayers;
-use riskgrid_analytics::risk::combination::{Reference, Risk};
+use riskgrid_analytics::risk::combination::{Reference, Risk, SharesOfStakes};
 use riskgrid_analytics::risk::corroboration::{CLASSES, Corroboration, Device, PRIORS, corroborate};
 use riskgrid_analytics::risk::exposure::{of_density, of_facilities};
 use riskgrid_analytics::risk::flood_cap::flood_cap;
 use riskgrid_analytics::risk::hazard_index::HazardScale;
 use riskgrid_analytics::risk::intensity::{HalfLife, Landmark, Weighed, mark};
+use riskgrid_analytics::risk::marks::CellNow;
 use riskgrid_analytics::risk::model::{HazardModel, LayerModel, RiskModel};
 use riskgrid_analytics::risk::past::{Past, PastNow};
-use riskgrid_analytics::risk::scoring::{Surroundings, felt_in, score_reports};
+use riskgrid_analytics::risk::scoring::{felt_in, score_reports};
 use riskgrid_analytics::risk::spread::{CellGraph, Kernel};
 use riskgrid_analytics::risk::surface::{LayerSurface, Row, RowFacts, Surface};
 use riskgrid_analytics::sql::format::AnswerFormat;
@@ -127,8 +128,6 @@ fn example() -> Example {
     }
 }
 
-struct Given;
-
 fn reference(cell: usize) -> Reference {
     Reference {
         population: Some(of_density(DENSITY[cell])),
@@ -139,27 +138,24 @@ fn reference(cell: usize) -> Reference {
     }
 }
 
-impl Surroundings for Given {
-    fn corroboration(&mut self, cell: u64) -> Corroboration {
-        let cell = position(cell);
-        let mut sources = [0.0; CLASSES];
-        (sources[3], sources[4]) = (PHONE[cell], APP[cell]);
-        let devices = [Device {
-            reliability: 0.8,
-            hazard: 0.9,
-            freshness: 1.0,
-            weight: 1.0,
-        }];
-        corroborate(&sources, &PRIORS, if cell == 0 { &devices } else { &[] })
-    }
+fn corroboration(cell: usize) -> Corroboration {
+    let mut sources = [0.0; CLASSES];
+    (sources[3], sources[4]) = (PHONE[cell], APP[cell]);
+    let devices = [Device {
+        reliability: 0.8,
+        hazard: 0.9,
+        freshness: 1.0,
+        weight: 1.0,
+    }];
+    corroborate(&sources, &PRIORS, if cell == 0 { &devices } else { &[] })
+}
 
-    fn facts(&mut self, cell: u64) -> RowFacts {
-        RowFacts {
-            population: Some(DENSITY[position(cell)] * AREA_KM2),
-            facilities: Some(FACILITIES[position(cell)]),
-            infrastructure: Some(0.0),
-            reference: reference(position(cell)),
-        }
+fn facts(cell: usize) -> RowFacts {
+    RowFacts {
+        population: Some(DENSITY[cell] * AREA_KM2),
+        facilities: Some(FACILITIES[cell]),
+        infrastructure: Some(0.0),
+        reference: reference(cell),
     }
 }
 
@@ -182,14 +178,17 @@ fn surface(example: &Example) -> Arc<Surface> {
         hash: "abc".to_owned(),
         ..RiskModel::default()
     };
-    let rows = score_reports(
-        &example.scale,
-        &example.felt,
-        Some(&example.past),
-        |_| 0b111,
-        &mut Given,
-    );
-    let facts = CELLS.into_iter().map(|cell| (cell, Given.facts(cell))).collect();
+    let own = example.felt.iter().map(|(cell, intensity)| CellNow {
+        cell: *cell,
+        intensity: *intensity,
+        sources: 0b111,
+    });
+    let around = |cell| {
+        let cell = position(cell);
+        (corroboration(cell), SharesOfStakes::of(&reference(cell)))
+    };
+    let own: Vec<CellNow> = own.collect();
+    let rows = score_reports(&example.scale, &example.felt, Some(&example.past), &own, around);
     let of_layer = |layer: usize, rows: Vec<Row>| LayerSurface {
         layer,
         at: EventTime::from_micros(AT),
@@ -199,7 +198,9 @@ fn surface(example: &Example) -> Arc<Surface> {
     };
     let first = rows.iter().copied().take(1).collect();
     let layers = vec![of_layer(0, rows), of_layer(1, first)];
-    Arc::new(Surface::new(Arc::new(model), layers, facts))
+    Arc::new(Surface::new(Arc::new(model), layers, |cell| {
+        facts(position(cell))
+    }))
 }
 
 async fn asked(surface: &Arc<Surface>, sql: &str) -> Vec<Vec<Value>> {
@@ -537,6 +538,6 @@ fn a_row_of_one_layer_is_its_own_whole() {
     let mut all = AllLayers::default();
     all.add(0.63, 1.0);
     near(all.risk(), 0.63, "one layer");
-    let whole = Risk::of(0.5, 1.0, &reference(0));
+    let whole = Risk::of(0.5, 1.0, &SharesOfStakes::of(&reference(0)));
     near(whole.risk, whole.if_true, "certain");
 }

@@ -18,7 +18,7 @@ fn configured(server: &Server, layers: &[&str]) {
     let key = json!({"format": 1, "source_key": "07".repeat(32)});
     std::fs::write(catalogue.join("source-key.json"), key.to_string()).unwrap();
     let sections: String = layers.iter().map(|layer| layer_section(layer)).collect();
-    let models: String = layers
+    let models: Vec<String> = layers
         .iter()
         .map(|layer| {
             let model = match *layer {
@@ -30,7 +30,7 @@ fn configured(server: &Server, layers: &[&str]) {
         .collect();
     let flood: Vec<&&str> = layers.iter().filter(|layer| **layer != "noise").collect();
     let groups = format!("[risk.groups]\nflood = {flood:?}\n");
-    server.configure(&format!("{GRID}{sections}{AREAS}{groups}{models}"));
+    server.configure(&format!("{GRID}{sections}{AREAS}{groups}{}", models.concat()));
 }
 
 /// The same events, of the hour before now, by several people over several channels.

@@ -47,7 +47,8 @@ impl Told {
                     lines.map(str::trim).collect::<String>()
                 };
                 let (name, data) = (line("event:"), line("data:"));
-                self.text = rest.to_owned();
+                let rest = rest.to_owned();
+                self.text = rest;
                 if name.is_empty() {
                     continue;
                 }

@@ -65,8 +65,7 @@ async fn late_data_take_an_alert_back_and_make_one_at_its_own_time() {
     post(&server, more.collect()).await;
     let over = eventually("it is taken back", async || {
         let alerts = alerts(&server).await;
-        let ended = alerts.into_iter().find(|alert| alert["state"] == "resolved");
-        ended
+        alerts.into_iter().find(|alert| alert["state"] == "resolved")
     })
     .await;
     assert_eq!(

@@ -87,13 +87,15 @@ impl RiskEngine {
                 units,
                 round: self.round,
             };
+            let mut walk = around.walk();
+            let around = |cell| around.of(&mut walk, cell);
             let rows = match &layer.hazard {
                 HazardModel::Reports { scale, .. } => {
-                    score_reports(scale, &felt.unwrap_or_default(), past.as_ref(), &own, &mut around)
+                    score_reports(scale, &felt.unwrap_or_default(), past.as_ref(), &own, around)
                 }
                 HazardModel::Observations { .. } => {
                     let heard = heard_of.remove(&member.layer).unwrap_or_default();
-                    score_observations(&heard, &own, &mut around)
+                    score_observations(&heard, &own, around)
                 }
             };
             layers.push(LayerSurface {
