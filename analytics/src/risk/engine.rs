@@ -186,21 +186,26 @@ impl RiskEngine {
     pub fn surface(&mut self, snapshot: &GridSnapshot, now: EventTime, conditions: &Conditions) -> Surface {
         let present = self.present(snapshot, now);
         if !std::mem::replace(&mut self.has_begun, true) {
-            for hours in (0..HOURS_BEFORE).rev() {
-                let earlier: Vec<Present> = present
-                    .iter()
-                    .filter_map(|layer| {
-                        let hour = last_full_hour(snapshot, layer.index, layer.at)?;
-                        let at = hour.plus(-hours * HOUR);
-                        Some(Present { at, ..layer.clone() })
-                    })
-                    .collect();
-                self.surface_of(snapshot, &earlier, conditions, true);
-            }
+            self.play_hours_before(snapshot, &present, conditions);
         }
         let surface = self.surface_of(snapshot, &present, conditions, false);
         self.forget(&surface);
         surface
+    }
+
+    /// The surfaces of the full hours before, for the classes that are kept from them.
+    fn play_hours_before(&mut self, snapshot: &GridSnapshot, present: &[Present], conditions: &Conditions) {
+        for hours in (0..HOURS_BEFORE).rev() {
+            let earlier: Vec<Present> = present
+                .iter()
+                .filter_map(|layer| {
+                    let hour = last_full_hour(snapshot, layer.index, layer.at)?;
+                    let at = hour.plus(-hours * HOUR);
+                    Some(Present { at, ..layer.clone() })
+                })
+                .collect();
+            self.surface_of(snapshot, &earlier, conditions, true);
+        }
     }
 
     /// The surface as it would be if no layers but these, by position and ascending, were on it: what others of a hazard group tell
@@ -217,8 +222,12 @@ impl RiskEngine {
         }
         let mut present = self.present(snapshot, now);
         present.retain(|present| layers.contains(&present.layer));
-        let kept = self.narrowed.remove(layers).unwrap_or_default();
-        let of_all = std::mem::replace(&mut self.kept, kept);
+        let kept = self.narrowed.remove(layers);
+        let is_first = kept.is_none() && self.judges_hours;
+        let of_all = std::mem::replace(&mut self.kept, kept.unwrap_or_default());
+        if is_first {
+            self.play_hours_before(snapshot, &present, conditions);
+        }
         let surface = self.surface_of(snapshot, &present, conditions, false);
         let kept = std::mem::replace(&mut self.kept, of_all);
         self.narrowed.insert(layers.into(), kept);

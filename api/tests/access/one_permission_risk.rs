@@ -96,7 +96,7 @@ async fn answers(server: &Server, key: Option<&str>) -> (Value, Vec<(u16, Option
 async fn a_scope_has_the_surface_of_what_it_sees() {
     let world = world(&mut Random(20_261_201));
     let events = recent(&world);
-    let guarded = {
+    let mut guarded = {
         let mut server = Server::not_started();
         configured(&server, &LAYERS);
         let admin = super::made_in(&server, &["--name", "first", "--role", "admin"]);
@@ -126,6 +126,12 @@ async fn a_scope_has_the_surface_of_what_it_sees() {
             .map(|(_, event)| event.clone())
             .collect();
         feed(&alone, None, &shown).await;
+        // A class that a cell had is kept for hours: both begin with the hours that the grid knows, and with nothing that a surface of
+        // half of the events showed.
+        for server in [&mut alone, &mut guarded.server] {
+            server.stop().await;
+            server.restart();
+        }
         let mut rights = json!({"role": "analyst"});
         for (member, names) in [("layers", scope.0), ("areas", scope.1)] {
             if !names.is_empty() {

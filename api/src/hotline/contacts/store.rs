@@ -105,7 +105,15 @@ impl Contacts {
     /// What of it cannot be.
     pub async fn open(folder: &Path, key_file: &Path) -> Result<Self, ContactsError> {
         let path = folder.join("contacts.sqlite");
-        let was_there = path.exists();
+        // SQLite writes a first page before anything else, and the key is made after the table: an empty file beside a key is
+        // no first start that was cut off. It is not even opened, so that it stays what it is.
+        let was_there = path.metadata().ok();
+        if was_there.as_ref().is_some_and(|file| file.len() == 0) && key_file.exists() {
+            return Err(ContactsError::Emptied {
+                path,
+                key_file: key_file.to_owned(),
+            });
+        }
         std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -132,8 +140,7 @@ impl Contacts {
             .connect_with(options)
             .await
             .map_err(unreadable)?;
-        // The key is made after the table, so a file without one beside a key is no first start that was cut off.
-        if was_there && key_file.exists() {
+        if was_there.is_some() && key_file.exists() {
             let tables: i64 =
                 sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master WHERE name = 'contacts'")
                     .fetch_one(&pool)
