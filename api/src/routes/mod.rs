@@ -29,7 +29,7 @@ pub fn all(app: &Arc<App>) -> Router {
         .merge(audit::routes::routes(app.alerting.decisions.database().clone()))
         .merge(health::routes(Arc::clone(app)))
         .merge(alerts::routes::all(&app.alerting))
-        .merge(hotline::routes::all(app))
+        .merge(hotline::routes::all(&app.desk, &app.reader))
         .merge(hotline::open311::routes(
             Arc::clone(&app.desk),
             Arc::clone(&app.access),

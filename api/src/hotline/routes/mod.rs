@@ -13,18 +13,18 @@ mod rating;
 use std::sync::Arc;
 
 use axum::Router;
+use riskgrid_ingest::grid::GridReader;
 
-use crate::app::App;
+use super::desk::Desk;
 
 /// All routes.
-pub fn all(app: &Arc<App>) -> Router {
-    let desk = &app.desk;
+pub fn all(desk: &Arc<Desk>, reader: &GridReader) -> Router {
     Router::new()
         .merge(cases::routes(Arc::clone(desk)))
         .merge(moves::routes(Arc::clone(desk)))
         .merge(contact::routes(Arc::clone(desk)))
         .merge(data::routes(Arc::clone(desk)))
-        .merge(outcome::routes(Arc::clone(app)))
+        .merge(outcome::routes(Arc::clone(desk), reader.clone()))
         .merge(assessment::routes(Arc::clone(desk)))
         .merge(geocode::routes(Arc::clone(desk)))
         .merge(rating::routes(Arc::clone(desk)))
